@@ -1,0 +1,1 @@
+"""The training engine: device choice, batches, network, and the skorch loop around them."""
