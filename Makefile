@@ -1,0 +1,92 @@
+# Everything here starts from a bare machine: Python >= 3.11 (with venv), pip and make.
+# Each target makes the environment it needs, installs what it needs, and may be repeated.
+
+PYTHON ?= python3
+VENV ?= .venv
+VENV_OLDEST ?= .venv-oldest
+
+# Where pip looks for torch besides its usual index. On Linux the usual index has the CUDA build;
+# TORCH_INDEX=https://download.pytorch.org/whl/cpu takes the much smaller CPU build instead.
+TORCH_INDEX ?=
+
+# More for pytest, such as PYTEST_ARGS='-k mlp -x'. PYTEST_WORKERS=0 runs in one process.
+PYTEST_ARGS ?=
+PYTEST_WORKERS ?= 2
+
+PIP_FLAGS := --disable-pip-version-check --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+PIP = $(@D)/bin/python -m pip install $(PIP_FLAGS)
+
+# Workers that each start a thread per core fight over the cores: one thread for each.
+RUN_PYTEST := env OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+PYTEST := -m pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
+
+LINTED := sklearn_mlce tests examples benchmarks docs
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# The environments' stamps are kept although no rule names them.
+.SECONDARY:
+.PHONY: help demo test lint format docs bench oldest pins clean
+
+help:
+	@echo "make demo     train on real films, print the result, draw examples/output/"
+	@echo "make test     run the whole test suite"
+	@echo "make lint     ruff, codespell and mypy"
+	@echo "make format   let ruff put the code in order"
+	@echo "make docs     build docs/_build/html, warnings as errors"
+	@echo "make bench    compare with the peers, write benchmarks/results/"
+	@echo "make oldest   run the tests with the oldest supported dependencies"
+	@echo "make pins     resolve constraints.txt anew"
+	@echo "make clean    remove the environments, the caches and all that was built"
+	@echo ""
+	@echo "variables: PYTHON=python3.12  PYTEST_ARGS='-k mlp'  TORCH_INDEX=URL (see the README)"
+
+demo: $(VENV)/.has-demo
+	$(VENV)/bin/python examples/plot_film_genres.py
+
+test: $(VENV)/.has-test
+	$(RUN_PYTEST) $(VENV)/bin/python $(PYTEST)
+
+lint: $(VENV)/.has-lint
+	$(VENV)/bin/python -m ruff check .
+	$(VENV)/bin/python -m ruff format --check .
+	$(VENV)/bin/python -m codespell_lib .
+	$(VENV)/bin/python -m mypy
+
+format: $(VENV)/.has-lint
+	$(VENV)/bin/python -m ruff check --fix .
+	$(VENV)/bin/python -m ruff format .
+
+docs: $(VENV)/.has-docs
+	$(VENV)/bin/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+bench: $(VENV)/.has-bench
+	$(VENV)/bin/python -m benchmarks
+
+oldest: $(VENV_OLDEST)/.has-test
+	$(RUN_PYTEST) $(VENV_OLDEST)/bin/python $(PYTEST)
+
+# An environment, once made, is only added to; `make clean` starts over.
+%/.made:
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.version_info >= (3, 11) or sys.exit( \
+	"sklearn-mlce needs Python 3.11 or newer, and $(PYTHON) is " + v + ". Type, say: make test PYTHON=python3.12")'
+	$(PYTHON) -m venv --clear $(@D)
+	@touch $@
+
+$(VENV)/.has-%: pyproject.toml constraints.txt | $(VENV)/.made
+	@echo "installing what 'make $*' needs into $(VENV) (the first time takes minutes)"
+	$(PIP) -c constraints.txt hatchling editables
+	$(PIP) -c constraints.txt --no-build-isolation --editable '.[$*]'
+	@touch $@
+
+$(VENV_OLDEST)/.has-%: pyproject.toml constraints-oldest.txt | $(VENV_OLDEST)/.made
+	@echo "installing the oldest supported dependencies into $(VENV_OLDEST)"
+	$(PIP) -c constraints-oldest.txt hatchling editables
+	$(PIP) -c constraints-oldest.txt --no-build-isolation --editable '.[$*]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(VENV_OLDEST) .venv-*
+	rm -rf build dist docs/_build docs/auto_examples docs/generated examples/output
+	rm -rf .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
