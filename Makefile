@@ -26,7 +26,7 @@ LINTED := sklearn_mlce tests examples benchmarks docs
 .DELETE_ON_ERROR:
 # The environments' stamps are kept although no rule names them.
 .SECONDARY:
-.PHONY: help demo test lint format docs bench oldest pins clean
+.PHONY: help demo test lint format docs bench oldest clean
 
 help:
 	@echo "make demo     train on real films, print the result, draw examples/output/"
@@ -36,7 +36,6 @@ help:
 	@echo "make docs     build docs/_build/html, warnings as errors"
 	@echo "make bench    compare with the peers, write benchmarks/results/"
 	@echo "make oldest   run the tests with the oldest supported dependencies"
-	@echo "make pins     resolve constraints.txt anew"
 	@echo "make clean    remove the environments, the caches and all that was built"
 	@echo ""
 	@echo "variables: PYTHON=python3.12  PYTEST_ARGS='-k mlp'  TORCH_INDEX=URL (see the README)"
