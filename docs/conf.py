@@ -1,0 +1,75 @@
+"""Configuration of the documentation; build it with ``make docs``."""
+
+import sys
+from pathlib import Path
+
+import sklearn_mlce
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_ext"))
+
+from offline_links import write_inventories  # noqa: E402
+
+project = "sklearn-mlce"
+author = "The sklearn-mlce developers"
+copyright = author
+release = version = sklearn_mlce.__version__
+
+extensions = [
+    "myst_parser",
+    "native_math",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "auto_examples/*.ipynb", "auto_examples/*.py"]
+templates_path = ["_templates"]
+default_role = "code"
+
+# Links into other projects' manuals come from links.txt, so that a build asks no network.
+intersphinx_mapping = write_inventories(HERE / "links.txt", HERE / "_inventories")
+intersphinx_disabled_reftypes = ["std:doc"]
+
+myst_enable_extensions = ["deflist", "dollarmath", "fieldlist"]
+myst_heading_anchors = 3
+
+autosummary_generate = True
+autodoc_member_order = "groupwise"
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": ["../examples"],
+    "gallery_dirs": ["auto_examples"],
+    "filename_pattern": r"[\\/]plot_",
+    "ignore_pattern": r"__init__\.py|film_data\.py",
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("sklearn_mlce",),
+    "inspect_global_variables": False,
+    "download_all_examples": False,
+    "show_memory": False,
+    "min_reported_time": 1,
+    "abort_on_example_error": True,
+    "matplotlib_animations": False,
+    "remove_config_comments": True,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "sklearn-mlce"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    "logo": {"text": "sklearn-mlce"},
+    "navbar_align": "left",
+    "navbar_end": ["theme-switcher"],
+    "header_links_before_dropdown": 6,
+    "show_toc_level": 2,
+    "footer_start": ["copyright"],
+    "footer_end": ["theme-version"],
+    "secondary_sidebar_items": ["page-toc"],
+}
+html_sidebars = {"index": [], "installation": []}

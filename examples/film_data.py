@@ -1,0 +1,135 @@
+"""The films of the examples: a table of what is known about each one, and its genres.
+
+The data are a snapshot of Wikidata (CC0) that the package ``bokeh-sampledata`` installs as an
+SQLite file, so nothing is fetched when an example runs.
+"""
+
+import sqlite3
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+LIST_COLUMNS = ("cast", "directors", "writers", "languages", "countries")
+NUMBER_COLUMNS = ("year", "running_time")
+
+_QUERY = """
+SELECT Title AS title, Year AS year, Runtime AS running_time, "Cast" AS "cast",
+       Director AS directors, Writer AS writers, Language AS languages,
+       Country AS countries, Genre AS genres
+FROM omdb
+WHERE Genre <> ''
+ORDER BY ID
+"""
+
+
+def database_path():
+    """Where ``bokeh-sampledata`` keeps its film database.
+
+    Returns
+    -------
+    path : pathlib.Path
+        The SQLite file ``movies.db``.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If ``bokeh-sampledata`` is not installed, or is too old to carry the database.
+    """
+    spec = find_spec("bokeh_sampledata")
+    path = None if spec is None else Path(spec.origin).parent / "_data" / "movies.db"
+    if path is None or not path.is_file():
+        seen = "is not installed" if spec is None else f"has no file {path}"
+        raise ModuleNotFoundError(
+            f"The film examples read the database of bokeh-sampledata 2026.1 or newer, but that "
+            f'package {seen}. Type: pip install "bokeh-sampledata>=2026.1"'
+        )
+    return path
+
+
+def load_films(min_films=50):
+    """Load the films that have a genre.
+
+    Parameters
+    ----------
+    min_films : int, default=50
+        A genre becomes a column of `Y` if at least this many films carry it.
+
+    Returns
+    -------
+    X : pandas.DataFrame of shape (17029, 8)
+        One film per row. ``title`` is text; ``year`` and ``running_time`` (in minutes) are
+        float with NaN where unknown; ``cast``, ``directors``, ``writers``, ``languages`` and
+        ``countries`` are text, names separated by ``"; "``, empty where unknown.
+    Y : pandas.DataFrame of shape (17029, n_genres)
+        int64 indicators, 1 where the film carries the genre. The columns are the genres' names,
+        the most frequent one first. A film whose only genres are too rare has a row of zeros.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If ``bokeh-sampledata`` is not installed.
+
+    Examples
+    --------
+    >>> from film_data import load_films
+    >>> X, Y = load_films()
+    >>> X.shape, Y.shape
+    ((17029, 8), (17029, 20))
+    """
+    connection = sqlite3.connect(f"{database_path().as_uri()}?mode=ro", uri=True)
+    try:
+        films = pd.read_sql_query(_QUERY, connection)
+    finally:
+        connection.close()
+    Y = films.pop("genres").str.get_dummies(sep=", ").astype("int64")
+    n_films = Y.sum().sort_values(ascending=False, kind="stable")
+    Y = Y[n_films.index[n_films >= min_films]]
+
+    films[list(NUMBER_COLUMNS)] = films[list(NUMBER_COLUMNS)].astype("float64")
+    for column in LIST_COLUMNS:
+        films[column] = _separate_names(films[column])
+    return films, Y
+
+
+def _separate_names(column):
+    """Separate the names by ``"; "``, since a comma also stands inside "Harry Connick, Jr."."""
+    return column.fillna("").str.replace(r",\s*(?!Jr\.|Sr\.)", "; ", regex=True)
+
+
+def make_film_features(min_films=2):
+    """Describe how a film becomes a row of numbers.
+
+    Parameters
+    ----------
+    min_films : int, default=2
+        A name or a word becomes a feature if at least this many films carry it.
+
+    Returns
+    -------
+    features : sklearn.compose.ColumnTransformer
+        Not fitted. It takes the table `X` of :func:`load_films` and returns a sparse matrix.
+
+    Examples
+    --------
+    >>> from film_data import load_films, make_film_features
+    >>> X, Y = load_films()
+    >>> make_film_features().fit_transform(X).shape[0]
+    17029
+    """
+    # A token is everything between two semicolons: "Woody Allen" is one feature, not two.
+    names = TfidfVectorizer(token_pattern=r"[^;\s][^;]*", min_df=min_films, binary=True)
+    words = TfidfVectorizer(stop_words="english", min_df=min_films)
+    numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+    return ColumnTransformer(
+        [
+            *((column, names, column) for column in LIST_COLUMNS),
+            ("title", words, "title"),
+            ("numbers", numbers, list(NUMBER_COLUMNS)),
+        ]
+    )
