@@ -1,0 +1,211 @@
+"""What both estimators share: validation, tags, and the family of predict methods."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.special import expit, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
+
+from sklearn_mlce._compat import CallbackSupportMixin
+from sklearn_mlce._targets import TargetFormat, Targets, encode_targets
+
+# Scores that a sparse prediction holds at a time: 32 MiB of float64.
+_SCORES_PER_BLOCK = 2**22
+
+
+class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+    """Base of the estimators: a subclass fits, and gives the scores of validated X."""
+
+    _target_format: TargetFormat
+    classes_: np.ndarray
+
+    @abstractmethod
+    def _scores(self, X: Any) -> np.ndarray:
+        """Scores ``(n, n_outputs)`` of validated X."""
+
+    @abstractmethod
+    def _score_slope(self) -> float:
+        """Factor of the scores under which the plain maps to probabilities hold."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        tags.input_tags.sparse = True
+        return tags
+
+    def _validate_fit(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool = True
+    ) -> tuple[Any, Targets, np.ndarray | None]:
+        """Validated X, encoded targets and weights, without the rows of weight 0."""
+        targets = encode_targets(y)
+        X = validate_data(
+            self, X, accept_sparse="csr", dtype=(np.float64, np.float32), order="C", reset=reset
+        )
+        if X.shape[0] != targets.n_rows:
+            check_consistent_length(X, np.empty(targets.n_rows))
+        if sample_weight is None:
+            return X, targets, None
+        sample_weight = _check_sample_weight(
+            sample_weight, X, dtype=X.dtype, ensure_non_negative=True
+        )
+        kept = sample_weight > 0
+        if not kept.any():
+            raise ValueError("sample_weight is zero for every row; expected a positive weight")
+        if kept.all():
+            return X, targets, sample_weight
+        return X[kept], targets.take(kept), sample_weight[kept]
+
+    def _set_target_format(self, target_format: TargetFormat) -> None:
+        self._target_format = target_format
+        self.classes_ = target_format.classes
+        if target_format.label_names is not None:
+            self.label_names_ = target_format.label_names
+        elif hasattr(self, "label_names_"):
+            del self.label_names_
+
+    def _validate_predict(self, X: Any) -> Any:
+        check_is_fitted(self)
+        return validate_data(
+            self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False
+        )
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Scores of each label; above zero is what :meth:`predict` returns.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+            One score per row for binary y, per label for multi-label y, per class for
+            multiclass y, whose prediction is the class of the largest score.
+        """
+        scores = self._scores(self._validate_predict(X))
+        return scores[:, 0] if self._target_format.kind == "binary" else scores
+
+    def predict(self, X: Any) -> Any:
+        """Labels of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to label.
+
+        Returns
+        -------
+        ndarray or CSR matrix of shape (n_samples,) or (n_samples, n_labels)
+            In the form of the y that the estimator was fitted on: class labels for 1-D y, 0/1
+            in its dtype for a matrix, sparse for sparse y. int64 for soft or unknown targets.
+        """
+        X = self._validate_predict(X)
+        if self._target_format.sparse_container is None:
+            return self._target_format.decode(self._scores(X))
+        step = max(1, _SCORES_PER_BLOCK // len(self.classes_))
+        blocks = range(0, X.shape[0], step)
+        labels = [self._target_format.decode(self._scores(X[i : i + step])) for i in blocks]
+        return sp.vstack(labels, format="csr")
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Scores mapped into (0, 1) by a fixed increasing function.
+
+        For 1-D y these are the probabilities of logistic and softmax regression. For
+        multi-label y the map is ``sigmoid(2 * scale * score)``, which the minimum of the plain
+        loss satisfies for soft targets; for 0/1 labels it keeps their order and the threshold,
+        one half, but need not be calibrated.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes) or (n_samples, n_labels), float64
+            Never exactly 0 or 1. Two columns for binary y.
+        """
+        scores = self._scores(self._validate_predict(X)).astype(np.float64, copy=False)
+        logits = self._score_slope() * scores
+        kind = self._target_format.kind
+        if kind == "multiclass":
+            probabilities = softmax(logits, axis=1)
+        elif kind == "binary":
+            probabilities = expit(np.hstack([-logits, logits]))
+        else:
+            probabilities = expit(2 * logits)
+        return np.clip(probabilities, np.finfo(np.float64).tiny, np.nextafter(1.0, 0.0))
+
+
+def check_label_weight(label_weight: Any, targets: Targets) -> np.ndarray | None:
+    """Weights ``(n_labels,)`` as float64, or None.
+
+    Raises
+    ------
+    ValueError
+        If y is 1-D, or the weights are not one positive finite number per label.
+    """
+    if label_weight is None:
+        return None
+    if targets.kind in ("binary", "multiclass"):
+        raise ValueError(
+            f"label_weight weighs the labels of a multi-label y, but y is {targets.kind}. "
+            "Set label_weight=None and pass sample_weight to fit"
+        )
+    weight = np.asarray(label_weight, dtype=np.float64)
+    if weight.shape != (targets.n_outputs,):
+        raise ValueError(
+            f"label_weight has shape {weight.shape}; expected one number for each of the "
+            f"{targets.n_outputs} labels, shape ({targets.n_outputs},)"
+        )
+    if not (np.isfinite(weight) & (weight > 0)).all():
+        raise ValueError(
+            "label_weight must hold positive finite numbers, got values from "
+            f"{weight.min()} to {weight.max()}. Leave a label out by dropping its column of y"
+        )
+    return weight
+
+
+def warn_unknown_labels(targets: Targets) -> None:
+    """Warn of labels that are unknown in every row."""
+    if targets.dense is None:
+        return
+    unknown = np.flatnonzero(np.isnan(targets.dense).all(axis=0))
+    if len(unknown):
+        warnings.warn(
+            f"labels {unknown[:10].tolist()} are unknown (NaN) in every row; they are treated as "
+            "labels without a positive and never predicted",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+@contextmanager
+def fitted_state_kept(estimator: BaseEstimator) -> Iterator[None]:
+    """Give an estimator back its attributes if the block fails, so that an earlier fit survives.
+
+    What belongs to scikit-learn's callbacks is left to scikit-learn.
+    """
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        state = vars(estimator)
+        for name in [name for name in state if name not in before and "callback" not in name]:
+            del state[name]
+        state.update((name, value) for name, value in before.items() if "callback" not in name)
+        raise

@@ -1,0 +1,226 @@
+"""The thresholded loss as an autograd function, and the checks of its arguments."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from sklearn_mlce._kernel import (
+    Affine,
+    Cells,
+    dense_side,
+    negatives_of_cells,
+    positives_of_cells,
+)
+
+_REDUCTIONS = ("mean", "sum", "none")
+
+
+def thresholded_loss(
+    scores: Tensor,
+    targets: Tensor | Cells,
+    *,
+    sample_weight: Tensor | None,
+    label_weight: Tensor | None,
+    threshold_scores: Tensor | None,
+    scale: float,
+    margin: float,
+    reduction: str,
+) -> Tensor:
+    """Reduced loss of scores ``(..., L)`` and flattened targets; see :func:`losses.mlce_loss`."""
+    check_options(scale, margin, reduction)
+    flat = flatten_rows(scores)
+    computing_dtype = torch.promote_types(scores.dtype, torch.float32)
+    log_weight = _log_label_weight(label_weight, scores, computing_dtype)
+    affine = Affine(scale, margin, log_weight)
+    threshold = _per_row(threshold_scores, scores, "threshold_scores")
+    weight = _row_factors(sample_weight, scores, reduction, computing_dtype)
+    with_gradient = torch.is_grad_enabled() and (
+        flat.requires_grad or (threshold is not None and threshold.requires_grad)
+    )
+    rows = _ThresholdedLoss.apply(flat, threshold, targets, affine, weight, with_gradient)
+    return rows.reshape(scores.shape[:-1]) if reduction == "none" else rows.sum()
+
+
+class _ThresholdedLoss(torch.autograd.Function):
+    """Weighted loss of each row; the gradient is made along with it."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        scores: Tensor,
+        threshold: Tensor | None,
+        targets: Tensor | Cells,
+        affine: Affine,
+        weight: Tensor | None,
+        with_gradient: bool,
+    ) -> Tensor:
+        ctx.save_for_backward(scores, threshold)
+        ctx.constants = (targets, affine, weight)
+        loss, gradients = _loss_and_gradients(
+            scores, threshold, targets, affine, weight, with_gradient
+        )
+        ctx.gradients = gradients
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        scores, threshold = ctx.saved_tensors
+        gradients, ctx.gradients = ctx.gradients, None
+        if gradients is None:  # a second backward pass through a retained graph
+            _, gradients = _loss_and_gradients(scores, threshold, *ctx.constants, True)
+        in_scores, in_threshold = gradients
+        if grad_output.is_cuda or not bool((grad_output == 1).all()):
+            in_scores.mul_(grad_output[:, None])
+            in_threshold = in_threshold * grad_output
+        in_threshold = None if threshold is None else in_threshold.to(threshold.dtype)
+        return in_scores, in_threshold, None, None, None, None
+
+
+def _loss_and_gradients(
+    scores: Tensor,
+    threshold: Tensor | None,
+    targets: Tensor | Cells,
+    affine: Affine,
+    weight: Tensor | None,
+    with_gradient: bool,
+) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+    dtype = torch.promote_types(scores.dtype, torch.float32)
+    if threshold is None:
+        logit = torch.zeros(len(scores), dtype=dtype, device=scores.device)
+    else:
+        logit = affine.scale * threshold.to(dtype)
+    factor = torch.full_like(logit, affine.scale) if weight is None else affine.scale * weight
+    gradient = torch.empty_like(scores, memory_format=torch.contiguous_format)
+    out = gradient if with_gradient else None
+    if isinstance(targets, Cells):
+        negatives = negatives_of_cells(scores, targets, affine, logit, out=out, factor=factor)
+        positives, softmax = positives_of_cells(scores, targets, affine, -logit)
+        if out is not None:
+            cells = targets.rows * scores.shape[1] + targets.columns
+            at_positives = -(softmax * factor[targets.rows])
+            out.view(-1).index_copy_(0, cells, at_positives.to(out.dtype))
+    else:
+        sides = {"out": out.zero_() if out is not None else None, "factor": factor}
+        negatives = dense_side(scores, targets, affine, logit, sign=1, **sides)
+        positives = dense_side(scores, targets, affine, -logit, sign=-1, **sides)
+    loss = negatives.value + positives.value
+    loss = loss if weight is None else loss * weight
+    if out is None:
+        return loss, None
+    return loss, (out, (negatives.threshold - positives.threshold) * factor)
+
+
+def flatten_rows(values: Tensor) -> Tensor:
+    """Values ``(..., L)`` as ``(n_rows, L)``."""
+    if values.ndim == 0:
+        raise ValueError("scores and targets need a last dimension of labels, got a scalar")
+    return values.reshape(values.shape[:-1].numel(), values.shape[-1])
+
+
+def check_options(scale: float, margin: float, reduction: str) -> None:
+    """Raise ValueError unless scale, margin and reduction are usable."""
+    if not (math.isfinite(scale) and scale > 0):
+        raise ValueError(f"scale must be a positive finite number, got {scale!r}")
+    if not math.isfinite(margin):
+        raise ValueError(f"margin must be a finite number, got {margin!r}")
+    if reduction not in _REDUCTIONS:
+        raise ValueError(f"reduction must be one of {_REDUCTIONS}, got {reduction!r}")
+
+
+def check_soft_targets(targets: Tensor) -> None:
+    """Raise ValueError unless every target is in [0, 1] or NaN."""
+    outside = (targets < 0) | (targets > 1)
+    if bool(outside.any()):
+        seen = targets[outside].unique()[:5].tolist()
+        raise ValueError(
+            f"targets must be 0, 1, a number between, or NaN for unknown; got {seen}. "
+            "Pass (targets > 0) if they are coded as -1 and 1"
+        )
+
+
+def check_indices(indptr: Tensor, indices: Tensor, n_rows: int, n_labels: int) -> None:
+    """Raise ValueError unless the compressed form fits ``(n_rows, n_labels)`` and is canonical."""
+    if indptr.shape != (n_rows + 1,):
+        raise ValueError(
+            f"indptr must have shape ({n_rows + 1},) for {n_rows} rows of scores, "
+            f"got {tuple(indptr.shape)}"
+        )
+    counts = indptr.diff()
+    if indices.ndim != 1 or int(indptr[0]) != 0 or int(indptr[-1]) != len(indices):
+        raise ValueError(
+            f"indptr must run from 0 to the number of indices, got {int(indptr[0])} to "
+            f"{int(indptr[-1])} for indices of shape {tuple(indices.shape)}"
+        )
+    if bool((counts < 0).any()):
+        raise ValueError("indptr must not decrease")
+    if len(indices) == 0:
+        return
+    if int(indices.min()) < 0 or int(indices.max()) >= n_labels:
+        raise ValueError(
+            f"indices must lie in [0, {n_labels - 1}], got {int(indices.min())} to "
+            f"{int(indices.max())}"
+        )
+    row_starts = torch.zeros(len(indices) + 1, dtype=torch.bool, device=indices.device)
+    row_starts[indptr] = True
+    if bool((~row_starts[1:-1] & (indices.diff() <= 0)).any()):
+        raise ValueError(
+            "indices must be ascending and without repetition within each row; "
+            "call sum_duplicates() on a scipy CSR matrix first"
+        )
+
+
+def _log_label_weight(
+    label_weight: Tensor | None, scores: Tensor, dtype: torch.dtype
+) -> Tensor | None:
+    if label_weight is None:
+        return None
+    weight = torch.as_tensor(label_weight, dtype=dtype, device=scores.device).detach()
+    try:
+        broadcast = torch.broadcast_shapes(weight.shape, scores.shape)
+    except RuntimeError:
+        broadcast = None
+    if broadcast != scores.shape:
+        raise ValueError(
+            f"label_weight has shape {tuple(weight.shape)}; it must broadcast to the scores' "
+            f"shape {tuple(scores.shape)}"
+        )
+    if not bool((weight >= 0).all()):
+        raise ValueError("label_weight must not be negative or NaN")
+    if weight.ndim > 1:
+        weight = flatten_rows(weight.expand(scores.shape))
+    return weight.log()
+
+
+def _per_row(values: Tensor | None, scores: Tensor, name: str) -> Tensor | None:
+    """Values of shape (...) or (..., 1) as ``(n_rows,)``, or None."""
+    if values is None:
+        return None
+    rows = scores.shape[:-1]
+    if values.shape not in (rows, (*rows, 1)):
+        raise ValueError(
+            f"{name} has shape {tuple(values.shape)}; it must have one entry per row of the "
+            f"scores, shape {tuple(rows)} or {(*rows, 1)}"
+        )
+    return values.reshape(-1)
+
+
+def _row_factors(
+    sample_weight: Tensor | None, scores: Tensor, reduction: str, dtype: torch.dtype
+) -> Tensor | None:
+    """What multiplies each row's loss before the rows are summed."""
+    n_rows = scores.shape[:-1].numel()
+    weight = _per_row(sample_weight, scores, "sample_weight")
+    if weight is None:
+        if reduction != "mean":
+            return None
+        return torch.full((n_rows,), 1 / max(n_rows, 1), dtype=dtype, device=scores.device)
+    weight = weight.detach().to(dtype)
+    if not bool((weight >= 0).all()):
+        raise ValueError("sample_weight must not be negative or NaN")
+    return weight / weight.sum() if reduction == "mean" else weight
