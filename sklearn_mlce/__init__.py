@@ -1,3 +1,7 @@
 """Multi-label classification with the multi-label softmax cross-entropy."""
 
+from sklearn_mlce._linear import MLCEClassifier
+
 __version__ = "0.1.0"
+
+__all__ = ["MLCEClassifier"]

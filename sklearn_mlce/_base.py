@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -192,6 +192,51 @@ def warn_unknown_labels(targets: Targets) -> None:
             UserWarning,
             stacklevel=3,
         )
+
+
+class FitMonitor:
+    """Tells scikit-learn's callbacks of a fit and of each of its iterations.
+
+    Parameters
+    ----------
+    estimator : BaseMLCE
+        The estimator being fitted.
+    X, y, sample_weight : array-like
+        What `fit` was given, which callbacks may score the estimator on.
+    task_name : str
+        Name of an iteration.
+    max_iter : int
+        Iterations at most.
+    """
+
+    # Fitted attributes at the state that an iteration hands over; set before the first one.
+    attributes_of: Callable[[Any], dict[str, Any]]
+
+    def __init__(
+        self, estimator: BaseMLCE, X: Any, y: Any, sample_weight: Any, task_name: str, max_iter: int
+    ) -> None:
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        self._hook_arguments = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+        self._task_name = task_name
+        self._context = estimator._init_callback_context(max_subtasks=max_iter)
+        self._context.call_on_fit_task_begin(**self._hook_arguments)
+        self.stopped = False
+
+    def begin(self) -> None:
+        """An iteration begins."""
+        self._iteration = self._context.subcontext(task_name=self._task_name)
+        self._iteration.call_on_fit_task_begin(**self._hook_arguments)
+
+    def end(self, state: Any) -> bool:
+        """It ended in this state; whether a callback asks the fit to stop."""
+        self.stopped = self._iteration.call_on_fit_task_end(
+            **self._hook_arguments, reconstruction_attributes=lambda: self.attributes_of(state)
+        )
+        return self.stopped
+
+    def close(self) -> None:
+        """The fit ended, and the estimator holds its fitted attributes."""
+        self._context.call_on_fit_task_end(**self._hook_arguments, reconstruction_attributes={})
 
 
 @contextmanager

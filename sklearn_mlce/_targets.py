@@ -171,9 +171,7 @@ def _encode_single(array: np.ndarray) -> Targets:
     check_classification_targets(y)
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(
-            f"y has a single class, {classes.tolist()}; expected at least two classes"
-        )
+        raise ValueError(f"y has a single class, {classes.tolist()}; expected at least two classes")
     kind = "binary" if len(classes) == 2 else "multiclass"
     target_format = TargetFormat(kind, classes, classes.dtype, None, None)
     if kind == "multiclass":
@@ -195,12 +193,11 @@ def _encode_sparse(y: Any) -> Targets:
     if len(wrong):
         raise ValueError(
             f"sparse y must hold only 0 and 1, got {np.unique(wrong)[:5].tolist()}. Pass "
-            "y.toarray() for soft (between 0 and 1) or unknown (NaN) targets"
+            "(y > 0).astype(int) if every other entry is a negative label, y.toarray() for soft "
+            "(between 0 and 1) or unknown (NaN) targets"
         )
     container = sp.csr_array if isinstance(y, sp.sparray) else sp.csr_matrix
-    target_format = TargetFormat(
-        "multilabel", np.arange(y.shape[1]), matrix.dtype, container, None
-    )
+    target_format = TargetFormat("multilabel", np.arange(y.shape[1]), matrix.dtype, container, None)
     return Targets(target_format, positives=_ones(matrix))
 
 

@@ -1,0 +1,1 @@
+"""Solvers of the linear model: an objective in, a SolverResult out."""

@@ -1,0 +1,213 @@
+"""Truncated Newton with preconditioned conjugate gradients, for linear models.
+
+The objective is convex in the scores and the scores are linear in the parameters, so that a
+Hessian-vector product costs two products with the design, and a step along the search
+direction none.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from sklearn_mlce._solvers.design import Design
+from sklearn_mlce._solvers.row_losses import RowDerivatives, RowLoss
+
+_MAX_CG_ITERATIONS = 200
+_MAX_HALVINGS = 30
+_SUFFICIENT_DECREASE = 1e-4
+
+
+class SolverResult(NamedTuple):
+    """What a solver hands back."""
+
+    parameters: Tensor  # (n_parameters, n_outputs)
+    n_iter: int
+    converged: bool
+    gradient_max: float  # largest absolute entry of the gradient at the parameters
+    loss_curve: list[float]  # objective after each iteration
+
+
+class IterationMonitor(Protocol):
+    """Who is told of the iterations."""
+
+    def begin(self) -> None:
+        """An iteration begins."""
+
+    def end(self, parameters: Tensor) -> bool:
+        """It ended with these parameters; return True to stop the solver."""
+
+
+class _Point(NamedTuple):
+    parameters: Tensor
+    scores: Tensor
+    rows: RowDerivatives
+    value: float
+
+
+class LinearObjective:
+    """Weighted row losses of a linear model plus half of ``l2`` times its squared coefficients.
+
+    Parameters
+    ----------
+    design : Design
+        The features.
+    row_loss : RowLoss
+        The loss; its weights should sum to one, which makes this the mean objective.
+    l2 : float
+        Strength of the penalty; intercepts are not penalised.
+    """
+
+    def __init__(self, design: Design, row_loss: RowLoss, l2: float) -> None:
+        self.design = design
+        self.row_loss = row_loss
+        self.l2 = l2
+
+    def at(self, parameters: Tensor, scores: Tensor | None = None) -> _Point:
+        """Evaluate at some parameters, whose scores may be known."""
+        scores = self.design.scores(parameters) if scores is None else scores
+        rows = self.row_loss.evaluate(scores)
+        coefficients = parameters[: self.design.n_features]
+        penalty = 0.5 * self.l2 * float(coefficients.double().square().sum())
+        return _Point(parameters, scores, rows, rows.value + penalty)
+
+    def gradient(self, point: _Point) -> Tensor:
+        """Gradient in the parameters."""
+        gradient = self.design.transposed(point.rows.gradient())
+        return self._add_penalty(gradient, point.parameters)
+
+    def curvature_product(self, point: _Point, direction: Tensor) -> Tensor:
+        """Hessian in the parameters times a direction."""
+        product = point.rows.curvature_product(self.design.scores(direction))
+        return self._add_penalty(self.design.transposed(product), direction)
+
+    def curvature_diagonal(self, point: _Point) -> Tensor:
+        """Diagonal of the Hessian in the parameters."""
+        diagonal = self.design.transposed_squared(point.rows.curvature_diagonal())
+        diagonal[: self.design.n_features] += self.l2
+        return diagonal
+
+    def _add_penalty(self, product: Tensor, parameters: Tensor) -> Tensor:
+        coefficients = slice(self.design.n_features)
+        product[coefficients].add_(parameters[coefficients], alpha=self.l2)
+        return product
+
+
+def newton_cg(
+    objective: LinearObjective,
+    start: Tensor,
+    *,
+    tol: float,
+    max_iter: int,
+    monitor: IterationMonitor,
+) -> SolverResult:
+    """Minimise an objective from ``start``.
+
+    Parameters
+    ----------
+    objective : LinearObjective
+        What to minimise.
+    start : Tensor of shape (n_parameters, n_outputs)
+        First parameters.
+    tol : float
+        Converged when no entry of the gradient is larger, in absolute value.
+    max_iter : int
+        Newton iterations at most.
+    monitor : IterationMonitor
+        Told of each iteration, and may stop the solver.
+
+    Returns
+    -------
+    SolverResult
+        The parameters and how they were reached.
+    """
+    point = objective.at(start)
+    gradient = objective.gradient(point)
+    first_norm = float(gradient.norm())
+    loss_curve: list[float] = []
+    while not _converged(gradient, tol) and len(loss_curve) < max_iter:
+        monitor.begin()
+        forcing = min(0.3, (float(gradient.norm()) / first_norm) ** 0.5)
+        direction = _newton_direction(objective, point, gradient, forcing)
+        accepted = _line_search(objective, point, gradient, direction)
+        # Without a smaller value, or one told from the last, the precision is exhausted.
+        stalled = accepted is None or accepted.value >= point.value - _noise(point)
+        previous_max = float(gradient.abs().max())
+        point = accepted or point
+        gradient = objective.gradient(point)
+        loss_curve.append(point.value)
+        stopped = monitor.end(point.parameters)
+        if stopped or (stalled and float(gradient.abs().max()) >= previous_max):
+            break
+    return SolverResult(
+        point.parameters,
+        len(loss_curve),
+        _converged(gradient, tol),
+        float(gradient.abs().max()),
+        loss_curve,
+    )
+
+
+def _converged(gradient: Tensor, tol: float) -> bool:
+    return float(gradient.abs().max()) <= tol
+
+
+def _newton_direction(
+    objective: LinearObjective, point: _Point, gradient: Tensor, forcing: float
+) -> Tensor:
+    """Solve ``Hessian @ direction = -gradient`` until the residual is ``forcing`` of the start.
+
+    Conjugate gradients, preconditioned by the Hessian's diagonal; norms are those of the
+    preconditioned residual.
+    """
+    diagonal = objective.curvature_diagonal(point)
+    floor = torch.finfo(diagonal.dtype).eps * diagonal.max()
+    preconditioner = diagonal.clamp_(min=float(floor)).reciprocal_()
+    direction = torch.zeros_like(gradient)
+    residual = -gradient
+    preconditioned = preconditioner * residual
+    search = preconditioned.clone()
+    squared_norm = first_squared_norm = _dot(residual, preconditioned)
+    for _ in range(_MAX_CG_ITERATIONS):
+        product = objective.curvature_product(point, search)
+        curvature = _dot(search, product)
+        if curvature <= 0:  # flat to the last digit: the line search bounds the step
+            return direction if squared_norm < first_squared_norm else search
+        step = squared_norm / curvature
+        direction.add_(search, alpha=step)
+        residual.sub_(product, alpha=step)
+        preconditioned = torch.mul(preconditioner, residual, out=preconditioned)
+        previous, squared_norm = squared_norm, _dot(residual, preconditioned)
+        if squared_norm <= forcing**2 * first_squared_norm:
+            break
+        search.mul_(squared_norm / previous).add_(preconditioned)
+    return direction
+
+
+def _line_search(
+    objective: LinearObjective, point: _Point, gradient: Tensor, direction: Tensor
+) -> _Point | None:
+    """Halve the step until the objective falls enough; None if it never does."""
+    slope = _dot(gradient, direction)
+    along = objective.design.scores(direction)
+    step = 1.0
+    for _ in range(_MAX_HALVINGS):
+        trial = objective.at(
+            torch.add(point.parameters, direction, alpha=step),
+            torch.add(point.scores, along, alpha=step),
+        )
+        if trial.value <= point.value + _SUFFICIENT_DECREASE * step * slope + _noise(point):
+            return trial
+        step /= 2
+    return None
+
+
+def _noise(point: _Point) -> float:
+    """Differences of the objective that its precision does not tell from zero."""
+    return 4 * torch.finfo(point.parameters.dtype).eps * abs(point.value)
+
+
+def _dot(first: Tensor, second: Tensor) -> float:
+    return float(torch.dot(first.reshape(-1), second.reshape(-1)))
