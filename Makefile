@@ -13,14 +13,12 @@ TORCH_INDEX ?=
 PYTEST_ARGS ?=
 PYTEST_WORKERS ?= 2
 
-PIP_FLAGS := --disable-pip-version-check --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
-PIP = $(@D)/bin/python -m pip install $(PIP_FLAGS)
+PIP = $(@D)/bin/python -m pip --disable-pip-version-check install \
+	$(if $(CI),--quiet) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-# Workers that each start a thread per core fight over the cores: one thread for each.
-RUN_PYTEST := env OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
-PYTEST := -m pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
-
-LINTED := sklearn_mlce tests examples benchmarks docs
+# Two workers with a thread per core each would fight over the cores: one thread for each worker.
+RUN_TESTS = env OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+	$(1)/bin/python -m pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -44,7 +42,7 @@ demo: $(VENV)/.has-demo
 	$(VENV)/bin/python examples/plot_film_genres.py
 
 test: $(VENV)/.has-test
-	$(RUN_PYTEST) $(VENV)/bin/python $(PYTEST)
+	$(call RUN_TESTS,$(VENV))
 
 lint: $(VENV)/.has-lint
 	$(VENV)/bin/python -m ruff check .
@@ -63,7 +61,7 @@ bench: $(VENV)/.has-bench
 	$(VENV)/bin/python -m benchmarks
 
 oldest: $(VENV_OLDEST)/.has-test
-	$(RUN_PYTEST) $(VENV_OLDEST)/bin/python $(PYTEST)
+	$(call RUN_TESTS,$(VENV_OLDEST))
 
 # An environment, once made, is only added to; `make clean` starts over.
 %/.made:
@@ -73,13 +71,13 @@ oldest: $(VENV_OLDEST)/.has-test
 	@touch $@
 
 $(VENV)/.has-%: pyproject.toml constraints.txt | $(VENV)/.made
-	@echo "installing what 'make $*' needs into $(VENV) (the first time takes minutes)"
+	@echo "Installing what 'make $*' needs into $(VENV). The first time takes some minutes."
 	$(PIP) -c constraints.txt hatchling editables
 	$(PIP) -c constraints.txt --no-build-isolation --editable '.[$*]'
 	@touch $@
 
 $(VENV_OLDEST)/.has-%: pyproject.toml constraints-oldest.txt | $(VENV_OLDEST)/.made
-	@echo "installing the oldest supported dependencies into $(VENV_OLDEST)"
+	@echo "Installing the oldest supported dependencies into $(VENV_OLDEST)."
 	$(PIP) -c constraints-oldest.txt hatchling editables
 	$(PIP) -c constraints-oldest.txt --no-build-isolation --editable '.[$*]'
 	@touch $@
