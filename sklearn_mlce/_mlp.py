@@ -1,0 +1,275 @@
+"""The multi-layer perceptron estimator."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from sklearn_mlce._base import FitMonitor, fitted_state_kept, warn_unknown_labels
+from sklearn_mlce._compat import with_callbacks
+from sklearn_mlce._network import NetworkMLCE
+from sklearn_mlce._targets import fixed_scores
+from sklearn_mlce._training.batches import Rows
+from sklearn_mlce._training.engine import net_weights, train
+from sklearn_mlce._training.perceptron import ACTIVATIONS
+
+
+class MLCEMLP(NetworkMLCE):
+    """Multi-layer perceptron for multi-label classification.
+
+    Trained by mini-batch gradient steps (AdamW) on the multi-label softmax cross-entropy (MLCE)
+    of its outputs; a label is predicted where its score is above zero. With a 1-D `y` the loss
+    is that of logistic regression (two classes) or softmax regression (more).
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or array-like of int, default=(256,)
+        Width of each hidden layer; ``()`` makes the model linear.
+    activation : {"silu", "relu", "gelu", "tanh", "logistic", "identity"}, default="silu"
+        Function of the hidden units.
+    dropout : float in [0, 1), default=0.3
+        Probability with which a training step leaves out a hidden unit.
+    alpha : float, default=0.01
+        Weight decay: each step shrinks the weight matrices, not the biases, by the factor
+        ``1 - learning_rate_init * alpha``. Unlike the alpha of
+        :class:`~sklearn.neural_network.MLPClassifier` it is not divided by the number of rows.
+    batch_size : int or "auto", default="auto"
+        Rows of a step; "auto" is 200. A batch never holds more rows than there are, and one
+        that holds them all takes them in their own order.
+    learning_rate_init : float, default=0.001
+        Step size of AdamW, constant.
+    max_epochs : int, default=60
+        Passes over the training rows. All are made unless `early_stopping` or a callback ends
+        the training; there is no test of convergence and so no ConvergenceWarning.
+    early_stopping : bool, default=False
+        Whether to hold out rows, to stop when the loss on them has not improved for
+        `n_iter_no_change` epochs, and to keep the weights of the epoch where it was lowest.
+    validation_fraction : float in (0, 1), default=0.1
+        Part of the rows, drawn by `random_state`, that `early_stopping` holds out.
+    n_iter_no_change : int, default=10
+        Epochs without a lower validation loss after which `early_stopping` stops.
+    label_weight : array-like of shape (n_labels,), default=None
+        Positive weight of each label of a multi-label `y`, inside the logarithms of the loss.
+    scale : float, default=None
+        Scale of the scores in the loss, which is divided by it; None is 1.
+    margin : float, default=None
+        Margin by which scores are asked to clear the threshold; None is 0. For a multiclass
+        `y`, by which the score of the true class is asked to exceed the others.
+    device : {"cpu", "cuda", "auto"}, default="cpu"
+        Where to train and to predict. "auto" is "cuda" where torch finds a GPU, else "cpu".
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights and moments of the last fit, whose classes or
+        labels, number of features and layers must be the same, for `max_epochs` more epochs.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the first weights, the order of rows, dropout and the held-out rows. None takes
+        one from the operating system. The global generators of NumPy and torch are left alone.
+
+    Attributes
+    ----------
+    state_dict_ : dict of str to ndarray
+        Weights of layer i, ``"layers.{i}.weight"`` of shape (n_in, n_out), and its biases,
+        ``"layers.{i}.bias"`` of shape (n_out,). Float32 where X was float32, otherwise float64.
+    optimizer_state_ : dict of str to dict of str to ndarray
+        AdamW's moments of each array of `state_dict_`. Only with ``warm_start=True`` or after
+        `partial_fit`; elsewhere empty, so that pickles stay small.
+    classes_ : ndarray
+        Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one.
+    label_names_ : ndarray of shape (n_labels,)
+        Column names of `y`. Only where `y` was a DataFrame.
+    n_iter_ : int
+        Epochs made, over all calls that trained these weights.
+    loss_curve_ : list of float
+        Mean training loss of each epoch.
+    validation_loss_curve_ : list of float
+        Mean loss on the held-out rows after each epoch; empty without `early_stopping`.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features. Only where X had string column names.
+
+    See Also
+    --------
+    MLCEClassifier : Linear model with the same loss, fitted exactly.
+    sklearn_mlce.losses.mlce_loss : The loss, for torch.
+
+    Notes
+    -----
+    `y` may be a 0/1 matrix, dense or sparse; a matrix of soft targets in [0, 1], or with NaN for
+    unknown labels; or 1-D classes. Features should be of similar size: use
+    :class:`~sklearn.preprocessing.StandardScaler` on dense ones, TF-IDF rows are fine as they
+    are. Sparse X is never made dense.
+
+    A label that is positive in no training row has the score -1e9, below all others, and is
+    never predicted; one that is negative in none has 1e9.
+
+    With ``sample_weight`` the loss of a step is the weighted mean over its batch.
+
+    References
+    ----------
+    .. [1] Su, Zhu, Murtadha, Pan, Wen, Liu, "ZLPR: A Novel Loss for Multi-label
+       Classification", https://arxiv.org/abs/2208.02955, 2022.
+    .. [2] Loshchilov, Hutter, "Decoupled Weight Decay Regularization",
+       https://arxiv.org/abs/1711.05101, 2019 (AdamW).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_multilabel_classification
+    >>> from sklearn.metrics import f1_score
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_mlce import MLCEMLP
+    >>> X, Y = make_multilabel_classification(n_samples=300, n_classes=6, random_state=0)
+    >>> model = make_pipeline(StandardScaler(), MLCEMLP(random_state=0)).fit(X[:200], Y[:200])
+    >>> model.decision_function(X[200:]).shape
+    (100, 6)
+    >>> f1_score(Y[200:], model.predict(X[200:]), average="micro") > 0.75
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "label_weight": ["array-like", None],
+        "scale": [Interval(Real, 0, None, closed="neither"), None],
+        "margin": [Interval(Real, 0, None, closed="left"), None],
+        "device": [StrOptions({"cpu", "cuda", "auto"})],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (256,),
+        *,
+        activation: str = "silu",
+        dropout: float = 0.3,
+        alpha: float = 0.01,
+        batch_size: int | str = "auto",
+        learning_rate_init: float = 0.001,
+        max_epochs: int = 60,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        label_weight: Any = None,
+        scale: float | None = None,
+        margin: float | None = None,
+        device: str = "cpu",
+        warm_start: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.label_weight = label_weight
+        self.scale = scale
+        self.margin = margin
+        self.device = device
+        self.warm_start = warm_start
+        self.random_state = random_state
+
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLCEMLP:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features; float32 and float64 are kept, others become float64.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
+            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weight of each row.
+
+        Returns
+        -------
+        MLCEMLP
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X, y, a weight or a parameter is not usable, or the loss becomes infinite or
+            NaN. An earlier fit is then kept, as it is when the fit is interrupted.
+        """
+        with fitted_state_kept(self):
+            monitor = FitMonitor(self, X, y, sample_weight, "epoch", self.max_epochs)
+            rows = Rows(*self._validate_fit(X, y, sample_weight))
+            warn_unknown_labels(rows.targets)
+            plan = self._plan(rows, self.max_epochs, keep_optimizer=self.warm_start)
+            start = self._start(plan, rows.targets.format, go_on=self.warm_start)
+            rows, held_out = self._split(rows, start.seed)
+            self._set_target_format(rows.targets.format)
+            self._fixed_scores = fixed_scores(rows.targets)
+            self._architecture = plan.architecture
+            monitor.attributes_of = lambda net: {"state_dict_": net_weights(net)}
+            self._keep(train(plan, start, rows, held_out, monitor), start)
+            monitor.close()
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> MLCEMLP:
+        """Make one epoch over a chunk of rows, going on from the last call or fit.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features of the chunk.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
+            Classes, or the labels of each row; the first call fixes which, and how many labels.
+        classes : array-like of shape (n_classes,), default=None
+            All classes of a 1-D `y`, on the first call; None takes those of its chunk. With a
+            multi-label `y`, None or ``np.arange(n_labels)``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weight of each row.
+
+        Returns
+        -------
+        MLCEMLP
+            The estimator, trained further.
+
+        Raises
+        ------
+        ValueError
+            If X, y, a weight or a parameter is not usable, does not fit the earlier calls, or
+            `early_stopping` is set. The state before the call is then kept.
+        """
+        if self.early_stopping:
+            raise ValueError(
+                "partial_fit makes one epoch per call and holds no rows out, but early_stopping "
+                "is True. Set early_stopping=False and score each step on rows of your own"
+            )
+        with fitted_state_kept(self):
+            first = not hasattr(self, "state_dict_")
+            rows = Rows(*self._validate_chunk(X, y, classes, sample_weight, first))
+            plan = self._plan(rows, 1, keep_optimizer=True)
+            start = self._start(plan, rows.targets.format, go_on=True)
+            fixed = fixed_scores(rows.targets)
+            if first:
+                self._set_target_format(rows.targets.format)
+                self._fixed_scores = fixed
+            self._fixed_scores = np.where(fixed == self._fixed_scores, fixed, np.nan)
+            self._architecture = plan.architecture
+            self._keep(train(plan, start, rows), start)
+        return self

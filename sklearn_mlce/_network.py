@@ -1,0 +1,138 @@
+"""What a network estimator keeps of its training, and what it computes from that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sklearn_mlce._base import BaseMLCE, check_label_weight
+from sklearn_mlce._targets import TargetFormat, Targets
+from sklearn_mlce._training.batches import Rows
+from sklearn_mlce._training.chunks import agreed_classes, from_one_hot, is_single_label, one_hot
+from sklearn_mlce._training.device import resolve_device
+from sklearn_mlce._training.engine import TrainingResult, compute_scores
+from sklearn_mlce._training.perceptron import Architecture
+from sklearn_mlce._training.plan import TrainingPlan, layer_widths, rows_per_batch
+from sklearn_mlce._training.randomness import draw_seed, split_order
+from sklearn_mlce._training.state import Arrays, TrainingState
+
+
+class NetworkMLCE(BaseMLCE):
+    """Base of the network estimator, whose parameters are those of :class:`MLCEMLP`."""
+
+    state_dict_: Arrays
+    optimizer_state_: dict[str, Arrays]
+    loss_curve_: list[float]
+    validation_loss_curve_: list[float]
+    _architecture: Architecture
+    _fixed_scores: np.ndarray  # (n_outputs,), NaN where the network's own score counts
+    _seed: int
+    _n_epochs: int
+
+    # The parameters that are read here.
+    hidden_layer_sizes: Any
+    activation: str
+    dropout: float
+    alpha: float
+    batch_size: int | str
+    learning_rate_init: float
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    label_weight: Any
+    scale: float | None
+    margin: float | None
+    device: str
+    random_state: Any
+
+    def _plan(self, rows: Rows, max_epochs: int, keep_optimizer: bool) -> TrainingPlan:
+        hidden = layer_widths(self.hidden_layer_sizes)
+        n_outputs = rows.targets.n_outputs
+        return TrainingPlan(
+            architecture=Architecture(rows.X.shape[1], hidden, n_outputs, self.activation),
+            dropout=float(self.dropout),
+            alpha=float(self.alpha),
+            batch_size=rows_per_batch(self.batch_size),
+            learning_rate=float(self.learning_rate_init),
+            max_epochs=max_epochs,
+            patience=self.n_iter_no_change,
+            label_weight=check_label_weight(self.label_weight, rows.targets),
+            scale=self._score_slope(),
+            margin=0.0 if self.margin is None else float(self.margin),
+            device=resolve_device(self.device),
+            keep_optimizer=keep_optimizer,
+        )
+
+    def _validate_chunk(
+        self, X: Any, y: Any, classes: Any, sample_weight: Any, first: bool
+    ) -> tuple[Any, Targets, np.ndarray | None]:
+        """Like :meth:`_validate_fit`, by the classes of the first call."""
+        known = None if first else self.classes_
+        if classes is not None:
+            known = agreed_classes(classes, known)
+        single = is_single_label(y) if first else _is_single(self._target_format)
+        if single and known is not None:
+            y = one_hot(y, known)
+        X, targets, weight = self._validate_fit(X, y, sample_weight, reset=first)
+        if single and known is not None:
+            targets = from_one_hot(targets.positives, known)
+        elif known is not None and not np.array_equal(targets.classes, known):
+            raise ValueError(
+                f"y has {targets.n_outputs} labels; expected {len(known)}, as the first call to "
+                "partial_fit or its classes say. Pass the same columns in every call"
+            )
+        return X, targets, weight
+
+    def _start(self, plan: TrainingPlan, target_format: TargetFormat, go_on: bool) -> TrainingState:
+        """Where to begin: anew, or where the last call ended."""
+        if not (go_on and hasattr(self, "state_dict_")):
+            return TrainingState({}, {}, draw_seed(self.random_state), n_epochs=0)
+        last, now = self._architecture, plan.architecture
+        if (
+            last != now
+            or _is_single(self._target_format) != _is_single(target_format)
+            or not np.array_equal(self.classes_, target_format.classes)
+        ):
+            raise ValueError(
+                f"training cannot go on: the network has layers {last.sizes}, activation "
+                f"{last.activation!r} and was trained on {self._target_format.kind} y of classes "
+                f"{self.classes_}, got {now.sizes}, {now.activation!r}, {target_format.kind} and "
+                f"{target_format.classes}. Set warm_start=False and call fit to start anew"
+            )
+        return TrainingState(
+            self.state_dict_, self.optimizer_state_, self._seed, n_epochs=self._n_epochs
+        )
+
+    def _split(self, rows: Rows, seed: int) -> tuple[Rows, Rows | None]:
+        if not self.early_stopping:
+            return rows, None
+        return rows.split(self.validation_fraction, split_order(seed, len(rows)))
+
+    def _keep(self, result: TrainingResult, start: TrainingState) -> None:
+        """Set the fitted attributes; the curves go on where the training did."""
+        went_on = bool(start.weights)
+        self.state_dict_ = result.state.weights
+        self.optimizer_state_ = result.state.optimizer
+        self._seed, self._n_epochs = result.state.seed, result.state.n_epochs
+        curves = {
+            "loss_curve_": result.loss_curve,
+            "validation_loss_curve_": result.validation_loss_curve,
+        }
+        for name, curve in curves.items():
+            setattr(self, name, getattr(self, name, []) + curve if went_on else curve)
+        self.n_iter_ = len(self.loss_curve_)
+
+    def _score_slope(self) -> float:
+        return 1.0 if self.scale is None else float(self.scale)
+
+    def _scores(self, X: Any) -> np.ndarray:
+        device = resolve_device(self.device)
+        scores = compute_scores(self._architecture, self.state_dict_, X, device)
+        fixed = ~np.isnan(self._fixed_scores)
+        scores[:, fixed] = self._fixed_scores[fixed]
+        return scores
+
+
+def _is_single(target_format: TargetFormat) -> bool:
+    return target_format.kind in ("binary", "multiclass")

@@ -1,0 +1,66 @@
+"""Targets of a block of rows as tensors, to be cut into batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sklearn_mlce._sparse import dense_tensor
+from sklearn_mlce._targets import Targets
+
+
+@dataclass(frozen=True)
+class ClassCodes:
+    """Multiclass: the index of each row's class, int64 of shape (n,)."""
+
+    codes: Tensor
+
+    def cut(self, start: int, stop: int) -> ClassCodes:
+        """Those of some rows."""
+        return ClassCodes(self.codes[start:stop])
+
+
+@dataclass(frozen=True)
+class SoftTargets:
+    """Soft or unknown: a matrix of shape (n, L) with entries in [0, 1] or NaN."""
+
+    dense: Tensor
+
+    def cut(self, start: int, stop: int) -> SoftTargets:
+        """Those of some rows."""
+        return SoftTargets(self.dense[start:stop])
+
+
+@dataclass(frozen=True)
+class Positives:
+    """Binary and multi-label: row r's positives are ``indices[indptr[r]:indptr[r + 1]]``."""
+
+    indptr: np.ndarray  # (n + 1,), int64, starts at 0; on the host, where it is cut
+    indices: Tensor  # int64
+
+    def cut(self, start: int, stop: int) -> Positives:
+        """Those of some rows."""
+        ends = self.indptr[start : stop + 1]
+        return Positives(ends - ends[0], self.indices[ends[0] : ends[-1]])
+
+    def row_ends(self) -> Tensor:
+        """`indptr` as a tensor beside `indices`."""
+        return dense_tensor(self.indptr, self.indices.device)
+
+
+EncodedTargets = ClassCodes | SoftTargets | Positives
+
+
+def encode(targets: Targets, dtype: np.dtype, device: torch.device) -> EncodedTargets:
+    """Targets as tensors on a device; soft ones in the precision of the features."""
+    if targets.codes is not None:
+        return ClassCodes(dense_tensor(targets.codes, device))
+    if targets.dense is not None:
+        return SoftTargets(dense_tensor(targets.dense.astype(dtype, copy=False), device))
+    assert targets.positives is not None  # one of the three always is given
+    indices = targets.positives.indices.astype(np.int64, copy=False)
+    indptr = targets.positives.indptr.astype(np.int64, copy=False)
+    return Positives(indptr, dense_tensor(indices, device))

@@ -1,0 +1,161 @@
+"""Rows in, batches of tensors out: whole slices, never row by row.
+
+Rows are gathered in shuffled blocks of a bounded size, and a block is cut into batches that are
+views of it. So a dense batch costs no indexing, a sparse one no densifying, and an epoch never
+holds a second copy of a large X.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from sklearn_mlce._sparse import dense_tensor
+from sklearn_mlce._targets import Targets
+from sklearn_mlce._training.batch_targets import EncodedTargets, encode
+from sklearn_mlce._training.sparse import SparseBatch, sparse_batch
+
+# Large enough that indexing is spread over many batches, small next to any X that matters.
+_BLOCK_BYTES = 2**24
+
+
+@dataclass(frozen=True)
+class Rows(Dataset):
+    """Rows to train on or to validate on.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n, d)
+        Features, float32 or float64.
+    targets : Targets
+        Encoded targets of the rows.
+    sample_weight : ndarray of shape (n,) or None
+        Positive weights.
+    """
+
+    X: Any
+    targets: Targets
+    sample_weight: np.ndarray | None
+
+    def __len__(self) -> int:
+        return self.X.shape[0]
+
+    def take(self, rows: Any) -> Rows:
+        """Some of the rows, by a slice or an index array."""
+        weight = None if self.sample_weight is None else self.sample_weight[rows]
+        return Rows(self.X[rows], self.targets.take(rows), weight)
+
+    def split(self, fraction: float, order: np.ndarray) -> tuple[Rows, Rows]:
+        """The rows to train on, and those held out: the first `fraction` of an order.
+
+        Raises
+        ------
+        ValueError
+            If either part would be empty.
+        """
+        n_held_out = round(fraction * len(self))
+        if not 0 < n_held_out < len(self):
+            raise ValueError(
+                f"early_stopping=True with validation_fraction={fraction:g} holds out "
+                f"{n_held_out} of {len(self)} rows with a positive weight; expected at least one "
+                "row to hold out and one to train on. Set another validation_fraction, pass more "
+                "rows, or set early_stopping=False"
+            )
+        return self.take(np.sort(order[n_held_out:])), self.take(np.sort(order[:n_held_out]))
+
+
+class BatchTargets(NamedTuple):
+    """Targets and weights of a batch."""
+
+    encoded: EncodedTargets
+    sample_weight: Tensor | None  # (n,)
+    total_weight: float  # sum of sample_weight, or the number of rows
+
+
+Batch = tuple[Tensor | SparseBatch, BatchTargets]
+
+
+def features(X: Any, device: torch.device, training: bool = False) -> Tensor | SparseBatch:
+    """Dense or sparse rows as what the network takes."""
+    if sp.issparse(X):
+        return sparse_batch(X, device, training=training)
+    return dense_tensor(X, device)
+
+
+class _Block:
+    """Consecutive rows, to be cut into batches of tensors."""
+
+    def __init__(self, rows: Rows, device: torch.device, training: bool) -> None:
+        self.n_rows = len(rows)
+        self._device, self._training = device, training
+        self._X, self._weight = rows.X, rows.sample_weight
+        self._targets = encode(rows.targets, rows.X.dtype, device)
+
+    def batch(self, start: int, stop: int) -> Batch:
+        """Rows ``start`` to ``stop``, or to the last."""
+        stop = min(stop, self.n_rows)
+        weight, total_weight = None, float(stop - start)
+        if self._weight is not None:
+            total_weight = float(self._weight[start:stop].sum(dtype=np.float64))
+            weight = dense_tensor(self._weight[start:stop], self._device)
+        targets = BatchTargets(self._targets.cut(start, stop), weight, total_weight)
+        return features(self._X[start:stop], self._device, self._training), targets
+
+
+class Batches:
+    """Batches of all rows, in a new order at each pass where there is a generator.
+
+    Parameters
+    ----------
+    rows : Rows
+        What to cut into batches.
+    batch_size : int
+        Rows of a batch. From the number of rows on, the only batch is made once and kept.
+    device : torch.device
+        Where the network computes.
+    training : bool, default=False
+        Whether gradients will be asked for.
+    order : callable, default=None
+        Called with the number of rows at each pass over several batches; returns their order.
+        None keeps the rows' own.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        batch_size: int,
+        device: torch.device,
+        training: bool = False,
+        order: Callable[[int], np.ndarray] | None = None,
+    ) -> None:
+        self._rows, self._batch_size = rows, batch_size
+        self._device, self._training, self._order = device, training, order
+        self._only: Batch | None = None
+        if batch_size >= len(rows):
+            self._only = _Block(rows, device, training).batch(0, len(rows))
+
+    def __iter__(self) -> Iterator[Batch]:
+        if self._only is not None:
+            yield self._only
+            return
+        order = None if self._order is None else self._order(len(self._rows))
+        step = self._block_rows()
+        for start in range(0, len(self._rows), step):
+            chosen = slice(start, start + step) if order is None else order[start : start + step]
+            block = _Block(self._rows.take(chosen), self._device, self._training)
+            for first in range(0, block.n_rows, self._batch_size):
+                yield block.batch(first, first + self._batch_size)
+
+    def _block_rows(self) -> int:
+        """Rows of a block: as many whole batches as its size allows, at least one."""
+        X = self._rows.X
+        stored = X.data.nbytes + X.indices.nbytes if sp.issparse(X) else X.nbytes
+        batch_bytes = max(1, stored // len(self._rows)) * self._batch_size
+        return self._batch_size * max(1, _BLOCK_BYTES // batch_bytes)

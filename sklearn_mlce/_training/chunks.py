@@ -1,0 +1,73 @@
+"""Classes of one chunk of a stream, encoded by the classes of the whole stream.
+
+A chunk need not hold every class, nor even two, so it cannot be recognised for what it is by
+itself. It passes validation in its multi-label form.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import column_or_1d
+
+from sklearn_mlce._targets import Targets, encode_targets
+
+
+def is_single_label(y: Any) -> bool:
+    """Whether y is one class per row: of shape (n,) or (n, 1)."""
+    shape = np.shape(y) if getattr(y, "shape", None) is None else y.shape
+    return len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
+
+
+def agreed_classes(classes: Any, known: np.ndarray | None) -> np.ndarray:
+    """Sorted classes; ValueError if an earlier call had others."""
+    classes = np.unique(classes)
+    if known is not None and not np.array_equal(classes, known):
+        raise ValueError(
+            f"classes={classes.tolist()} is not the same as on the first call to partial_fit, "
+            f"{known.tolist()}. Leave classes out after the first call"
+        )
+    return classes
+
+
+def one_hot(y: Any, classes: np.ndarray) -> sp.csr_array:
+    """The multi-label form of a chunk's classes.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,) or (n, 1)
+        Class of each row.
+    classes : ndarray of shape (n_classes,)
+        All classes of the stream, sorted.
+
+    Returns
+    -------
+    csr_array of shape (n, n_classes)
+        A 1 for the class of each row.
+
+    Raises
+    ------
+    ValueError
+        If y holds a class that is not among `classes`.
+    """
+    y = column_or_1d(y.toarray() if sp.issparse(y) else y, warn=True)
+    unseen = [value for value in np.unique(y).tolist() if value not in classes]
+    if unseen:
+        raise ValueError(
+            f"y holds {unseen[:5]}, which are not among the classes of the first call to "
+            f"partial_fit, {classes.tolist()}. Pass every class to the first call: "
+            "partial_fit(X, y, classes=all_classes)"
+        )
+    codes = np.searchsorted(classes, y)
+    ones = np.ones(len(y), dtype=np.int8)
+    return sp.csr_array((ones, codes, np.arange(len(y) + 1)), shape=(len(y), len(classes)))
+
+
+def from_one_hot(positives: sp.csr_array, classes: np.ndarray) -> Targets:
+    """Single-label targets of their multi-label form ``(n, n_classes)``."""
+    target_format = encode_targets(classes).format
+    if target_format.kind == "multiclass":
+        return Targets(target_format, codes=positives.indices.astype(np.int64))
+    return Targets(target_format, positives=positives[:, [1]])

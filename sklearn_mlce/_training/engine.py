@@ -1,0 +1,206 @@
+"""Training and scoring of a perceptron: rows in, arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import issparse
+from skorch.callbacks import Callback
+from skorch.helper import predefined_split
+
+from sklearn_mlce._sparse import dense_tensor
+from sklearn_mlce._training.batches import Batches, Rows, features
+from sklearn_mlce._training.callbacks import KeepBest, NotifyMonitor, RefuseNonFinite, SeedEpochs
+from sklearn_mlce._training.criterion import Criterion
+from sklearn_mlce._training.dropout import Dropout
+from sklearn_mlce._training.net import PerceptronNet
+from sklearn_mlce._training.perceptron import Architecture, Perceptron, initialise
+from sklearn_mlce._training.plan import TrainingPlan
+from sklearn_mlce._training.randomness import EpochRandomness
+from sklearn_mlce._training.state import (
+    Arrays,
+    TrainingState,
+    optimizer_from_arrays,
+    optimizer_to_arrays,
+    predictor,
+    weights_from_arrays,
+    weights_to_arrays,
+)
+
+# Entries of the widest dense layer that are held at a time where there is no gradient.
+_ENTRIES_PER_PASS = 2**22
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What training gives back."""
+
+    state: TrainingState
+    loss_curve: list[float]
+    validation_loss_curve: list[float]
+
+
+def train(
+    plan: TrainingPlan,
+    start: TrainingState,
+    rows: Rows,
+    held_out: Rows | None = None,
+    monitor: Any = None,
+) -> TrainingResult:
+    """Train a perceptron.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        How.
+    start : TrainingState
+        Where to begin; with new weights where it has none.
+    rows : Rows
+        What to train on.
+    held_out : Rows, default=None
+        What to stop early on.
+    monitor : FitMonitor, default=None
+        Told of each epoch; its states are the arguments of :func:`net_weights`.
+
+    Returns
+    -------
+    TrainingResult
+        The losses of all epochs; the state after the last of them, or after the one of lowest
+        validation loss.
+
+    Raises
+    ------
+    ValueError
+        If a loss or a weight is not finite.
+    """
+    randomness = EpochRandomness(start.seed, plan.device)
+
+    def snapshot(net: PerceptronNet) -> TrainingState:
+        return _state_of(net, start, plan.keep_optimizer)
+
+    keep_best = KeepBest(plan.patience, snapshot)
+    callbacks: list[Callback] = [SeedEpochs(randomness, start.n_epochs), RefuseNonFinite()]
+    if held_out is not None:
+        callbacks.append(keep_best)
+    if monitor is not None:
+        callbacks.append(NotifyMonitor(monitor))
+    net = _make_net(plan, start, rows, held_out, randomness, callbacks)
+    net.train(rows, epochs=plan.max_epochs)
+    state = snapshot(net) if held_out is None else keep_best.best_
+    _refuse_non_finite(state, plan.learning_rate)
+    validation_losses = [] if held_out is None else net.history[:, "valid_loss"]
+    return TrainingResult(state, net.history[:, "train_loss"], validation_losses)
+
+
+def _make_net(
+    plan: TrainingPlan,
+    start: TrainingState,
+    rows: Rows,
+    held_out: Rows | None,
+    randomness: EpochRandomness,
+    callbacks: list[Callback],
+) -> PerceptronNet:
+    """An initialised net that stands where `start` says."""
+    label_weight = None
+    if plan.label_weight is not None:
+        label_weight = dense_tensor(plan.label_weight.astype(rows.X.dtype))
+    net = PerceptronNet(
+        _make_module(plan, start, rows.X.dtype, randomness),
+        Criterion(label_weight, plan.scale, plan.margin),
+        optimizer=torch.optim.AdamW,
+        optimizer__fused=True,
+        optimizer__weight_decay=0.0,
+        optimizer__param_groups=[("*.weight", {"weight_decay": plan.alpha})],
+        lr=plan.learning_rate,
+        iterator_train=Batches,
+        iterator_train__batch_size=plan.batch_size,
+        iterator_train__device=plan.device,
+        iterator_train__order=randomness.order,
+        iterator_train__training=True,
+        iterator_valid=Batches,
+        iterator_valid__batch_size=_rows_per_pass(plan.architecture, rows.X),
+        iterator_valid__device=plan.device,
+        train_split=None if held_out is None else predefined_split(held_out),
+        callbacks=callbacks,
+        device=plan.device,
+        verbose=0,
+    )
+    net.initialize()
+    if start.optimizer:
+        optimizer_from_arrays(net.optimizer_, net.module_, start.optimizer)
+    return net
+
+
+def _make_module(
+    plan: TrainingPlan, start: TrainingState, dtype: np.dtype, randomness: EpochRandomness
+) -> Perceptron:
+    torch_dtype = torch.float32 if dtype == np.float32 else torch.float64
+    dropout = Dropout(plan.dropout, randomness.dropout_generator) if plan.dropout > 0 else None
+    module = Perceptron(plan.architecture, torch_dtype, dropout=dropout)
+    if start.weights:
+        weights_from_arrays(module, start.weights)
+    else:
+        initialise(module, randomness.weight_generator())
+    return module
+
+
+def _state_of(net: PerceptronNet, start: TrainingState, keep_optimizer: bool) -> TrainingState:
+    moments = optimizer_to_arrays(net.optimizer_, net.module_) if keep_optimizer else {}
+    n_epochs = start.n_epochs + len(net.history)
+    return TrainingState(net_weights(net), moments, start.seed, n_epochs)
+
+
+def net_weights(net: PerceptronNet) -> Arrays:
+    """Weights of a net in training."""
+    return weights_to_arrays(net.module_)
+
+
+def _refuse_non_finite(state: TrainingState, learning_rate: float) -> None:
+    """Raise ValueError where the last step of training went astray."""
+    if not all(np.isfinite(array).all() for array in state.weights.values()):
+        raise ValueError(
+            f"weights are not finite after epoch {state.n_epochs} with "
+            f"learning_rate_init={learning_rate:g}. Set a smaller learning_rate_init, or scale "
+            "the features, for instance with StandardScaler"
+        )
+
+
+def compute_scores(
+    architecture: Architecture, weights: Mapping[str, np.ndarray], X: Any, device: torch.device
+) -> np.ndarray:
+    """Scores ``(n, n_outputs)`` of validated rows, in the weights' precision.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Of the perceptron.
+    weights : mapping of str to ndarray
+        Its weights, by name.
+    X : ndarray or CSR matrix of shape (n, d)
+        Rows.
+    device : torch.device
+        Where to compute.
+
+    Returns
+    -------
+    ndarray of shape (n, n_outputs)
+        Scores.
+    """
+    module = predictor(architecture, weights, device)
+    dtype = next(iter(weights.values())).dtype
+    scores = np.empty((X.shape[0], architecture.n_outputs), dtype=dtype)
+    step = _rows_per_pass(architecture, X)
+    with torch.inference_mode():
+        for start in range(0, X.shape[0], step):
+            part = X[start : start + step].astype(dtype, copy=False)
+            scores[start : start + step] = module(features(part, device)).cpu().numpy()
+    return scores
+
+
+def _rows_per_pass(architecture: Architecture, X: Any) -> int:
+    widths = architecture.sizes[1:] if issparse(X) else architecture.sizes
+    return max(1, _ENTRIES_PER_PASS // max(widths))

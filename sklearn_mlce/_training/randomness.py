@@ -1,0 +1,66 @@
+"""All that is random in training, from one seed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+
+
+def draw_seed(random_state: Any) -> int:
+    """A seed for one fit.
+
+    Parameters
+    ----------
+    random_state : int, RandomState instance or None
+        As the estimators take it. None asks the operating system: NumPy's global generator is
+        neither read nor advanced.
+
+    Returns
+    -------
+    int
+        A non-negative seed below 2**31.
+    """
+    if random_state is None:
+        return int(np.random.default_rng().integers(2**31))
+    return int(check_random_state(random_state).randint(2**31))
+
+
+def split_order(seed: int, n_rows: int) -> np.ndarray:
+    """Order of rows from which a held-out part is cut."""
+    return np.random.default_rng(seed).permutation(n_rows)
+
+
+class EpochRandomness:
+    """The order of rows and the generator of dropout, seeded afresh for each epoch.
+
+    What an epoch draws depends on the seed and on its number alone, so that training which
+    goes on later goes on as if it had never stopped.
+
+    Parameters
+    ----------
+    seed : int
+        From :func:`draw_seed`.
+    device : torch.device
+        Where dropout draws.
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._seed = seed
+        self.dropout_generator = torch.Generator(device)
+        self._order = np.random.default_rng(seed)
+
+    def weight_generator(self) -> torch.Generator:
+        """Generator of the first weights, on the CPU: the same weights on every device."""
+        return torch.Generator().manual_seed(self._seed)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Seed for an epoch, counted from 1."""
+        self._order = np.random.default_rng([self._seed, epoch])
+        self.dropout_generator.manual_seed(int(self._order.integers(2**31)))
+
+    def order(self, n_rows: int) -> np.ndarray:
+        """Order of the rows in the present epoch."""
+        return self._order.permutation(n_rows)

@@ -1,0 +1,71 @@
+"""Where training stands, as NumPy arrays, and the way to and from torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from sklearn_mlce._sparse import dense_tensor
+from sklearn_mlce._training.perceptron import Architecture, Perceptron
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """All that training needs to go on as if it had not stopped."""
+
+    weights: Arrays  # by name; empty before training
+    optimizer: dict[str, Arrays]  # moments of each weight; empty to begin them anew
+    seed: int
+    n_epochs: int  # passed with these weights
+
+
+def weights_to_arrays(module: nn.Module) -> Arrays:
+    """Copy a module's weights into arrays, by name."""
+    return {name: _copied(tensor) for name, tensor in module.state_dict().items()}
+
+
+def weights_from_arrays(module: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
+    """Copy arrays into a module's weights."""
+    module.load_state_dict({name: dense_tensor(array) for name, array in weights.items()})
+
+
+def optimizer_to_arrays(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Arrays]:
+    """Copy an optimiser's moments into arrays, by the name of their weight."""
+    return {
+        name: {key: _copied(tensor) for key, tensor in optimizer.state[weight].items()}
+        for name, weight in module.named_parameters()
+    }
+
+
+def optimizer_from_arrays(
+    optimizer: torch.optim.Optimizer, module: nn.Module, moments: Mapping[str, Arrays]
+) -> None:
+    """Copy arrays into an optimiser's moments."""
+    for name, weight in module.named_parameters():
+        tensors = {key: torch.tensor(array) for key, array in moments[name].items()}
+        # The count of steps is a scalar in float32, whatever the weight's precision.
+        optimizer.state[weight] = {
+            key: tensor.to(weight.device, weight.dtype if tensor.ndim else tensor.dtype)
+            for key, tensor in tensors.items()
+        }
+
+
+def predictor(
+    architecture: Architecture, weights: Mapping[str, np.ndarray], device: torch.device
+) -> Perceptron:
+    """A perceptron in evaluation mode that computes with these arrays, on the CPU in place."""
+    tensors = {name: dense_tensor(array, device) for name, array in weights.items()}
+    dtype = next(iter(tensors.values())).dtype
+    module = Perceptron(architecture, dtype, device="meta")  # allocates nothing
+    module.load_state_dict(tensors, assign=True)
+    return module.eval()
+
+
+def _copied(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().cpu().numpy().copy()
