@@ -1,0 +1,143 @@
+"""Measure, and write the tables: ``python -m benchmarks``."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from . import convergence, datasets, linear, loss_memory, loss_speed, objective, peers, plot
+from .environment import describe, limited_threads
+from .methods import METHODS
+from .report import write
+from .store import Store
+
+PARTS = ("loss", "convergence", "linear")
+RESULTS = Path(__file__).with_name("results")
+
+
+def parse(arguments=None) -> argparse.Namespace:
+    """Read the command line.
+
+    Parameters
+    ----------
+    arguments : list of str or None, default=None
+        None reads the process's own.
+
+    Returns
+    -------
+    argparse.Namespace
+    """
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "parts", nargs="*", default=None, help=f"of {', '.join(PARTS)} (default: all), or reference"
+    )
+    parser.add_argument("--sets", help=f"comma-separated, of {', '.join(datasets.NAMES)}")
+    parser.add_argument("--methods", help=f"comma-separated, of {', '.join(_method_names())}")
+    parser.add_argument("--full", action="store_true", help="the slow methods and sets too (hours)")
+    parser.add_argument("--fresh", action="store_true", help="forget what earlier runs measured")
+    parser.add_argument("--no-peers", action="store_true", help="leave LibMultiLabel out")
+    parser.add_argument("--threads", type=int, default=2, help="of torch and BLAS (default 2)")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the tables")
+    options = parser.parse_args(arguments)
+    options.parts = options.parts or list(PARTS)
+    _check(parser, "part", options.parts, (*PARTS, "reference"))
+    usual = datasets.NAMES if options.full else linear.QUICK_SETS
+    options.sets = options.sets.split(",") if options.sets else list(usual)
+    _check(parser, "set", options.sets, datasets.NAMES)
+    wanted = options.methods.split(",") if options.methods else _method_names()
+    _check(parser, "method", wanted, _method_names())
+    options.methods = [
+        method
+        for method in METHODS
+        if method.name in wanted and not (options.no_peers and method.kind == "peer")
+    ]
+    return options
+
+
+def _method_names():
+    return [method.name for method in METHODS]
+
+
+def _check(parser, what, given, known):
+    for name in given:
+        if name not in known:
+            parser.error(f"no {what} {name!r}; there are: {', '.join(known)}")
+
+
+def run_loss(options) -> Path:
+    """Measure the loss and write ``loss.md``."""
+    tables = [loss_speed.table(), loss_memory.table(options.threads)]
+    header = describe(options.threads)
+    return write(options.out, "loss", "The loss beside binary cross-entropy", header, tables)
+
+
+def run_convergence(options) -> Path:
+    """Measure the linear model against liblinear and write ``convergence.md``."""
+    store = Store(options.out / ".state" / "convergence.json", options.fresh)
+    convergence.run(store, options.sets, options.threads, _say)
+    table = convergence.table(store, datasets.NAMES)
+    header = describe(options.threads)
+    return write(options.out, "convergence", "Time to the optimum", header, [table])
+
+
+def run_linear(options) -> Path:
+    """Measure the linear methods and write ``linear.md`` and ``linear.png``."""
+    if any(method.kind == "peer" for method in options.methods):
+        peers.ensure_environment(_say)
+    store = Store(options.out / ".state" / "linear.json", options.fresh)
+    header = describe(options.threads)
+    title = "Linear methods: quality beside time"
+    for name in options.sets:
+        linear.run(store, name, options.methods, options.threads, options.full, _say)
+        # After every set, so that a killed run leaves tables of what it has.
+        path = write(options.out, "linear", title, header, linear.tables(store, datasets.NAMES))
+    plot.quality_beside_time(store, datasets.NAMES, options.out / "linear.png")
+    return path
+
+
+def run_reference(options) -> Path:
+    """Find the optima again and write ``reference_objectives.json``."""
+    known = objective.references()
+    for name in options.sets:
+        known[name] = objective.minimise(datasets.load(name))
+        _say(f"[{name}] {known[name]}")
+        objective.REFERENCES.write_text(json.dumps(known, indent=2) + "\n")
+    return objective.REFERENCES
+
+
+def _say(line):
+    print(line, flush=True)
+
+
+def main(arguments=None) -> int:
+    """Run the parts that the command line names.
+
+    Parameters
+    ----------
+    arguments : list of str or None, default=None
+        None reads the process's own.
+
+    Returns
+    -------
+    int
+        Exit status: 0, or 2 where something that is needed is not there.
+    """
+    options = parse(arguments)
+    parts = {
+        "loss": run_loss,
+        "convergence": run_convergence,
+        "linear": run_linear,
+        "reference": run_reference,
+    }
+    with limited_threads(options.threads):
+        for part in options.parts:
+            try:
+                _say(f"wrote {parts[part](options)}")
+            except (FileNotFoundError, RuntimeError) as error:
+                print(f"benchmarks: {part}: {error}", file=sys.stderr)
+                return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

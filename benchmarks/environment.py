@@ -1,0 +1,107 @@
+"""Which machine, which versions and which source a figure belongs to."""
+
+import hashlib
+import os
+import platform
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from threadpoolctl import threadpool_limits
+
+from .datasets import ROOT
+
+PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "skorch")
+# What decides a figure; the modules that only print it do not.
+MEASURING = ("datasets.py", "methods.py", "objective.py", "peers_runner.py", "quality.py")
+PEER_REQUIREMENTS = Path(__file__).with_name("requirements-peers.txt")
+
+
+def versions() -> dict[str, str]:
+    """Version of each package that a figure depends on, ``"absent"`` where it is not installed."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+def cpu_name() -> str:
+    """Processor model, from the kernel where it says so."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def digest(*paths: Path) -> str:
+    """Short hash of the files' bytes, in the order of their names."""
+    whole = hashlib.sha256()
+    for file in sorted(file for path in paths for file in _sources(path)):
+        whole.update(file.read_bytes())
+    return whole.hexdigest()[:12]
+
+
+def _sources(path):
+    return [path] if path.is_file() else path.rglob("*.py")
+
+
+def fingerprint(kind: str, threads: int) -> str:
+    """Say in one string all that would make an earlier figure of a method incomparable.
+
+    Parameters
+    ----------
+    kind : {"mlce", "sklearn", "peer"}
+        Whose figure it is: ours hangs on our source too, a peer's on its own pinned environment.
+    threads : int
+        Threads that the measuring process may use.
+
+    Returns
+    -------
+    str
+    """
+    here = Path(__file__).parent
+    measuring = digest(*(here / name for name in MEASURING))
+    parts = [cpu_name(), str(os.cpu_count()), str(threads), measuring]
+    parts += [f"{name} {number}" for name, number in versions().items()]
+    if kind == "mlce":
+        parts.append(digest(ROOT / "sklearn_mlce"))
+    if kind == "peer":
+        parts.append(digest(PEER_REQUIREMENTS))
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+
+
+def describe(threads: int) -> list[str]:
+    """Lines that head every table: versions, processor, threads, and how busy the machine was."""
+    listed = ", ".join(f"{name} {number}" for name, number in versions().items())
+    lines = [
+        f"- versions: {listed}",
+        f"- machine: {cpu_name()}, {os.cpu_count()} CPUs, {platform.system()}",
+        f"- threads: {threads} in the measuring process (torch, BLAS)",
+    ]
+    if hasattr(os, "getloadavg"):
+        lines.append(f"- load average when the table was written: {os.getloadavg()[0]:.1f}")
+    return lines
+
+
+@contextmanager
+def limited_threads(threads: int):
+    """Give torch and the BLAS libraries this many threads, and put things back afterwards.
+
+    Parameters
+    ----------
+    threads : int
+        At least 1.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(threads):
+            yield
+    finally:
+        torch.set_num_threads(before)

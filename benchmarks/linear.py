@@ -1,0 +1,101 @@
+"""Quality beside time of the linear methods, on the public sets."""
+
+from . import datasets, objective
+from .environment import fingerprint
+from .methods import METHODS, Method
+from .report import Table
+from .store import Job, Store, measure
+
+BASELINE = "mlce"
+#: How often a quick method is repeated, in turns with the others; elsewhere once.
+REPEATS = {"yeast": 7, "birds": 7, "bibtex": 3}
+QUICK_SETS = tuple(name for name in datasets.NAMES if name != "asklibrarian_yso")
+
+COLUMNS = (
+    "method",
+    "fit, x MLCE",
+    "predict, x MLCE",
+    "micro-F1",
+    "macro-F1",
+    "samples-F1",
+    "LRAP",
+    "P@1",
+    "fit s",
+    "predict s",
+    "runs",
+)
+
+
+def run(store: Store, name: str, methods, threads: int, full: bool, say=print) -> None:
+    """Measure what is still missing on one set.
+
+    Parameters
+    ----------
+    store : Store
+        Holds the samples, one group a set.
+    name : str
+        The set.
+    methods : sequence of Method
+    threads : int
+        That the measuring process has.
+    full : bool
+        Run the slow methods too.
+    say : callable, default=print
+        Told the progress.
+    """
+    dataset = datasets.load(name)
+    chosen = [method for method in methods if full or name not in method.slow_on]
+    jobs = {method.name: _job(method, dataset, threads) for method in chosen}
+    measure(store, name, jobs, say)
+
+
+def _job(method: Method, dataset, threads):
+    slow = method.function in ("train_thresholding", "train_cost_sensitive")
+    repeats = 1 if slow else REPEATS.get(dataset.name, 1)
+    return Job(lambda: method.run(dataset), repeats, fingerprint(method.kind, threads))
+
+
+def tables(store: Store, names) -> list[Table]:
+    """Lay out what the store holds, one table a set.
+
+    Parameters
+    ----------
+    store : Store
+    names : sequence of str
+        Sets.
+
+    Returns
+    -------
+    list of Table
+    """
+    return [_table(store, name) for name in names if store.groups.get(name)]
+
+
+def _table(store, name):
+    dataset = datasets.load(name)
+    result = Table(f"{name} ({dataset.size})", COLUMNS)
+    base = store.medians(name, BASELINE)
+    for method in METHODS:
+        row = store.medians(name, method.name)
+        if row:
+            result.add(*_cells(method, row, base, len(store.samples(name, method.name))))
+    _add_notes(result, dataset, base)
+    return result
+
+
+def _cells(method, row, base, runs):
+    ratios = [
+        f"{row[key] / base[key]:.2f}" if base.get(key) else "" for key in ("fit_s", "predict_s")
+    ]
+    quality = [f"{row[key]:.3f}" for key in ("micro", "macro", "samples", "lrap", "p1")]
+    seconds = [f"{row['fit_s']:.3g}", f"{row['predict_s']:.3g}"]
+    title = method.title + (" *" if row["unconverged"] else "")
+    return [title, *ratios, *quality, *seconds, str(runs)]
+
+
+def _add_notes(result, dataset, base):
+    if any(cells[0].endswith("*") for cells in result.rows):
+        result.note("\\* stopped at its iteration limit before it converged.")
+    gap = objective.relative_gap(base["objective"], dataset) if base else None
+    if gap is not None:
+        result.note(f"MLCEClassifier(C=1), default `tol`: relative objective gap {gap:.1e}.")

@@ -1,0 +1,39 @@
+"""Train one LibMultiLabel model: runs inside the peers' own environment, not in ours.
+
+Usage: ``python peers_runner.py INPUT.npz OUTPUT.npz FUNCTION OPTIONS``.
+"""
+
+import sys
+import time
+
+import numpy as np
+import scipy.sparse as sp
+
+
+def read_csr(stored, key):
+    """Rebuild the CSR matrix that `benchmarks.peers` wrote under `key`."""
+    parts = (stored[f"{key}_data"], stored[f"{key}_indices"], stored[f"{key}_indptr"])
+    return sp.csr_matrix(parts, shape=tuple(stored[f"{key}_shape"]))
+
+
+def main(source, target, function, options):
+    """Fit, time, predict, and write scores and seconds to `target`."""
+    import libmultilabel.linear as peer
+
+    with np.load(source, allow_pickle=False) as stored:
+        X_train, Y_train, X_test = (
+            read_csr(stored, key) for key in ("X_train", "Y_train", "X_test")
+        )
+    # LibMultiLabel draws its folds from NumPy's global generator, so that one has to be seeded.
+    np.random.seed(0)  # noqa: NPY002
+    start = time.perf_counter()
+    model = getattr(peer, function)(Y_train, X_train, options=options, verbose=False)
+    fitted = time.perf_counter()
+    scores = np.asarray(peer.predict_values(model, X_test))
+    predicted = scores > 0
+    done = time.perf_counter()
+    np.savez(target, scores=scores, predicted=predicted, seconds=[fitted - start, done - fitted])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,67 @@
+"""A picture of quality beside fit time."""
+
+from pathlib import Path
+
+import matplotlib
+
+from .methods import METHODS
+from .store import Store
+
+MARKS = {"mlce": "o", "sklearn": "s", "peer": "^"}
+
+
+def quality_beside_time(store: Store, names, path: Path) -> None:
+    """Draw one panel a set: micro-F1 over fit time.
+
+    Parameters
+    ----------
+    store : Store
+        Samples of `benchmarks.linear`.
+    names : sequence of str
+        Sets; those without samples are left out.
+    path : Path
+        The picture to write.
+    """
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    names = [name for name in names if store.samples(name, "mlce")]
+    if not names:
+        return
+    columns = min(4, len(names))
+    rows = -(-len(names) // columns)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(3.4 * columns, 3.0 * rows + 0.9),
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis in axes.flat[len(names) :]:
+        axis.remove()
+    for axis, name in zip(axes.flat, names, strict=False):
+        _panel(axis, store, name)
+    known = {}
+    for axis in axes.flat[: len(names)]:
+        handles, labels = axis.get_legend_handles_labels()
+        known |= dict(zip(labels, handles, strict=True))
+    figure.legend(known.values(), known, loc="outside lower center", ncols=3, frameon=False)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def _panel(axis, store, name):
+    base = store.medians(name, "mlce")["fit_s"]
+    for number, method in enumerate(METHODS):
+        row = store.medians(name, method.name)
+        if row:
+            axis.plot(
+                row["fit_s"] / base,
+                row["micro"],
+                MARKS[method.kind],
+                color=f"C{number}",
+                markersize=8,
+                label=method.title,
+            )
+    axis.axvline(1.0, color="0.8", zorder=0)
+    axis.set(xscale="log", title=name, xlabel="fit time, x MLCEClassifier(C=1)", ylabel="micro-F1")

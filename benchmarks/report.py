@@ -1,0 +1,95 @@
+"""Tables as Markdown for people and CSV for programs."""
+
+import csv
+from pathlib import Path
+
+
+class Table:
+    """Rows of text under a title.
+
+    Parameters
+    ----------
+    title : str
+    columns : sequence of str
+    """
+
+    def __init__(self, title: str, columns):
+        self.title = title
+        self.columns = tuple(columns)
+        self.rows: list[tuple[str, ...]] = []
+        self.notes: list[str] = []
+
+    def add(self, *cells: str) -> None:
+        """Append a row.
+
+        Parameters
+        ----------
+        *cells : str
+            One per column.
+
+        Raises
+        ------
+        ValueError
+            If there are more or fewer cells than columns.
+        """
+        if len(cells) != len(self.columns):
+            raise ValueError(
+                f"{len(cells)} cells for the {len(self.columns)} columns {self.columns}"
+            )
+        self.rows.append(cells)
+
+    def note(self, text: str) -> None:
+        """Add a sentence below the table."""
+        self.notes.append(text)
+
+    def markdown(self) -> str:
+        """Markdown, the columns padded so that the source reads well too."""
+        parts = [f"## {self.title}"]
+        if self.rows:
+            grid = [self.columns, *self.rows]
+            widths = [max(len(row[i]) for row in grid) for i in range(len(self.columns))]
+            lines = [_line(row, widths) for row in grid]
+            lines.insert(1, _line(["-" * width for width in widths], widths))
+            parts.append("\n".join(lines))
+        return "\n\n".join([*parts, *self.notes])
+
+
+def _line(cells, widths):
+    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+    return f"| {' | '.join(padded)} |"
+
+
+def write(folder: Path, name: str, title: str, header, tables) -> Path:
+    """Write ``name.md`` and ``name.csv``.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there.
+    name : str
+        Of the files, without ending.
+    title : str
+        First line of the Markdown.
+    header : sequence of str
+        Lines below it that say where the figures come from.
+    tables : sequence of Table
+        The CSV has their rows in one, each with its table's title first.
+
+    Returns
+    -------
+    Path
+        The Markdown file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [f"# {title}", "\n".join(header), *(table.markdown() for table in tables)]
+    path = folder / f"{name}.md"
+    path.write_text("\n\n".join(parts) + "\n")
+    with (folder / f"{name}.csv").open("w", newline="") as stream:
+        rows = csv.writer(stream, lineterminator="\n")
+        columns = None
+        for table in tables:
+            if table.columns != columns:
+                rows.writerow(["table", *table.columns])
+                columns = table.columns
+            rows.writerows([table.title, *row] for row in table.rows)
+    return path

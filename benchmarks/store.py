@@ -1,0 +1,105 @@
+"""Repeated measurements that survive a killed run."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Job:
+    """One thing to measure.
+
+    Attributes
+    ----------
+    run : callable
+        Does it once and returns a dict of numbers.
+    repeats : int
+        How often to do it. Jobs of one group that are repeated take turns.
+    fingerprint : str
+        A stored sample with another fingerprint is not comparable and is measured again.
+    """
+
+    run: Callable[[], dict]
+    repeats: int
+    fingerprint: str
+
+
+class Store:
+    """Samples in one JSON file, by group (a data set, say) and name (a method).
+
+    Parameters
+    ----------
+    path : Path
+        The file. It is written after every sample.
+    fresh : bool, default=False
+        Forget what the file holds.
+    """
+
+    def __init__(self, path: Path, fresh: bool = False):
+        self.path = path
+        self.groups = {} if fresh or not path.is_file() else json.loads(path.read_text())
+
+    def samples(self, group: str, name: str) -> list[dict]:
+        """Samples so far, oldest first."""
+        return self.groups.get(group, {}).get(name, {}).get("samples", [])
+
+    def medians(self, group: str, name: str) -> dict:
+        """Median of each number over the samples; empty when there are none."""
+        rows = self.samples(group, name)
+        return {key: float(np.median([row[key] for row in rows])) for key in (rows or [{}])[0]}
+
+    def add(self, group: str, name: str, sample: dict, fingerprint: str) -> None:
+        """Append one sample and write the file; a kill leaves the old file or the new one."""
+        record = self.groups.setdefault(group, {}).setdefault(name, {"samples": []})
+        record["fingerprint"] = fingerprint
+        record["samples"].append(sample)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_suffix(".partial")
+        partial.write_text(json.dumps(self.groups, indent=1))
+        os.replace(partial, self.path)
+
+    def drop_stale(self, group: str, jobs: dict[str, Job]) -> None:
+        """Forget samples that cannot stand beside what will be measured now.
+
+        Times that took turns are only comparable with each other: where one repeated job has to be
+        measured again, all repeated jobs of its group are.
+        """
+        kept = self.groups.get(group, {})
+        stale = {
+            name
+            for name, job in jobs.items()
+            if kept.get(name, {}).get("fingerprint", job.fingerprint) != job.fingerprint
+        }
+        if any(jobs[name].repeats > 1 for name in stale):
+            stale |= {name for name, job in jobs.items() if job.repeats > 1}
+        for name in stale:
+            kept.pop(name, None)
+
+
+def measure(store: Store, group: str, jobs: dict[str, Job], say=print) -> None:
+    """Run the jobs of a group in turns until each has its samples.
+
+    Parameters
+    ----------
+    store : Store
+        Where samples are kept, and which says what is left to do.
+    group : str
+        Name of the group.
+    jobs : dict of str to Job
+        What to measure, in this order in every round.
+    say : callable, default=print
+        Told one line per sample.
+    """
+    store.drop_stale(group, jobs)
+    for turn in range(max((job.repeats for job in jobs.values()), default=0)):
+        for name, job in jobs.items():
+            if len(store.samples(group, name)) > turn or turn >= job.repeats:
+                continue
+            sample = job.run()
+            store.add(group, name, sample, job.fingerprint)
+            numbers = ", ".join(f"{key} {value:.4g}" for key, value in sample.items())
+            say(f"[{group}] {name} {turn + 1}/{job.repeats}: {numbers}")

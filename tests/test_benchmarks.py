@@ -1,0 +1,337 @@
+"""The benchmark harness measures what its tables say, on made data."""
+
+import json
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from benchmarks import (
+    convergence,
+    datasets,
+    environment,
+    linear,
+    loss_cases,
+    loss_memory,
+    loss_speed,
+    objective,
+    peers,
+    peers_runner,
+    quality,
+    report,
+)
+from benchmarks.__main__ import main, parse
+from benchmarks.methods import METHODS, Method, timed_fit
+from benchmarks.store import Job, Store, measure
+
+
+def make_dataset(n=60, d=7, n_labels=4, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, d))
+    Y = (X @ rng.normal(size=(d, n_labels)) > 0.5).astype(np.int64)
+    Y[:, -1] = 0
+    half = n // 2
+    return datasets.DataSet(
+        "made", X[:half], sp.csr_matrix(Y[:half]), X[half:], sp.csr_matrix(Y[half:])
+    )
+
+
+def write_set(path, **features):
+    np.savez(
+        path,
+        Y_indices=np.array([0, 1, 1], np.int32),
+        Y_indptr=np.array([0, 1, 2, 3, 3]),
+        Y_shape=np.array([4, 2]),
+        train_index=np.array([0, 1]),
+        val_index=np.array([2]),
+        test_index=np.array([3]),
+        **features,
+    )
+
+
+def test_validation_rows_train_and_statistics_come_from_them_alone(tmp_path, monkeypatch):
+    X = np.array([[0.0, 1.0], [2.0, np.nan], [4.0, 3.0], [100.0, np.nan]], np.float32)
+    write_set(tmp_path / "dense.npz", X=X)
+    monkeypatch.setenv("SKLEARN_MLCE_DATA", str(tmp_path))
+    dataset = datasets.load("dense")
+    assert dataset.Y_train.dtype == np.int64
+    assert dataset.Y_train.toarray().tolist() == [[1, 0], [0, 1], [0, 1]]
+    np.testing.assert_allclose(dataset.X_train.mean(axis=0), 0, atol=1e-12)
+    # The mean replaces what is missing, and lies at 0 once standardised.
+    assert dataset.X_train[1, 1] == pytest.approx(0)
+    assert dataset.X_test[0, 1] == pytest.approx(0)
+    assert dataset.X_test[0, 0] == pytest.approx((100 - 2) / np.std([0, 2, 4]))
+
+
+def test_sparse_rows_have_unit_norm_and_text_becomes_tfidf(tmp_path):
+    X = sp.csr_matrix(np.array([[3.0, 4.0], [0, 2], [1, 0], [5, 12]], np.float32))
+    parts = {"X_data": X.data, "X_indices": X.indices, "X_indptr": X.indptr, "X_shape": X.shape}
+    write_set(tmp_path / "sparse.npz", **parts)
+    raw, _, train, test = datasets.read(tmp_path / "sparse.npz")
+    X_train, X_test = datasets.featurise(raw, train, test)
+    np.testing.assert_allclose(X_train.toarray(), [[0.6, 0.8], [0, 1], [1, 0]])
+    np.testing.assert_allclose(X_test.toarray(), [[5 / 13, 12 / 13]])
+
+    texts = ["red fox", "red fox", "blue fox \u00fc", "red dog"]
+    joined = [text.encode() for text in texts]
+    offsets = np.cumsum([0, *map(len, joined)])
+    text_bytes = np.frombuffer(b"".join(joined), np.uint8)
+    write_set(tmp_path / "text.npz", text_bytes=text_bytes, text_offsets=offsets)
+    raw, _, train, test = datasets.read(tmp_path / "text.npz")
+    assert raw == texts
+    # "fox", "red" and "red fox" occur in two training texts; "blue" and "dog" do not.
+    X_train, X_test = datasets.featurise(raw, train, test)
+    assert X_train.shape == (3, 3)
+    assert X_test.nnz == 1
+
+
+def test_absent_data_say_what_to_set(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SKLEARN_MLCE_DATA", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="Set SKLEARN_MLCE_DATA="):
+        datasets.load("absent")
+    datasets.load.cache_clear()
+    status = main(["linear", "--sets", "yeast", "--no-peers", "--out", str(tmp_path)])
+    assert status == 2
+    assert "yeast.npz does not exist" in capsys.readouterr().err
+
+
+def test_unseen_labels_rank_last_and_precision_counts_by_hand():
+    scores = np.array([[-3.0, -1.0, 0.0], [-2.0, -5.0, 0.0]])
+    ranked = quality.rank_last(scores, np.array([False, False, True]))
+    assert (ranked[:, 2] < ranked[:, :2].min(axis=1)).all()
+    assert scores[0, 2] == 0
+    truth = np.array([[0, 1, 0], [0, 1, 0]])
+    assert quality.precision_at(1, truth, ranked) == 0.5
+    assert quality.precision_at(2, truth, ranked) == 0.5
+    figures = quality.evaluate(sp.csr_matrix(truth), truth.astype(bool), truth.astype(float))
+    assert figures["micro"] == figures["samples"] == figures["lrap"] == figures["p1"] == 1
+    assert figures["macro"] == pytest.approx(1 / 3)
+
+
+def test_objective_is_the_written_formula_and_its_gradient_is_the_slope():
+    dataset = make_dataset()
+    X, Y = dataset.X_train, dataset.Y_train
+    rng = np.random.default_rng(1)
+    W, b = rng.normal(size=(7, 4)), rng.normal(size=4)
+    slow = 0.0
+    for scores, positive in zip(X @ W + b, Y.toarray().astype(bool), strict=True):
+        slow += np.log1p(np.exp(scores[~positive]).sum())
+        slow += np.log1p(np.exp(-scores[positive]).sum())
+    slow = slow / len(X) + (W**2).sum() / (2 * 3.0 * len(X))
+    value, grad_W, grad_b = objective.value_and_gradient(W, b, X, Y, C=3.0)
+    assert value == pytest.approx(slow, rel=1e-12)
+    step_W, step_b = rng.normal(size=W.shape), rng.normal(size=4)
+    up = objective.value_and_gradient(W + 1e-6 * step_W, b + 1e-6 * step_b, X, Y, C=3.0)[0]
+    down = objective.value_and_gradient(W - 1e-6 * step_W, b - 1e-6 * step_b, X, Y, C=3.0)[0]
+    slope = (grad_W * step_W).sum() + (grad_b * step_b).sum()
+    assert (up - down) / 2e-6 == pytest.approx(slope, rel=1e-6)
+
+
+def test_objective_survives_huge_scores_and_small_blocks(monkeypatch):
+    dataset = make_dataset()
+    arguments = (np.full((7, 4), 1e4), np.zeros(4), dataset.X_train, dataset.Y_train)
+    whole = objective.value_and_gradient(*arguments)
+    assert np.isfinite(whole[0])
+    monkeypatch.setattr(objective, "_BLOCK", 12)
+    for one, other in zip(whole, objective.value_and_gradient(*arguments), strict=True):
+        np.testing.assert_allclose(one, other)
+
+
+def test_reference_is_a_minimum_that_our_fit_reaches(monkeypatch):
+    from sklearn_mlce import MLCEClassifier
+
+    dataset = make_dataset()
+    found = objective.minimise(dataset)
+    assert found["gap_bound"] < 1e-8
+    model = MLCEClassifier(C=1.0, tol=1e-8).fit(dataset.X_train, dataset.Y_train)
+    reached = objective.of_model(model, dataset)
+    assert reached == pytest.approx(found["objective"], rel=1e-9)
+    monkeypatch.setattr(objective, "references", lambda: {"made": found})
+    assert objective.relative_gap(1.5 * found["objective"], dataset) == pytest.approx(0.5)
+    monkeypatch.setattr(objective, "references", lambda: {"made": found | {"size": "other"}})
+    with pytest.raises(ValueError, match="benchmarks reference --sets made"):
+        objective.relative_gap(1.0, dataset)
+
+
+def test_measurements_take_turns_and_go_on_after_a_kill(tmp_path):
+    done = []
+
+    def job(name, fingerprint="a", repeats=2):
+        def run():
+            if len(done) == 3:
+                raise KeyboardInterrupt
+            done.append(name)
+            return {"s": float(len(done))}
+
+        return Job(run, repeats, fingerprint)
+
+    store = Store(tmp_path / "state.json")
+    with pytest.raises(KeyboardInterrupt):
+        measure(store, "set", {"x": job("x"), "y": job("y")}, lambda line: None)
+    assert done == ["x", "y", "x"]
+    done.append("killed")
+    store = Store(tmp_path / "state.json")
+    measure(store, "set", {"x": job("x"), "y": job("y")}, lambda line: None)
+    assert done[4:] == ["y"]
+    assert store.medians("set", "x") == {"s": 2.0}
+
+    # Another source for x: x and y took turns, so both start over; z stands alone and is kept.
+    store.add("set", "z", {"s": 9.0}, "a")
+    jobs = {"x": job("x", "b"), "y": job("y"), "z": job("z", repeats=1)}
+    measure(store, "set", jobs, lambda line: None)
+    assert done[5:] == ["x", "y", "x", "y"]
+    assert store.samples("set", "z") == [{"s": 9.0}]
+    assert Store(tmp_path / "state.json", fresh=True).groups == {}
+
+
+def test_fingerprints_follow_what_a_figure_depends_on(monkeypatch):
+    kinds = [environment.fingerprint(kind, 2) for kind in ("mlce", "sklearn", "peer")]
+    assert len(set(kinds)) == 3
+    assert environment.fingerprint("mlce", 1) != kinds[0]
+    monkeypatch.setattr(environment, "versions", lambda: {"torch": "0"})
+    assert environment.fingerprint("mlce", 2) != kinds[0]
+
+
+def test_threads_are_put_back():
+    before = torch.get_num_threads()
+    with environment.limited_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+
+
+def test_a_method_reports_times_and_quality():
+    method = next(method for method in METHODS if method.name == "linear_svc")
+    row = method.run(make_dataset())
+    assert row["fit_s"] > 0
+    assert row["predict_s"] > 0
+    assert 0.5 < row["micro"] <= 1
+
+
+def test_non_convergence_is_counted():
+    from sklearn.linear_model import LogisticRegression
+
+    dataset = make_dataset()
+    model = LogisticRegression(max_iter=1, solver="newton-cg")
+    unconverged = timed_fit(model, dataset.X_train, dataset.Y_train.toarray()[:, 0])[2]
+    assert unconverged >= 1
+
+
+def test_linear_tables_hold_ratios_to_ours(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "load", lambda name: make_dataset())
+    monkeypatch.setattr(objective, "references", dict)
+    store = Store(tmp_path / "state.json")
+    methods = [method for method in METHODS if method.name in ("mlce", "linear_svc")]
+    linear.run(store, "made", methods, threads=1, full=False, say=lambda line: None)
+    (table,) = linear.tables(store, ["made", "absent"])
+    assert table.rows[0][1:3] == ("1.00", "1.00")
+    ratio = store.medians("made", "linear_svc")["fit_s"] / store.medians("made", "mlce")["fit_s"]
+    assert table.rows[1][1] == f"{ratio:.2f}"
+
+
+def test_convergence_finds_the_loosest_tolerance(tmp_path, monkeypatch):
+    dataset = make_dataset()
+    found = objective.minimise(dataset)
+    monkeypatch.setattr(datasets, "load", lambda name: dataset)
+    monkeypatch.setattr(objective, "references", lambda: {"made": found})
+    monkeypatch.setattr(convergence, "BARS", {"made": (1.0, 1)})
+    store = Store(tmp_path / "state.json")
+    convergence.run(store, ["made", "other"], threads=1, say=lambda line: None)
+    chosen = store.medians("made", "tolerance")
+    assert chosen["tol"] in convergence.TOLERANCES
+    assert chosen["gap"] <= convergence.GAP
+    (row,) = convergence.table(store, ["made", "other"]).rows
+    assert row[0] == "made"
+    assert float(row[1]) > 0
+
+
+def test_dense_and_index_targets_of_the_timed_losses_agree():
+    problem = loss_cases.make_problem(6, 40)
+    assert problem.dense.sum(dim=1).tolist() == [5] * 6
+    rows = torch.arange(6).repeat_interleave(5)
+    assert problem.dense[rows, problem.indices].all()
+    dense, indices = (
+        loss_cases.LOSSES[name](problem)
+        for name in ("mlce_loss, dense targets", "mlce_loss_from_indices")
+    )
+    torch.testing.assert_close(dense, indices)
+
+
+def test_loss_table_has_a_verdict_for_every_bar():
+    limits = {"mlce_loss_from_indices": 1e9, "mlce_loss, dense targets": 0.0}
+    table = loss_speed.table([(8, 16, 3, 1, limits)])
+    verdicts = {row[1]: row[table.columns.index("holds")] for row in table.rows}
+    assert verdicts == {
+        loss_cases.BASELINE: "",
+        "mlce_loss_from_indices": "yes",
+        "mlce_loss, dense targets": "NO",
+    }
+
+
+def test_turns_are_taken_in_a_changing_order():
+    calls = []
+    actions = {name: (lambda name=name: calls.append(name)) for name in "ab"}
+    seconds = loss_speed.take_turns(actions, rounds=2)
+    assert "".join(calls) == "baabba"
+    assert seconds["a"].shape == (2,)
+
+
+@pytest.mark.skipif(not loss_memory.RESET.exists(), reason="needs Linux's /proc")
+def test_memory_measurement_counts_copies():
+    case = "check: keep 2 copies"
+    assert loss_memory.buffers(case, 4096, 1024, threads=1) == pytest.approx(2, abs=0.2)
+
+
+def test_peers_get_what_we_have(tmp_path, monkeypatch):
+    """The exchange with the peers' process, with that process replaced."""
+    dataset = make_dataset()
+
+    def call(command):
+        source, target, function, options = command[2:]
+        with np.load(source) as stored:
+            X_train = peers_runner.read_csr(stored, "X_train").toarray()
+            Y_train = peers_runner.read_csr(stored, "Y_train").toarray()
+        np.testing.assert_array_equal(X_train, dataset.X_train)
+        np.testing.assert_array_equal(Y_train, dataset.Y_train.toarray())
+        assert function == "train_1vsrest"
+        assert "-B 1" in options
+        scores = np.zeros(dataset.Y_test.shape)
+        np.savez(target, scores=scores, predicted=scores > 0, seconds=[2.0, 1.0])
+
+    monkeypatch.setattr(peers, "_call", call)
+    monkeypatch.setattr(peers, "ensure_environment", lambda: "python")
+    row = Method("peer", "Peer", "peer", function="train_1vsrest").run(dataset)
+    assert (row["fit_s"], row["predict_s"], row["micro"]) == (2.0, 1.0, 0.0)
+
+
+def test_a_failing_peer_says_how_to_go_on_without():
+    with pytest.raises(RuntimeError, match="--no-peers"):
+        peers._call(["python", "-c", "raise SystemExit(3)"])
+
+
+def test_tables_are_written_for_people_and_programs(tmp_path):
+    table = report.Table("Fruit", ("name", "n"))
+    table.add("apple", "1")
+    table.note("A note.")
+    with pytest.raises(ValueError, match="1 cells for the 2 columns"):
+        table.add("pear")
+    path = report.write(tmp_path, "fruit", "All fruit", ["- header"], [table])
+    text = path.read_text()
+    assert "| apple | 1 |" in text
+    assert text.endswith("A note.\n")
+    assert (tmp_path / "fruit.csv").read_text() == "table,name,n\nFruit,apple,1\n"
+
+
+def test_command_line_names_what_there_is(capsys):
+    assert "asklibrarian_yso" not in parse([]).sets
+    assert "asklibrarian_yso" in parse(["--full"]).sets
+    assert all(method.kind != "peer" for method in parse(["--no-peers"]).methods)
+    with pytest.raises(SystemExit):
+        parse(["--sets", "iris"])
+    assert "no set 'iris'; there are: yeast" in capsys.readouterr().err
+
+
+def test_known_optima_are_certified():
+    for name, known in json.loads(objective.REFERENCES.read_text()).items():
+        assert name in datasets.NAMES
+        assert known["gap_bound"] < 1e-5
