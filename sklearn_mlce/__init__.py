@@ -1,7 +1,8 @@
 """Multi-label classification with the multi-label softmax cross-entropy."""
 
 from sklearn_mlce._linear import MLCEClassifier
+from sklearn_mlce._mlp import MLCEMLP
 
 __version__ = "0.1.0"
 
-__all__ = ["MLCEClassifier"]
+__all__ = ["MLCEMLP", "MLCEClassifier"]

@@ -27,7 +27,7 @@ except ImportError:  # scikit-learn < 1.9 has no callbacks
         def _init_callback_context(self, **kwargs: Any) -> _NoCallbackContext:
             return _NoCallbackContext()
 
-    def with_callbacks(method: Callable) -> Callable:  # type: ignore[misc]
+    def with_callbacks(method: Callable) -> Callable:
         """Return the method: there are no callbacks to tear down."""
         return method
 

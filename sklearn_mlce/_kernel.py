@@ -85,16 +85,16 @@ def _flat_nonzero(targets: Tensor) -> Tensor:
     return mask.reshape(-1).nonzero().squeeze(1)
 
 
-def _row_blocks(n_rows: int, n_labels: int, device: torch.device) -> Iterator[slice]:
-    step = max(1, _BLOCK_ELEMENTS.get(device.type, 2**24) // (n_labels + 1))
+def _row_blocks(scores: Tensor) -> Iterator[slice]:
+    n_rows, n_labels = scores.shape
+    step = max(1, _BLOCK_ELEMENTS.get(scores.device.type, 2**24) // (n_labels + 1))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
 
 
 def _new_buffer(scores: Tensor, dtype: torch.dtype) -> Tensor:
-    n_rows, n_labels = scores.shape
-    block = next(_row_blocks(n_rows, n_labels, scores.device), slice(0, 0))
-    return torch.empty(block.stop, n_labels + 1, dtype=dtype, device=scores.device)
+    block = next(_row_blocks(scores), slice(0, 0))
+    return torch.empty(block.stop, scores.shape[1] + 1, dtype=dtype, device=scores.device)
 
 
 def _softmax_with_threshold(buffer: Tensor) -> tuple[Tensor, Tensor]:
@@ -143,7 +143,7 @@ def dense_side(
     """
     buffer = _new_buffer(scores, threshold_logit.dtype)
     values, shares = torch.empty_like(threshold_logit), torch.empty_like(threshold_logit)
-    for block in _row_blocks(*scores.shape, scores.device):
+    for block in _row_blocks(scores):
         working = buffer[: block.stop - block.start]
         working[:, 0] = threshold_logit[block]
         _fill_exponents(working[:, 1:], scores[block], sign, affine)
@@ -175,9 +175,9 @@ def negatives_of_cells(
     n_rows, n_labels = scores.shape
     buffer = _new_buffer(scores, threshold_logit.dtype)
     values, shares = torch.empty_like(threshold_logit), torch.empty_like(threshold_logit)
-    blocks = list(_row_blocks(n_rows, n_labels, scores.device))
-    bounds = torch.tensor([b.start * n_labels for b in blocks] + [n_rows * n_labels])
-    bounds = torch.searchsorted(cells.masked, bounds.to(scores.device)).tolist()
+    blocks = list(_row_blocks(scores))
+    edges = torch.tensor([b.start * n_labels for b in blocks] + [n_rows * n_labels])
+    bounds = torch.searchsorted(cells.masked, edges.to(scores.device)).tolist()
     rows = torch.div(cells.masked, n_labels, rounding_mode="floor")
     padded = cells.masked + rows + 1  # the buffer is one column wider, at its left
     for number, block in enumerate(blocks):

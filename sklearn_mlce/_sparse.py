@@ -19,7 +19,11 @@ def dense_tensor(array: np.ndarray, device: torch.device | str = "cpu") -> Tenso
 
 def csr_tensor(matrix: Any, device: torch.device | str = "cpu") -> Tensor:
     """A torch CSR tensor of a scipy CSR matrix or array."""
-    indices = (dense_tensor(part, device) for part in (matrix.indptr, matrix.indices, matrix.data))
+    indptr, indices, data = (
+        dense_tensor(part, device) for part in (matrix.indptr, matrix.indices, matrix.data)
+    )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
-        return torch.sparse_csr_tensor(*indices, size=matrix.shape, check_invariants=False)
+        return torch.sparse_csr_tensor(
+            indptr, indices, data, size=matrix.shape, check_invariants=False
+        )

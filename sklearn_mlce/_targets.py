@@ -121,15 +121,16 @@ def fixed_scores(targets: Targets) -> np.ndarray:
     neither.
     """
     fixed = np.full(targets.n_outputs, np.nan)
+    never: np.ndarray = np.zeros(targets.n_outputs, dtype=bool)
+    always: np.ndarray = never
     if targets.dense is not None:
-        never = ~(targets.dense > 0).any(axis=0)
-        always = ~(targets.dense < 1).any(axis=0)
+        never = np.all(~(targets.dense > 0), axis=0)
+        always = np.all(~(targets.dense < 1), axis=0)
     elif targets.positives is not None:
         counts = np.bincount(targets.positives.indices, minlength=targets.n_outputs)
         never, always = counts == 0, counts == targets.n_rows
-    else:
+    elif targets.codes is not None:
         never = np.bincount(targets.codes, minlength=targets.n_outputs) == 0
-        always = np.zeros_like(never)
     fixed[always] = FIXED_SCORE
     fixed[never] = -FIXED_SCORE
     return fixed
@@ -151,9 +152,9 @@ def _as_array(y: Any) -> np.ndarray:
             array = np.asarray(y)
         except ValueError as error:
             raise ValueError(_label_sets_message(y)) from error
-    if array.ndim == 1 and array.dtype == object and len(array):
-        if isinstance(array[0], (set, frozenset, list, tuple, np.ndarray)):
-            raise ValueError(_label_sets_message(y))
+    first = array[0] if array.ndim == 1 and len(array) else None
+    if isinstance(first, (set, frozenset, list, tuple, np.ndarray)):
+        raise ValueError(_label_sets_message(y))
     return array
 
 
@@ -171,7 +172,7 @@ def _encode_single(array: np.ndarray) -> Targets:
     check_classification_targets(y)
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"y has a single class, {classes.tolist()}; expected at least two classes")
+        raise ValueError(f"y has only 1 class, {classes.tolist()}; expected at least two classes")
     kind = "binary" if len(classes) == 2 else "multiclass"
     target_format = TargetFormat(kind, classes, classes.dtype, None, None)
     if kind == "multiclass":

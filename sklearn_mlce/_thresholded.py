@@ -50,7 +50,7 @@ class _ThresholdedLoss(torch.autograd.Function):
     """Weighted loss of each row; the gradient is made along with it."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         scores: Tensor,
         threshold: Tensor | None,
@@ -73,7 +73,8 @@ class _ThresholdedLoss(torch.autograd.Function):
         scores, threshold = ctx.saved_tensors
         gradients, ctx.gradients = ctx.gradients, None
         if gradients is None:  # a second backward pass through a retained graph
-            _, gradients = _loss_and_gradients(scores, threshold, *ctx.constants, True)
+            targets, affine, weight = ctx.constants
+            _, gradients = _loss_and_gradients(scores, threshold, targets, affine, weight, True)
         in_scores, in_threshold = gradients
         if grad_output.is_cuda or not bool((grad_output == 1).all()):
             in_scores.mul_(grad_output[:, None])

@@ -78,6 +78,10 @@ class LinearObjective:
         gradient = self.design.transposed(point.rows.gradient())
         return self._add_penalty(gradient, point.parameters)
 
+    def gradient_max(self, gradient: Tensor) -> float:
+        """Largest absolute entry of a gradient, in the parameters of the features as given."""
+        return float(self.design.gradient_of_given(gradient).abs().max())
+
     def curvature_product(self, point: _Point, direction: Tensor) -> Tensor:
         """Hessian in the parameters times a direction."""
         product = point.rows.curvature_product(self.design.scores(direction))
@@ -123,35 +127,32 @@ def newton_cg(
     SolverResult
         The parameters and how they were reached.
     """
-    point = objective.at(start)
+    point = objective.at(objective.design.to_centred(start))
     gradient = objective.gradient(point)
+    gradient_max = objective.gradient_max(gradient)
     first_norm = float(gradient.norm())
     loss_curve: list[float] = []
-    while not _converged(gradient, tol) and len(loss_curve) < max_iter:
+    while gradient_max > tol and len(loss_curve) < max_iter:
         monitor.begin()
         forcing = min(0.3, (float(gradient.norm()) / first_norm) ** 0.5)
         direction = _newton_direction(objective, point, gradient, forcing)
         accepted = _line_search(objective, point, gradient, direction)
         # Without a smaller value, or one told from the last, the precision is exhausted.
         stalled = accepted is None or accepted.value >= point.value - _noise(point)
-        previous_max = float(gradient.abs().max())
         point = accepted or point
         gradient = objective.gradient(point)
+        previous_max, gradient_max = gradient_max, objective.gradient_max(gradient)
         loss_curve.append(point.value)
-        stopped = monitor.end(point.parameters)
-        if stopped or (stalled and float(gradient.abs().max()) >= previous_max):
+        stopped = monitor.end(objective.design.from_centred(point.parameters))
+        if stopped or (stalled and gradient_max >= previous_max):
             break
     return SolverResult(
-        point.parameters,
+        objective.design.from_centred(point.parameters),
         len(loss_curve),
-        _converged(gradient, tol),
-        float(gradient.abs().max()),
+        gradient_max <= tol,
+        gradient_max,
         loss_curve,
     )
-
-
-def _converged(gradient: Tensor, tol: float) -> bool:
-    return float(gradient.abs().max()) <= tol
 
 
 def _newton_direction(

@@ -35,7 +35,9 @@ class RowLoss(Protocol):
 class RowDerivatives(Protocol):
     """Value, gradient and curvature of a row loss at some scores."""
 
-    value: float
+    @property
+    def value(self) -> float:
+        """Weighted sum of the row losses."""
 
     def gradient(self) -> Tensor:
         """Gradient in the scores, shape (n, L)."""
@@ -59,6 +61,7 @@ def row_loss_of(targets: Targets, outputs: np.ndarray, weight: Tensor, affine: A
             for part in (positives.indptr, positives.indices)
         )
         return HardRows(cells_from_indices(indptr, indices, positives.shape[1]), weight, affine)
+    assert targets.dense is not None
     dense = dense_tensor(targets.dense[:, outputs], weight.device).to(weight.dtype)
     return SoftRows(dense, weight, affine)
 
