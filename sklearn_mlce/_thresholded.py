@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from sklearn_mlce._kernel import (
     Affine,
@@ -68,8 +67,12 @@ class _ThresholdedLoss(torch.autograd.Function):
         return loss
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "mlce_loss cannot be differentiated a second time; call backward or "
+                "torch.autograd.grad with create_graph=False"
+            )
         scores, threshold = ctx.saved_tensors
         gradients, ctx.gradients = ctx.gradients, None
         if gradients is None:  # a second backward pass through a retained graph

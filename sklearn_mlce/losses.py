@@ -91,7 +91,8 @@ def mlce_loss(
     for the missing side.
 
     The gradient in `scores` and `threshold_scores` is exact and comes with the forward pass.
-    It cannot be differentiated a second time: torch then raises a RuntimeError that says so.
+    It cannot be differentiated a second time: a backward pass with ``create_graph=True`` raises
+    a RuntimeError that says so.
 
     References
     ----------
