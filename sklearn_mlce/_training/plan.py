@@ -10,7 +10,7 @@ import torch
 
 from sklearn_mlce._training.perceptron import Architecture
 
-_AUTO_BATCH_SIZE = 200
+_AUTO_BATCH_SIZE = 200  # scikit-learn's
 
 
 @dataclass(frozen=True)

@@ -48,12 +48,16 @@ def optimizer_from_arrays(
 ) -> None:
     """Copy arrays into an optimiser's moments."""
     for name, weight in module.named_parameters():
-        tensors = {key: torch.tensor(array) for key, array in moments[name].items()}
-        # The count of steps is a scalar in float32, whatever the weight's precision.
         optimizer.state[weight] = {
-            key: tensor.to(weight.device, weight.dtype if tensor.ndim else tensor.dtype)
-            for key, tensor in tensors.items()
+            key: _moment_like(weight, array) for key, array in moments[name].items()
         }
+
+
+def _moment_like(weight: torch.Tensor, array: np.ndarray) -> torch.Tensor:
+    """A moment in the layout of its weight, which fused steps rely on; or the count of steps."""
+    if array.ndim == 0:  # in float32, whatever the weight's precision
+        return torch.tensor(array, device=weight.device)
+    return torch.empty_like(weight, requires_grad=False).copy_(dense_tensor(array))
 
 
 def predictor(
