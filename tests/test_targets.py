@@ -1,0 +1,177 @@
+"""Every kind of y is recognised, encoded and given back; every other one is refused."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse as sp
+from sklearn.exceptions import DataConversionWarning
+
+from sklearn_mlce._targets import FIXED_SCORE, encode_targets, fixed_scores
+
+HARD = np.array([[0, 1, 1], [1, 0, 1], [0, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("y", "kind", "classes"),
+    [
+        ([0, 1, 0], "binary", [0, 1]),
+        ([-1, 1, 1], "binary", [-1, 1]),
+        ([1, 2, 2], "binary", [1, 2]),
+        ([0.0, 1.0, 0.0], "binary", [0, 1]),
+        (["no", "yes", "no"], "binary", ["no", "yes"]),
+        (pd.Series(["b", "a", "b"], dtype="category"), "binary", ["a", "b"]),
+        (["c", "a", "b"], "multiclass", ["a", "b", "c"]),
+        ([3, 1, 2, 1], "multiclass", [1, 2, 3]),
+        (HARD, "multilabel", [0, 1, 2]),
+        (HARD.tolist(), "multilabel", [0, 1, 2]),
+        (np.zeros((3, 2)), "multilabel", [0, 1]),
+        (np.ones((3, 2), dtype=bool), "multilabel", [0, 1]),
+        (HARD * 0.5, "soft", [0, 1, 2]),
+        (np.where(HARD, np.nan, 0), "soft", [0, 1, 2]),
+    ],
+)
+def test_kinds_and_classes(y, kind, classes):
+    targets = encode_targets(y)
+    assert targets.kind == kind
+    assert targets.classes.tolist() == classes
+    assert targets.n_rows == len(y)
+    assert targets.n_outputs == (1 if kind == "binary" else len(classes))
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, np.int64, np.float32, np.float64])
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_matrix, sp.csc_array, sp.coo_array])
+def test_multilabel_comes_back_as_it_went_in(dtype, container):
+    y = container(HARD.astype(dtype))
+    targets = encode_targets(y)
+    np.testing.assert_array_equal(targets.positives.toarray(), HARD)
+    predicted = targets.format.decode(np.where(HARD, 0.1, 0.0))
+    assert predicted.dtype == dtype
+    assert sp.issparse(predicted) == sp.issparse(y)
+    assert isinstance(predicted, sp.sparray) == isinstance(y, sp.sparray)
+    np.testing.assert_array_equal(predicted.toarray() if sp.issparse(y) else predicted, HARD)
+
+
+def test_more_than_128_labels_of_int8_keep_their_columns():
+    """scikit-learn's LabelBinarizer permutes such columns."""
+    y = np.eye(300, dtype=np.int8)[::-1]
+    np.testing.assert_array_equal(encode_targets(y).positives.toarray(), y)
+    np.testing.assert_array_equal(encode_targets(sp.csr_array(y)).positives.toarray(), y)
+
+
+def test_sparse_y_with_stored_zeros_and_unsorted_indices():
+    y = sp.csr_array(([1, 0, 1], [2, 1, 0], [0, 3, 3]), shape=(2, 3))
+    encoded = encode_targets(y).positives
+    assert encoded.toarray().tolist() == [[1, 0, 1], [0, 0, 0]]
+    assert encoded.indices.tolist() == [0, 2]
+    assert y.data.tolist() == [1, 0, 1]  # the caller's matrix is left alone
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame(HARD, columns=["a", "b", "c"]),
+        pd.DataFrame(HARD, columns=["a", "b", "c"], dtype="Int64"),
+        pd.DataFrame(HARD.astype(bool), columns=["a", "b", "c"], dtype="boolean"),
+        pl.DataFrame(HARD, schema=["a", "b", "c"]),
+    ],
+)
+def test_data_frames_give_their_label_names(frame):
+    targets = encode_targets(frame)
+    assert targets.label_names.tolist() == ["a", "b", "c"]
+    np.testing.assert_array_equal(targets.positives.toarray(), HARD)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"a": [1, None], "b": [0, 1]}, dtype="Int64"),
+        pd.DataFrame({"a": [True, None], "b": [False, True]}, dtype="boolean"),
+        pd.DataFrame({"a": [True, None], "b": [False, True]}),
+        pl.DataFrame({"a": [1, None], "b": [0, 1]}),
+        pl.DataFrame({"a": [True, None], "b": [False, True]}),
+    ],
+)
+def test_missing_entries_of_data_frames_are_unknown_labels(frame):
+    np.testing.assert_array_equal(encode_targets(frame).dense, [[1, 0], [np.nan, 1]])
+
+
+def test_one_column_is_a_1d_target():
+    with pytest.warns(DataConversionWarning):
+        targets = encode_targets([[0], [1]])
+    assert targets.kind == "binary"
+    with pytest.warns(DataConversionWarning):
+        targets = encode_targets(sp.csr_array([[0], [1]]))
+    assert targets.format.decode(np.array([[1.0], [-1.0]])).tolist() == [1, 0]
+
+
+def test_1d_targets_come_back_as_classes():
+    binary = encode_targets(["no", "yes", "no"])
+    assert binary.positives.toarray().ravel().tolist() == [0, 1, 0]
+    assert binary.format.decode(np.array([[0.0], [1e-9]])).tolist() == ["no", "yes"]
+    multiclass = encode_targets(["c", "a", "b"])
+    assert multiclass.codes.tolist() == [2, 0, 1]
+    assert multiclass.format.decode(np.eye(3)).tolist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("y", [[0, 1, 1], [0, 1, 2], HARD, HARD * 0.5])
+def test_take_selects_rows(y):
+    targets = encode_targets(y)
+    rows = np.array([2, 0])
+    taken = targets.take(rows)
+    whole = encode_targets(np.asarray(y))
+    assert taken.n_rows == 2
+    for part in ("codes", "dense"):
+        if getattr(whole, part) is not None:
+            np.testing.assert_array_equal(getattr(taken, part), getattr(whole, part)[rows])
+    if whole.positives is not None:
+        np.testing.assert_array_equal(taken.positives.toarray(), whole.positives.toarray()[rows])
+
+
+NEVER, ALWAYS, TRAINED = -FIXED_SCORE, FIXED_SCORE, np.nan
+
+
+@pytest.mark.parametrize(
+    ("y", "expected"),
+    [
+        ([[0, 1, 0], [0, 1, 1]], [NEVER, ALWAYS, TRAINED]),
+        (sp.csr_array([[0, 1, 0], [0, 1, 1]]), [NEVER, ALWAYS, TRAINED]),
+        ([[0, 0.2, np.nan], [0, 1, np.nan]], [NEVER, TRAINED, NEVER]),
+        ([[1, np.nan, 0], [np.nan, 0, 0.5]], [ALWAYS, NEVER, TRAINED]),
+        ([0, 1, 1], [TRAINED]),
+        ([0, 1, 2], [TRAINED] * 3),
+    ],
+)
+def test_fixed_scores_of_labels_that_training_cannot_place(y, expected):
+    np.testing.assert_array_equal(fixed_scores(encode_targets(y)), expected)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (None, "requires y to be passed"),
+        ([[-1, 1], [1, -1]], r"coded as \[-1, 1\]; expected 0 and 1. Pass \(y == 1\)"),
+        ([[1, 2], [2, 1]], r"coded as \[1, 2\]; expected 0 and 1. Pass \(y == 2\)"),
+        ([[0, 2], [2, 0]], r"coded as \[0, 2\]"),
+        ([[0, 1, 2], [2, 1, 0]], "multiclass-multioutput.*MultiOutputClassifier"),
+        ([[0.0, 1.5], [0.3, 2.0]], "continuous-multioutput, with values from 0 to 2"),
+        ([[0.0, -0.5], [0.3, 1.0]], "with values from -0.5 to 1"),
+        ([[0.0, np.inf], [0.3, 1.0]], "contains infinity"),
+        (sp.csr_array([[0.0, 0.5], [1, 0]]), r"only 0 and 1, got \[0.5\].*toarray"),
+        (sp.csr_array([[0.0, np.nan], [1, 0]]), r"only 0 and 1, got \[nan\]"),
+        (sp.csr_array([[0, 2], [1, 0]]), r"only 0 and 1, got \[2\]"),
+        (sp.csr_array([[0, -1], [1, -1]]), r"got \[-1\].*\(y > 0\)"),
+        ([{1, 2}, {3}], "label sets.*MultiLabelBinarizer"),
+        ([[1, 2], [3]], "label sets.*MultiLabelBinarizer"),
+        ([("a",), ("b", "c")], "label sets.*MultiLabelBinarizer"),
+        ([["a", "b"], ["b", "a"]], "must hold numbers"),
+        ([1.5, 2.3, 0.1], "Unknown label type: continuous"),
+        ([1.0, np.nan, 0.0], "Input y contains NaN"),
+        ([1, 1, 1], r"only 1 class, \[1\]"),
+        (np.zeros((3, 0)), r"got shape \(3, 0\)"),
+        (np.zeros((2, 2, 2)), r"got shape \(2, 2, 2\)"),
+    ],
+)
+def test_other_kinds_are_refused_with_what_to_type(y, message):
+    with pytest.raises(ValueError, match=message):
+        encode_targets(y)
