@@ -8,12 +8,13 @@ import sqlite3
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import QuantileTransformer
 
 LIST_COLUMNS = ("cast", "directors", "writers", "languages", "countries")
 NUMBER_COLUMNS = ("year", "running_time")
@@ -64,7 +65,7 @@ def load_films(min_films=50):
     -------
     X : pandas.DataFrame of shape (17029, 8)
         One film per row. ``title`` is text; ``year`` and ``running_time`` (in minutes) are
-        float with NaN where unknown; ``cast``, ``directors``, ``writers``, ``languages`` and
+        float32 with NaN where unknown; ``cast``, ``directors``, ``writers``, ``languages`` and
         ``countries`` are text, names separated by ``"; "``, empty where unknown.
     Y : pandas.DataFrame of shape (17029, n_genres)
         int64 indicators, 1 where the film carries the genre. The columns are the genres' names,
@@ -91,7 +92,7 @@ def load_films(min_films=50):
     n_films = Y.sum().sort_values(ascending=False, kind="stable")
     Y = Y[n_films.index[n_films >= min_films]]
 
-    films[list(NUMBER_COLUMNS)] = films[list(NUMBER_COLUMNS)].astype("float64")
+    films[list(NUMBER_COLUMNS)] = films[list(NUMBER_COLUMNS)].astype("float32")
     for column in LIST_COLUMNS:
         films[column] = _separate_names(films[column])
     return films, Y
@@ -102,18 +103,16 @@ def _separate_names(column):
     return column.fillna("").str.replace(r",\s*(?!Jr\.|Sr\.)", "; ", regex=True)
 
 
-def make_film_features(min_films=2):
+def make_film_features():
     """Describe how a film becomes a row of numbers.
-
-    Parameters
-    ----------
-    min_films : int, default=2
-        A name or a word becomes a feature if at least this many films carry it.
 
     Returns
     -------
     features : sklearn.compose.ColumnTransformer
-        Not fitted. It takes the table `X` of :func:`load_films` and returns a sparse matrix.
+        Not fitted. It takes the table `X` of :func:`load_films` and returns a sparse float32
+        matrix: one TF-IDF block per list of names, in which a name is a single feature; one for
+        the words of the title; year and running time, the unknown ones replaced by the median
+        and marked, as ranks between 0 and 1.
 
     Examples
     --------
@@ -122,10 +121,12 @@ def make_film_features(min_films=2):
     >>> make_film_features().fit_transform(X).shape[0]
     17029
     """
-    # A token is everything between two semicolons: "Woody Allen" is one feature, not two.
-    names = TfidfVectorizer(token_pattern=r"[^;\s][^;]*", min_df=min_films, binary=True)
-    words = TfidfVectorizer(stop_words="english", min_df=min_films)
-    numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+    # A token is all that stands between two semicolons: "Woody Allen" is one feature, not two.
+    names = TfidfVectorizer(token_pattern=r"[^;\s][^;]*", binary=True, dtype=np.float32)
+    words = TfidfVectorizer(stop_words="english", dtype=np.float32)
+    numbers = make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True), QuantileTransformer(n_quantiles=100)
+    )
     return ColumnTransformer(
         [
             *((column, names, column) for column in LIST_COLUMNS),

@@ -148,7 +148,9 @@ def push_per_pull(loss_function, n):
 
 binary_cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits
 ratios = {
-    "one binary cross-entropy per label": [push_per_pull(binary_cross_entropy, n) for n in n_labels],
+    "one binary cross-entropy per label": [
+        push_per_pull(binary_cross_entropy, n) for n in n_labels
+    ],
     "MLCE": [push_per_pull(mlce_loss, n) for n in n_labels],
 }
 
@@ -189,7 +191,10 @@ def closure():
 
 optimizer.step(closure)
 found = scores.detach().numpy()
-print("largest |target - sigmoid(2 score)|:", f"{(targets - torch.sigmoid(2 * scores)).abs().max():.1e}")
+print(
+    "largest |target - sigmoid(2 score)|:",
+    f"{(targets - torch.sigmoid(2 * scores)).abs().max():.1e}",
+)
 
 fig, ax = plt.subplots(figsize=(7, 4), layout="tight")
 line = np.linspace(-3, 3, 200)
