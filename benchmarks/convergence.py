@@ -13,21 +13,6 @@ GAP = 1e-4
 #: Sets, the most that the fit may take of liblinear's time, and how often both are timed.
 BARS = {"yeast": (1 / 3, 9), "birds": (1 / 3, 9), "goemotions": (0.8, 3)}
 
-COLUMNS = (
-    "set",
-    "fit / liblinear",
-    "at most",
-    "holds",
-    "tol",
-    "gap at tol",
-    "gap at default tol",
-    "default tol / liblinear",
-    "float64 X / liblinear",
-    "fit / liblinear with n_jobs=2",
-    "fit s",
-    "liblinear s",
-)
-
 
 def _fit(name, dtype, **parameters):
     dataset = datasets.load(name)
@@ -110,7 +95,7 @@ def _timings(name, tol):
 
 
 def table(store: Store, names) -> Table:
-    """Lay out what the store holds.
+    """Lay out what the store holds, one column a set.
 
     Parameters
     ----------
@@ -122,24 +107,32 @@ def table(store: Store, names) -> Table:
     -------
     Table
     """
-    result = Table(f"Fit time at a relative objective gap of {GAP:g}, C = 1", COLUMNS)
-    for name in (name for name in names if name in BARS and store.samples(name, "mlce default")):
-        limit = BARS[name][0]
-        found, default = store.medians(name, "tolerance"), store.medians(name, "mlce default")
-        s = {key: store.medians(name, key).get("s", np.nan) for key in _timings(name, 1.0)}
-        ratio = s["mlce"] / s["liblinear"]
-        result.add(
-            name,
-            f"{ratio:.3f}",
-            f"{limit:.2f}",
-            "yes" if ratio <= limit else "NO",
-            f"{found['tol']:g}",
-            f"{found['gap']:.1e}",
-            f"{default['gap']:.1e}",
-            f"{s['mlce default'] / s['liblinear']:.3f}",
-            f"{s['mlce float64'] / s['liblinear']:.3f}",
-            f"{s['mlce'] / s['liblinear 2 jobs']:.3f}",
-            f"{s['mlce']:.3g}",
-            f"{s['liblinear']:.3g}",
-        )
+    done = [name for name in names if name in BARS and store.samples(name, "mlce default")]
+    result = Table(f"Fit time at a relative objective gap of {GAP:g}, C = 1", ("figure", *done))
+    columns = [_figures(store, name) for name in done]
+    for figure in columns[0] if columns else ():
+        result.add(figure, *(column[figure] for column in columns))
     return result
+
+
+def _figures(store, name):
+    limit = BARS[name][0]
+    found, default = store.medians(name, "tolerance"), store.medians(name, "mlce default")
+    keys = ("mlce", "mlce default", "mlce float64", "liblinear", "liblinear 2 jobs")
+    s = {key: store.medians(name, key).get("s", np.nan) for key in keys}
+    best = {key: min(row["s"] for row in store.samples(name, key)) for key in ("mlce", "liblinear")}
+    ratio = s["mlce"] / s["liblinear"]
+    return {
+        "fit / liblinear": f"{ratio:.3f}",
+        "at most": f"{limit:.2f}",
+        "holds": "yes" if ratio <= limit else "NO",
+        "fastest fit / fastest liblinear": f"{best['mlce'] / best['liblinear']:.3f}",
+        "default tol / liblinear": f"{s['mlce default'] / s['liblinear']:.3f}",
+        "float64 X / liblinear": f"{s['mlce float64'] / s['liblinear']:.3f}",
+        "fit / liblinear with n_jobs=2": f"{s['mlce'] / s['liblinear 2 jobs']:.3f}",
+        "tol": f"{found['tol']:g}",
+        "gap at tol": f"{found['gap']:.1e}",
+        "gap at default tol": f"{default['gap']:.1e}",
+        "fit, s": f"{s['mlce']:.3g}",
+        "liblinear, s": f"{s['liblinear']:.3g}",
+    }
