@@ -1,5 +1,6 @@
 """Configuration of the documentation; build it with ``make docs``."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -37,8 +38,19 @@ myst_heading_anchors = 3
 
 autosummary_generate = True
 autodoc_member_order = "groupwise"
+autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
-numpydoc_xref_param_type = False
+# Types in the docstrings become links where links.txt has an entry for them.
+numpydoc_xref_param_type = True
+numpydoc_xref_aliases = {
+    "DataFrame": "pandas.DataFrame",
+    "Module": "torch.nn.Module",
+    "RandomState": "numpy.random.RandomState",
+    "Tensor": "torch.Tensor",
+    "ndarray": "numpy.ndarray",
+}
+numpydoc_xref_ignore = "all"
 
 sphinx_gallery_conf = {
     "examples_dirs": ["../examples"],
@@ -73,3 +85,17 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
 }
 html_sidebars = {"index": [], "installation": []}
+
+
+def quote_fitted_names(app, what, name, obj, options, lines):
+    """Quote the fitted attributes in a docstring's shapes, such as ``(n_features_in_,)``.
+
+    reStructuredText takes a bare word that ends in an underscore for a link.
+    """
+    for i, line in enumerate(lines):
+        lines[i] = re.sub(r"(?<=\()([a-z]\w*_)(?=,)", r"`\1`", line)
+
+
+def setup(app):
+    """Quote before numpydoc, which has the usual priority 500, takes the docstring apart."""
+    app.connect("autodoc-process-docstring", quote_fitted_names, priority=400)

@@ -100,7 +100,7 @@ def load_films(min_films=50):
 
 def _separate_names(column):
     """Separate the names by ``"; "``, since a comma also stands inside "Harry Connick, Jr."."""
-    return column.fillna("").str.replace(r",\s*(?!Jr\.|Sr\.)", "; ", regex=True)
+    return column.fillna("").str.replace(r", (?!Jr\.|Sr\.)", "; ", regex=True)
 
 
 def make_film_features():

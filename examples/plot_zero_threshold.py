@@ -24,7 +24,7 @@ import torch
 from sklearn_mlce.losses import mlce_loss
 
 POSITIVE, NEGATIVE, BETWEEN = "#0072B2", "#D55E00", "#8c8c8c"
-plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "font.size": 11})
+plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "font.size": 13})
 
 scores = torch.tensor([2.2, 0.7, -0.9, 1.4, 0.3, -0.2, -1.0, -1.8, -2.6], requires_grad=True)
 targets = torch.tensor([1, 1, 1, 0, 0, 0, 0, 0, 0])
@@ -44,13 +44,13 @@ for score, target, step in zip(scores.tolist(), targets.tolist(), pull.tolist(),
 # takes, nobody is pulled by: as soon as all scores lie well on their own side, it takes nearly
 # everything, and the row is left in peace.
 
-fig, (ax, ax_share) = plt.subplots(1, 2, figsize=(12, 4.6), width_ratios=[3, 2], layout="tight")
+fig, (ax, ax_share) = plt.subplots(1, 2, figsize=(11, 4.8), width_ratios=[3, 2], layout="tight")
 
 place = np.arange(len(scores))
 values, steps = scores.detach().numpy(), pull.numpy()
 colors = np.where(targets.numpy() == 1, POSITIVE, NEGATIVE)
 ax.axhline(0, color="black", lw=1.2)
-ax.text(len(place) - 0.6, 0.08, "threshold", ha="right", va="bottom", fontsize=10)
+ax.text(len(place) - 0.6, 0.08, "threshold", ha="right", va="bottom")
 for x, value, step, color in zip(place, values, steps, colors, strict=True):
     arrow = {"arrowstyle": "-|>", "color": color, "lw": 2, "shrinkA": 0, "shrinkB": 0}
     if abs(step) > 0.05:  # a shorter arrow would hide behind its dot
@@ -62,7 +62,7 @@ ax.set_ylabel("score")
 ax.set_title("Nine scores, and the pull on each", loc="left")
 ax.scatter([], [], s=90, c=POSITIVE, label="carried: should lie above")
 ax.scatter([], [], s=90, c=NEGATIVE, label="not carried: should lie below")
-ax.legend(frameon=False, loc="upper right", fontsize=10)
+ax.legend(frameon=False, loc="upper right")
 
 for y, target, color, side in [(1, 1, POSITIVE, "carried"), (0, 0, NEGATIVE, "not carried")]:
     left = 0.0
@@ -73,7 +73,7 @@ for y, target, color, side in [(1, 1, POSITIVE, "carried"), (0, 0, NEGATIVE, "no
             ax_share.text(left + width / 2, y, str(i), ha="center", va="center", color="white")
         left += width
     ax_share.barh(y, 1 - left, left=left, color="#d0d0d0", edgecolor="white", height=0.5)
-    ax_share.text((left + 1) / 2, y - 0.3, "threshold", ha="center", va="top", fontsize=10)
+    ax_share.text((left + 1) / 2, y - 0.3, "threshold", ha="center", va="top")
     ax_share.text(0, y + 0.3, f"labels {side}", color=color, va="bottom")
 ax_share.set_yticks([])
 ax_share.spines["left"].set_visible(False)
@@ -115,10 +115,10 @@ ax.plot(path[:, 3:], color=NEGATIVE, lw=0.8, alpha=0.6)
 ax.plot(path[:, :3], color=POSITIVE, lw=2.2)
 ax.axhline(0, color="black", lw=1.2)
 ax.axvline(below_log_2, color=BETWEEN, ls="--", lw=1.2)
-ax.text(below_log_2 + 1, ax.get_ylim()[1], "loss < log 2", color=BETWEEN, va="top")
+ax.text(below_log_2 + 1, 0.2, "loss < log 2", color=BETWEEN, va="bottom")
 ax.plot([], [], color=POSITIVE, lw=2.2, label="3 carried labels")
 ax.plot([], [], color=NEGATIVE, lw=0.8, label="27 others")
-ax.legend(frameon=False, loc="center right", bbox_to_anchor=(1, 0.72))
+ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.4, 0.78))
 ax.set_xlim(0, len(path) - 1)
 ax.set_xlabel("step of gradient descent")
 ax.set_ylabel("score")
@@ -148,10 +148,11 @@ def push_per_pull(loss_function, n):
 
 binary_cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits
 ratios = {
-    "one binary cross-entropy per label": [
-        push_per_pull(binary_cross_entropy, n) for n in n_labels
-    ],
-    "MLCE": [push_per_pull(mlce_loss, n) for n in n_labels],
+    name: [push_per_pull(loss_function, n) for n in n_labels]
+    for name, loss_function in [
+        ("one binary cross-entropy per label", binary_cross_entropy),
+        ("MLCE", mlce_loss),
+    ]
 }
 
 fig, ax = plt.subplots(figsize=(9, 4), layout="tight")
@@ -191,10 +192,8 @@ def closure():
 
 optimizer.step(closure)
 found = scores.detach().numpy()
-print(
-    "largest |target - sigmoid(2 score)|:",
-    f"{(targets - torch.sigmoid(2 * scores)).abs().max():.1e}",
-)
+error = (targets - torch.sigmoid(2 * scores)).abs().max()
+print(f"largest |target - sigmoid(2 score)|: {error:.1e}")
 
 fig, ax = plt.subplots(figsize=(7, 4), layout="tight")
 line = np.linspace(-3, 3, 200)
