@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Any
 
@@ -19,11 +20,17 @@ def dense_tensor(array: np.ndarray, device: torch.device | str = "cpu") -> Tenso
 
 def csr_tensor(matrix: Any, device: torch.device | str = "cpu") -> Tensor:
     """A torch CSR tensor of a scipy CSR matrix or array."""
+    _take_beta_warning()
     indptr, indices, data = (
         dense_tensor(part, device) for part in (matrix.indptr, matrix.indices, matrix.data)
     )
+    return torch.sparse_csr_tensor(indptr, indices, data, size=matrix.shape, check_invariants=False)
+
+
+@functools.cache
+def _take_beta_warning() -> None:
+    """Let torch give its warning that CSR tensors are in beta, which it gives once a process."""
+    zero = torch.zeros(1, dtype=torch.int64)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
-        return torch.sparse_csr_tensor(
-            indptr, indices, data, size=matrix.shape, check_invariants=False
-        )
+        warnings.simplefilter("ignore")
+        torch.sparse_csr_tensor(zero, zero[:0], zero[:0], size=(0, 0), check_invariants=False)

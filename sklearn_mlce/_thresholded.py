@@ -106,13 +106,12 @@ def _loss_and_gradients(
         negatives = negatives_of_cells(scores, targets, affine, logit, out=out, factor=factor)
         positives, softmax = positives_of_cells(scores, targets, affine, -logit)
         if out is not None:
-            cells = targets.rows * scores.shape[1] + targets.columns
-            at_positives = -(softmax * factor[targets.rows])
-            out.view(-1).index_copy_(0, cells, at_positives.to(out.dtype))
+            at_positives = softmax.mul_(factor[targets.rows]).neg_()
+            out.view(-1).index_copy_(0, targets.positive, at_positives.to(out.dtype))
     else:
-        sides = {"out": out.zero_() if out is not None else None, "factor": factor}
-        negatives = dense_side(scores, targets, affine, logit, sign=1, **sides)
-        positives = dense_side(scores, targets, affine, -logit, sign=-1, **sides)
+        out = out.zero_() if out is not None else None
+        negatives = dense_side(scores, targets, affine, logit, sign=1, factor=factor, out=out)
+        positives = dense_side(scores, targets, affine, -logit, sign=-1, factor=factor, out=out)
     loss = negatives.value + positives.value
     loss = loss if weight is None else loss * weight
     if out is None:
@@ -148,20 +147,22 @@ def check_soft_targets(targets: Tensor) -> None:
         )
 
 
-def check_indices(indptr: Tensor, indices: Tensor, n_rows: int, n_labels: int) -> None:
-    """Raise ValueError unless the compressed form fits ``(n_rows, n_labels)`` and is canonical."""
+def check_indices(indptr: Any, indices: Any, n_rows: int, n_labels: int) -> None:
+    """Raise ValueError unless the compressed form fits ``(n_rows, n_labels)`` and is canonical.
+
+    Takes arrays too: on the CPU NumPy makes such small checks in a tenth of torch's time.
+    """
     if indptr.shape != (n_rows + 1,):
         raise ValueError(
             f"indptr must have shape ({n_rows + 1},) for {n_rows} rows of scores, "
             f"got {tuple(indptr.shape)}"
         )
-    counts = indptr.diff()
     if indices.ndim != 1 or int(indptr[0]) != 0 or int(indptr[-1]) != len(indices):
         raise ValueError(
             f"indptr must run from 0 to the number of indices, got {int(indptr[0])} to "
             f"{int(indptr[-1])} for indices of shape {tuple(indices.shape)}"
         )
-    if bool((counts < 0).any()):
+    if bool((indptr[1:] < indptr[:-1]).any()):
         raise ValueError("indptr must not decrease")
     if len(indices) == 0:
         return
@@ -170,9 +171,10 @@ def check_indices(indptr: Tensor, indices: Tensor, n_rows: int, n_labels: int) -
             f"indices must lie in [0, {n_labels - 1}], got {int(indices.min())} to "
             f"{int(indices.max())}"
         )
-    row_starts = torch.zeros(len(indices) + 1, dtype=torch.bool, device=indices.device)
-    row_starts[indptr] = True
-    if bool((~row_starts[1:-1] & (indices.diff() <= 0)).any()):
+    not_above = indices[1:] <= indices[:-1]
+    starts = indptr[1:-1]  # of a row, whose first index is free of the one before it
+    not_above[starts[(starts > 0) & (starts < len(indices))] - 1] = False
+    if bool(not_above.any()):
         raise ValueError(
             "indices must be ascending and without repetition within each row; "
             "call sum_duplicates() on a scipy CSR matrix first"

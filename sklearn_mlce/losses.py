@@ -200,7 +200,9 @@ def mlce_loss_from_indices(
     tensor([1.2311, 1.0422])
     """
     indptr, indices = indptr.long(), indices.long()
-    check_indices(indptr, indices, *flatten_rows(scores).shape)
+    on_cpu = indices.device.type == "cpu"
+    form = (indptr.numpy(), indices.numpy()) if on_cpu else (indptr, indices)
+    check_indices(*form, *flatten_rows(scores).shape)
     return thresholded_loss(
         scores,
         cells_from_indices(indptr, indices, scores.shape[-1]),

@@ -151,7 +151,7 @@ def test_non_contiguous_scores():
 
 
 def test_many_blocks_give_what_one_row_at_a_time_gives():
-    """Rows are worked on by blocks; 3 rows fill one here."""
+    """Rows are worked on by blocks; 6 rows fill one here."""
     rng = np.random.default_rng(6)
     scores = torch.from_numpy(rng.normal(size=(8, 170_000))).float()
     targets = torch.from_numpy(rng.random(scores.shape) < 1e-3)

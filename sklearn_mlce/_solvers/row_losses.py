@@ -103,7 +103,7 @@ class _HardDerivatives(NamedTuple):
 
     def curvature_product(self, direction: Tensor) -> Tensor:
         cells, weight = self.loss.cells, self.loss.weight
-        at_cells = direction[cells.rows, cells.columns]
+        at_cells = direction.reshape(-1)[cells.positive]
         mean = torch.zeros_like(weight).index_add_(0, cells.rows, self.positives * at_cells)
         at_cells = self.positives * (at_cells - (mean / weight)[cells.rows])
         product = _centred_product(self.negatives, direction, weight)
@@ -191,7 +191,7 @@ def _total(losses: Tensor, weight: Tensor, scale: float) -> float:
 
 def _at_cells(matrix: Tensor, cells: Cells, values: Tensor) -> Tensor:
     """Matrix with the values written at the positive cells, in place."""
-    matrix.view(-1).index_copy_(0, cells.rows * matrix.shape[1] + cells.columns, values)
+    matrix.view(-1).index_copy_(0, cells.positive, values)
     return matrix
 
 
