@@ -16,6 +16,9 @@ from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.row_losses import RowDerivatives, RowLoss
 
 _MAX_CG_ITERATIONS = 200
+# Share of the residual that an inner solve may leave. Loose steps are the cheaper way to the
+# default tol; the share falls with the gradient, so that a tight tol is still reached fast.
+_FORCING = 0.3
 _MAX_HALVINGS = 30
 _SUFFICIENT_DECREASE = 1e-4
 
@@ -134,7 +137,7 @@ def newton_cg(
     loss_curve: list[float] = []
     while gradient_max > tol and len(loss_curve) < max_iter:
         monitor.begin()
-        forcing = min(0.3, (float(gradient.norm()) / first_norm) ** 0.5)
+        forcing = min(_FORCING, (float(gradient.norm()) / first_norm) ** 0.25)
         direction = _newton_direction(objective, point, gradient, forcing)
         accepted = _line_search(objective, point, gradient, direction)
         # Without a smaller value, or one told from the last, the precision is exhausted.
