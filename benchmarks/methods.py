@@ -136,6 +136,7 @@ _BIG = frozenset({"delicious", "cooking", "cellcycle_go", "asklibrarian_yso"})
 METHODS = (
     Method("mlce", "MLCEClassifier(C=1)", "mlce", lambda: mlce(C=1.0)),
     Method("mlce_c10", "MLCEClassifier(C=10)", "mlce", lambda: mlce(C=10.0)),
+    Method("mlce_c100", "MLCEClassifier(C=100)", "mlce", lambda: mlce(C=100.0)),
     Method(
         "logistic",
         "OneVsRest LogisticRegression(liblinear)",
