@@ -30,7 +30,7 @@ templates_path = ["_templates"]
 default_role = "code"
 
 # Links into other projects' manuals come from links.txt, so that a build asks no network.
-intersphinx_mapping = write_inventories(HERE / "links.txt", HERE / "_inventories")
+intersphinx_mapping = write_inventories(HERE / "links.txt", HERE / "_build" / "inventories")
 intersphinx_disabled_reftypes = ["std:doc"]
 
 myst_enable_extensions = ["deflist", "dollarmath", "fieldlist"]

@@ -15,9 +15,9 @@ when this runs. From the repository, ``make demo`` runs it.
 # The data
 # --------
 #
-# ``load_films``, in ``film_data.py`` beside this script, reads the films into two tables. ``X``
-# has one row per film; its lists of names are text, separated by semicolons. ``Y`` has one column
-# per genre and says with 0 or 1 whether the film is of that genre.
+# ``load_films``, in :download:`film_data.py </../examples/film_data.py>` beside this script, reads
+# the films into two tables. ``X`` has one row per film; its lists of names are text, separated by
+# semicolons. ``Y`` has one column per genre and says with 0 or 1 whether the film is of that genre.
 
 import time
 from pathlib import Path
@@ -125,9 +125,10 @@ print("\n" + table.to_string(float_format="{:.3f}".format, formatters={"fit (s)"
 
 # %%
 # The three end up close to each other, the linear SVM a little ahead in F1 and the other two in
-# ranking. Twenty genres are few: one yes-or-no question for each does not drown in noes yet. How
-# well a genre is found depends far more on the genre than on the model. Animators and the makers
-# of documentaries stay with what they do, and so do their names; history and war are everybody's.
+# ranking. Twenty genres are few: with one yes-or-no question for each, a film gets two yeses among
+# twenty answers, which is still far from drowning. How well a genre is found depends more on the
+# genre than on the model. Animators and the makers of documentaries stay with what they do, so
+# their names say much; anybody may take part in a film about history or war.
 
 by_genre = pd.DataFrame(
     {

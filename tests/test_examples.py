@@ -1,5 +1,6 @@
 """The films of the examples: what the loader promises, and the features of a few of them."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -124,3 +125,14 @@ def test_a_missing_package_is_named_with_what_to_type(film_data, monkeypatch):
         ModuleNotFoundError, match=r'not installed\. Type: pip install "bokeh-sampledata>=2026\.1"'
     ):
         film_data.load_films()
+
+
+def test_the_example_on_the_front_page_runs():
+    page = (EXAMPLES.parent / "docs" / "index.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    names = {}
+    exec(code, names)
+    predicted = names["search"].predict(names["X_test"])
+    scores = names["search"].decision_function(names["X_test"])
+    assert predicted.shape == scores.shape == (500, 20)
+    np.testing.assert_array_equal(predicted, scores > 0)

@@ -27,7 +27,7 @@ def write_inventories(links, folder):
         Maps each project to its address and its inventory's path, as intersphinx takes it.
     """
     folder = Path(folder)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     mapping = {}
     for name, address, entries in _read_projects(links):
         path = folder / f"{name}.inv"
