@@ -62,6 +62,7 @@ sphinx_gallery_conf = {
     "inspect_global_variables": False,
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,
     "min_reported_time": 1,
     "abort_on_example_error": True,
     "matplotlib_animations": False,
