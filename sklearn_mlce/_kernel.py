@@ -86,7 +86,8 @@ def _flat_nonzero(targets: Tensor) -> Tensor:
     return mask.reshape(-1).nonzero().squeeze(1)
 
 
-def _row_blocks(scores: Tensor) -> Iterator[slice]:
+def row_blocks(scores: Tensor) -> Iterator[slice]:
+    """Slices of rows of a matrix ``(n, L)``, each small enough to stay in cache."""
     n_rows, n_labels = scores.shape
     step = max(1, _BLOCK_ELEMENTS.get(scores.device.type, 2**24) // max(n_labels, 1))
     for start in range(0, n_rows, step):
@@ -98,7 +99,7 @@ class _Blocks:
 
     def __init__(self, scores: Tensor, threshold_logit: Tensor, out: Tensor | None) -> None:
         self.logit = threshold_logit
-        self.slices = list(_row_blocks(scores))
+        self.slices = list(row_blocks(scores))
         self.labels = torch.empty_like(threshold_logit)  # log-sum-exp of the labels of each row
         # In place where the result goes anyway: no scratch memory, one pass less.
         in_place = out is not None and out.dtype == threshold_logit.dtype

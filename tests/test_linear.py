@@ -207,6 +207,18 @@ def test_weights_equal_repetition(sparse):
     np.testing.assert_allclose(weighted.intercept_, repetition.intercept_, atol=1e-8)
 
 
+def test_a_weight_that_underflows_beside_the_others_is_as_good_as_zero():
+    X, Y = make_labels(np.random.default_rng(33))
+    weight = np.ones(len(X))
+    weight[5] = 1e-60
+    X = X.astype(np.float32)
+    almost = MLCEClassifier().fit(X, Y, sample_weight=weight)
+    weight[5] = 0
+    np.testing.assert_allclose(
+        almost.coef_, MLCEClassifier().fit(X, Y, sample_weight=weight).coef_, atol=1e-4
+    )
+
+
 def test_label_weight_equals_repeated_labels():
     """A label of weight 2 counts in each logarithm like two labels of the same scores."""
     X, Y = make_labels(np.random.default_rng(11))

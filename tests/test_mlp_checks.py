@@ -8,6 +8,7 @@ from tests._expected_failures import expected_failures
 FULL_BATCH = {"batch_size": 10**9, "dropout": 0.0}
 
 MODES = [
+    MLCEMLP(),
     MLCEMLP(batch_size=50, max_epochs=30),
     MLCEMLP(**FULL_BATCH, learning_rate_init=0.01, max_epochs=30),
     MLCEMLP(batch_size=50, max_epochs=30, early_stopping=True, validation_fraction=0.2),

@@ -17,6 +17,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from sklearn_mlce._kernel import row_blocks
 from sklearn_mlce._sparse import csr_tensor, dense_tensor
 
 
@@ -54,18 +55,19 @@ class Design:
         """Rows of the parameter tensor."""
         return self.n_features + self.fit_intercept
 
-    def scores(self, parameters: Tensor) -> Tensor:
+    def scores(self, parameters: Tensor, out: Tensor | None = None) -> Tensor:
         """Scores ``(n_rows, n_outputs)`` of parameters of the centred features."""
-        scores = self._products.forward(parameters[: self.n_features])
-        return scores.add_(parameters[-1]) if self.fit_intercept else scores
+        out = parameters.new_empty(self.n_rows, parameters.shape[1]) if out is None else out
+        self._products.forward(parameters[: self.n_features], out)
+        return out.add_(parameters[-1]) if self.fit_intercept else out
 
-    def transposed(self, row_values: Tensor) -> Tensor:
+    def transposed(self, row_values: Tensor, out: Tensor | None = None) -> Tensor:
         """Transpose times ``row_values``, shape (n_parameters, n_outputs)."""
-        return self._with_intercept(self._products.backward, row_values)
+        return self._with_intercept(self._products.backward, row_values, out)
 
     def transposed_squared(self, row_values: Tensor) -> Tensor:
         """Transpose of the squared entries times ``row_values``."""
-        return self._with_intercept(self._products.backward_squared, row_values)
+        return self._with_intercept(self._products.backward_squared, row_values, None)
 
     def to_centred(self, parameters: Tensor) -> Tensor:
         """Parameters of the centred features that give the scores of these parameters."""
@@ -89,14 +91,17 @@ class Design:
         return torch.cat([parameters[:-1], (parameters[-1] + sign * shift)[None]])
 
     def _with_intercept(
-        self, product: Callable[[Tensor, Tensor, Tensor], None], row_values: Tensor
+        self,
+        product: Callable[[Tensor, Tensor, Tensor], None],
+        row_values: Tensor,
+        out: Tensor | None,
     ) -> Tensor:
         sums = row_values.sum(dim=0)
-        result = row_values.new_empty(self.n_parameters, row_values.shape[1])
-        product(row_values, sums, result[: self.n_features])
+        out = row_values.new_empty(self.n_parameters, len(sums)) if out is None else out
+        product(row_values, sums, out[: self.n_features])
         if self.fit_intercept:
-            result[-1] = sums
-        return result
+            out[-1] = sums
+        return out
 
 
 class _DenseProducts:
@@ -105,14 +110,16 @@ class _DenseProducts:
     def __init__(self, X: np.ndarray, device: torch.device) -> None:
         self._matrix = dense_tensor(np.ascontiguousarray(X), device)
 
-    def forward(self, coefficients: Tensor) -> Tensor:
-        return self._matrix @ coefficients
+    def forward(self, coefficients: Tensor, out: Tensor) -> None:
+        torch.mm(self._matrix, coefficients, out=out)
 
     def backward(self, row_values: Tensor, sums: Tensor, out: Tensor) -> None:
         torch.mm(self._matrix.T, row_values, out=out)
 
     def backward_squared(self, row_values: Tensor, sums: Tensor, out: Tensor) -> None:
-        torch.mm(self._matrix.square().T, row_values, out=out)
+        out.zero_()
+        for block in row_blocks(self._matrix):  # never a squared copy of the whole matrix
+            out.addmm_(self._matrix[block].square().T, row_values[block])
 
 
 class _SparseProducts:
@@ -129,19 +136,22 @@ class _SparseProducts:
         self._squared = multiplier(squared, device)
         self._offset = offset
 
-    def forward(self, coefficients: Tensor) -> Tensor:
-        product = self._matrix(coefficients)
-        return product if self._offset is None else product.sub_(self._offset @ coefficients)
+    def forward(self, coefficients: Tensor, out: Tensor) -> None:
+        self._matrix(coefficients, out)
+        if self._offset is not None:
+            out.sub_(self._offset @ coefficients)
 
     def backward(self, row_values: Tensor, sums: Tensor, out: Tensor) -> None:
-        out.copy_(self._transposed(row_values))
+        self._transposed(row_values, out)
         if self._offset is not None:
             out.addr_(self._offset, sums, alpha=-1)
 
     def backward_squared(self, row_values: Tensor, sums: Tensor, out: Tensor) -> None:
-        out.copy_(self._squared(row_values))
+        self._squared(row_values, out)
         if self._offset is not None:
-            out.addcmul_(self._offset[:, None], self._transposed(row_values), value=-2)
+            cross = torch.empty_like(out)
+            self._transposed(row_values, cross)
+            out.addcmul_(self._offset[:, None], cross, value=-2)
             out.addr_(self._offset.square(), sums)
 
 
@@ -150,10 +160,10 @@ def _torch_multiplies_csr(device: torch.device) -> bool:
     return device.type != "cpu" or torch.backends.mkl.is_available()
 
 
-def _torch_product(matrix: Any, device: torch.device) -> Callable[[Tensor], Tensor]:
+def _torch_product(matrix: Any, device: torch.device) -> Callable[[Tensor, Tensor], Any]:
     tensor = csr_tensor(matrix, device)
-    return lambda dense: tensor @ dense
+    return lambda dense, out: torch.mm(tensor, dense, out=out)
 
 
-def _scipy_product(matrix: Any, device: torch.device) -> Callable[[Tensor], Tensor]:
-    return lambda dense: torch.from_numpy(matrix @ dense.numpy())
+def _scipy_product(matrix: Any, device: torch.device) -> Callable[[Tensor, Tensor], Any]:
+    return lambda dense, out: out.copy_(torch.from_numpy(matrix @ dense.numpy()))

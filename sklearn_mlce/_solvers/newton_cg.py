@@ -67,6 +67,7 @@ class LinearObjective:
         self.design = design
         self.row_loss = row_loss
         self.l2 = l2
+        self._scratch: tuple[Tensor, Tensor] | None = None
 
     def at(self, parameters: Tensor, scores: Tensor | None = None) -> _Point:
         """Evaluate at some parameters, whose scores may be known."""
@@ -86,9 +87,12 @@ class LinearObjective:
         return float(self.design.gradient_of_given(gradient).abs().max())
 
     def curvature_product(self, point: _Point, direction: Tensor) -> Tensor:
-        """Hessian in the parameters times a direction."""
-        product = point.rows.curvature_product(self.design.scores(direction))
-        return self._add_penalty(self.design.transposed(product), direction)
+        """Hessian in the parameters times a direction; the next call overwrites the result."""
+        if self._scratch is None:  # fresh memory for each product would cost more than the product
+            self._scratch = (torch.empty_like(point.scores), torch.empty_like(direction))
+        scores, result = self._scratch
+        product = point.rows.curvature_product(self.design.scores(direction, out=scores))
+        return self._add_penalty(self.design.transposed(product, out=result), direction)
 
     def curvature_diagonal(self, point: _Point) -> Tensor:
         """Diagonal of the Hessian in the parameters."""

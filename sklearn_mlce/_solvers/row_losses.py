@@ -20,6 +20,7 @@ from sklearn_mlce._kernel import (
     dense_side,
     negatives_of_cells,
     positives_of_cells,
+    row_blocks,
 )
 from sklearn_mlce._sparse import dense_tensor
 from sklearn_mlce._targets import Targets
@@ -51,6 +52,7 @@ class RowDerivatives(Protocol):
 
 def row_loss_of(targets: Targets, outputs: np.ndarray, weight: Tensor, affine: Affine) -> RowLoss:
     """The loss of some outputs (a mask) of encoded targets; ``weight`` (n,) sums to one."""
+    weight = weight.clamp(min=torch.finfo(weight.dtype).tiny)  # it is divided by
     if targets.codes is not None:
         codes = (np.cumsum(outputs) - 1)[targets.codes]
         return SoftmaxRows(dense_tensor(codes, weight.device), weight, affine)
@@ -197,5 +199,8 @@ def _at_cells(matrix: Tensor, cells: Cells, values: Tensor) -> Tensor:
 
 def _centred_product(softmax: Tensor, direction: Tensor, weight: Tensor) -> Tensor:
     """``(diag(p) - p p^T / weight) @ direction`` of each row, written over the direction."""
-    mean = (softmax * direction).sum(dim=1).div_(weight)
-    return direction.sub_(mean[:, None]).mul_(softmax)
+    for block in row_blocks(softmax):
+        p, v = softmax[block], direction[block]
+        mean = (p * v).sum(dim=1).div_(weight[block])
+        v.sub_(mean[:, None]).mul_(p)
+    return direction
