@@ -252,7 +252,8 @@ class MLCEMLP(NetworkMLCE):
             Classes, or the labels of each row; the first call fixes which, and how many labels.
         classes : array-like of shape (n_classes,), default=None
             All classes of a 1-D `y`, on the first call; None takes those of its chunk. With a
-            multi-label `y`, None or ``np.arange(n_labels)``.
+            multi-label `y`, None, ``np.arange(n_labels)``, or ``[0, 1]``, the values of its
+            entries, which :func:`~sklearn.model_selection.learning_curve` passes.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row.
 

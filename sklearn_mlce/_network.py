@@ -9,7 +9,13 @@ import numpy as np
 from sklearn_mlce._base import BaseMLCE, check_label_weight
 from sklearn_mlce._targets import TargetFormat, Targets
 from sklearn_mlce._training.batches import Rows
-from sklearn_mlce._training.chunks import agreed_classes, from_one_hot, is_single_label, one_hot
+from sklearn_mlce._training.chunks import (
+    agreed_classes,
+    are_label_values,
+    from_one_hot,
+    is_single_label,
+    one_hot,
+)
 from sklearn_mlce._training.device import resolve_device
 from sklearn_mlce._training.engine import TrainingResult, compute_scores
 from sklearn_mlce._training.perceptron import Architecture
@@ -69,9 +75,9 @@ class NetworkMLCE(BaseMLCE):
     ) -> tuple[Any, Targets, np.ndarray | None]:
         """Like :meth:`_validate_fit`, by the classes of the first call."""
         known = None if first else self.classes_
-        if classes is not None:
-            known = agreed_classes(classes, known)
         single = is_single_label(y) if first else _is_single(self._target_format)
+        if classes is not None and (single or not are_label_values(classes)):
+            known = agreed_classes(classes, known)
         if single and known is not None:
             y = one_hot(y, known)
         X, targets, weight = self._validate_fit(X, y, sample_weight, reset=first)

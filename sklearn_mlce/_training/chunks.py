@@ -21,6 +21,11 @@ def is_single_label(y: Any) -> bool:
     return len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
 
 
+def are_label_values(classes: Any) -> bool:
+    """Whether classes are 0 and 1: the entries of a label matrix, not the names of its columns."""
+    return np.array_equal(np.unique(classes), [0, 1])
+
+
 def agreed_classes(classes: Any, known: np.ndarray | None) -> np.ndarray:
     """Sorted classes; ValueError if an earlier call had others."""
     classes = np.unique(classes)
