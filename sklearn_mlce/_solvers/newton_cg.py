@@ -7,6 +7,7 @@ direction none.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, Protocol
 
 import torch
@@ -138,12 +139,16 @@ def newton_cg(
     gradient = objective.gradient(point)
     gradient_max = objective.gradient_max(gradient)
     first_norm = float(gradient.norm())
+    radius = math.inf
     loss_curve: list[float] = []
     while gradient_max > tol and len(loss_curve) < max_iter:
         monitor.begin()
         forcing = min(_FORCING, (float(gradient.norm()) / first_norm) ** 0.25)
-        direction = _newton_direction(objective, point, gradient, forcing)
-        accepted = _line_search(objective, point, gradient, direction)
+        direction, norm = _newton_direction(objective, point, gradient, forcing, radius)
+        accepted, step = _line_search(objective, point, gradient, direction)
+        # A step that had to be halved wasted inner steps on directions where the quadratic model
+        # does not hold: the next search goes no further than twice what was accepted.
+        radius = math.inf if step == 1 else 2 * step * norm
         # Without a smaller value, or one told from the last, the precision is exhausted.
         stalled = accepted is None or accepted.value >= point.value - _noise(point)
         point = accepted or point
@@ -163,41 +168,73 @@ def newton_cg(
 
 
 def _newton_direction(
-    objective: LinearObjective, point: _Point, gradient: Tensor, forcing: float
-) -> Tensor:
+    objective: LinearObjective, point: _Point, gradient: Tensor, forcing: float, radius: float
+) -> tuple[Tensor, float]:
     """Solve ``Hessian @ direction = -gradient`` until the residual is ``forcing`` of the start.
 
-    Conjugate gradients, preconditioned by the Hessian's diagonal; norms are those of the
-    preconditioned residual.
+    Conjugate gradients, preconditioned by the Hessian's diagonal, until the direction's norm
+    reaches the trust radius; norms are those of the preconditioner, and are had by recurrence.
+
+    Returns
+    -------
+    direction : Tensor of shape (n_parameters, n_outputs)
+    norm : float
+        Its length in the preconditioner's norm.
     """
-    diagonal = objective.curvature_diagonal(point)
-    floor = torch.finfo(diagonal.dtype).eps * diagonal.max()
-    preconditioner = diagonal.clamp_(min=float(floor)).reciprocal_()
+    preconditioner = _inverse_diagonal(objective, point)
     direction = torch.zeros_like(gradient)
     residual = -gradient
     preconditioned = preconditioner * residual
     search = preconditioned.clone()
-    squared_norm = first_squared_norm = _dot(residual, preconditioned)
+    squared_residual = first_squared_residual = search_search = _dot(residual, preconditioned)
+    direction_direction = direction_search = 0.0
     for _ in range(_MAX_CG_ITERATIONS):
         product = objective.curvature_product(point, search)
         curvature = _dot(search, product)
-        if curvature <= 0:  # flat to the last digit: the line search bounds the step
-            return direction if squared_norm < first_squared_norm else search
-        step = squared_norm / curvature
+        to_boundary = _step_to_boundary(
+            direction_direction, direction_search, search_search, radius
+        )
+        # Where it is flat to the last digit only the boundary or the line search stops the step.
+        step = squared_residual / curvature if curvature > 0 else min(to_boundary, 1.0)
+        at_boundary = step >= to_boundary
+        step = min(step, to_boundary)
         direction.add_(search, alpha=step)
+        direction_direction += step * (2 * direction_search + step * search_search)
+        if at_boundary or curvature <= 0:
+            break
         residual.sub_(product, alpha=step)
         preconditioned = torch.mul(preconditioner, residual, out=preconditioned)
-        previous, squared_norm = squared_norm, _dot(residual, preconditioned)
-        if squared_norm <= forcing**2 * first_squared_norm:
+        previous, squared_residual = squared_residual, _dot(residual, preconditioned)
+        if squared_residual <= forcing**2 * first_squared_residual:
             break
-        search.mul_(squared_norm / previous).add_(preconditioned)
-    return direction
+        ratio = squared_residual / previous
+        search.mul_(ratio).add_(preconditioned)
+        direction_search = ratio * (direction_search + step * search_search)
+        search_search = squared_residual + ratio**2 * search_search
+    return direction, direction_direction**0.5
+
+
+def _inverse_diagonal(objective: LinearObjective, point: _Point) -> Tensor:
+    diagonal = objective.curvature_diagonal(point)
+    floor = torch.finfo(diagonal.dtype).eps * diagonal.max()
+    return diagonal.clamp_(min=float(floor)).reciprocal_()
+
+
+def _step_to_boundary(
+    direction_direction: float, direction_search: float, search_search: float, radius: float
+) -> float:
+    """Largest ``step`` with ``norm(direction + step * search) <= radius``."""
+    if radius == math.inf or search_search <= 0:
+        return math.inf
+    room = max(radius**2 - direction_direction, 0.0)
+    root = (direction_search**2 + search_search * room) ** 0.5
+    return (root - direction_search) / search_search
 
 
 def _line_search(
     objective: LinearObjective, point: _Point, gradient: Tensor, direction: Tensor
-) -> _Point | None:
-    """Halve the step until the objective falls enough; None if it never does."""
+) -> tuple[_Point | None, float]:
+    """Halve the step until the objective falls enough; None and 0 if it never does."""
     slope = _dot(gradient, direction)
     along = objective.design.scores(direction)
     step = 1.0
@@ -207,9 +244,9 @@ def _line_search(
             torch.add(point.scores, along, alpha=step),
         )
         if trial.value <= point.value + _SUFFICIENT_DECREASE * step * slope + _noise(point):
-            return trial
+            return trial, step
         step /= 2
-    return None
+    return None, 0.0
 
 
 def _noise(point: _Point) -> float:
