@@ -192,15 +192,19 @@ def negatives_of_cells(
     """
     n_rows, n_labels = scores.shape
     blocks = _Blocks(scores, threshold_logit, out)
-    edges = torch.tensor([block.start * n_labels for block in blocks.slices] + [n_rows * n_labels])
-    bounds = torch.searchsorted(cells.masked, edges.to(scores.device)).tolist()
+    bounds = [0, len(cells.masked)]
+    if len(blocks.slices) != 1:
+        edges = [block.start * n_labels for block in blocks.slices] + [n_rows * n_labels]
+        bounds = torch.searchsorted(
+            cells.masked, torch.tensor(edges, device=scores.device)
+        ).tolist()
     for number, block in enumerate(blocks.slices):
         working = blocks.working(block)
         _fill_exponents(working, scores[block], 1, affine)
         if (log_weight := _block_log_weight(affine, scores, block)) is not None:
             working += log_weight
-        masked = cells.masked[bounds[number] : bounds[number + 1]] - block.start * n_labels
-        working.view(-1).index_fill_(0, masked, -torch.inf)
+        masked = cells.masked[bounds[number] : bounds[number + 1]]
+        working.view(-1).index_fill_(0, masked - block.start * n_labels, -torch.inf)
         blocks.apply_softmax(block, working, factor)
         if out is not None and out.dtype != working.dtype:
             out[block] = working
@@ -208,9 +212,9 @@ def negatives_of_cells(
 
 
 def positives_of_cells(
-    scores: Tensor, cells: Cells, affine: Affine, threshold_logit: Tensor
+    scores: Tensor, cells: Cells, affine: Affine, threshold_logit: Tensor, *, factor: Tensor
 ) -> tuple[Side, Tensor]:
-    """Side of the positives of hard targets, and its softmax at the positive cells."""
+    """Side of the positives of hard targets, and ``factor * softmax`` at the positive cells."""
     rows = cells.rows
     exponents = scores.reshape(-1)[cells.positive].to(threshold_logit.dtype)
     exponents = (exponents - affine.margin).mul_(-affine.scale)
@@ -221,8 +225,8 @@ def positives_of_cells(
     largest = threshold_logit.scatter_reduce(0, rows, exponents, "amax")
     exponentials = exponents.sub_(largest[rows]).exp_()
     labels = torch.zeros_like(largest).index_add_(0, rows, exponentials)
-    threshold = torch.exp(threshold_logit - largest)
-    total = threshold + labels
-    at_threshold = threshold == 1  # log1p keeps the digits of a small loss
-    value = largest + torch.where(at_threshold, torch.log1p(labels), torch.log(total))
-    return Side(value, threshold / total), exponentials.div_(total[rows])
+    threshold = (threshold_logit - largest).exp_()
+    # The threshold's term is 1 where it is the largest: a small loss keeps its digits.
+    value = (labels + (threshold - 1)).log1p_().add_(largest)
+    total = labels.add_(threshold)
+    return Side(value, threshold.div_(total)), exponentials.mul_((factor / total)[rows])

@@ -100,20 +100,21 @@ def _loss_and_gradients(
     else:
         logit = affine.scale * threshold.to(dtype)
     factor = torch.full_like(logit, affine.scale) if weight is None else affine.scale * weight
-    gradient = torch.empty_like(scores, memory_format=torch.contiguous_format)
-    out = gradient if with_gradient else None
+    out = None
+    if with_gradient:
+        out = torch.empty_like(scores, memory_format=torch.contiguous_format)
     if isinstance(targets, Cells):
         negatives = negatives_of_cells(scores, targets, affine, logit, out=out, factor=factor)
-        positives, softmax = positives_of_cells(scores, targets, affine, -logit)
+        positives, softmax = positives_of_cells(scores, targets, affine, -logit, factor=factor)
         if out is not None:
-            at_positives = softmax.mul_(factor[targets.rows]).neg_()
-            out.view(-1).index_copy_(0, targets.positive, at_positives.to(out.dtype))
+            out.view(-1).index_copy_(0, targets.positive, softmax.neg_().to(out.dtype))
     else:
-        out = out.zero_() if out is not None else None
+        if out is not None:
+            out.zero_()
         negatives = dense_side(scores, targets, affine, logit, sign=1, factor=factor, out=out)
         positives = dense_side(scores, targets, affine, -logit, sign=-1, factor=factor, out=out)
-    loss = negatives.value + positives.value
-    loss = loss if weight is None else loss * weight
+    loss = negatives.value.add_(positives.value)
+    loss = loss if weight is None else loss.mul_(weight)
     if out is None:
         return loss, None
     return loss, (out, (negatives.threshold - positives.threshold) * factor)
@@ -148,7 +149,7 @@ def check_soft_targets(targets: Tensor) -> None:
 
 
 def check_indices(indptr: Any, indices: Any, n_rows: int, n_labels: int) -> None:
-    """Raise ValueError unless the compressed form fits ``(n_rows, n_labels)`` and is canonical.
+    """Raise ValueError unless the compressed form fits ``(n_rows, n_labels)``.
 
     Takes arrays too: on the CPU NumPy makes such small checks in a tenth of torch's time.
     """
@@ -164,17 +165,16 @@ def check_indices(indptr: Any, indices: Any, n_rows: int, n_labels: int) -> None
         )
     if bool((indptr[1:] < indptr[:-1]).any()):
         raise ValueError("indptr must not decrease")
-    if len(indices) == 0:
-        return
-    if int(indices.min()) < 0 or int(indices.max()) >= n_labels:
+    if len(indices) and (int(indices.min()) < 0 or int(indices.max()) >= n_labels):
         raise ValueError(
             f"indices must lie in [0, {n_labels - 1}], got {int(indices.min())} to "
             f"{int(indices.max())}"
         )
-    not_above = indices[1:] <= indices[:-1]
-    starts = indptr[1:-1]  # of a row, whose first index is free of the one before it
-    not_above[starts[(starts > 0) & (starts < len(indices))] - 1] = False
-    if bool(not_above.any()):
+
+
+def check_ascending(positive: Any) -> None:
+    """Raise ValueError unless flat cell indices ascend: no row repeats or disorders its labels."""
+    if bool((positive[1:] <= positive[:-1]).any()):
         raise ValueError(
             "indices must be ascending and without repetition within each row; "
             "call sum_duplicates() on a scipy CSR matrix first"

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sklearn_mlce._kernel import cells_from_dense, cells_from_indices
 from sklearn_mlce._thresholded import (
+    check_ascending,
     check_indices,
     check_options,
     check_soft_targets,
@@ -203,9 +204,11 @@ def mlce_loss_from_indices(
     on_cpu = indices.device.type == "cpu"
     form = (indptr.numpy(), indices.numpy()) if on_cpu else (indptr, indices)
     check_indices(*form, *flatten_rows(scores).shape)
+    cells = cells_from_indices(indptr, indices, scores.shape[-1])
+    check_ascending(cells.positive.numpy() if on_cpu else cells.positive)
     return thresholded_loss(
         scores,
-        cells_from_indices(indptr, indices, scores.shape[-1]),
+        cells,
         sample_weight=sample_weight,
         label_weight=label_weight,
         threshold_scores=threshold_scores,

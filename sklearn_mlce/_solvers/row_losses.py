@@ -83,9 +83,11 @@ class HardRows:
         negatives = negatives_of_cells(
             scores, self.cells, self.affine, threshold, out=softmax, factor=self.weight
         )
-        positives, at_cells = positives_of_cells(scores, self.cells, self.affine, threshold)
+        positives, at_cells = positives_of_cells(
+            scores, self.cells, self.affine, threshold, factor=self.weight
+        )
         value = _total(negatives.value + positives.value, self.weight, self.affine.scale)
-        return _HardDerivatives(value, self, softmax, at_cells * self.weight[self.cells.rows])
+        return _HardDerivatives(value, self, softmax, at_cells)
 
 
 class _HardDerivatives(NamedTuple):
