@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -139,5 +140,11 @@ def main(arguments=None) -> int:
     return 0
 
 
+def _end(number, frame):
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    # An orderly end, so that a killed run leaves no peer's process and no exchange folder behind.
+    signal.signal(signal.SIGTERM, _end)
     sys.exit(main())
