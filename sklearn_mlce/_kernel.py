@@ -5,7 +5,10 @@ per label, and a threshold logit ``z_0``, and gives
 
     log(e^{z_0} + sum_i e^{z_i})        and        softmax([z_0, z_1, ..., z_L]),
 
-its value and its derivative. The negatives' side has ``z_i = scale * (s_i + margin) +
+its value and its derivative. They are had from the labels' own log-sum-exp ``z`` and softmax,
+as ``logaddexp(z_0, z)`` and, at the labels, ``sigmoid(z - z_0) * softmax([z_1, ..., z_L])``.
+
+The negatives' side has ``z_i = scale * (s_i + margin) +
 log(weight_i)``, the positives' side ``z_i = -scale * (s_i - margin) + log(weight_i)``; a label
 that does not take part has weight 0, hence the exponent -inf.
 
@@ -130,8 +133,8 @@ class _Blocks:
 
     def side(self) -> Side:
         """Values of all rows, once every block has been worked."""
-        gap = self.labels - self.logit
-        return Side(self.logit + torch.nn.functional.softplus(gap), torch.sigmoid(-gap))
+        value = torch.logaddexp(self.labels, self.logit)
+        return Side(value, torch.sigmoid(self.logit - self.labels))
 
 
 def _fill_exponents(exponents: Tensor, scores: Tensor, sign: float, affine: Affine) -> None:

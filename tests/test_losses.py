@@ -212,10 +212,21 @@ def test_one_positive_among_many_labels_does_not_cancel():
     assert scores.grad[0, 0].item() == pytest.approx(-np.exp(-20), rel=1e-6)
 
 
-def test_small_losses_keep_their_digits():
+@pytest.mark.parametrize("soft", [False, True])
+def test_small_losses_keep_their_digits(soft):
     scores = torch.tensor([[25.0, -25.0, -25.0]])
-    loss = mlce_loss(scores, torch.tensor([[1, 0, 0]]))
+    targets = torch.tensor([[1.0, 0, 1e-30 if soft else 0]])
+    loss = mlce_loss(scores, targets)
     assert loss.item() == pytest.approx(3 * np.exp(-25), rel=1e-6)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_large_losses_keep_their_digits_in_float64(sign):
+    scores = sign * torch.tensor([[21.0, 23.5, 30.0]], dtype=torch.float64)
+    for targets in ([[1.0, 0, 0]], [[0.9, 0.1, 0.4]]):
+        loss = mlce_loss(scores, torch.tensor(targets))
+        expected = oracles.mlce(scores.numpy(), targets)[0]
+        assert loss.item() == pytest.approx(expected, rel=1e-15)
 
 
 def test_threshold_score_is_a_shift_of_the_scores():
