@@ -224,7 +224,7 @@ def test_small_losses_keep_their_digits(soft):
 def test_large_losses_keep_their_digits_in_float64(sign):
     scores = sign * torch.tensor([[21.0, 23.5, 30.0]], dtype=torch.float64)
     for targets in ([[1.0, 0, 0]], [[0.9, 0.1, 0.4]]):
-        loss = mlce_loss(scores, torch.tensor(targets))
+        loss = mlce_loss(scores, torch.tensor(targets, dtype=torch.float64))
         expected = oracles.mlce(scores.numpy(), targets)[0]
         assert loss.item() == pytest.approx(expected, rel=1e-15)
 
