@@ -58,11 +58,6 @@ class Ending(Recorder):
         return second
 
 
-def progress_bar(**parameters):
-    pytest.importorskip("rich", reason="scikit-learn's ProgressBar needs rich")
-    return callback.ProgressBar(**parameters)
-
-
 def progress_is_shown():
     return any(type(thread).__name__ == "RichProgressMonitor" for thread in threading.enumerate())
 
@@ -148,30 +143,19 @@ def test_runs_are_logged_apart(make):
 
 
 @on_both
-def test_progress_is_shown_until_the_fit_ends(make, capsys):
-    model = make().set_callbacks(progress_bar()).fit(X, Y)
-    assert f"{type(model).__name__} - fit" in capsys.readouterr().out
-    assert not progress_is_shown()
-    with pytest.raises(ValueError, match="coded as"):
-        model.fit(X, np.where(Y, 1, -1))
-    assert not progress_is_shown()
-
-
-@on_both
-def test_in_a_pipeline(make, capsys):
+def test_scores_in_a_pipeline(make):
     monitor = callback.ScoringMonitor(scoring="f1_micro")
     model = make().set_callbacks(monitor)
-    pipeline = make_pipeline(StandardScaler(), model).set_callbacks(progress_bar()).fit(X, Y)
+    pipeline = make_pipeline(StandardScaler(), model).fit(X, Y)
     (rows,) = scores_of(monitor, make)
     assert len(rows) == model.n_iter_
     assert rows[-1]["f1_micro"] == f1_score(Y, pipeline.predict(X), average="micro")
-    assert f"{type(model).__name__} - fit" in capsys.readouterr().out
     assert_same_scores(pipeline, make_pipeline(StandardScaler(), make()).fit(X, Y), X)
 
 
 @on_both
 @pytest.mark.parametrize("n_jobs", [None, 2])
-def test_under_a_search(make, n_jobs, capsys):
+def test_scores_under_a_search(make, n_jobs):
     monitor = callback.ScoringMonitor(scoring="f1_micro")
     search = GridSearchCV(
         make().set_callbacks(monitor),
@@ -180,8 +164,7 @@ def test_under_a_search(make, n_jobs, capsys):
         cv=KFold(2),
         n_jobs=n_jobs,
         return_train_score=True,
-    )
-    search.set_callbacks(progress_bar()).fit(X, Y)
+    ).fit(X, Y)
     refit, *folds = scores_of(monitor, make)
     model = search.best_estimator_
     assert len(refit) == model.n_iter_
@@ -189,8 +172,41 @@ def test_under_a_search(make, n_jobs, capsys):
     train_scores = [search.cv_results_[f"split{fold}_train_score"] for fold in (0, 1)]
     logged = [rows[-1]["f1_micro"] for rows in folds]  # by candidate, then by fold
     np.testing.assert_allclose(logged, np.transpose(train_scores).ravel())
-    assert "GridSearchCV - search" in capsys.readouterr().out
+
+
+OUTERMOST = {
+    "alone": lambda model: model,
+    "pipeline": lambda model: make_pipeline(StandardScaler(), model),
+    "search": lambda model: GridSearchCV(model, {"scale": [1.0, 4.0]}, cv=KFold(2)),
+}
+
+
+@on_both
+@pytest.mark.parametrize("outermost", OUTERMOST)
+def test_progress_is_shown_until_the_fit_ends(make, outermost, capsys):
+    pytest.importorskip("rich", reason="scikit-learn's ProgressBar needs rich")
+    model = OUTERMOST[outermost](make())
+    expected = clone(model).fit(X, Y)
+    model.set_callbacks(callback.ProgressBar(max_propagation_depth=None)).fit(X, Y)
+    assert_same_scores(model, expected, X)
+    shown = capsys.readouterr().out
+    assert f"{type(model).__name__} - fit" in shown
+    assert f"{type(make()).__name__} - fit" in shown
+    assert "100%" in shown
     assert not progress_is_shown()
+    with pytest.raises(ValueError, match="coded as"):
+        model.fit(X, np.where(Y, 1, -1))
+    assert not progress_is_shown()
+
+
+@on_both
+def test_progress_and_scores_at_once(make, capsys):
+    pytest.importorskip("rich", reason="scikit-learn's ProgressBar needs rich")
+    monitor = callback.ScoringMonitor(scoring="f1_micro")
+    model = make().set_callbacks(callback.ProgressBar(), monitor).fit(X, Y)
+    (rows,) = scores_of(monitor, make)
+    assert len(rows) == model.n_iter_
+    assert f"{type(model).__name__} - fit" in capsys.readouterr().out
 
 
 @on_both
