@@ -193,7 +193,7 @@ def test_label_names_are_those_of_the_last_y(make):
 
 LEAVES_NO_TRACE = """
     import pickle, random, warnings
-    import numpy as np, skorch, sklearn.base, torch
+    import numpy as np, scipy.sparse as sp, skorch, sklearn.base, torch
     import torch._dynamo  # torch loads it, and with it sympy's own filter, at the first step
 
     def state():
@@ -211,17 +211,18 @@ LEAVES_NO_TRACE = """
     before = state()
     from sklearn_mlce import MLCEMLP, MLCEClassifier
     assert state() == before, "import"
-    X = np.random.default_rng(0).normal(size=(40, 3))
-    Y = (X > 0.3).astype(int)
-    for model in (
+    rows = np.random.default_rng(0).normal(size=(40, 3))
+    models = (
         MLCEClassifier(),
         MLCEMLP((4,), max_epochs=2),
         MLCEMLP((4,), max_epochs=2, early_stopping=True, random_state=0),
-    ):
-        model.fit(X, Y)
-        assert state() == before, f"fit of {model}"
-        model.predict(X), model.predict_proba(X)
-        assert state() == before, f"predict of {model}"
+    )
+    for X, Y in ((rows, rows > 0.3), (sp.csr_array(rows), sp.csr_array(rows > 0.3))):
+        for model in models:
+            model.fit(X, Y)
+            assert state() == before, f"fit of {model}"
+            model.predict(X), model.predict_proba(X)
+            assert state() == before, f"predict of {model}"
 """
 
 
