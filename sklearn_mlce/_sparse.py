@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import functools
+import threading
 import warnings
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+_BETA_WARNING_LOCK = threading.Lock()
+_beta_warning_taken = False
 
 
 def dense_tensor(array: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
@@ -27,10 +30,17 @@ def csr_tensor(matrix: Any, device: torch.device | str = "cpu") -> Tensor:
     return torch.sparse_csr_tensor(indptr, indices, data, size=matrix.shape, check_invariants=False)
 
 
-@functools.cache
 def _take_beta_warning() -> None:
-    """Let torch give its warning that CSR tensors are in beta, which it gives once a process."""
-    zero = torch.zeros(1, dtype=torch.int64)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.sparse_csr_tensor(zero, zero[:0], zero[:0], size=(0, 0), check_invariants=False)
+    """Let torch give its warning that CSR tensors are in beta, which it gives once a process.
+
+    One thread alone does so: overlapping changes of the warnings filters would outlast it.
+    """
+    global _beta_warning_taken
+    with _BETA_WARNING_LOCK:
+        if _beta_warning_taken:
+            return
+        zero = torch.zeros(1, dtype=torch.int64)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.sparse_csr_tensor(zero, zero[:0], zero[:0], size=(0, 0), check_invariants=False)
+        _beta_warning_taken = True
