@@ -6,7 +6,8 @@ per label, and a threshold logit ``z_0``, and gives
     log(e^{z_0} + sum_i e^{z_i})        and        softmax([z_0, z_1, ..., z_L]),
 
 its value and its derivative. They are had from the labels' own log-sum-exp ``z`` and softmax,
-as ``logaddexp(z_0, z)`` and, at the labels, ``sigmoid(z - z_0) * softmax([z_1, ..., z_L])``.
+as ``value = logaddexp(z_0, z)`` and, at the labels, ``sigmoid(z - z_0) * softmax([z_1, ...,
+z_L])``; at the threshold the derivative is ``exp(z_0 - value)``.
 
 The negatives' side has ``z_i = scale * (s_i + margin) +
 log(weight_i)``, the positives' side ``z_i = -scale * (s_i - margin) + log(weight_i)``; a label
@@ -44,13 +45,6 @@ class Cells(NamedTuple):
     columns: Tensor  # (n_positives,)
     positive: Tensor  # (n_positives,) flat index, row * n_labels + column
     masked: Tensor  # (n_masked,) flat index of positive or unknown cells
-
-
-class Side(NamedTuple):
-    """One side of the loss for every row."""
-
-    value: Tensor  # (n_rows,) the log-sum-exp
-    threshold: Tensor  # (n_rows,) the softmax's share of the threshold term
 
 
 def cells_from_indices(indptr: Tensor, indices: Tensor, n_labels: int) -> Cells:
@@ -131,10 +125,9 @@ class _Blocks:
         share = torch.sigmoid(self.labels[block] - self.logit[block])
         working.mul_(share.mul_(factor[block])[:, None])
 
-    def side(self) -> Side:
-        """Values of all rows, once every block has been worked."""
-        value = torch.logaddexp(self.labels, self.logit)
-        return Side(value, torch.sigmoid(self.logit - self.labels))
+    def values(self) -> Tensor:
+        """Values of the side for all rows, once every block has been worked."""
+        return torch.logaddexp(self.labels, self.logit)
 
 
 def _fill_exponents(exponents: Tensor, scores: Tensor, sign: float, affine: Affine) -> None:
@@ -159,8 +152,8 @@ def dense_side(
     sign: int,
     factor: Tensor,
     out: Tensor | None = None,
-) -> Side:
-    """Side of soft targets.
+) -> Tensor:
+    """Values ``(n,)`` of one side of soft targets.
 
     ``sign`` is +1 for the negatives, whose weight is ``1 - targets``, and -1 for the positives,
     whose weight is ``targets``. ``out += sign * factor * softmax``, where ``out`` is given.
@@ -177,7 +170,7 @@ def dense_side(
         blocks.apply_softmax(block, working, factor)
         if out is not None:
             out[block] += sign * working
-    return blocks.side()
+    return blocks.values()
 
 
 def negatives_of_cells(
@@ -188,8 +181,10 @@ def negatives_of_cells(
     *,
     factor: Tensor,
     out: Tensor | None = None,
-) -> Side:
-    """Side of the negatives of hard targets; ``out = factor * softmax``, where ``out`` is given.
+) -> Tensor:
+    """Values ``(n,)`` of the side of the negatives of hard targets.
+
+    ``out = factor * softmax``, where ``out`` is given.
 
     The softmax is zero at the cells that are masked.
     """
@@ -211,13 +206,16 @@ def negatives_of_cells(
         blocks.apply_softmax(block, working, factor)
         if out is not None and out.dtype != working.dtype:
             out[block] = working
-    return blocks.side()
+    return blocks.values()
 
 
 def positives_of_cells(
     scores: Tensor, cells: Cells, affine: Affine, threshold_logit: Tensor, *, factor: Tensor
-) -> tuple[Side, Tensor]:
-    """Side of the positives of hard targets, and ``factor * softmax`` at the positive cells."""
+) -> tuple[Tensor, Tensor]:
+    """Values ``(n,)`` of the side of the positives of hard targets, and its softmax.
+
+    The softmax is multiplied by `factor` and stands at the positive cells.
+    """
     rows = cells.rows
     exponents = scores.reshape(-1)[cells.positive].to(threshold_logit.dtype)
     exponents = (exponents - affine.margin).mul_(-affine.scale)
@@ -230,6 +228,5 @@ def positives_of_cells(
     labels = torch.zeros_like(largest).index_add_(0, rows, exponentials)
     threshold = (threshold_logit - largest).exp_()
     # The threshold's term is 1 where it is the largest: a small loss keeps its digits.
-    value = (labels + (threshold - 1)).log1p_().add_(largest)
-    total = labels.add_(threshold)
-    return Side(value, threshold.div_(total)), exponentials.mul_((factor / total)[rows])
+    values = (labels + (threshold - 1)).log1p_().add_(largest)
+    return values, exponentials.mul_((factor / labels.add_(threshold))[rows])

@@ -81,8 +81,8 @@ class _ThresholdedLoss(torch.autograd.Function):
         in_scores, in_threshold = gradients
         if grad_output.is_cuda or not bool((grad_output == 1).all()):
             in_scores.mul_(grad_output[:, None])
-            in_threshold = in_threshold * grad_output
-        in_threshold = None if threshold is None else in_threshold.to(threshold.dtype)
+        if in_threshold is not None:
+            in_threshold = (in_threshold * grad_output).to(threshold.dtype)
         return in_scores, in_threshold, None, None, None, None
 
 
@@ -93,7 +93,8 @@ def _loss_and_gradients(
     affine: Affine,
     weight: Tensor | None,
     with_gradient: bool,
-) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+) -> tuple[Tensor, tuple[Tensor, Tensor | None] | None]:
+    """Weighted loss of each row; its gradients in scores and threshold where they are wanted."""
     dtype = torch.promote_types(scores.dtype, torch.float32)
     if threshold is None:
         logit = torch.zeros(len(scores), dtype=dtype, device=scores.device)
@@ -113,11 +114,12 @@ def _loss_and_gradients(
             out.zero_()
         negatives = dense_side(scores, targets, affine, logit, sign=1, factor=factor, out=out)
         positives = dense_side(scores, targets, affine, -logit, sign=-1, factor=factor, out=out)
-    loss = negatives.value.add_(positives.value)
+    in_threshold = None
+    if threshold is not None:
+        in_threshold = ((logit - negatives).exp_() - (-logit - positives).exp_()).mul_(factor)
+    loss = negatives.add_(positives)
     loss = loss if weight is None else loss.mul_(weight)
-    if out is None:
-        return loss, None
-    return loss, (out, (negatives.threshold - positives.threshold) * factor)
+    return loss, None if out is None else (out, in_threshold)
 
 
 def flatten_rows(values: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ class HardRows:
         positives, at_cells = positives_of_cells(
             scores, self.cells, self.affine, threshold, factor=self.weight
         )
-        value = _total(negatives.value + positives.value, self.weight, self.affine.scale)
+        value = _total(negatives + positives, self.weight, self.affine.scale)
         return _HardDerivatives(value, self, softmax, at_cells)
 
 
@@ -125,21 +125,14 @@ class SoftRows:
 
     def evaluate(self, scores: Tensor) -> _SoftmaxDerivatives:
         """Value and derivatives at ``scores``."""
-        threshold = torch.zeros_like(self.weight)
-        values, softmaxes = [], []
-        for sign in (1, -1):
-            softmax = torch.zeros_like(scores)
-            side = dense_side(
-                scores, self.targets, self.affine, threshold, sign=sign, out=softmax,
-                factor=self.weight,
-            )  # fmt: skip
-            values.append(side.value)
-            softmaxes.append(softmax)
-        value = _total(values[0] + values[1], self.weight, self.affine.scale)
-        gradient = softmaxes[0] + softmaxes[1]  # the positives' softmax comes with its sign
-        return _SoftmaxDerivatives(
-            value, gradient, (softmaxes[0], -softmaxes[1]), self.weight, self.affine.scale
-        )
+        sides = (scores, self.targets, self.affine, torch.zeros_like(self.weight))
+        at_negatives, at_positives = torch.zeros_like(scores), torch.zeros_like(scores)
+        negatives = dense_side(*sides, sign=1, factor=self.weight, out=at_negatives)
+        positives = dense_side(*sides, sign=-1, factor=self.weight, out=at_positives)
+        value = _total(negatives + positives, self.weight, self.affine.scale)
+        gradient = at_negatives + at_positives  # the positives' softmax comes with its sign
+        softmaxes = (at_negatives, at_positives.neg_())
+        return _SoftmaxDerivatives(value, gradient, softmaxes, self.weight, self.affine.scale)
 
 
 class SoftmaxRows:
