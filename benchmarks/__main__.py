@@ -91,7 +91,8 @@ def run_linear(options) -> Path:
     for name in options.sets:
         linear.run(store, name, options.methods, options.threads, options.full, _say)
         # After every set, so that a killed run leaves tables of what it has.
-        path = write(options.out, "linear", title, header, linear.tables(store, datasets.NAMES))
+        tables = linear.tables(store, datasets.NAMES, options.threads)
+        path = write(options.out, "linear", title, header, tables)
     plot.quality_beside_time(store, datasets.NAMES, options.out / "linear.png")
     return path
 

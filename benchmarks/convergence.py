@@ -112,6 +112,8 @@ def table(store: Store, names) -> Table:
     columns = [_figures(store, name) for name in done]
     for figure in columns[0] if columns else ():
         result.add(figure, *(column[figure] for column in columns))
+    for name in done:
+        result.note(f"{name}: {store.loads(name)}")
     return result
 
 

@@ -77,16 +77,18 @@ def fingerprint(kind: str, threads: int) -> str:
 
 
 def describe(threads: int) -> list[str]:
-    """Lines that head every table: versions, processor, threads, and how busy the machine was."""
+    """Lines that head every table: versions, processor, threads."""
     listed = ", ".join(f"{name} {number}" for name, number in versions().items())
-    lines = [
+    return [
         f"- versions: {listed}",
         f"- machine: {cpu_name()}, {os.cpu_count()} CPUs, {platform.system()}",
         f"- threads: {threads} in the measuring process (torch, BLAS)",
     ]
-    if hasattr(os, "getloadavg"):
-        lines.append(f"- load average when the table was written: {os.getloadavg()[0]:.1f}")
-    return lines
+
+
+def load_average() -> float:
+    """How many processes wanted a CPU during the last minute; NaN where the system does not say."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def _job(method: Method, dataset, threads):
     return Job(lambda: method.run(dataset), repeats, fingerprint(method.kind, threads))
 
 
-def tables(store: Store, names) -> list[Table]:
+def tables(store: Store, names, threads: int) -> list[Table]:
     """Lay out what the store holds, one table a set.
 
     Parameters
@@ -63,39 +63,49 @@ def tables(store: Store, names) -> list[Table]:
     store : Store
     names : sequence of str
         Sets.
+    threads : int
+        That the measuring process has; figures taken otherwise are marked.
 
     Returns
     -------
     list of Table
     """
-    return [_table(store, name) for name in names if store.groups.get(name)]
+    return [_table(store, name, threads) for name in names if store.groups.get(name)]
 
 
-def _table(store, name):
+def _table(store, name, threads):
     dataset = datasets.load(name)
     result = Table(f"{name} ({dataset.size})", COLUMNS)
     base = store.medians(name, BASELINE)
     for method in METHODS:
         row = store.medians(name, method.name)
         if row:
-            result.add(*_cells(method, row, base, len(store.samples(name, method.name))))
+            current = store.is_current(name, method.name, fingerprint(method.kind, threads))
+            title = method.title + _marks(row, current)
+            result.add(title, *_cells(row, base), str(len(store.samples(name, method.name))))
     _add_notes(result, dataset, base)
+    result.note(store.loads(name))
     return result
 
 
-def _cells(method, row, base, runs):
+def _marks(row, current):
+    return (" *" if row["unconverged"] else "") + ("" if current else " (old)")
+
+
+def _cells(row, base):
     ratios = [
         f"{row[key] / base[key]:.2f}" if base.get(key) else "" for key in ("fit_s", "predict_s")
     ]
     quality = [f"{row[key]:.3f}" for key in ("micro", "macro", "samples", "lrap", "p1")]
-    seconds = [f"{row['fit_s']:.3g}", f"{row['predict_s']:.3g}"]
-    title = method.title + (" *" if row["unconverged"] else "")
-    return [title, *ratios, *quality, *seconds, str(runs)]
+    return [*ratios, *quality, f"{row['fit_s']:.3g}", f"{row['predict_s']:.3g}"]
 
 
 def _add_notes(result, dataset, base):
-    if any(cells[0].endswith("*") for cells in result.rows):
+    titles = [cells[0] for cells in result.rows]
+    if any("*" in title for title in titles):
         result.note("\\* stopped at its iteration limit before it converged.")
+    if any("(old)" in title for title in titles):
+        result.note("(old): measured with other versions, source or threads than today's.")
     gap = objective.relative_gap(base["objective"], dataset) if base else None
     if gap is not None:
         result.note(f"MLCEClassifier(C=1), default `tol`: relative objective gap {gap:.1e}.")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .environment import load_average
+
 
 @dataclass(frozen=True)
 class Job:
@@ -16,7 +18,7 @@ class Job:
     Attributes
     ----------
     run : callable
-        Does it once and returns a dict of numbers.
+        Does it once and returns a dict of numbers; `measure` adds ``load``, the load average.
     repeats : int
         How often to do it. Jobs of one group that are repeated take turns.
     fingerprint : str
@@ -52,6 +54,18 @@ class Store:
         rows = self.samples(group, name)
         return {key: float(np.median([row[key] for row in rows])) for key in (rows or [{}])[0]}
 
+    def is_current(self, group: str, name: str, fingerprint: str) -> bool:
+        """Whether the samples were taken under this fingerprint; true where there are none."""
+        record = self.groups.get(group, {}).get(name, {})
+        return record.get("fingerprint", fingerprint) == fingerprint
+
+    def loads(self, group: str) -> str:
+        """How busy the machine was when each sample of the group was begun, as a sentence."""
+        records = self.groups.get(group, {}).values()
+        values = [row["load"] for record in records for row in record["samples"]]
+        middle, highest = np.median(values), np.max(values)
+        return f"Load average before a run: {middle:.1f} in the median, {highest:.1f} at most."
+
     def add(self, group: str, name: str, sample: dict, fingerprint: str) -> None:
         """Append one sample and write the file; a kill leaves the old file or the new one."""
         record = self.groups.setdefault(group, {}).setdefault(name, {"samples": []})
@@ -70,9 +84,7 @@ class Store:
         """
         kept = self.groups.get(group, {})
         stale = {
-            name
-            for name, job in jobs.items()
-            if kept.get(name, {}).get("fingerprint", job.fingerprint) != job.fingerprint
+            name for name, job in jobs.items() if not self.is_current(group, name, job.fingerprint)
         }
         if any(jobs[name].repeats > 1 for name in stale):
             stale |= {name for name, job in jobs.items() if job.repeats > 1}
@@ -99,7 +111,8 @@ def measure(store: Store, group: str, jobs: dict[str, Job], say=print) -> None:
         for name, job in jobs.items():
             if len(store.samples(group, name)) > turn or turn >= job.repeats:
                 continue
-            sample = job.run()
+            load = load_average()
+            sample = job.run() | {"load": load}
             store.add(group, name, sample, job.fingerprint)
             numbers = ", ".join(f"{key} {value:.4g}" for key, value in sample.items())
             say(f"[{group}] {name} {turn + 1}/{job.repeats}: {numbers}")

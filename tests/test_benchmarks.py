@@ -21,7 +21,7 @@ from benchmarks import (
     quality,
     report,
 )
-from benchmarks.__main__ import main, parse
+from benchmarks.__main__ import parse
 from benchmarks.methods import METHODS, Method, timed_fit
 from benchmarks.store import Job, Store, measure
 
@@ -35,65 +35,6 @@ def make_dataset(n=60, d=7, n_labels=4, seed=0):
     return datasets.DataSet(
         "made", X[:half], sp.csr_matrix(Y[:half]), X[half:], sp.csr_matrix(Y[half:])
     )
-
-
-def write_set(path, **features):
-    np.savez(
-        path,
-        Y_indices=np.array([0, 1, 1], np.int32),
-        Y_indptr=np.array([0, 1, 2, 3, 3]),
-        Y_shape=np.array([4, 2]),
-        train_index=np.array([0, 1]),
-        val_index=np.array([2]),
-        test_index=np.array([3]),
-        **features,
-    )
-
-
-def test_validation_rows_train_and_statistics_come_from_them_alone(tmp_path, monkeypatch):
-    X = np.array([[0.0, 1.0], [2.0, np.nan], [4.0, 3.0], [100.0, np.nan]], np.float32)
-    write_set(tmp_path / "dense.npz", X=X)
-    monkeypatch.setenv("SKLEARN_MLCE_DATA", str(tmp_path))
-    dataset = datasets.load("dense")
-    assert dataset.Y_train.dtype == np.int64
-    assert dataset.Y_train.toarray().tolist() == [[1, 0], [0, 1], [0, 1]]
-    np.testing.assert_allclose(dataset.X_train.mean(axis=0), 0, atol=1e-12)
-    # The mean replaces what is missing, and lies at 0 once standardised.
-    assert dataset.X_train[1, 1] == pytest.approx(0)
-    assert dataset.X_test[0, 1] == pytest.approx(0)
-    assert dataset.X_test[0, 0] == pytest.approx((100 - 2) / np.std([0, 2, 4]))
-
-
-def test_sparse_rows_have_unit_norm_and_text_becomes_tfidf(tmp_path):
-    X = sp.csr_matrix(np.array([[3.0, 4.0], [0, 2], [1, 0], [5, 12]], np.float32))
-    parts = {"X_data": X.data, "X_indices": X.indices, "X_indptr": X.indptr, "X_shape": X.shape}
-    write_set(tmp_path / "sparse.npz", **parts)
-    raw, _, train, test = datasets.read(tmp_path / "sparse.npz")
-    X_train, X_test = datasets.featurise(raw, train, test)
-    np.testing.assert_allclose(X_train.toarray(), [[0.6, 0.8], [0, 1], [1, 0]])
-    np.testing.assert_allclose(X_test.toarray(), [[5 / 13, 12 / 13]])
-
-    texts = ["red fox", "red fox", "blue fox \u00fc", "red dog"]
-    joined = [text.encode() for text in texts]
-    offsets = np.cumsum([0, *map(len, joined)])
-    text_bytes = np.frombuffer(b"".join(joined), np.uint8)
-    write_set(tmp_path / "text.npz", text_bytes=text_bytes, text_offsets=offsets)
-    raw, _, train, test = datasets.read(tmp_path / "text.npz")
-    assert raw == texts
-    # "fox", "red" and "red fox" occur in two training texts; "blue" and "dog" do not.
-    X_train, X_test = datasets.featurise(raw, train, test)
-    assert X_train.shape == (3, 3)
-    assert X_test.nnz == 1
-
-
-def test_absent_data_say_what_to_set(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("SKLEARN_MLCE_DATA", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match="Set SKLEARN_MLCE_DATA="):
-        datasets.load("absent")
-    datasets.load.cache_clear()
-    status = main(["linear", "--sets", "yeast", "--no-peers", "--out", str(tmp_path)])
-    assert status == 2
-    assert "yeast.npz does not exist" in capsys.readouterr().err
 
 
 def test_unseen_labels_rank_last_and_precision_counts_by_hand():
@@ -174,14 +115,15 @@ def test_measurements_take_turns_and_go_on_after_a_kill(tmp_path):
     store = Store(tmp_path / "state.json")
     measure(store, "set", {"x": job("x"), "y": job("y")}, lambda line: None)
     assert done[4:] == ["y"]
-    assert store.medians("set", "x") == {"s": 2.0}
+    assert store.medians("set", "x")["s"] == 2.0
+    assert store.medians("set", "x")["load"] >= 0
 
     # Another source for x: x and y took turns, so both start over; z stands alone and is kept.
-    store.add("set", "z", {"s": 9.0}, "a")
+    store.add("set", "z", {"s": 9.0, "load": 0.0}, "a")
     jobs = {"x": job("x", "b"), "y": job("y"), "z": job("z", repeats=1)}
     measure(store, "set", jobs, lambda line: None)
     assert done[5:] == ["x", "y", "x", "y"]
-    assert store.samples("set", "z") == [{"s": 9.0}]
+    assert store.samples("set", "z")[0]["s"] == 9.0
     assert Store(tmp_path / "state.json", fresh=True).groups == {}
 
 
@@ -223,10 +165,12 @@ def test_linear_tables_hold_ratios_to_ours(tmp_path, monkeypatch):
     store = Store(tmp_path / "state.json")
     methods = [method for method in METHODS if method.name in ("mlce", "linear_svc")]
     linear.run(store, "made", methods, threads=1, full=False, say=lambda line: None)
-    (table,) = linear.tables(store, ["made", "absent"])
+    (table,) = linear.tables(store, ["made", "absent"], threads=1)
     assert table.rows[0][1:3] == ("1.00", "1.00")
     ratio = store.medians("made", "linear_svc")["fit_s"] / store.medians("made", "mlce")["fit_s"]
     assert table.rows[1][1] == f"{ratio:.2f}"
+    (table,) = linear.tables(store, ["made"], threads=2)
+    assert all(row[0].endswith("(old)") for row in table.rows)
 
 
 def test_convergence_finds_the_loosest_tolerance(tmp_path, monkeypatch):
