@@ -28,11 +28,15 @@ def main(source, target, function, options):
     np.random.seed(0)  # noqa: NPY002
     start = time.perf_counter()
     model = getattr(peer, function)(Y_train, X_train, options=options, verbose=False)
-    fitted = time.perf_counter()
-    scores = np.asarray(peer.predict_values(model, X_test))
-    predicted = scores > 0
-    done = time.perf_counter()
-    np.savez(target, scores=scores, predicted=predicted, seconds=[fitted - start, done - fitted])
+    fit_s = time.perf_counter() - start
+    predict_s = []
+    for _ in range(3):
+        start = time.perf_counter()
+        scores = np.asarray(peer.predict_values(model, X_test))
+        predicted = scores > 0
+        predict_s.append(time.perf_counter() - start)
+    seconds = [fit_s, float(np.median(predict_s))]
+    np.savez(target, scores=scores, predicted=predicted, seconds=seconds)
 
 
 if __name__ == "__main__":

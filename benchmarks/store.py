@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,13 +103,15 @@ def measure(store: Store, group: str, jobs: dict[str, Job], say=print) -> None:
     group : str
         Name of the group.
     jobs : dict of str to Job
-        What to measure, in this order in every round.
+        What to measure. Each round begins one further down, so that nobody always follows the same.
     say : callable, default=print
         Told one line per sample.
     """
     store.drop_stale(group, jobs)
+    order = deque(jobs)
     for turn in range(max((job.repeats for job in jobs.values()), default=0)):
-        for name, job in jobs.items():
+        for name in order:
+            job = jobs[name]
             if len(store.samples(group, name)) > turn or turn >= job.repeats:
                 continue
             load = load_average()
@@ -116,3 +119,4 @@ def measure(store: Store, group: str, jobs: dict[str, Job], say=print) -> None:
             store.add(group, name, sample, job.fingerprint)
             numbers = ", ".join(f"{key} {value:.4g}" for key, value in sample.items())
             say(f"[{group}] {name} {turn + 1}/{job.repeats}: {numbers}")
+        order.rotate(-1)
