@@ -27,7 +27,7 @@ from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.newton_cg import LinearObjective, SolverResult, newton_cg
 from sklearn_mlce._solvers.row_losses import row_loss_of
 from sklearn_mlce._sparse import dense_tensor
-from sklearn_mlce._targets import Targets, fixed_scores
+from sklearn_mlce._targets import FIXED_SCORE, Targets, fixed_scores
 from sklearn_mlce._training.device import resolve_device
 
 
@@ -223,13 +223,15 @@ class MLCEClassifier(BaseMLCE):
         shape = (X.shape[1] + 1, targets.n_outputs)
         if not (self.warm_start and hasattr(self, "coef_")):
             return np.zeros(shape, dtype=X.dtype)
-        last = np.vstack([self.coef_.T, self.intercept_]).astype(X.dtype, copy=False)
+        last = np.vstack([self.coef_.T, self.intercept_]).astype(X.dtype)
         if last.shape != shape or not np.array_equal(self.classes_, targets.classes):
             raise ValueError(
                 f"warm_start=True continues a fit of {last.shape[0] - 1} features and classes "
                 f"{self.classes_}, got {shape[0] - 1} features and classes {targets.classes}. "
                 "Set warm_start=False to start anew"
             )
+        # A label without a positive in the last fit has no place to go on from.
+        last[-1, np.abs(last[-1]) == FIXED_SCORE] = 0
         return last
 
     def _solve(
@@ -244,6 +246,7 @@ class MLCEClassifier(BaseMLCE):
         """Fitted attributes at the optimum."""
         fixed = fixed_scores(targets)
         trained = np.isnan(fixed)
+        affine = self._affine(targets, trained, X.dtype, device)
         n_parameters = X.shape[1] + bool(self.fit_intercept)
 
         def attributes(parameters: Tensor) -> dict[str, np.ndarray]:
@@ -253,7 +256,7 @@ class MLCEClassifier(BaseMLCE):
         first = dense_tensor(start[:n_parameters, trained], device)
         if not trained.any():
             return {**attributes(first), "n_iter_": 0, "loss_curve_": []}
-        objective = self._objective(X, targets, sample_weight, trained, device)
+        objective = self._objective(X, targets, sample_weight, trained, affine, device)
         result = newton_cg(objective, first, tol=self.tol, max_iter=self.max_iter, monitor=monitor)
         if not (result.converged or monitor.stopped):
             self._warn_not_converged(result)
@@ -269,12 +272,12 @@ class MLCEClassifier(BaseMLCE):
         targets: Targets,
         sample_weight: np.ndarray | None,
         trained: np.ndarray,
+        affine: Affine,
         device: torch.device,
     ) -> LinearObjective:
         """The mean objective of the outputs that are trained."""
         weight = np.ones(X.shape[0], dtype=X.dtype) if sample_weight is None else sample_weight
         total = float(weight.sum(dtype=np.float64))
-        affine = self._affine(targets, trained, X.dtype, device)
         row_weight = weight / X.dtype.type(total)
         row_loss = row_loss_of(targets, trained, dense_tensor(row_weight, device), affine)
         design = Design(X, row_weight, bool(self.fit_intercept), device)

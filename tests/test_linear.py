@@ -383,6 +383,24 @@ def test_warm_start_continues_from_the_last_fit():
     assert model.decision_function(X).shape == Y.shape
 
 
+@pytest.mark.parametrize("value", [0, 1])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_warm_start_with_a_label_that_could_not_be_placed_before(value, dtype):
+    X, Y = make_labels(np.random.default_rng(34))
+    X = X.astype(dtype)
+    constant = Y.copy()
+    constant[:, 2] = value
+    warm = MLCEClassifier(tol=1e-5, warm_start=True).fit(X, constant).fit(X, Y)
+    cold = MLCEClassifier(tol=1e-5).fit(X, Y)
+    np.testing.assert_allclose(warm.coef_, cold.coef_, atol=1e-3)
+    np.testing.assert_allclose(warm.intercept_, cold.intercept_, atol=1e-3)
+
+
+def test_label_weight_is_checked_where_all_labels_are_constant():
+    with pytest.raises(ValueError, match=r"label_weight has shape \(3,\)"):
+        MLCEClassifier(label_weight=[1.0, 1, 1]).fit(np.eye(2), [[0, 1], [0, 1]])
+
+
 def test_an_earlier_fit_survives_a_failed_one():
     X, Y = make_labels(np.random.default_rng(24))
     model = MLCEClassifier().fit(X, Y)
