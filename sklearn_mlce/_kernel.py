@@ -1,17 +1,12 @@
-"""The kernel of the thresholded losses: log-sum-exps beside a threshold term.
+"""The kernel of the thresholded losses: from scores and targets to the two sides.
 
-Every thresholded loss of order 1 is a sum of two sides. A side takes exponents ``z_i``, one
-per label, and a threshold logit ``z_0``, and gives
+Every thresholded loss of a row is a sum of two sides. A side takes exponents ``z_i``, one per
+label, and a threshold logit ``z_0``; its order says what it makes of them
+(:mod:`sklearn_mlce._orders`). Of order 1 it is ``log(e^{z_0} + sum_i e^{z_i})``.
 
-    log(e^{z_0} + sum_i e^{z_i})        and        softmax([z_0, z_1, ..., z_L]),
-
-its value and its derivative. They are had from the labels' own log-sum-exp ``z`` and softmax,
-as ``value = logaddexp(z_0, z)`` and, at the labels, ``sigmoid(z - z_0) * softmax([z_1, ...,
-z_L])``; at the threshold the derivative is ``exp(z_0 - value)``.
-
-The negatives' side has ``z_i = scale * (s_i + margin) +
-log(weight_i)``, the positives' side ``z_i = -scale * (s_i - margin) + log(weight_i)``; a label
-that does not take part has weight 0, hence the exponent -inf.
+The negatives' side has ``z_i = scale * (s_i + margin) + log(weight_i)``, the positives' side
+``z_i = -scale * (s_i - margin) + log(weight_i)``; a label that does not take part has weight 0,
+hence the exponent -inf.
 
 Work goes by blocks of rows that stay in the processor's cache. Hard positives are few, so they
 are kept as a list of cells and their side is reduced over that list; soft ones are dense.
@@ -25,6 +20,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+
+from sklearn_mlce._layouts import CellRows, MatrixRows
+from sklearn_mlce._orders import SIDES, Order, Side
 
 # Elements per block: 4 MiB of float32 stay in cache; a GPU wants fewer, larger blocks.
 _BLOCK_ELEMENTS = {"cpu": 2**20, "cuda": 2**24}
@@ -91,47 +89,32 @@ def row_blocks(scores: Tensor) -> Iterator[slice]:
         yield slice(start, min(start + step, n_rows))
 
 
-class _Blocks:
-    """Rows of exponents worked into softmaxes beside a threshold logit, block by block."""
+class BlockMemory:
+    """Where the exponents of a block of rows are written.
 
-    def __init__(self, scores: Tensor, threshold_logit: Tensor, out: Tensor | None) -> None:
-        self.logit = threshold_logit
-        self.slices = list(row_blocks(scores))
-        self.labels = torch.empty_like(threshold_logit)  # log-sum-exp of the labels of each row
-        # In place where the result goes anyway: no scratch memory, one pass less.
-        in_place = out is not None and out.dtype == threshold_logit.dtype
-        n_rows = self.slices[0].stop if self.slices else 0
-        self._target = out if in_place else None
-        self._scratch = None if in_place else threshold_logit.new_empty(n_rows, scores.shape[1])
+    In place where the result goes anyway: no scratch memory, one pass less.
+    """
 
-    def working(self, block: slice) -> Tensor:
-        """Where to write a block's exponents."""
-        if self._target is not None:
-            return self._target[block]
-        assert self._scratch is not None
-        return self._scratch[: block.stop - block.start]
+    def __init__(self, scores: Tensor, dtype: torch.dtype, out: Tensor | None) -> None:
+        # Without labels there is nothing to write, and the sides are their threshold logits.
+        self.slices = list(row_blocks(scores)) if scores.shape[1] else []
+        self.in_place = out is not None and out.dtype == dtype
+        if self.in_place:
+            self._memory = out
+        else:
+            n_rows = self.slices[0].stop if self.slices else 0
+            self._memory = scores.new_empty(n_rows, scores.shape[1], dtype=dtype)
 
-    def apply_softmax(self, block: slice, working: Tensor, factor: Tensor) -> None:
-        """Replace a block's exponents by ``factor`` times their softmax."""
-        if working.shape[1] == 0:
-            self.labels[block] = -torch.inf
-            return
-        largest = working.amax(dim=1)
-        without_labels = largest == -torch.inf
-        if bool(without_labels.any()):
-            working[without_labels] = 0.0  # finite, and multiplied by sigmoid(-inf) below
-        torch.softmax(working, dim=1, out=working)
-        torch.sub(largest, working.amax(dim=1).log_(), out=self.labels[block])
-        share = torch.sigmoid(self.labels[block] - self.logit[block])
-        working.mul_(share.mul_(factor[block])[:, None])
-
-    def values(self) -> Tensor:
-        """Values of the side for all rows, once every block has been worked."""
-        return torch.logaddexp(self.labels, self.logit)
+    def of(self, block: slice) -> Tensor:
+        """Memory of a block; that of the last one unless it is in place."""
+        assert self._memory is not None
+        return self._memory[block] if self.in_place else self._memory[: block.stop - block.start]
 
 
 def _fill_exponents(exponents: Tensor, scores: Tensor, sign: float, affine: Affine) -> None:
     """Write ``sign * scale * (scores + sign * margin)`` into ``exponents``."""
+    if scores.dtype != exponents.dtype:  # or the product would be rounded to the scores' dtype
+        scores = exponents.copy_(scores)
     torch.mul(scores, sign * affine.scale, out=exponents)
     if affine.margin:
         exponents.add_(affine.scale * affine.margin)
@@ -143,90 +126,134 @@ def _block_log_weight(affine: Affine, scores: Tensor, block: slice) -> Tensor | 
     return affine.log_weight.expand_as(scores)[block]
 
 
-def dense_side(
+def soft_blocks(
+    scores: Tensor, targets: Tensor, affine: Affine, sign: int, memory: BlockMemory
+) -> Iterator[tuple[slice, Tensor]]:
+    """Blocks of rows and the exponents of one side of soft targets.
+
+    ``sign`` is +1 for the negatives, whose weight is ``1 - targets``, and -1 for the positives,
+    whose weight is ``targets``.
+    """
+    for block in memory.slices:
+        exponents = memory.of(block)
+        _fill_exponents(exponents, scores[block], sign, affine)
+        target = targets[block].to(exponents.dtype)
+        weight = torch.log1p(-target) if sign > 0 else torch.log(target)
+        exponents += weight.nan_to_num_(nan=-torch.inf, neginf=-torch.inf)
+        if (log_weight := _block_log_weight(affine, scores, block)) is not None:
+            exponents += log_weight
+        yield block, exponents
+
+
+def negative_blocks(
+    scores: Tensor, cells: Cells, affine: Affine, memory: BlockMemory
+) -> Iterator[tuple[slice, Tensor]]:
+    """Blocks of rows and the exponents of the negatives of hard targets.
+
+    They are -inf at the cells that are masked.
+    """
+    n_rows, n_labels = scores.shape
+    bounds = [0, len(cells.masked)]
+    if len(memory.slices) != 1:
+        edges = [block.start * n_labels for block in memory.slices] + [n_rows * n_labels]
+        bounds = torch.searchsorted(
+            cells.masked, torch.tensor(edges, device=scores.device)
+        ).tolist()
+    for number, block in enumerate(memory.slices):
+        exponents = memory.of(block)
+        _fill_exponents(exponents, scores[block], 1, affine)
+        if (log_weight := _block_log_weight(affine, scores, block)) is not None:
+            exponents += log_weight
+        masked = cells.masked[bounds[number] : bounds[number + 1]]
+        exponents.view(-1).index_fill_(0, masked - block.start * n_labels, -torch.inf)
+        yield block, exponents
+
+
+def positive_exponents(scores: Tensor, cells: Cells, affine: Affine, dtype: torch.dtype) -> Tensor:
+    """Exponents ``(n_positives,)`` of the positives of hard targets."""
+    exponents = scores.reshape(-1)[cells.positive].to(dtype)
+    exponents = (exponents - affine.margin).mul_(-affine.scale)
+    if affine.log_weight is not None:
+        weight = affine.log_weight
+        at_columns = weight.ndim < 2
+        exponents += weight[cells.columns] if at_columns else weight[cells.rows, cells.columns]
+    return exponents
+
+
+def evaluate_blocks(
+    blocks: Iterator[tuple[slice, Tensor]], order: Order, logit: Tensor | None, weight: Tensor
+) -> Iterator[tuple[slice, Tensor, Side]]:
+    """Blocks of rows, their values ``(n_block,)`` and their sides, each in its block's memory."""
+    for block, exponents in blocks:
+        of_block = None if logit is None else logit[block]
+        yield block, *SIDES[order].evaluate(exponents, of_block, weight[block], MatrixRows())
+
+
+def soft_side(
     scores: Tensor,
     targets: Tensor,
     affine: Affine,
-    threshold_logit: Tensor,
+    order: Order,
+    logit: Tensor | None,
     *,
     sign: int,
     factor: Tensor,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Values ``(n,)`` of one side of soft targets.
+    """Values ``(n,)`` of one side of soft targets, whose sign is as in :func:`soft_blocks`.
 
-    ``sign`` is +1 for the negatives, whose weight is ``1 - targets``, and -1 for the positives,
-    whose weight is ``targets``. ``out += sign * factor * softmax``, where ``out`` is given.
+    ``out += sign * factor * gradient`` in the exponents, where ``out`` is given.
     """
-    blocks = _Blocks(scores, threshold_logit, None)
-    for block in blocks.slices:
-        working = blocks.working(block)
-        _fill_exponents(working, scores[block], sign, affine)
-        target = targets[block].to(working.dtype)
-        weight = torch.log1p(-target) if sign > 0 else torch.log(target)
-        working += weight.nan_to_num_(nan=-torch.inf, neginf=-torch.inf)
-        if (log_weight := _block_log_weight(affine, scores, block)) is not None:
-            working += log_weight
-        blocks.apply_softmax(block, working, factor)
+    values = torch.zeros_like(factor) if logit is None else logit.clone()
+    memory = BlockMemory(scores, factor.dtype, None)
+    blocks = soft_blocks(scores, targets, affine, sign, memory)
+    for block, block_values, side in evaluate_blocks(blocks, order, logit, factor):
+        values[block] = block_values
         if out is not None:
-            out[block] += sign * working
-    return blocks.values()
+            out[block] += sign * side.gradient_()
+    return values
 
 
 def negatives_of_cells(
     scores: Tensor,
     cells: Cells,
     affine: Affine,
-    threshold_logit: Tensor,
+    order: Order,
+    logit: Tensor | None,
     *,
     factor: Tensor,
     out: Tensor | None = None,
 ) -> Tensor:
     """Values ``(n,)`` of the side of the negatives of hard targets.
 
-    ``out = factor * softmax``, where ``out`` is given.
-
-    The softmax is zero at the cells that are masked.
+    ``out = factor * gradient`` in the exponents, where ``out`` is given; it is zero at the
+    cells that are masked.
     """
-    n_rows, n_labels = scores.shape
-    blocks = _Blocks(scores, threshold_logit, out)
-    bounds = [0, len(cells.masked)]
-    if len(blocks.slices) != 1:
-        edges = [block.start * n_labels for block in blocks.slices] + [n_rows * n_labels]
-        bounds = torch.searchsorted(
-            cells.masked, torch.tensor(edges, device=scores.device)
-        ).tolist()
-    for number, block in enumerate(blocks.slices):
-        working = blocks.working(block)
-        _fill_exponents(working, scores[block], 1, affine)
-        if (log_weight := _block_log_weight(affine, scores, block)) is not None:
-            working += log_weight
-        masked = cells.masked[bounds[number] : bounds[number + 1]]
-        working.view(-1).index_fill_(0, masked - block.start * n_labels, -torch.inf)
-        blocks.apply_softmax(block, working, factor)
-        if out is not None and out.dtype != working.dtype:
-            out[block] = working
-    return blocks.values()
+    values = torch.zeros_like(factor) if logit is None else logit.clone()
+    memory = BlockMemory(scores, factor.dtype, out)
+    blocks = negative_blocks(scores, cells, affine, memory)
+    for block, block_values, side in evaluate_blocks(blocks, order, logit, factor):
+        values[block] = block_values
+        if out is not None:
+            gradient = side.gradient_()
+            if not memory.in_place:
+                out[block] = gradient
+    return values
 
 
 def positives_of_cells(
-    scores: Tensor, cells: Cells, affine: Affine, threshold_logit: Tensor, *, factor: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Values ``(n,)`` of the side of the positives of hard targets, and its softmax.
+    scores: Tensor,
+    cells: Cells,
+    affine: Affine,
+    order: Order,
+    logit: Tensor | None,
+    *,
+    factor: Tensor,
+) -> tuple[Tensor, Side]:
+    """Values ``(n,)`` of the side of the positives of hard targets, and the side.
 
-    The softmax is multiplied by `factor` and stands at the positive cells.
+    Its entries are those of the positive cells.
     """
-    rows = cells.rows
-    exponents = scores.reshape(-1)[cells.positive].to(threshold_logit.dtype)
-    exponents = (exponents - affine.margin).mul_(-affine.scale)
-    if affine.log_weight is not None:
-        weight = affine.log_weight
-        at_columns = weight.ndim < 2
-        exponents += weight[cells.columns] if at_columns else weight[rows, cells.columns]
-    largest = threshold_logit.scatter_reduce(0, rows, exponents, "amax")
-    exponentials = exponents.sub_(largest[rows]).exp_()
-    labels = torch.zeros_like(largest).index_add_(0, rows, exponentials)
-    threshold = (threshold_logit - largest).exp_()
-    # The threshold's term is 1 where it is the largest: a small loss keeps its digits.
-    values = (labels + (threshold - 1)).log1p_().add_(largest)
-    return values, exponentials.mul_((factor / labels.add_(threshold))[rows])
+    exponents = positive_exponents(scores, cells, affine, factor.dtype)
+    rows = CellRows(cells.rows, len(scores))
+    return SIDES[order].evaluate(exponents, logit, factor, rows)

@@ -279,7 +279,7 @@ class MLCEClassifier(BaseMLCE):
         weight = np.ones(X.shape[0], dtype=X.dtype) if sample_weight is None else sample_weight
         total = float(weight.sum(dtype=np.float64))
         row_weight = weight / X.dtype.type(total)
-        row_loss = row_loss_of(targets, trained, dense_tensor(row_weight, device), affine)
+        row_loss = row_loss_of(targets, trained, dense_tensor(row_weight, device), affine, (1, 1))
         design = Design(X, row_weight, bool(self.fit_intercept), device)
         return LinearObjective(design, row_loss, l2=1 / (self.C * total))
 

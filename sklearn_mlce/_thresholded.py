@@ -11,10 +11,11 @@ from torch import Tensor
 from sklearn_mlce._kernel import (
     Affine,
     Cells,
-    dense_side,
     negatives_of_cells,
     positives_of_cells,
+    soft_side,
 )
+from sklearn_mlce._orders import Orders, check_order
 
 _REDUCTIONS = ("mean", "sum", "none")
 
@@ -28,12 +29,14 @@ def thresholded_loss(
     threshold_scores: Tensor | None,
     scale: float,
     margin: float,
+    order: Any,
     reduction: str,
 ) -> Tensor:
     """Reduced loss of scores ``(..., L)`` and flattened targets; see :func:`losses.mlce_loss`."""
     check_options(scale, margin, reduction)
+    orders = check_order(order)
     flat = flatten_rows(scores)
-    computing_dtype = torch.promote_types(scores.dtype, torch.float32)
+    computing_dtype = _computing_dtype(scores)
     log_weight = _log_label_weight(label_weight, scores, computing_dtype)
     affine = Affine(scale, margin, log_weight)
     threshold = _per_row(threshold_scores, scores, "threshold_scores")
@@ -41,7 +44,7 @@ def thresholded_loss(
     with_gradient = torch.is_grad_enabled() and (
         flat.requires_grad or (threshold is not None and threshold.requires_grad)
     )
-    rows = _ThresholdedLoss.apply(flat, threshold, targets, affine, weight, with_gradient)
+    rows = _ThresholdedLoss.apply(flat, threshold, targets, affine, orders, weight, with_gradient)
     return rows.reshape(scores.shape[:-1]) if reduction == "none" else rows.sum()
 
 
@@ -55,13 +58,14 @@ class _ThresholdedLoss(torch.autograd.Function):
         threshold: Tensor | None,
         targets: Tensor | Cells,
         affine: Affine,
+        orders: Orders,
         weight: Tensor | None,
         with_gradient: bool,
     ) -> Tensor:
         ctx.save_for_backward(scores, threshold)
-        ctx.constants = (targets, affine, weight)
+        ctx.constants = (targets, affine, orders, weight)
         loss, gradients = _loss_and_gradients(
-            scores, threshold, targets, affine, weight, with_gradient
+            scores, threshold, targets, affine, orders, weight, with_gradient
         )
         ctx.gradients = gradients
         return loss
@@ -76,14 +80,31 @@ class _ThresholdedLoss(torch.autograd.Function):
         scores, threshold = ctx.saved_tensors
         gradients, ctx.gradients = ctx.gradients, None
         if gradients is None:  # a second backward pass through a retained graph
-            targets, affine, weight = ctx.constants
-            _, gradients = _loss_and_gradients(scores, threshold, targets, affine, weight, True)
+            targets, affine, orders, weight = ctx.constants
+            _, gradients = _loss_and_gradients(
+                scores, threshold, targets, affine, orders, weight, True
+            )
         in_scores, in_threshold = gradients
         if grad_output.is_cuda or not bool((grad_output == 1).all()):
             in_scores.mul_(grad_output[:, None])
         if in_threshold is not None:
             in_threshold = (in_threshold * grad_output).to(threshold.dtype)
-        return in_scores, in_threshold, None, None, None, None
+        return in_scores, in_threshold, None, None, None, None, None
+
+
+def loss_and_gradient(
+    scores: Tensor,
+    targets: Tensor | Cells,
+    affine: Affine,
+    orders: Orders,
+    weight: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Loss ``(n,)`` of each row times its weight, and the gradient ``(n, L)`` of their sum.
+
+    For solvers: nothing is checked, no graph is made, and the threshold is 0.
+    """
+    out = torch.empty_like(scores, memory_format=torch.contiguous_format)
+    return _evaluate(scores, targets, affine, orders, None, weight, out), out
 
 
 def _loss_and_gradients(
@@ -91,35 +112,63 @@ def _loss_and_gradients(
     threshold: Tensor | None,
     targets: Tensor | Cells,
     affine: Affine,
+    orders: Orders,
     weight: Tensor | None,
     with_gradient: bool,
 ) -> tuple[Tensor, tuple[Tensor, Tensor | None] | None]:
     """Weighted loss of each row; its gradients in scores and threshold where they are wanted."""
-    dtype = torch.promote_types(scores.dtype, torch.float32)
-    if threshold is None:
-        logit = torch.zeros(len(scores), dtype=dtype, device=scores.device)
+    logit = None
+    if threshold is not None:
+        logit = affine.scale * threshold.to(_computing_dtype(scores))
+    if not with_gradient:
+        return _evaluate(scores, targets, affine, orders, logit, weight, None), None
+    out = torch.empty_like(scores, memory_format=torch.contiguous_format)
+    loss = _evaluate(scores, targets, affine, orders, logit, weight, out)
+    # The loss depends on the scores less the threshold.
+    in_threshold = None if logit is None else out.sum(dim=1, dtype=logit.dtype).neg_()
+    return loss, (out, in_threshold)
+
+
+def _evaluate(
+    scores: Tensor,
+    targets: Tensor | Cells,
+    affine: Affine,
+    orders: Orders,
+    logit: Tensor | None,
+    weight: Tensor | None,
+    out: Tensor | None,
+) -> Tensor:
+    """Weighted loss of each row; its gradient in the scores is written to ``out``."""
+    if weight is None:
+        factor = scores.new_full((len(scores),), affine.scale, dtype=_computing_dtype(scores))
     else:
-        logit = affine.scale * threshold.to(dtype)
-    factor = torch.full_like(logit, affine.scale) if weight is None else affine.scale * weight
-    out = None
-    if with_gradient:
-        out = torch.empty_like(scores, memory_format=torch.contiguous_format)
+        factor = affine.scale * weight
+    opposite = None if logit is None else -logit
     if isinstance(targets, Cells):
-        negatives = negatives_of_cells(scores, targets, affine, logit, out=out, factor=factor)
-        positives, softmax = positives_of_cells(scores, targets, affine, -logit, factor=factor)
+        negatives = negatives_of_cells(
+            scores, targets, affine, orders[0], logit, factor=factor, out=out
+        )
+        positives, side = positives_of_cells(
+            scores, targets, affine, orders[1], opposite, factor=factor
+        )
         if out is not None:
-            out.view(-1).index_copy_(0, targets.positive, softmax.neg_().to(out.dtype))
+            at_cells = side.gradient_().neg_().to(out.dtype)
+            out.view(-1).index_copy_(0, targets.positive, at_cells)
     else:
         if out is not None:
             out.zero_()
-        negatives = dense_side(scores, targets, affine, logit, sign=1, factor=factor, out=out)
-        positives = dense_side(scores, targets, affine, -logit, sign=-1, factor=factor, out=out)
-    in_threshold = None
-    if threshold is not None:
-        in_threshold = ((logit - negatives).exp_() - (-logit - positives).exp_()).mul_(factor)
+        negatives = soft_side(
+            scores, targets, affine, orders[0], logit, sign=1, factor=factor, out=out
+        )
+        positives = soft_side(
+            scores, targets, affine, orders[1], opposite, sign=-1, factor=factor, out=out
+        )
     loss = negatives.add_(positives)
-    loss = loss if weight is None else loss.mul_(weight)
-    return loss, None if out is None else (out, in_threshold)
+    return loss if weight is None else loss.mul_(weight)
+
+
+def _computing_dtype(scores: Tensor) -> torch.dtype:
+    return torch.promote_types(scores.dtype, torch.float32)
 
 
 def flatten_rows(values: Tensor) -> Tensor:

@@ -10,9 +10,12 @@ It compares the scores of the negatives with 0 and 0 with the scores of the posi
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from sklearn_mlce._kernel import cells_from_dense, cells_from_indices
+from sklearn_mlce._orders import check_order
 from sklearn_mlce._thresholded import (
     check_ascending,
     check_indices,
@@ -34,6 +37,7 @@ def mlce_loss(
     threshold_scores: Tensor | None = None,
     scale: float = 1.0,
     margin: float = 0.0,
+    order: Any = 1,
     reduction: str = "mean",
 ) -> Tensor:
     r"""Multi-label softmax cross-entropy of scores and dense targets.
@@ -45,6 +49,15 @@ def mlce_loss(
 
         \log\Bigl(e^{\gamma s_0} + \sum_i w_i (1 - t_i)\, e^{\gamma (s_i + m)}\Bigr)
         + \log\Bigl(e^{-\gamma s_0} + \sum_i w_i t_i\, e^{-\gamma (s_i - m)}\Bigr).
+
+    This is order 1. A higher order charges a row for more than its worst mistake: with the
+    terms :math:`x_i = w_i (1 - t_i)\, e^{\gamma (s_i - s_0 + m)}` of the negatives,
+    :math:`x_i = w_i t_i\, e^{-\gamma (s_i - s_0 - m)}` of the positives, each side is
+
+    .. math::
+
+        \log\Bigl(1 + \sum_i x_i + \sum_{i < j} x_i x_j\Bigr) \text{ (order 2)}, \qquad
+        \sum_i \log(1 + x_i) \text{ (order "all")}.
 
     Parameters
     ----------
@@ -65,6 +78,10 @@ def mlce_loss(
         Factor :math:`\gamma > 0` of the exponents. The loss is not divided by it.
     margin : float, default=0.0
         Margin :math:`m` by which each score is asked to clear the threshold.
+    order : {1, 2, "all"} or pair of these, default=1
+        Order of both sides, or of the negatives and of the positives. 1 is the published loss;
+        "all" is binary cross-entropy, summed over the labels, where targets are 0 or 1 and
+        scale, margin and weights are left alone.
     reduction : {"mean", "sum", "none"}, default="mean"
         "mean" is the mean over rows, weighted by `sample_weight`; "none" returns the weighted
         loss of each row, of shape ``(...)``.
@@ -79,7 +96,7 @@ def mlce_loss(
     ------
     ValueError
         If a shape does not fit, a target lies outside [0, 1], a weight is negative, `scale` is
-        not positive, `margin` is not finite or `reduction` is unknown.
+        not positive, `margin` is not finite, or `order` or `reduction` is unknown.
 
     See Also
     --------
@@ -90,6 +107,11 @@ def mlce_loss(
     At the minimum of the plain loss a soft target satisfies :math:`t_i = \sigma(2 s_i)`. A row
     without positives, or without negatives, has a finite loss: the threshold term stands in
     for the missing side.
+
+    The loss is convex in the scores for every order, and grows with it. Orders that differ
+    between the sides pull the scores of rows with many labels towards the side that is charged
+    more: the negatives' where their order is the higher one, hence fewer labels above the
+    threshold.
 
     The gradient in `scores` and `threshold_scores` is exact and comes with the forward pass.
     It cannot be differentiated a second time: a backward pass with ``create_graph=True`` raises
@@ -111,6 +133,8 @@ def mlce_loss(
     1.2311
     >>> round(mlce_loss(scores, torch.tensor([[1.0, float("nan"), 0.0]])).item(), 4)
     1.101
+    >>> round(mlce_loss(scores, torch.tensor([[1, 0, 0]]), order=2).item(), 4)
+    1.4143
     """
     if targets.shape != scores.shape:
         raise ValueError(
@@ -129,6 +153,7 @@ def mlce_loss(
         threshold_scores=threshold_scores,
         scale=scale,
         margin=margin,
+        order=order,
         reduction=reduction,
     )
 
@@ -143,6 +168,7 @@ def mlce_loss_from_indices(
     threshold_scores: Tensor | None = None,
     scale: float = 1.0,
     margin: float = 0.0,
+    order: Any = 1,
     reduction: str = "mean",
 ) -> Tensor:
     """Multi-label softmax cross-entropy of scores and the positives' indices.
@@ -172,6 +198,8 @@ def mlce_loss_from_indices(
         Factor of the exponents.
     margin : float, default=0.0
         Margin by which each score is asked to clear the threshold.
+    order : {1, 2, "all"} or pair of these, default=1
+        Order of the sides, as in :func:`mlce_loss`.
     reduction : {"mean", "sum", "none"}, default="mean"
         As in :func:`mlce_loss`.
 
@@ -214,6 +242,7 @@ def mlce_loss_from_indices(
         threshold_scores=threshold_scores,
         scale=scale,
         margin=margin,
+        order=order,
         reduction=reduction,
     )
 
@@ -232,12 +261,14 @@ class MLCELoss(nn.Module):
         Margin by which each score is asked to clear the threshold.
     reduction : {"mean", "sum", "none"}, default="mean"
         As in :func:`mlce_loss`.
+    order : {1, 2, "all"} or pair of these, default=1
+        Order of the sides, as in :func:`mlce_loss`.
 
     Raises
     ------
     ValueError
-        At construction, if `scale` is not positive, `margin` is not finite or `reduction` is
-        unknown; in the forward pass as in :func:`mlce_loss`.
+        At construction, if `scale` is not positive, `margin` is not finite, or `order` or
+        `reduction` is unknown; in the forward pass as in :func:`mlce_loss`.
 
     See Also
     --------
@@ -267,12 +298,16 @@ class MLCELoss(nn.Module):
         scale: float = 1.0,
         margin: float = 0.0,
         reduction: str = "mean",
+        *,
+        order: Any = 1,
     ) -> None:
         super().__init__()
         check_options(scale, margin, reduction)
+        check_order(order)
         self.register_buffer("label_weight", label_weight)
         self.scale = scale
         self.margin = margin
+        self.order = order
         self.reduction = reduction
 
     def forward(
@@ -308,6 +343,7 @@ class MLCELoss(nn.Module):
             threshold_scores=threshold_scores,
             scale=self.scale,
             margin=self.margin,
+            order=self.order,
             reduction=self.reduction,
         )
 
@@ -317,6 +353,9 @@ class MLCELoss(nn.Module):
         Returns
         -------
         str
-            The scale, the margin and the reduction.
+            The scale, the margin, the order and the reduction.
         """
-        return f"scale={self.scale}, margin={self.margin}, reduction={self.reduction!r}"
+        return (
+            f"scale={self.scale}, margin={self.margin}, order={self.order!r}, "
+            f"reduction={self.reduction!r}"
+        )

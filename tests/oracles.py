@@ -5,16 +5,46 @@ import math
 import numpy as np
 
 
-def mlce_row(scores, targets, *, label_weight=None, threshold=0.0, scale=1.0, margin=0.0):
-    """Loss of one row, term by term as the formula stands; a NaN target takes no part."""
-    negatives = math.exp(scale * threshold)
-    positives = math.exp(-scale * threshold)
+def side(exponents, order):
+    """Log of 1 + e_1 + ... + e_order, label by label; no difference is taken, nothing overflows."""
+    degree = len(exponents) if order == "all" else order
+    sums = [0.0] + degree * [-math.inf]  # logarithms of the symmetric sums of the labels so far
+    for exponent in exponents:
+        for k in range(degree, 0, -1):
+            sums[k] = float(np.logaddexp(sums[k], sums[k - 1] + exponent))
+    return float(np.logaddexp.reduce(sums))
+
+
+def side_gradient(exponents, order):
+    """Gradient of `side`: a label's share is the sum of the products that hold it."""
+    rest = order if order == "all" else order - 1
+    others = [exponents[:i] + exponents[i + 1 :] for i in range(len(exponents))]
+    return np.exp(
+        [
+            exponent + side(other, rest) - side(exponents, order)
+            for exponent, other in zip(exponents, others, strict=True)
+        ]
+    )
+
+
+def exponents_of_row(scores, targets, label_weight=None, threshold=0.0, scale=1.0, margin=0.0):
+    """Exponents of the negatives and of the positives; a NaN target takes no part."""
     weights = [1.0] * len(scores) if label_weight is None else label_weight
+    negatives, positives = [], []
     for score, target, weight in zip(scores, targets, weights, strict=True):
-        if not math.isnan(target):
-            negatives += weight * (1 - target) * math.exp(scale * (score + margin))
-            positives += weight * target * math.exp(-scale * (score - margin))
-    return math.log(negatives) + math.log(positives)
+        unknown = math.isnan(target)
+        for share, sign, exponents in ((1 - target, 1, negatives), (target, -1, positives)):
+            factor = 0.0 if unknown else weight * share
+            log_factor = math.log(factor) if factor > 0 else -math.inf
+            exponents.append(sign * scale * (score - threshold + sign * margin) + log_factor)
+    return negatives, positives
+
+
+def mlce_row(scores, targets, *, order=1, **options):
+    """Loss of one row, term by term as the formula stands."""
+    orders = order if isinstance(order, tuple) else (order, order)
+    sides = exponents_of_row(scores, targets, **options)
+    return sum(side(exponents, k) for exponents, k in zip(sides, orders, strict=True))
 
 
 def mlce(scores, targets, *, label_weight=None, threshold_scores=None, **options):

@@ -327,7 +327,7 @@ def test_module_is_the_function():
     scores = torch.from_numpy(rng.normal(size=(N_ROWS, N_LABELS)))
     targets = torch.from_numpy(random_targets("unknown", rng))
     weight = torch.rand(N_LABELS)
-    options = {"scale": 2.0, "margin": 0.5, "reduction": "sum"}
+    options = {"scale": 2.0, "margin": 0.5, "order": 2, "reduction": "sum"}
     module = MLCELoss(label_weight=weight, **options)
     per_row = {"sample_weight": torch.rand(N_ROWS), "threshold_scores": torch.rand(N_ROWS)}
     torch.testing.assert_close(
@@ -335,7 +335,7 @@ def test_module_is_the_function():
         mlce_loss(scores, targets, label_weight=weight, **options, **per_row),
     )
     assert "label_weight" in module.state_dict()
-    assert "scale=2.0, margin=0.5, reduction='sum'" in repr(module)
+    assert "scale=2.0, margin=0.5, order=2, reduction='sum'" in repr(module)
 
 
 SCORES, TARGETS = torch.zeros(3, 4), torch.zeros(3, 4)
@@ -358,6 +358,10 @@ SCORES, TARGETS = torch.zeros(3, 4), torch.zeros(3, 4)
         ({"scale": float("inf")}, "scale must be"),
         ({"margin": float("nan")}, "margin must be a finite number"),
         ({"reduction": "average"}, "reduction must be one of"),
+        ({"order": 3}, 'order must be 1, 2, "all" or a pair of these.*got 3'),
+        ({"order": (1, 2, 2)}, r"got \(1, 2, 2\)"),
+        ({"order": "most"}, "got 'most'"),
+        ({"order": True}, "got True"),
     ],
 )
 def test_unusable_arguments_say_what_was_expected(arguments, message):
@@ -391,6 +395,8 @@ def test_scalar_scores_are_refused():
 def test_module_checks_its_options_at_once():
     with pytest.raises(ValueError, match="scale must be"):
         MLCELoss(scale=-1.0)
+    with pytest.raises(ValueError, match="order must be"):
+        MLCELoss(order=0)
 
 
 @pytest.mark.gpu

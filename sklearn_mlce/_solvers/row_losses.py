@@ -1,12 +1,12 @@
 """Losses of the rows of a score matrix, with gradient and curvature, for second-order solvers.
 
-Each loss evaluates scores ``(n, L)`` to a :class:`RowDerivatives`. The curvature of a row is a
-sum of terms ``diag(p) - p p^T``, one for each softmax of the loss; the threshold's share of a
-softmax has no score of its own and drops out.
+Each loss evaluates scores ``(n, L)`` to a :class:`RowDerivatives`, made of the sides of
+:mod:`sklearn_mlce._orders`. Labels on different sides have no curvature in common.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -15,13 +15,17 @@ from torch import Tensor
 
 from sklearn_mlce._kernel import (
     Affine,
+    BlockMemory,
     Cells,
     cells_from_indices,
-    dense_side,
-    negatives_of_cells,
+    evaluate_blocks,
+    negative_blocks,
     positives_of_cells,
     row_blocks,
+    soft_blocks,
 )
+from sklearn_mlce._layouts import MatrixRows
+from sklearn_mlce._orders import FirstOrder, Orders, Side
 from sklearn_mlce._sparse import dense_tensor
 from sklearn_mlce._targets import Targets
 
@@ -50,7 +54,9 @@ class RowDerivatives(Protocol):
         """Hessian times a direction ``(n, L)``, which is overwritten."""
 
 
-def row_loss_of(targets: Targets, outputs: np.ndarray, weight: Tensor, affine: Affine) -> RowLoss:
+def row_loss_of(
+    targets: Targets, outputs: np.ndarray, weight: Tensor, affine: Affine, orders: Orders
+) -> RowLoss:
     """The loss of some outputs (a mask) of encoded targets; ``weight`` (n,) sums to one."""
     weight = weight.clamp(min=torch.finfo(weight.dtype).tiny)  # it is divided by
     if targets.codes is not None:
@@ -62,77 +68,114 @@ def row_loss_of(targets: Targets, outputs: np.ndarray, weight: Tensor, affine: A
             dense_tensor(part.astype(np.int64), weight.device)
             for part in (positives.indptr, positives.indices)
         )
-        return HardRows(cells_from_indices(indptr, indices, positives.shape[1]), weight, affine)
+        cells = cells_from_indices(indptr, indices, positives.shape[1])
+        return HardRows(cells, weight, affine, orders)
     assert targets.dense is not None
     dense = dense_tensor(targets.dense[:, outputs], weight.device).to(weight.dtype)
-    return SoftRows(dense, weight, affine)
+    return SoftRows(dense, weight, affine, orders)
+
+
+class _MatrixSide:
+    """One side of all rows, block by block."""
+
+    def __init__(self, blocks: Iterable[tuple[slice, Tensor, Side]], memory: Tensor) -> None:
+        self._memory = memory
+        self._sides: list[tuple[slice, Side]] = []
+        self.values = memory.new_empty(len(memory))
+        for block, values, side in blocks:
+            self._sides.append((block, side))
+            self.values[block] = values
+
+    def gradient(self) -> Tensor:
+        """Weighted gradient in the exponents, shape (n, L)."""
+        out = torch.empty_like(self._memory)
+        for block, side in self._sides:
+            side.gradient(out[block])
+        return out
+
+    def product_(self, direction: Tensor) -> Tensor:
+        """Weighted Hessian in the exponents times a direction, written over it."""
+        for block, side in self._sides:
+            side.product_(direction[block])
+        return direction
 
 
 class HardRows:
     """MLCE of hard targets; ``weight`` sums the rows, the loss is divided by the scale."""
 
-    def __init__(self, cells: Cells, weight: Tensor, affine: Affine) -> None:
+    def __init__(
+        self, cells: Cells, weight: Tensor, affine: Affine, orders: Orders = (1, 1)
+    ) -> None:
         self.cells = cells
         self.weight = weight
         self.affine = affine
+        self.orders = orders
 
     def evaluate(self, scores: Tensor) -> _HardDerivatives:
         """Value and derivatives at ``scores``."""
-        threshold = torch.zeros_like(self.weight)
-        softmax = torch.empty_like(scores)
-        negatives = negatives_of_cells(
-            scores, self.cells, self.affine, threshold, out=softmax, factor=self.weight
+        memory = torch.empty_like(scores)
+        blocks = negative_blocks(
+            scores, self.cells, self.affine, BlockMemory(scores, scores.dtype, memory)
         )
-        positives, at_cells = positives_of_cells(
-            scores, self.cells, self.affine, threshold, factor=self.weight
+        negatives = _MatrixSide(evaluate_blocks(blocks, self.orders[0], None, self.weight), memory)
+        values, positives = positives_of_cells(
+            scores, self.cells, self.affine, self.orders[1], None, factor=self.weight
         )
-        value = _total(negatives + positives, self.weight, self.affine.scale)
-        return _HardDerivatives(value, self, softmax, at_cells)
+        value = _total(negatives.values + values, self.weight, self.affine.scale)
+        return _HardDerivatives(value, self, negatives, positives)
 
 
 class _HardDerivatives(NamedTuple):
     value: float
     loss: HardRows
-    negatives: Tensor  # (n, L) weighted softmax, zero at the positives
-    positives: Tensor  # (n_positives,) weighted softmax
+    negatives: _MatrixSide  # its gradient is zero at the positives
+    positives: Side  # of the positive cells
 
     def gradient(self) -> Tensor:
-        return _at_cells(self.negatives.clone(), self.loss.cells, -self.positives)
+        return _at_cells(self.negatives.gradient(), self.loss.cells, self._at_positives().neg_())
 
     def curvature_diagonal(self) -> Tensor:
         cells, weight = self.loss.cells, self.loss.weight
-        diagonal = self.negatives - self.negatives**2 / weight[:, None]
-        at_cells = self.positives - self.positives**2 / weight[cells.rows]
+        diagonal = _diagonal(self.negatives.gradient(), weight[:, None])
+        at_cells = _diagonal(self._at_positives(), weight[cells.rows])
         return _at_cells(diagonal, cells, at_cells).mul_(self.loss.affine.scale)
 
     def curvature_product(self, direction: Tensor) -> Tensor:
-        cells, weight = self.loss.cells, self.loss.weight
-        at_cells = direction.reshape(-1)[cells.positive]
-        mean = torch.zeros_like(weight).index_add_(0, cells.rows, self.positives * at_cells)
-        at_cells = self.positives * (at_cells - (mean / weight)[cells.rows])
-        product = _centred_product(self.negatives, direction, weight)
-        product = _at_cells(product, cells, at_cells)
-        return product.mul_(self.loss.affine.scale) if self.loss.affine.scale != 1 else product
+        cells, scale = self.loss.cells, self.loss.affine.scale
+        at_cells = self.positives.product_(direction.reshape(-1)[cells.positive])
+        product = _at_cells(self.negatives.product_(direction), cells, at_cells)
+        return product.mul_(scale) if scale != 1 else product
+
+    def _at_positives(self) -> Tensor:
+        cells = self.loss.cells.positive
+        return self.positives.gradient(self.loss.weight.new_empty(len(cells)))
 
 
 class SoftRows:
     """MLCE of soft or unknown targets ``(n, L)``."""
 
-    def __init__(self, targets: Tensor, weight: Tensor, affine: Affine) -> None:
+    def __init__(
+        self, targets: Tensor, weight: Tensor, affine: Affine, orders: Orders = (1, 1)
+    ) -> None:
         self.targets = targets
         self.weight = weight
         self.affine = affine
+        self.orders = orders
 
-    def evaluate(self, scores: Tensor) -> _SoftmaxDerivatives:
+    def evaluate(self, scores: Tensor) -> _MatrixDerivatives:
         """Value and derivatives at ``scores``."""
-        sides = (scores, self.targets, self.affine, torch.zeros_like(self.weight))
-        at_negatives, at_positives = torch.zeros_like(scores), torch.zeros_like(scores)
-        negatives = dense_side(*sides, sign=1, factor=self.weight, out=at_negatives)
-        positives = dense_side(*sides, sign=-1, factor=self.weight, out=at_positives)
-        value = _total(negatives + positives, self.weight, self.affine.scale)
-        gradient = at_negatives + at_positives  # the positives' softmax comes with its sign
-        softmaxes = (at_negatives, at_positives.neg_())
-        return _SoftmaxDerivatives(value, gradient, softmaxes, self.weight, self.affine.scale)
+        negatives, positives = self._side(scores, 1), self._side(scores, -1)
+        value = _total(negatives.values + positives.values, self.weight, self.affine.scale)
+        at_scores = negatives.gradient().sub_(positives.gradient())
+        sides = (negatives, positives)
+        return _MatrixDerivatives(value, at_scores, sides, self.weight, self.affine.scale)
+
+    def _side(self, scores: Tensor, sign: int) -> _MatrixSide:
+        memory = torch.empty_like(scores)
+        in_place = BlockMemory(scores, scores.dtype, memory)
+        blocks = soft_blocks(scores, self.targets, self.affine, sign, in_place)
+        order = self.orders[0] if sign > 0 else self.orders[1]
+        return _MatrixSide(evaluate_blocks(blocks, order, None, self.weight), memory)
 
 
 class SoftmaxRows:
@@ -146,7 +189,7 @@ class SoftmaxRows:
         self.weight = weight
         self.affine = affine
 
-    def evaluate(self, scores: Tensor) -> _SoftmaxDerivatives:
+    def evaluate(self, scores: Tensor) -> _MatrixDerivatives:
         """Value and derivatives at ``scores``."""
         at_codes = self.codes[:, None]
         logits = self.affine.scale * (scores + self.affine.margin)
@@ -159,13 +202,20 @@ class SoftmaxRows:
         softmax = torch.softmax(logits, dim=1).mul_(self.weight[:, None])
         gradient = softmax.scatter_add(1, at_codes, -self.weight[:, None])
         value = _total(losses, self.weight, self.affine.scale)
-        return _SoftmaxDerivatives(value, gradient, (softmax,), self.weight, self.affine.scale)
+        side = _MatrixSide(self._blocks(losses, softmax), softmax)
+        return _MatrixDerivatives(value, gradient, (side,), self.weight, self.affine.scale)
+
+    def _blocks(self, losses: Tensor, softmax: Tensor) -> Iterator[tuple[slice, Tensor, Side]]:
+        # As beside a threshold far below all labels.
+        for block in row_blocks(softmax):
+            side = FirstOrder(softmax[block], self.weight[block], MatrixRows())
+            yield block, losses[block], side
 
 
-class _SoftmaxDerivatives(NamedTuple):
+class _MatrixDerivatives(NamedTuple):
     value: float
     at_scores: Tensor
-    softmaxes: tuple[Tensor, ...]  # (n, L) each, weighted
+    sides: tuple[_MatrixSide, ...]
     weight: Tensor
     scale: float
 
@@ -173,11 +223,11 @@ class _SoftmaxDerivatives(NamedTuple):
         return self.at_scores
 
     def curvature_diagonal(self) -> Tensor:
-        terms = [p - p**2 / self.weight[:, None] for p in self.softmaxes]
+        terms = [_diagonal(side.gradient(), self.weight[:, None]) for side in self.sides]
         return sum(terms[1:], terms[0]).mul_(self.scale)
 
     def curvature_product(self, direction: Tensor) -> Tensor:
-        terms = [_centred_product(p, direction.clone(), self.weight) for p in self.softmaxes]
+        terms = [side.product_(direction.clone()) for side in self.sides]
         return sum(terms[1:], terms[0]).mul_(self.scale)
 
 
@@ -192,10 +242,6 @@ def _at_cells(matrix: Tensor, cells: Cells, values: Tensor) -> Tensor:
     return matrix
 
 
-def _centred_product(softmax: Tensor, direction: Tensor, weight: Tensor) -> Tensor:
-    """``(diag(p) - p p^T / weight) @ direction`` of each row, written over the direction."""
-    for block in row_blocks(softmax):
-        p, v = softmax[block], direction[block]
-        mean = (p * v).sum(dim=1).div_(weight[block])
-        v.sub_(mean[:, None]).mul_(p)
-    return direction
+def _diagonal(gradient: Tensor, weight: Tensor) -> Tensor:
+    """Diagonal of a side's weighted Hessian from its weighted gradient, written over it."""
+    return gradient.sub_(gradient.square().div_(weight))
