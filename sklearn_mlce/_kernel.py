@@ -171,7 +171,7 @@ def negative_blocks(
 
 def positive_exponents(scores: Tensor, cells: Cells, affine: Affine, dtype: torch.dtype) -> Tensor:
     """Exponents ``(n_positives,)`` of the positives of hard targets."""
-    exponents = scores.reshape(-1)[cells.positive].to(dtype)
+    exponents = scores.reshape(-1).index_select(0, cells.positive).to(dtype)
     exponents = (exponents - affine.margin).mul_(-affine.scale)
     if affine.log_weight is not None:
         weight = affine.log_weight

@@ -156,7 +156,7 @@ class SecondOrder(NamedTuple):
         # Differences of exponents before small terms: of 1e4 float32 keeps three decimals only.
         h = (second - alone).add_(log_sum).exp_()
         h.clamp_(min=torch.finfo(h.dtype).eps)  # less is lost in 1 + h, and is divided by
-        k = (1 - layout.sum(exponents.square())).clamp_(min=0).mul_(h).mul_(0.5).add_(1)
+        k = (1 - layout.sum_squares(exponents)).clamp_(min=0).mul_(h).mul_(0.5).add_(1)
         paired = second.add_(log_sum).add_(k.log())
         values = _softplus(paired).add_(alone)
         share = torch.sigmoid(paired).mul_(weight)
