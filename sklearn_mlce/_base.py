@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_mlce._compat import CallbackSupportMixin
+from sklearn_mlce._loss_options import LossOptions, resolve_loss
 from sklearn_mlce._targets import TargetFormat, Targets, encode_targets
 
 # Scores that a sparse prediction holds at a time: 32 MiB of float64.
@@ -32,13 +33,18 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     _target_format: TargetFormat
     classes_: np.ndarray
 
+    # The parameters that are read here.
+    scale: float | None
+    margin: float | None
+    order: Any
+
     @abstractmethod
     def _scores(self, X: Any) -> np.ndarray:
         """Scores ``(n, n_outputs)`` of validated X."""
 
-    @abstractmethod
-    def _score_slope(self) -> float:
-        """Factor of the scores under which the plain maps to probabilities hold."""
+    def _loss_options(self, kind: str) -> LossOptions:
+        """The loss for a kind of y."""
+        return resolve_loss(kind, scale=self.scale, margin=self.margin, order=self.order)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -140,8 +146,8 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             Never exactly 0 or 1. Two columns for binary y.
         """
         scores = self._scores(self._validate_predict(X)).astype(np.float64, copy=False)
-        logits = self._score_slope() * scores
         kind = self._target_format.kind
+        logits = self._loss_options(kind).scale * scores
         if kind == "multiclass":
             probabilities = softmax(logits, axis=1)
         elif kind == "binary":

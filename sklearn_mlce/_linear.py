@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
 from torch import Tensor
 
@@ -23,6 +23,7 @@ from sklearn_mlce._base import (
 )
 from sklearn_mlce._compat import with_callbacks
 from sklearn_mlce._kernel import Affine
+from sklearn_mlce._loss_options import LossOptions
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.newton_cg import LinearObjective, SolverResult, newton_cg
 from sklearn_mlce._solvers.row_losses import row_loss_of
@@ -62,6 +63,11 @@ class MLCEClassifier(BaseMLCE):
     margin : float, default=None
         Margin :math:`m` by which scores are asked to clear the threshold; None is 0. For a
         multiclass `y`, by which the score of the true class is asked to exceed the others.
+    order : {1, 2, "all"} or pair of these, default=None
+        How many mistakes a row of a multi-label `y` is charged for, among its negatives and
+        among its positives, or for each side in a pair: 1 is the formula above, with 2 the
+        products :math:`x_i x_j` of each two terms stand in the logarithm as well, with "all"
+        those of any number of terms, which makes it a sum of logistic losses. None is 1.
     tol : float, default=1e-4
         The solver stops when no entry of the gradient of the mean objective - the formula
         above divided by :math:`C \sum_r v_r` - is larger than this in absolute value. The
@@ -144,6 +150,13 @@ class MLCEClassifier(BaseMLCE):
         "label_weight": ["array-like", None],
         "scale": [Interval(Real, 0, None, closed="neither"), None],
         "margin": [Interval(Real, 0, None, closed="left"), None],
+        "order": [
+            Options(Integral, {1, 2}),
+            StrOptions({"all"}),
+            tuple,
+            list,
+            None,
+        ],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
@@ -159,6 +172,7 @@ class MLCEClassifier(BaseMLCE):
         label_weight: Any = None,
         scale: float | None = None,
         margin: float | None = None,
+        order: Any = None,
         tol: float = 1e-4,
         max_iter: int = 100,
         warm_start: bool = False,
@@ -170,6 +184,7 @@ class MLCEClassifier(BaseMLCE):
         self.label_weight = label_weight
         self.scale = scale
         self.margin = margin
+        self.order = order
         self.tol = tol
         self.max_iter = max_iter
         self.warm_start = warm_start
@@ -246,7 +261,8 @@ class MLCEClassifier(BaseMLCE):
         """Fitted attributes at the optimum."""
         fixed = fixed_scores(targets)
         trained = np.isnan(fixed)
-        affine = self._affine(targets, trained, X.dtype, device)
+        options = self._loss_options(targets.kind)
+        affine = self._affine(options, targets, trained, X.dtype, device)
         n_parameters = X.shape[1] + bool(self.fit_intercept)
 
         def attributes(parameters: Tensor) -> dict[str, np.ndarray]:
@@ -256,7 +272,12 @@ class MLCEClassifier(BaseMLCE):
         first = dense_tensor(start[:n_parameters, trained], device)
         if not trained.any():
             return {**attributes(first), "n_iter_": 0, "loss_curve_": []}
-        objective = self._objective(X, targets, sample_weight, trained, affine, device)
+        row_weight, total = _row_weights(X, sample_weight)
+        row_loss = row_loss_of(
+            targets, trained, dense_tensor(row_weight, device), affine, options.orders
+        )
+        design = Design(X, row_weight, bool(self.fit_intercept), device)
+        objective = LinearObjective(design, row_loss, l2=1 / (self.C * total))
         result = newton_cg(objective, first, tol=self.tol, max_iter=self.max_iter, monitor=monitor)
         if not (result.converged or monitor.stopped):
             self._warn_not_converged(result)
@@ -266,35 +287,19 @@ class MLCEClassifier(BaseMLCE):
             "loss_curve_": result.loss_curve,
         }
 
-    def _objective(
-        self,
-        X: Any,
-        targets: Targets,
-        sample_weight: np.ndarray | None,
-        trained: np.ndarray,
-        affine: Affine,
-        device: torch.device,
-    ) -> LinearObjective:
-        """The mean objective of the outputs that are trained."""
-        weight = np.ones(X.shape[0], dtype=X.dtype) if sample_weight is None else sample_weight
-        total = float(weight.sum(dtype=np.float64))
-        row_weight = weight / X.dtype.type(total)
-        row_loss = row_loss_of(targets, trained, dense_tensor(row_weight, device), affine, (1, 1))
-        design = Design(X, row_weight, bool(self.fit_intercept), device)
-        return LinearObjective(design, row_loss, l2=1 / (self.C * total))
-
     def _affine(
-        self, targets: Targets, trained: np.ndarray, dtype: np.dtype, device: torch.device
+        self,
+        options: LossOptions,
+        targets: Targets,
+        trained: np.ndarray,
+        dtype: np.dtype,
+        device: torch.device,
     ) -> Affine:
         label_weight = check_label_weight(self.label_weight, targets)
         log_weight = None
         if label_weight is not None:
             log_weight = dense_tensor(np.log(label_weight[trained]).astype(dtype), device)
-        margin = 0.0 if self.margin is None else float(self.margin)
-        return Affine(self._score_slope(), margin, log_weight)
-
-    def _score_slope(self) -> float:
-        return 1.0 if self.scale is None else float(self.scale)
+        return Affine(options.scale, options.margin, log_weight)
 
     def _warn_not_converged(self, result: SolverResult) -> None:
         if result.n_iter < self.max_iter:
@@ -313,6 +318,13 @@ class MLCEClassifier(BaseMLCE):
 
     def _scores(self, X: Any) -> np.ndarray:
         return safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
+
+
+def _row_weights(X: Any, sample_weight: np.ndarray | None) -> tuple[np.ndarray, float]:
+    """Weights of the rows that sum to one, and what they were divided by."""
+    weight = np.ones(X.shape[0], dtype=X.dtype) if sample_weight is None else sample_weight
+    total = float(weight.sum(dtype=np.float64))
+    return weight / X.dtype.type(total), total
 
 
 def _coefficients(parameters: np.ndarray, n_features: int, fixed: np.ndarray) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_mlce._base import FitMonitor, fitted_state_kept, warn_unknown_labels
@@ -70,6 +70,10 @@ class MLCEMLP(NetworkMLCE):
     margin : float, default=None
         Margin by which scores are asked to clear the threshold; None is 0. For a multiclass
         `y`, by which the score of the true class is asked to exceed the others.
+    order : {1, 2, "all"} or pair of these, default=None
+        How many mistakes a row of a multi-label `y` is charged for, among its negatives and
+        among its positives, or for each side in a pair, as in
+        :func:`~sklearn_mlce.losses.mlce_loss`. None is 1.
     device : {"cpu", "cuda", "auto"}, default="cpu"
         Where to train and to predict. "auto" is "cuda" where torch finds a GPU, else "cpu".
     warm_start : bool, default=False
@@ -155,6 +159,13 @@ class MLCEMLP(NetworkMLCE):
         "label_weight": ["array-like", None],
         "scale": [Interval(Real, 0, None, closed="neither"), None],
         "margin": [Interval(Real, 0, None, closed="left"), None],
+        "order": [
+            Options(Integral, {1, 2}),
+            StrOptions({"all"}),
+            tuple,
+            list,
+            None,
+        ],
         "device": [StrOptions({"cpu", "cuda", "auto"})],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
@@ -176,6 +187,7 @@ class MLCEMLP(NetworkMLCE):
         label_weight: Any = None,
         scale: float | None = None,
         margin: float | None = None,
+        order: Any = None,
         device: str = "cpu",
         warm_start: bool = False,
         random_state: Any = None,
@@ -193,6 +205,7 @@ class MLCEMLP(NetworkMLCE):
         self.label_weight = label_weight
         self.scale = scale
         self.margin = margin
+        self.order = order
         self.device = device
         self.warm_start = warm_start
         self.random_state = random_state

@@ -47,14 +47,13 @@ class NetworkMLCE(BaseMLCE):
     validation_fraction: float
     n_iter_no_change: int
     label_weight: Any
-    scale: float | None
-    margin: float | None
     device: str
     random_state: Any
 
     def _plan(self, rows: Rows, max_epochs: int, keep_optimizer: bool) -> TrainingPlan:
         hidden = layer_widths(self.hidden_layer_sizes)
         n_outputs = rows.targets.n_outputs
+        options = self._loss_options(rows.targets.kind)
         return TrainingPlan(
             architecture=Architecture(rows.X.shape[1], hidden, n_outputs, self.activation),
             dropout=float(self.dropout),
@@ -64,8 +63,7 @@ class NetworkMLCE(BaseMLCE):
             max_epochs=max_epochs,
             patience=self.n_iter_no_change,
             label_weight=check_label_weight(self.label_weight, rows.targets),
-            scale=self._score_slope(),
-            margin=0.0 if self.margin is None else float(self.margin),
+            loss=options,
             device=resolve_device(self.device),
             keep_optimizer=keep_optimizer,
         )
@@ -128,9 +126,6 @@ class NetworkMLCE(BaseMLCE):
         for name, curve in curves.items():
             setattr(self, name, getattr(self, name, []) + curve if went_on else curve)
         self.n_iter_ = len(self.loss_curve_)
-
-    def _score_slope(self) -> float:
-        return 1.0 if self.scale is None else float(self.scale)
 
     def _scores(self, X: Any) -> np.ndarray:
         device = resolve_device(self.device)

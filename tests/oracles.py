@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import torch
 
 
 def side(exponents, order):
@@ -78,3 +79,13 @@ def linear_objective(parameters, X, Y, *, C, sample_weight=None, fit_intercept=T
     rows = mlce(scores, Y, **options) / scale
     penalty = 0.5 * (coefficients**2).sum() / C
     return (weight @ rows + penalty) / weight.sum()
+
+
+def symmetric_loss(exponents, weights, order):
+    """Log of 1 + e_1 + ... of weighted exponentials ``(n, L)``, for torch to differentiate."""
+    degree = exponents.shape[1] if order == "all" else order
+    sums = [torch.ones(len(exponents), dtype=exponents.dtype)] + degree * [0]
+    for term in (weights * exponents.exp()).T:
+        for k in range(degree, 0, -1):
+            sums[k] = sums[k] + sums[k - 1] * term
+    return sum(sums[1:], sums[0]).log()

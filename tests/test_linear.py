@@ -1,5 +1,7 @@
 """The linear estimator finds the optimum, on every kind of data and y."""
 
+import itertools
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -21,6 +23,8 @@ MODES = [
     MLCEClassifier(warm_start=True),
     MLCEClassifier(C=100.0, tol=1e-6),
 ]
+# 1-D y, which the checks fit as well, has one order.
+LABEL_MODES = [{"order": 2}, {"order": "all"}, {"order": (2, "all"), "scale": 6.0, "margin": 1.0}]
 
 
 @parametrize_with_checks(MODES)
@@ -57,6 +61,7 @@ def mean_gradient(model, X, Y, sample_weight=None, label_weight=None):
         label_weight=None if label_weight is None else torch.from_numpy(label_weight),
         scale=scale,
         margin=model.margin or 0.0,
+        order=model.order or 1,
     )
     penalty = parameters[:-1].square().sum() / (2 * model.C * weight.sum())
     (loss / scale + penalty).backward()
@@ -86,6 +91,47 @@ def test_tol_bounds_the_gradient_of_the_mean_objective(features, n_labels, fit_i
     assert np.abs(mean_gradient(model, X, Y)).max() <= tol + resolution
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("options", LABEL_MODES)
+@pytest.mark.parametrize("C", [0.1, 100.0])
+def test_tol_bounds_the_gradient_of_every_order(options, container, dtype, C):
+    X, Y = make_labels(np.random.default_rng(35), n_rows=150, n_labels=20)
+    tol = 1e-8 if dtype == np.float64 else 1e-4
+    model = MLCEClassifier(C=C, tol=tol, max_iter=500, **options)
+    model.fit(container(X.astype(dtype)), Y)
+    assert model.coef_.dtype == dtype
+    assert np.abs(mean_gradient(model, X, Y)).max() <= tol + np.finfo(dtype).eps * 100
+
+
+def test_order_is_honoured():
+    X, Y = make_labels(np.random.default_rng(36))
+    fits = [MLCEClassifier(order=order, tol=1e-8).fit(X, Y) for order in (1, 2, "all", (1, 2))]
+    for first, second in itertools.combinations(fits, 2):
+        assert np.abs(first.coef_ - second.coef_).max() > 1e-3
+    default = MLCEClassifier(tol=1e-8).fit(X, Y)
+    np.testing.assert_array_equal(default.coef_, fits[0].coef_)
+
+
+def test_every_order_is_one_logistic_regression_per_label():
+    X, Y = make_labels(np.random.default_rng(37), n_rows=200)
+    ours = MLCEClassifier(C=2.0, order="all", tol=1e-9).fit(X, Y)
+    for label in range(Y.shape[1]):
+        theirs = LogisticRegression(C=2.0, tol=1e-9, max_iter=5000).fit(X, Y[:, label])
+        np.testing.assert_allclose(ours.coef_[label], theirs.coef_[0], atol=1e-5)
+        np.testing.assert_allclose(ours.intercept_[label], theirs.intercept_[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("order", [2, "all", (1, 2)])
+def test_an_order_of_a_1d_y_is_refused(order, n_classes):
+    X, y = np.arange(12.0).reshape(6, 2), np.arange(6) % n_classes
+    with pytest.raises(ValueError, match=r"but y is (binary|multiclass).*Set order=None"):
+        MLCEClassifier(order=order).fit(X, y)
+    for published in (1, (1, 1)):
+        MLCEClassifier(order=published).fit(X, y)
+
+
 @pytest.mark.parametrize("y_kind", ["binary", "multiclass"])
 def test_tol_bounds_the_gradient_with_1d_y(y_kind):
     rng = np.random.default_rng(3)
@@ -111,7 +157,7 @@ def test_tol_holds_in_float32():
 
 
 @pytest.mark.parametrize("kind", ["hard", "soft", "unknown"])
-@pytest.mark.parametrize("options", [{}, {"scale": 4.0, "margin": 0.5}])
+@pytest.mark.parametrize("options", [{}, {"scale": 4.0, "margin": 0.5}, *LABEL_MODES])
 def test_an_independent_minimiser_finds_the_same_objective(kind, options):
     rng = np.random.default_rng(5)
     X, Y = make_labels(rng, n_rows=30, n_features=3, n_labels=4)
@@ -445,6 +491,10 @@ def test_loss_curve_falls():
         ({"scale": 0.0}, "'scale' parameter"),
         ({"margin": -0.5}, "'margin' parameter"),
         ({"device": "tpu"}, "'device' parameter"),
+        ({"order": 3}, "'order' parameter"),
+        ({"order": "most"}, "'order' parameter"),
+        ({"order": (1, 3)}, r'1, 2, "all" or a pair of these.*got \(1, 3\)'),
+        ({"order": (1, 2, 2)}, r"got \(1, 2, 2\)"),
         ({"label_weight": [1.0, 2.0]}, r"label_weight has shape \(2,\); expected one number"),
         ({"label_weight": [1.0, 1, 1, 1, 0]}, "positive finite numbers"),
     ],

@@ -157,10 +157,28 @@ def test_every_kind_of_y(data, kind):
         np.testing.assert_array_equal(scores > 0, positive)
 
 
-@pytest.mark.parametrize("loss", [{"scale": 4.0, "margin": 0.5}, {"label_weight": [1, 2, 3, 4, 5]}])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        {"scale": 4.0, "margin": 0.5},
+        {"label_weight": [1, 2, 3, 4, 5]},
+        {"order": 2},
+        {"order": "all"},
+        {"order": (1, 2)},
+    ],
+)
 def test_loss_parameters_are_honoured(data, loss):
     plain, changed = full_batch().fit(*data), full_batch(**loss).fit(*data)
     assert not np.allclose(plain.loss_curve_, changed.loss_curve_)
+
+
+def test_an_order_of_a_1d_y_is_refused(data):
+    X, Y = data
+    for y in (Y[:, 0], Y.sum(axis=1)):
+        with pytest.raises(ValueError, match=r"order=2 says.*Set order=None"):
+            small(order=2).fit(X, y)
+    with pytest.raises(ValueError, match="'order' parameter"):
+        small(order=3).fit(X, Y)
 
 
 def test_a_label_without_positives_is_never_predicted(data):

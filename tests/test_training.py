@@ -6,6 +6,7 @@ import scipy.sparse as sp
 import torch
 from scipy.special import logsumexp
 
+from sklearn_mlce._loss_options import LossOptions
 from sklearn_mlce._targets import encode_targets
 from sklearn_mlce._training import batches as batches_module
 from sklearn_mlce._training.batches import Batches, Rows
@@ -17,6 +18,7 @@ from sklearn_mlce._training.plan import layer_widths
 from sklearn_mlce._training.randomness import EpochRandomness, draw_seed
 from sklearn_mlce._training.sparse import SparseBatch, sparse_batch
 from sklearn_mlce._training.state import predictor, weights_to_arrays
+from tests import oracles
 
 CPU = torch.device("cpu")
 N_ROWS, N_LABELS = 23, 4
@@ -146,7 +148,7 @@ def test_each_pass_gives_every_row_once(container, kind, batch_size, block_bytes
     for x, targets in batches:
         chosen = numbers_of(x) - 1
         seen.extend(chosen)
-        loss = Criterion()(scores[chosen], targets)
+        loss = Criterion(LossOptions())(scores[chosen], targets)
         assert loss.item() == pytest.approx(
             loss_of_rows(scores[chosen].numpy(), y[chosen], chosen + 1.0)
         )
@@ -160,9 +162,23 @@ def test_criterion_with_scale_and_margin(kind):
     rows = numbered_rows(kind, weighted=False)
     scores = np.random.default_rng(3).standard_normal((N_ROWS, rows.targets.n_outputs))
     ((_, targets),) = Batches(rows, N_ROWS, CPU)
-    loss = Criterion(scale=3.0, margin=0.5)(torch.from_numpy(scores), targets)
+    loss = Criterion(LossOptions(3.0, 0.5))(torch.from_numpy(scores), targets)
     y = targets_of_each_kind()[kind]
     expected = loss_of_rows(scores, y, np.ones(N_ROWS), scale=3.0, margin=0.5)
+    assert loss.item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("order", [2, (1, "all")])
+@pytest.mark.parametrize("kind", ["multilabel", "soft"])
+def test_criterion_with_an_order(kind, order):
+    rows = numbered_rows(kind, weighted=False)
+    scores = np.random.default_rng(4).standard_normal((N_ROWS, rows.targets.n_outputs))
+    ((_, targets),) = Batches(rows, N_ROWS, CPU)
+    orders = order if isinstance(order, tuple) else (order, order)
+    loss = Criterion(LossOptions(3.0, 0.5, orders))(torch.from_numpy(scores), targets)
+    y = targets_of_each_kind()[kind]
+    y = y.toarray() if sp.issparse(y) else y
+    expected = oracles.mlce(scores, y, scale=3.0, margin=0.5, order=order).mean() / 3.0
     assert loss.item() == pytest.approx(expected)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sklearn_mlce._loss_options import LossOptions
 from sklearn_mlce._training.batch_targets import ClassCodes, SoftTargets
 from sklearn_mlce._training.batches import BatchTargets
 from sklearn_mlce.losses import mlce_loss, mlce_loss_from_indices
@@ -20,20 +21,18 @@ class Criterion(nn.Module):
 
     Parameters
     ----------
+    options : LossOptions
+        Scale, margin and orders, as in :func:`sklearn_mlce.losses.mlce_loss`.
     label_weight : Tensor of shape (n_labels,), default=None
         Factor of each label's exponential; multi-label targets only.
-    scale, margin : float
-        As in :func:`sklearn_mlce.losses.mlce_loss`.
     """
 
     label_weight: Tensor | None
 
-    def __init__(
-        self, label_weight: Tensor | None = None, scale: float = 1.0, margin: float = 0.0
-    ) -> None:
+    def __init__(self, options: LossOptions, label_weight: Tensor | None = None) -> None:
         super().__init__()
         self.register_buffer("label_weight", label_weight)
-        self.scale, self.margin = scale, margin
+        self.scale, self.margin, self.orders = options
 
     def forward(self, scores: Tensor, targets: BatchTargets) -> Tensor:
         """Loss of scores ``(n, n_outputs)`` and the targets of their rows."""
@@ -44,6 +43,7 @@ class Criterion(nn.Module):
             "label_weight": self.label_weight,
             "scale": self.scale,
             "margin": self.margin,
+            "order": self.orders,
         }
         if isinstance(targets.encoded, SoftTargets):
             return mlce_loss(scores, targets.encoded.dense, **options) / self.scale

@@ -110,7 +110,7 @@ def _make_net(
         label_weight = dense_tensor(plan.label_weight.astype(rows.X.dtype))
     net = PerceptronNet(
         _make_module(plan, start, rows.X.dtype, randomness),
-        Criterion(label_weight, plan.scale, plan.margin),
+        Criterion(plan.loss, label_weight),
         optimizer=torch.optim.AdamW,
         optimizer__fused=True,
         optimizer__weight_decay=0.0,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sklearn_mlce._loss_options import LossOptions
 from sklearn_mlce._training.perceptron import Architecture
 
 _AUTO_BATCH_SIZE = 200  # scikit-learn's
@@ -25,8 +26,7 @@ class TrainingPlan:
     max_epochs: int
     patience: int  # epochs without a better validation loss
     label_weight: np.ndarray | None
-    scale: float
-    margin: float
+    loss: LossOptions
     device: torch.device
     keep_optimizer: bool  # whether its moments are wanted at the end
 

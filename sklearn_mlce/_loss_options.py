@@ -1,0 +1,47 @@
+"""What the estimators' ``scale``, ``margin`` and ``order`` mean for a kind of y."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sklearn_mlce._orders import Orders, check_order
+
+_SINGLE_LABEL = ("binary", "multiclass")
+
+
+class LossOptions(NamedTuple):
+    """The loss that is fitted."""
+
+    scale: float = 1.0
+    margin: float = 0.0
+    orders: Orders = (1, 1)
+
+
+# Logistic and softmax regression, which users of a 1-D y expect.
+_FOR_SINGLE_LABEL = LossOptions()
+_FOR_LABELS = LossOptions()
+
+
+def resolve_loss(
+    kind: str, *, scale: float | None, margin: float | None, order: Any
+) -> LossOptions:
+    """Options of the loss for a kind of y; None is the default of that kind.
+
+    Raises
+    ------
+    ValueError
+        If the order is not one, or is given for a y to which it does not apply.
+    """
+    single = kind in _SINGLE_LABEL
+    default = _FOR_SINGLE_LABEL if single else _FOR_LABELS
+    orders = default.orders if order is None else check_order(order)
+    if single and orders != default.orders:
+        raise ValueError(
+            f"order={order!r} says how many mistakes of a row count among its labels, but y is "
+            f"{kind}: it has one label a row. Set order=None"
+        )
+    return LossOptions(
+        default.scale if scale is None else float(scale),
+        default.margin if margin is None else float(margin),
+        orders,
+    )
