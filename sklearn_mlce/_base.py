@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.special import expit, softmax
+from scipy.special import expit, log_expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_consistent_length,
@@ -25,6 +26,16 @@ from sklearn_mlce._targets import TargetFormat, Targets, encode_targets
 
 # Scores that a sparse prediction holds at a time: 32 MiB of float64.
 _SCORES_PER_BLOCK = 2**22
+
+
+def _has_probabilities(estimator: BaseMLCE) -> bool:
+    loss = getattr(estimator, "loss", "mlce")
+    if loss == "squared_hinge":
+        raise AttributeError(
+            f"loss={loss!r} gives no probabilities. Use decision_function, wrap the estimator in "
+            "a calibrator, or set loss='mlce' or loss='bce'"
+        )
+    return True
 
 
 class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -127,13 +138,15 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         labels = [self._target_format.decode(self._scores(X[i : i + step])) for i in blocks]
         return sp.vstack(labels, format="csr")
 
+    @available_if(_has_probabilities)
     def predict_proba(self, X: Any) -> np.ndarray:
         """Scores mapped into (0, 1) by a fixed increasing function.
 
         For 1-D y these are the probabilities of logistic and softmax regression. For
         multi-label y the map is ``sigmoid(2 * scale * score)``, which the minimum of the plain
         loss satisfies for soft targets; for 0/1 labels it keeps their order and the threshold,
-        one half, but need not be calibrated.
+        one half, but need not be calibrated. Of ``loss="bce"`` it is the sigmoid, for
+        multiclass y divided by the sum over the classes; ``loss="squared_hinge"`` has none.
 
         Parameters
         ----------
@@ -147,14 +160,18 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         scores = self._scores(self._validate_predict(X)).astype(np.float64, copy=False)
         kind = self._target_format.kind
-        logits = self._loss_options(kind).scale * scores
-        if kind == "multiclass":
-            probabilities = softmax(logits, axis=1)
-        elif kind == "binary":
-            probabilities = expit(np.hstack([-logits, logits]))
-        else:
-            probabilities = expit(2 * logits)
+        probabilities = _probabilities(scores, kind, self._loss_options(kind))
         return np.clip(probabilities, np.finfo(np.float64).tiny, np.nextafter(1.0, 0.0))
+
+
+def _probabilities(scores: np.ndarray, kind: str, options: LossOptions) -> np.ndarray:
+    """Probabilities of scores by the kind of y and the loss."""
+    logits = options.scale * scores
+    if kind == "binary":
+        return expit(np.hstack([-logits, logits]))
+    if options.loss == "bce":
+        return softmax(log_expit(logits), axis=1) if kind == "multiclass" else expit(logits)
+    return softmax(logits, axis=1) if kind == "multiclass" else expit(2 * logits)
 
 
 def check_label_weight(label_weight: Any, targets: Targets) -> np.ndarray | None:

@@ -22,11 +22,10 @@ from sklearn_mlce._base import (
     warn_unknown_labels,
 )
 from sklearn_mlce._compat import with_callbacks
-from sklearn_mlce._kernel import Affine
-from sklearn_mlce._loss_options import LossOptions
+from sklearn_mlce._loss_options import LossOptions, resolve_loss
 from sklearn_mlce._solvers.design import Design
+from sklearn_mlce._solvers.losses_of_targets import row_loss_of
 from sklearn_mlce._solvers.newton_cg import LinearObjective, SolverResult, newton_cg
-from sklearn_mlce._solvers.row_losses import row_loss_of
 from sklearn_mlce._sparse import dense_tensor
 from sklearn_mlce._targets import FIXED_SCORE, Targets, fixed_scores
 from sklearn_mlce._training.device import resolve_device
@@ -54,10 +53,17 @@ class MLCEClassifier(BaseMLCE):
     C : float, default=1.0
         Inverse strength of the L2 penalty, as in
         :class:`~sklearn.linear_model.LogisticRegression`. The intercepts are not penalised.
+    loss : {"mlce", "bce", "squared_hinge"}, default="mlce"
+        "mlce" is the loss above. The others stand in its place, for comparison, as sums over the
+        labels: "bce" of logistic losses, "squared_hinge" of
+        :math:`\max(0, 1 - y_{ri} s_{ri})^2` with :math:`y_{ri} = \pm 1`, the objective of
+        :class:`~sklearn.svm.LinearSVC` but for its penalty of the intercept. A multiclass `y` is
+        then fitted one class against the rest. They take no scale, margin or order;
+        `label_weight` multiplies a label's loss.
     fit_intercept : bool, default=True
         Whether scores have an intercept.
     label_weight : array-like of shape (n_labels,), default=None
-        Positive weight of each label of a multi-label `y`, inside the logarithms.
+        Positive weight of each label of a multi-label `y`, inside the logarithms of "mlce".
     scale : float, default=None
         Scale :math:`\gamma` of the scores in the loss, which is divided by it; None is 1.
     margin : float, default=None
@@ -146,6 +152,7 @@ class MLCEClassifier(BaseMLCE):
 
     _parameter_constraints: ClassVar[dict] = {
         "C": [Interval(Real, 0, None, closed="neither")],
+        "loss": [StrOptions({"mlce", "bce", "squared_hinge"})],
         "fit_intercept": ["boolean"],
         "label_weight": ["array-like", None],
         "scale": [Interval(Real, 0, None, closed="neither"), None],
@@ -168,6 +175,7 @@ class MLCEClassifier(BaseMLCE):
         self,
         C: float = 1.0,
         *,
+        loss: str = "mlce",
         fit_intercept: bool = True,
         label_weight: Any = None,
         scale: float | None = None,
@@ -180,6 +188,7 @@ class MLCEClassifier(BaseMLCE):
         random_state: Any = None,
     ) -> None:
         self.C = C
+        self.loss = loss
         self.fit_intercept = fit_intercept
         self.label_weight = label_weight
         self.scale = scale
@@ -262,7 +271,7 @@ class MLCEClassifier(BaseMLCE):
         fixed = fixed_scores(targets)
         trained = np.isnan(fixed)
         options = self._loss_options(targets.kind)
-        affine = self._affine(options, targets, trained, X.dtype, device)
+        label_weight = self._label_weight(targets, trained, X.dtype, device)
         n_parameters = X.shape[1] + bool(self.fit_intercept)
 
         def attributes(parameters: Tensor) -> dict[str, np.ndarray]:
@@ -274,7 +283,7 @@ class MLCEClassifier(BaseMLCE):
             return {**attributes(first), "n_iter_": 0, "loss_curve_": []}
         row_weight, total = _row_weights(X, sample_weight)
         row_loss = row_loss_of(
-            targets, trained, dense_tensor(row_weight, device), affine, options.orders
+            targets, trained, dense_tensor(row_weight, device), options, label_weight
         )
         design = Design(X, row_weight, bool(self.fit_intercept), device)
         objective = LinearObjective(design, row_loss, l2=1 / (self.C * total))
@@ -287,19 +296,17 @@ class MLCEClassifier(BaseMLCE):
             "loss_curve_": result.loss_curve,
         }
 
-    def _affine(
-        self,
-        options: LossOptions,
-        targets: Targets,
-        trained: np.ndarray,
-        dtype: np.dtype,
-        device: torch.device,
-    ) -> Affine:
-        label_weight = check_label_weight(self.label_weight, targets)
-        log_weight = None
-        if label_weight is not None:
-            log_weight = dense_tensor(np.log(label_weight[trained]).astype(dtype), device)
-        return Affine(options.scale, options.margin, log_weight)
+    def _loss_options(self, kind: str) -> LossOptions:
+        return resolve_loss(
+            kind, loss=self.loss, scale=self.scale, margin=self.margin, order=self.order
+        )
+
+    def _label_weight(
+        self, targets: Targets, trained: np.ndarray, dtype: np.dtype, device: torch.device
+    ) -> Tensor | None:
+        """Weights of the trained labels."""
+        weight = check_label_weight(self.label_weight, targets)
+        return None if weight is None else dense_tensor(weight[trained].astype(dtype), device)
 
     def _warn_not_converged(self, result: SolverResult) -> None:
         if result.n_iter < self.max_iter:

@@ -10,11 +10,12 @@ _SINGLE_LABEL = ("binary", "multiclass")
 
 
 class LossOptions(NamedTuple):
-    """The loss that is fitted."""
+    """The loss that is fitted; scale, margin and orders are those of "mlce"."""
 
     scale: float = 1.0
     margin: float = 0.0
     orders: Orders = (1, 1)
+    loss: str = "mlce"  # or "bce" or "squared_hinge"
 
 
 # Logistic and softmax regression, which users of a 1-D y expect.
@@ -23,15 +24,25 @@ _FOR_LABELS = LossOptions()
 
 
 def resolve_loss(
-    kind: str, *, scale: float | None, margin: float | None, order: Any
+    kind: str, *, scale: float | None, margin: float | None, order: Any, loss: str = "mlce"
 ) -> LossOptions:
     """Options of the loss for a kind of y; None is the default of that kind.
 
     Raises
     ------
     ValueError
-        If the order is not one, or is given for a y to which it does not apply.
+        If the order is not one, is given for a y to which it does not apply, or any of them for
+        a loss that has none.
     """
+    if loss != "mlce":
+        given = {"scale": scale, "margin": margin, "order": order}
+        given = {name: value for name, value in given.items() if value is not None}
+        if given:
+            raise ValueError(
+                f"scale, margin and order shape loss='mlce'; got {given} beside loss={loss!r}. "
+                f"Set {', '.join(f'{name}=None' for name in given)}"
+            )
+        return LossOptions(loss=loss)
     single = kind in _SINGLE_LABEL
     default = _FOR_SINGLE_LABEL if single else _FOR_LABELS
     orders = default.orders if order is None else check_order(order)

@@ -78,7 +78,7 @@ class FirstOrder(NamedTuple):
         labels = largest.add_(log_sum)  # log-sum-exp without the threshold
         share = torch.sigmoid(labels if logit is None else labels - logit)
         exponents.mul_(layout.spread(share.mul_(weight)))
-        values = _softplus(labels) if logit is None else torch.logaddexp(labels, logit)
+        values = softplus(labels) if logit is None else torch.logaddexp(labels, logit)
         return values, cls(exponents, weight, layout)
 
     def gradient_(self) -> Tensor:
@@ -106,7 +106,7 @@ class EveryOrder(NamedTuple):
         """Values ``(n,)`` and the side, whose memory is that of the exponents."""
         if logit is not None:
             exponents.sub_(layout.spread(logit))
-        values = layout.sum(_softplus(exponents))
+        values = layout.sum(softplus(exponents))
         exponents.sigmoid_().mul_(layout.spread(weight))
         return values if logit is None else values.add_(logit), cls(exponents, weight, layout)
 
@@ -152,13 +152,13 @@ class SecondOrder(NamedTuple):
         second, log_sum = layout.softmax_(exponents)
         if logit is not None:
             largest, second = largest.sub_(logit), second.sub_(logit)
-        alone = _softplus(largest)
+        alone = softplus(largest)
         # Differences of exponents before small terms: of 1e4 float32 keeps three decimals only.
         h = (second - alone).add_(log_sum).exp_()
         h.clamp_(min=torch.finfo(h.dtype).eps)  # less is lost in 1 + h, and is divided by
         k = (1 - layout.sum_squares(exponents)).clamp_(min=0).mul_(h).mul_(0.5).add_(1)
         paired = second.add_(log_sum).add_(k.log())
-        values = _softplus(paired).add_(alone)
+        values = softplus(paired).add_(alone)
         share = torch.sigmoid(paired).mul_(weight)
         others, at_largest = share / k, torch.sigmoid(largest)
         side = cls(
@@ -208,6 +208,6 @@ SIDES: dict[Order, type[FirstOrder] | type[SecondOrder] | type[EveryOrder]] = {
 }
 
 
-def _softplus(values: Tensor) -> Tensor:
+def softplus(values: Tensor) -> Tensor:
     # Beyond 40 the value is its argument in float64 too; torch's own bound is meant for float32.
     return torch.nn.functional.softplus(values, threshold=40)

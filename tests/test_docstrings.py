@@ -51,6 +51,8 @@ def public_members(cls):
 
 
 def documentable(value):
+    if hasattr(value, "attribute_name"):  # what available_if makes of a method
+        return True
     return callable(value) or isinstance(value, property | classmethod | staticmethod)
 
 

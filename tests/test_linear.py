@@ -22,6 +22,8 @@ MODES = [
     MLCEClassifier(scale=3.0, margin=0.5),
     MLCEClassifier(warm_start=True),
     MLCEClassifier(C=100.0, tol=1e-6),
+    MLCEClassifier(loss="bce"),
+    MLCEClassifier(loss="squared_hinge"),
 ]
 # 1-D y, which the checks fit as well, has one order.
 LABEL_MODES = [{"order": 2}, {"order": "all"}, {"order": (2, "all"), "scale": 6.0, "margin": 1.0}]

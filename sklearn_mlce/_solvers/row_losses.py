@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,7 +16,6 @@ from sklearn_mlce._kernel import (
     Affine,
     BlockMemory,
     Cells,
-    cells_from_indices,
     evaluate_blocks,
     negative_blocks,
     positives_of_cells,
@@ -26,8 +24,6 @@ from sklearn_mlce._kernel import (
 )
 from sklearn_mlce._layouts import MatrixRows
 from sklearn_mlce._orders import FirstOrder, Orders, Side
-from sklearn_mlce._sparse import dense_tensor
-from sklearn_mlce._targets import Targets
 
 
 class RowLoss(Protocol):
@@ -52,27 +48,6 @@ class RowDerivatives(Protocol):
 
     def curvature_product(self, direction: Tensor) -> Tensor:
         """Hessian times a direction ``(n, L)``, which is overwritten."""
-
-
-def row_loss_of(
-    targets: Targets, outputs: np.ndarray, weight: Tensor, affine: Affine, orders: Orders
-) -> RowLoss:
-    """The loss of some outputs (a mask) of encoded targets; ``weight`` (n,) sums to one."""
-    weight = weight.clamp(min=torch.finfo(weight.dtype).tiny)  # it is divided by
-    if targets.codes is not None:
-        codes = (np.cumsum(outputs) - 1)[targets.codes]
-        return SoftmaxRows(dense_tensor(codes, weight.device), weight, affine)
-    if targets.positives is not None:
-        positives = targets.positives if outputs.all() else targets.positives[:, outputs]
-        indptr, indices = (
-            dense_tensor(part.astype(np.int64), weight.device)
-            for part in (positives.indptr, positives.indices)
-        )
-        cells = cells_from_indices(indptr, indices, positives.shape[1])
-        return HardRows(cells, weight, affine, orders)
-    assert targets.dense is not None
-    dense = dense_tensor(targets.dense[:, outputs], weight.device).to(weight.dtype)
-    return SoftRows(dense, weight, affine, orders)
 
 
 class _MatrixSide:
@@ -121,7 +96,7 @@ class HardRows:
         values, positives = positives_of_cells(
             scores, self.cells, self.affine, self.orders[1], None, factor=self.weight
         )
-        value = _total(negatives.values + values, self.weight, self.affine.scale)
+        value = weighted_total(negatives.values + values, self.weight, self.affine.scale)
         return _HardDerivatives(value, self, negatives, positives)
 
 
@@ -165,7 +140,7 @@ class SoftRows:
     def evaluate(self, scores: Tensor) -> _MatrixDerivatives:
         """Value and derivatives at ``scores``."""
         negatives, positives = self._side(scores, 1), self._side(scores, -1)
-        value = _total(negatives.values + positives.values, self.weight, self.affine.scale)
+        value = weighted_total(negatives.values + positives.values, self.weight, self.affine.scale)
         at_scores = negatives.gradient().sub_(positives.gradient())
         sides = (negatives, positives)
         return _MatrixDerivatives(value, at_scores, sides, self.weight, self.affine.scale)
@@ -201,7 +176,7 @@ class SoftmaxRows:
         losses = torch.nn.functional.cross_entropy(logits, self.codes, reduction="none")
         softmax = torch.softmax(logits, dim=1).mul_(self.weight[:, None])
         gradient = softmax.scatter_add(1, at_codes, -self.weight[:, None])
-        value = _total(losses, self.weight, self.affine.scale)
+        value = weighted_total(losses, self.weight, self.affine.scale)
         side = _MatrixSide(self._blocks(losses, softmax), softmax)
         return _MatrixDerivatives(value, gradient, (side,), self.weight, self.affine.scale)
 
@@ -231,7 +206,8 @@ class _MatrixDerivatives(NamedTuple):
         return sum(terms[1:], terms[0]).mul_(self.scale)
 
 
-def _total(losses: Tensor, weight: Tensor, scale: float) -> float:
+def weighted_total(losses: Tensor, weight: Tensor, scale: float = 1.0) -> float:
+    """Weighted sum of the losses ``(n,)`` of rows, divided by the scale."""
     # In float64: the line search compares values that differ in their last float32 digits.
     return float(torch.dot(losses.double(), weight.double())) / scale
 

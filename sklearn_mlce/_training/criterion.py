@@ -32,7 +32,7 @@ class Criterion(nn.Module):
     def __init__(self, options: LossOptions, label_weight: Tensor | None = None) -> None:
         super().__init__()
         self.register_buffer("label_weight", label_weight)
-        self.scale, self.margin, self.orders = options
+        self.scale, self.margin, self.orders = options.scale, options.margin, options.orders
 
     def forward(self, scores: Tensor, targets: BatchTargets) -> Tensor:
         """Loss of scores ``(n, n_outputs)`` and the targets of their rows."""

@@ -1,0 +1,50 @@
+"""The losses that are a sum over labels, with gradient and curvature, for second-order solvers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sklearn_mlce._kernel import Cells
+from sklearn_mlce._pointwise import PointwisePoint
+from sklearn_mlce._solvers.row_losses import weighted_total
+
+
+class PointwiseRows:
+    """Binary cross-entropy or squared hinge of targets; ``weight`` (n,) sums the rows."""
+
+    def __init__(
+        self,
+        loss: str,
+        targets: Tensor | Cells,
+        weight: Tensor,
+        label_weight: Tensor | None = None,
+    ) -> None:
+        self.loss = loss
+        self.targets = targets
+        self.weight = weight
+        self.label_weight = label_weight
+
+    def evaluate(self, scores: Tensor) -> _PointwiseDerivatives:
+        """Value and derivatives at ``scores``."""
+        point = PointwisePoint(self.loss, scores, self.targets, self.label_weight)
+        return _PointwiseDerivatives(point, self.weight)
+
+
+class _PointwiseDerivatives:
+    def __init__(self, point: PointwisePoint, weight: Tensor) -> None:
+        self.value = weighted_total(point.values, weight)
+        self._point = point
+        self._weight = weight
+        self._curvature: Tensor | None = None  # kept: many products are made of it
+
+    def gradient(self) -> Tensor:
+        return self._point.gradient().mul_(self._weight[:, None])
+
+    def curvature_diagonal(self) -> Tensor:
+        if self._curvature is None:
+            self._curvature = self._point.curvature().mul_(self._weight[:, None])
+        return self._curvature
+
+    def curvature_product(self, direction: Tensor) -> Tensor:
+        return torch.mul(direction, self.curvature_diagonal(), out=direction)
