@@ -12,6 +12,8 @@ except ImportError:  # scikit-learn < 1.9 has no callbacks
     class _NoCallbackContext:
         """A callback context that no callback listens to."""
 
+        max_subtasks: int | None = None
+
         def subcontext(self, *args: Any, **kwargs: Any) -> _NoCallbackContext:
             return self
 

@@ -32,7 +32,7 @@ class Affine(NamedTuple):
     """How a score becomes an exponent: ``±scale * (score ± margin) + log_weight``."""
 
     scale: float = 1.0
-    margin: float = 0.0
+    margins: tuple[float, float] = (0.0, 0.0)  # of the negatives' side, of the positives' side
     log_weight: Tensor | None = None  # broadcastable to the scores
 
 
@@ -116,8 +116,9 @@ def _fill_exponents(exponents: Tensor, scores: Tensor, sign: float, affine: Affi
     if scores.dtype != exponents.dtype:  # or the product would be rounded to the scores' dtype
         scores = exponents.copy_(scores)
     torch.mul(scores, sign * affine.scale, out=exponents)
-    if affine.margin:
-        exponents.add_(affine.scale * affine.margin)
+    margin = affine.margins[0 if sign > 0 else 1]
+    if margin:
+        exponents.add_(affine.scale * margin)
 
 
 def _block_log_weight(affine: Affine, scores: Tensor, block: slice) -> Tensor | None:
@@ -172,7 +173,7 @@ def negative_blocks(
 def positive_exponents(scores: Tensor, cells: Cells, affine: Affine, dtype: torch.dtype) -> Tensor:
     """Exponents ``(n_positives,)`` of the positives of hard targets."""
     exponents = scores.reshape(-1).index_select(0, cells.positive).to(dtype)
-    exponents = (exponents - affine.margin).mul_(-affine.scale)
+    exponents = (exponents - affine.margins[1]).mul_(-affine.scale)
     if affine.log_weight is not None:
         weight = affine.log_weight
         at_columns = weight.ndim < 2

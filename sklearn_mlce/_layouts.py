@@ -75,7 +75,7 @@ class MatrixRows:
         return largest, exponents.amax(dim=1).log_().neg_()
 
     def take_largest(self, exponents: Tensor) -> tuple[Tensor, Tensor]:
-        if exponents.is_cuda:
+        if exponents.device.type != "cpu":
             places = exponents.argmax(dim=1, keepdim=True)
         else:  # NumPy's takes a tenth of torch's time
             places = torch.from_numpy(exponents.numpy().argmax(axis=1))[:, None]

@@ -67,9 +67,9 @@ class MLCEMLP(NetworkMLCE):
         Positive weight of each label of a multi-label `y`, inside the logarithms of the loss.
     scale : float, default=None
         Scale of the scores in the loss, which is divided by it; None is 1.
-    margin : float, default=None
-        Margin by which scores are asked to clear the threshold; None is 0. For a multiclass
-        `y`, by which the score of the true class is asked to exceed the others.
+    margin : float or pair of float, default=None
+        Margin by which scores are asked to clear the threshold, or those of the negatives and of
+        the positives; None is 0. For a multiclass `y`, by which the true class is to lead.
     order : {1, 2, "all"} or pair of these, default=None
         How many mistakes a row of a multi-label `y` is charged for, among its negatives and
         among its positives, or for each side in a pair, as in
@@ -158,7 +158,7 @@ class MLCEMLP(NetworkMLCE):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "label_weight": ["array-like", None],
         "scale": [Interval(Real, 0, None, closed="neither"), None],
-        "margin": [Interval(Real, 0, None, closed="left"), None],
+        "margin": [Interval(Real, 0, None, closed="left"), tuple, list, None],
         "order": [
             Options(Integral, {1, 2}),
             StrOptions({"all"}),
@@ -186,7 +186,7 @@ class MLCEMLP(NetworkMLCE):
         n_iter_no_change: int = 10,
         label_weight: Any = None,
         scale: float | None = None,
-        margin: float | None = None,
+        margin: Any = None,
         order: Any = None,
         device: str = "cpu",
         warm_start: bool = False,
@@ -236,9 +236,10 @@ class MLCEMLP(NetworkMLCE):
             NaN. An earlier fit is then kept, as it is when the fit is interrupted.
         """
         with fitted_state_kept(self):
-            monitor = FitMonitor(self, X, y, sample_weight, "epoch", self.max_epochs)
+            monitor = FitMonitor(self, X, y, sample_weight)
             rows = Rows(*self._validate_fit(X, y, sample_weight))
             warn_unknown_labels(rows.targets)
+            monitor.open("epoch", self.max_epochs)
             plan = self._plan(rows, self.max_epochs, keep_optimizer=self.warm_start)
             start = self._start(plan, rows.targets.format, go_on=self.warm_start)
             rows, held_out = self._split(rows, start.seed)

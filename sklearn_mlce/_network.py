@@ -6,16 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_mlce._base import BaseMLCE, check_label_weight
-from sklearn_mlce._targets import TargetFormat, Targets
+from sklearn_mlce._base import check_label_weight
+from sklearn_mlce._streaming import StreamingMLCE
+from sklearn_mlce._targets import TargetFormat
 from sklearn_mlce._training.batches import Rows
-from sklearn_mlce._training.chunks import (
-    agreed_classes,
-    are_label_values,
-    from_one_hot,
-    is_single_label,
-    one_hot,
-)
 from sklearn_mlce._training.device import resolve_device
 from sklearn_mlce._training.engine import TrainingResult, compute_scores
 from sklearn_mlce._training.perceptron import Architecture
@@ -24,7 +18,7 @@ from sklearn_mlce._training.randomness import draw_seed, split_order
 from sklearn_mlce._training.state import Arrays, TrainingState
 
 
-class NetworkMLCE(BaseMLCE):
+class NetworkMLCE(StreamingMLCE):
     """Base of the network estimator, whose parameters are those of :class:`MLCEMLP`."""
 
     state_dict_: Arrays
@@ -68,26 +62,6 @@ class NetworkMLCE(BaseMLCE):
             keep_optimizer=keep_optimizer,
         )
 
-    def _validate_chunk(
-        self, X: Any, y: Any, classes: Any, sample_weight: Any, first: bool
-    ) -> tuple[Any, Targets, np.ndarray | None]:
-        """Like :meth:`_validate_fit`, by the classes of the first call."""
-        known = None if first else self.classes_
-        single = is_single_label(y) if first else _is_single(self._target_format)
-        if classes is not None and (single or not are_label_values(classes)):
-            known = agreed_classes(classes, known)
-        if single and known is not None:
-            y = one_hot(y, known)
-        X, targets, weight = self._validate_fit(X, y, sample_weight, reset=first)
-        if single and known is not None:
-            targets = from_one_hot(targets.positives, known)
-        elif known is not None and not np.array_equal(targets.classes, known):
-            raise ValueError(
-                f"y has {targets.n_outputs} labels; expected {len(known)}, as the first call to "
-                "partial_fit or its classes say. Pass the same columns in every call"
-            )
-        return X, targets, weight
-
     def _start(self, plan: TrainingPlan, target_format: TargetFormat, go_on: bool) -> TrainingState:
         """Where to begin: anew, or where the last call ended."""
         if not (go_on and hasattr(self, "state_dict_")):
@@ -95,7 +69,7 @@ class NetworkMLCE(BaseMLCE):
         last, now = self._architecture, plan.architecture
         if (
             last != now
-            or _is_single(self._target_format) != _is_single(target_format)
+            or self._target_format.single_label != target_format.single_label
             or not np.array_equal(self.classes_, target_format.classes)
         ):
             raise ValueError(
@@ -133,7 +107,3 @@ class NetworkMLCE(BaseMLCE):
         fixed = ~np.isnan(self._fixed_scores)
         scores[:, fixed] = self._fixed_scores[fixed]
         return scores
-
-
-def _is_single(target_format: TargetFormat) -> bool:
-    return target_format.kind in ("binary", "multiclass")

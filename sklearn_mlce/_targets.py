@@ -29,6 +29,11 @@ class TargetFormat:
     sparse_container: type | None  # csr_matrix or csr_array where y was sparse
     label_names: np.ndarray | None  # (n_labels,) where y was a DataFrame
 
+    @property
+    def single_label(self) -> bool:
+        """Whether y is one class per row."""
+        return self.kind in ("binary", "multiclass")
+
     def decode(self, scores: np.ndarray) -> Any:
         """Labels of scores ``(n, n_outputs)``: the sign of each, or the largest of a row."""
         if self.kind == "binary":
@@ -87,6 +92,17 @@ class Targets:
             codes=None if self.codes is None else self.codes[rows],
             positives=None if self.positives is None else self.positives[rows],
             dense=None if self.dense is None else self.dense[rows],
+        )
+
+    def of_outputs(self, mask: np.ndarray) -> Targets:
+        """Targets of some outputs; every row of a multiclass y must be of one of them."""
+        if mask.all():
+            return self
+        return Targets(
+            replace(self.format, classes=self.classes[mask]),
+            codes=None if self.codes is None else (np.cumsum(mask) - 1)[self.codes],
+            positives=None if self.positives is None else self.positives[:, mask],
+            dense=None if self.dense is None else self.dense[:, mask],
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 import torch
@@ -28,17 +29,17 @@ def thresholded_loss(
     label_weight: Tensor | None,
     threshold_scores: Tensor | None,
     scale: float,
-    margin: float,
+    margin: float | tuple[float, float],
     order: Any,
     reduction: str,
 ) -> Tensor:
     """Reduced loss of scores ``(..., L)`` and flattened targets; see :func:`losses.mlce_loss`."""
-    check_options(scale, margin, reduction)
+    check_options(scale, reduction)
     orders = check_order(order)
     flat = flatten_rows(scores)
     computing_dtype = _computing_dtype(scores)
     log_weight = _log_label_weight(label_weight, scores, computing_dtype)
-    affine = Affine(scale, margin, log_weight)
+    affine = Affine(scale, check_margin(margin), log_weight)
     threshold = _per_row(threshold_scores, scores, "threshold_scores")
     weight = _row_factors(sample_weight, scores, reduction, computing_dtype)
     with_gradient = torch.is_grad_enabled() and (
@@ -178,14 +179,29 @@ def flatten_rows(values: Tensor) -> Tensor:
     return values.reshape(values.shape[:-1].numel(), values.shape[-1])
 
 
-def check_options(scale: float, margin: float, reduction: str) -> None:
-    """Raise ValueError unless scale, margin and reduction are usable."""
+def check_options(scale: float, reduction: str) -> None:
+    """Raise ValueError unless scale and reduction are usable."""
     if not (math.isfinite(scale) and scale > 0):
         raise ValueError(f"scale must be a positive finite number, got {scale!r}")
-    if not math.isfinite(margin):
-        raise ValueError(f"margin must be a finite number, got {margin!r}")
     if reduction not in _REDUCTIONS:
         raise ValueError(f"reduction must be one of {_REDUCTIONS}, got {reduction!r}")
+
+
+def check_margin(margin: Any) -> tuple[float, float]:
+    """Margins of the two sides from what the user gave.
+
+    Raises
+    ------
+    ValueError
+        If it is not a finite number or a pair of them.
+    """
+    pair = tuple(margin) if isinstance(margin, tuple | list) else (margin, margin)
+    if len(pair) != 2 or not all(isinstance(m, Real) and math.isfinite(m) for m in pair):
+        raise ValueError(
+            "margin must be a finite number, or a pair of them: the negatives' and the "
+            f"positives'; got {margin!r}"
+        )
+    return float(pair[0]), float(pair[1])
 
 
 def check_soft_targets(targets: Tensor) -> None:

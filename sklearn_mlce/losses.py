@@ -19,6 +19,7 @@ from sklearn_mlce._orders import check_order
 from sklearn_mlce._thresholded import (
     check_ascending,
     check_indices,
+    check_margin,
     check_options,
     check_soft_targets,
     flatten_rows,
@@ -36,7 +37,7 @@ def mlce_loss(
     label_weight: Tensor | None = None,
     threshold_scores: Tensor | None = None,
     scale: float = 1.0,
-    margin: float = 0.0,
+    margin: float | tuple[float, float] = 0.0,
     order: Any = 1,
     reduction: str = "mean",
 ) -> Tensor:
@@ -76,8 +77,9 @@ def mlce_loss(
         ``scores - threshold_scores`` with threshold 0.
     scale : float, default=1.0
         Factor :math:`\gamma > 0` of the exponents. The loss is not divided by it.
-    margin : float, default=0.0
-        Margin :math:`m` by which each score is asked to clear the threshold.
+    margin : float or pair of float, default=0.0
+        Margin :math:`m` by which each score is asked to clear the threshold; of a pair, the
+        first is the negatives' and the second the positives'.
     order : {1, 2, "all"} or pair of these, default=1
         Order of both sides, or of the negatives and of the positives. 1 is the published loss;
         "all" is binary cross-entropy, summed over the labels, where targets are 0 or 1 and
@@ -167,7 +169,7 @@ def mlce_loss_from_indices(
     label_weight: Tensor | None = None,
     threshold_scores: Tensor | None = None,
     scale: float = 1.0,
-    margin: float = 0.0,
+    margin: float | tuple[float, float] = 0.0,
     order: Any = 1,
     reduction: str = "mean",
 ) -> Tensor:
@@ -196,7 +198,7 @@ def mlce_loss_from_indices(
         Threshold score of each row, 0 where None.
     scale : float, default=1.0
         Factor of the exponents.
-    margin : float, default=0.0
+    margin : float or pair of float, default=0.0
         Margin by which each score is asked to clear the threshold.
     order : {1, 2, "all"} or pair of these, default=1
         Order of the sides, as in :func:`mlce_loss`.
@@ -257,7 +259,7 @@ class MLCELoss(nn.Module):
         with the module between devices.
     scale : float, default=1.0
         Factor of the exponents.
-    margin : float, default=0.0
+    margin : float or pair of float, default=0.0
         Margin by which each score is asked to clear the threshold.
     reduction : {"mean", "sum", "none"}, default="mean"
         As in :func:`mlce_loss`.
@@ -296,13 +298,14 @@ class MLCELoss(nn.Module):
         self,
         label_weight: Tensor | None = None,
         scale: float = 1.0,
-        margin: float = 0.0,
+        margin: float | tuple[float, float] = 0.0,
         reduction: str = "mean",
         *,
         order: Any = 1,
     ) -> None:
         super().__init__()
-        check_options(scale, margin, reduction)
+        check_options(scale, reduction)
+        check_margin(margin)
         check_order(order)
         self.register_buffer("label_weight", label_weight)
         self.scale = scale

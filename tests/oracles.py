@@ -30,14 +30,18 @@ def side_gradient(exponents, order):
 
 def exponents_of_row(scores, targets, label_weight=None, threshold=0.0, scale=1.0, margin=0.0):
     """Exponents of the negatives and of the positives; a NaN target takes no part."""
+    margins = margin if isinstance(margin, tuple) else (margin, margin)
     weights = [1.0] * len(scores) if label_weight is None else label_weight
     negatives, positives = [], []
     for score, target, weight in zip(scores, targets, weights, strict=True):
         unknown = math.isnan(target)
-        for share, sign, exponents in ((1 - target, 1, negatives), (target, -1, positives)):
+        for share, sign, m, exponents in (
+            (1 - target, 1, margins[0], negatives),
+            (target, -1, margins[1], positives),
+        ):
             factor = 0.0 if unknown else weight * share
             log_factor = math.log(factor) if factor > 0 else -math.inf
-            exponents.append(sign * scale * (score - threshold + sign * margin) + log_factor)
+            exponents.append(sign * scale * (score - threshold + sign * m) + log_factor)
     return negatives, positives
 
 

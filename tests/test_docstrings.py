@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import ERROR_MSGS, validate
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, MetaEstimatorMixin
 
 import sklearn_mlce
+from sklearn_mlce import MLCEClassifier
 
 ROOT = Path(__file__).parents[1]
 
@@ -100,7 +101,8 @@ def test_fitted_attributes_are_documented(path):
     rng = np.random.RandomState(0)
     X = pd.DataFrame(rng.normal(size=(60, 3)), columns=list("abc"))
     Y = pd.DataFrame((X.to_numpy() > 0).astype(int), columns=["p", "q", "r"])
-    model = ESTIMATORS[path]().fit(X, Y)
+    wrapped = [MLCEClassifier()] if issubclass(ESTIMATORS[path], MetaEstimatorMixin) else []
+    model = ESTIMATORS[path](*wrapped).fit(X, Y)
     fitted = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}
     documented = {entry.name for entry in NumpyDocString(inspect.getdoc(model))["Attributes"]}
     assert fitted <= documented

@@ -124,7 +124,7 @@ def test_it_learns(data):
 
 def test_without_hidden_layers_it_approaches_the_linear_model(data):
     X, Y = data
-    linear = MLCEClassifier(C=1e6, tol=1e-8).fit(X, Y)
+    linear = MLCEClassifier(C=1e6, order=1, tol=1e-8).fit(X, Y)
     model = MLCEMLP(
         (), batch_size=FULL_BATCH, alpha=0.0, learning_rate_init=0.02, max_epochs=1500
     ).fit(X, Y)

@@ -237,7 +237,7 @@ def test_loss_and_gradient_for_solvers_is_the_same_without_a_graph(order, kind):
     weight = torch.from_numpy(rng.random(N_ROWS))
     orders = order if isinstance(order, tuple) else (order, order)
     values, gradient = loss_and_gradient(
-        scores, dense if cells is None else cells, Affine(2.0, 0.5), orders, weight
+        scores, dense if cells is None else cells, Affine(2.0, (0.5, 0.5)), orders, weight
     )
     expected = rows_and_gradient(
         scores, dense, order=order, scale=2.0, margin=0.5, sample_weight=weight

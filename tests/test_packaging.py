@@ -140,7 +140,7 @@ def test_readme_example_runs(code, capsys):
 
 
 def test_public_names_are_there():
-    assert {"MLCEClassifier", "MLCEMLP"} <= set(sklearn_mlce.__all__)
+    assert {"MLCEClassifier", "MLCEClassifierCV", "MLCEMLP"} <= set(sklearn_mlce.__all__)
     for name in sklearn_mlce.__all__:
         assert getattr(sklearn_mlce, name).__module__.startswith("sklearn_mlce")
 

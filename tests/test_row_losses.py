@@ -17,7 +17,7 @@ def make_rows(kind, orders, log_weight=None, seed=0):
     rng = np.random.default_rng(seed)
     targets = torch.from_numpy(random_targets(kind, rng))
     weight = torch.from_numpy(rng.uniform(0.1, 1, N_ROWS))
-    affine = Affine(2.5, 0.7, log_weight)
+    affine = Affine(2.5, (0.7, 0.3), log_weight)
     if kind == "hard":
         rows = HardRows(cells_from_dense(targets), weight, affine, orders)
     else:
@@ -25,7 +25,7 @@ def make_rows(kind, orders, log_weight=None, seed=0):
     factors = torch.ones(N_LABELS) if log_weight is None else log_weight.exp()
 
     def total(scores):
-        z = 2.5 * (scores + 0.7), -2.5 * (scores - 0.7)
+        z = 2.5 * (scores + 0.7), -2.5 * (scores - 0.3)
         shares = (1 - targets) * factors, targets * factors
         sides = [
             symmetric_loss(exponents, share.nan_to_num(), order)

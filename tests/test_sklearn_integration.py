@@ -270,10 +270,11 @@ def test_weights_that_nobody_asked_for_are_refused(make):
             pipeline.fit(X, Y, sample_weight=WEIGHT)
 
 
-def test_weights_are_routed_to_partial_fit():
+@on_both
+def test_weights_are_routed_to_partial_fit(make):
     with sklearn.config_context(enable_metadata_routing=True):
-        part = mlp().set_partial_fit_request(sample_weight=True)
+        part = make(random_state=0).set_partial_fit_request(sample_weight=True)
         model = MultiOutputClassifier(part)
         model.partial_fit(X, Y, classes=[[0, 1]] * Y.shape[1], sample_weight=WEIGHT)
-    expected = mlp().partial_fit(X, Y[:, 1], sample_weight=WEIGHT)
+    expected = make(random_state=0).partial_fit(X, Y[:, 1], sample_weight=WEIGHT)
     assert_same_scores(model.estimators_[1], expected, X)

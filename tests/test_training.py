@@ -162,7 +162,7 @@ def test_criterion_with_scale_and_margin(kind):
     rows = numbered_rows(kind, weighted=False)
     scores = np.random.default_rng(3).standard_normal((N_ROWS, rows.targets.n_outputs))
     ((_, targets),) = Batches(rows, N_ROWS, CPU)
-    loss = Criterion(LossOptions(3.0, 0.5))(torch.from_numpy(scores), targets)
+    loss = Criterion(LossOptions(3.0, (0.5, 0.5)))(torch.from_numpy(scores), targets)
     y = targets_of_each_kind()[kind]
     expected = loss_of_rows(scores, y, np.ones(N_ROWS), scale=3.0, margin=0.5)
     assert loss.item() == pytest.approx(expected)
@@ -175,7 +175,7 @@ def test_criterion_with_an_order(kind, order):
     scores = np.random.default_rng(4).standard_normal((N_ROWS, rows.targets.n_outputs))
     ((_, targets),) = Batches(rows, N_ROWS, CPU)
     orders = order if isinstance(order, tuple) else (order, order)
-    loss = Criterion(LossOptions(3.0, 0.5, orders))(torch.from_numpy(scores), targets)
+    loss = Criterion(LossOptions(3.0, (0.5, 0.5), orders))(torch.from_numpy(scores), targets)
     y = targets_of_each_kind()[kind]
     y = y.toarray() if sp.issparse(y) else y
     expected = oracles.mlce(scores, y, scale=3.0, margin=0.5, order=order).mean() / 3.0

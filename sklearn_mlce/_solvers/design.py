@@ -41,6 +41,8 @@ class Design:
     ) -> None:
         self.fit_intercept = fit_intercept
         self.n_rows, self.n_features = X.shape
+        entries = X.data if sp.issparse(X) else X
+        self.largest_entry = float(np.abs(entries).max(initial=0.0))
         offset = (X.T @ row_weight).astype(X.dtype, copy=False) if fit_intercept else None
         self._offset = None if offset is None else dense_tensor(offset, device)
         if sp.issparse(X):
@@ -153,6 +155,20 @@ class _SparseProducts:
             self._transposed(row_values, cross)
             out.addcmul_(self._offset[:, None], cross, value=-2)
             out.addr_(self._offset.square(), sums)
+
+
+def mean_squared_distance(X: Any, row_weight: np.ndarray, *, centred: bool) -> float:
+    """Weighted mean of the rows' squared distance from their mean, or from zero; any weights.
+
+    1 where it is zero, so that it can be divided by.
+    """
+    squares = X.multiply(X).sum(axis=1) if sp.issparse(X) else np.einsum("ij,ij->i", X, X)
+    weight = row_weight / row_weight.sum(dtype=np.float64)
+    distance = float(weight @ np.asarray(squares, dtype=np.float64).ravel())
+    if centred:
+        mean = np.asarray(X.T @ weight)
+        distance -= float(mean @ mean)
+    return distance if distance > 0 else 1.0
 
 
 def _torch_multiplies_csr(device: torch.device) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
@@ -21,25 +22,19 @@ def row_loss_of(
     options: LossOptions,
     label_weight: Tensor | None = None,
 ) -> RowLoss:
-    """The loss of some outputs (a mask) of encoded targets.
+    """The loss of some outputs (their numbers, ascending) of encoded targets.
 
     ``weight`` (n,) sums to one; ``label_weight`` has an entry for each of these outputs.
     """
     weight = weight.clamp(min=torch.finfo(weight.dtype).tiny)  # it is divided by
-    codes = None
-    if targets.codes is not None:
-        codes = dense_tensor((np.cumsum(outputs) - 1)[targets.codes], weight.device)
-    if options.loss != "mlce":
-        n_outputs = int(outputs.sum())
-        encoded = (
-            _encoded(targets, outputs, weight) if codes is None else _one_hot(codes, n_outputs)
-        )
-        return PointwiseRows(options.loss, encoded, weight, label_weight)
     log_weight = None if label_weight is None else label_weight.log()
-    affine = Affine(options.scale, options.margin, log_weight)
-    if codes is not None:
+    affine = Affine(options.scale, options.margins, log_weight)
+    if targets.codes is not None and options.loss == "mlce":
+        codes = dense_tensor(np.searchsorted(outputs, targets.codes), weight.device)
         return SoftmaxRows(codes, weight, affine)
     encoded = _encoded(targets, outputs, weight)
+    if options.loss != "mlce":
+        return PointwiseRows(options.loss, encoded, weight, label_weight)
     if isinstance(encoded, Cells):
         return HardRows(encoded, weight, affine, options.orders)
     return SoftRows(encoded, weight, affine, options.orders)
@@ -47,10 +42,11 @@ def row_loss_of(
 
 def _encoded(targets: Targets, outputs: np.ndarray, weight: Tensor) -> Cells | Tensor:
     """Cells of hard targets, a matrix of soft ones, on the device and in the dtype of weights."""
-    if targets.positives is None:
-        assert targets.dense is not None
+    if targets.dense is not None:
         return dense_tensor(targets.dense[:, outputs], weight.device).to(weight.dtype)
-    positives = targets.positives if outputs.all() else targets.positives[:, outputs]
+    positives = _one_hot(targets) if targets.positives is None else targets.positives
+    if len(outputs) < positives.shape[1]:
+        positives = positives[:, outputs]
     indptr, indices = (
         dense_tensor(part.astype(np.int64), weight.device)
         for part in (positives.indptr, positives.indices)
@@ -58,7 +54,9 @@ def _encoded(targets: Targets, outputs: np.ndarray, weight: Tensor) -> Cells | T
     return cells_from_indices(indptr, indices, positives.shape[1])
 
 
-def _one_hot(codes: Tensor, n_classes: int) -> Cells:
+def _one_hot(targets: Targets) -> sp.csr_array:
     """Class codes as one positive a row."""
-    row_ends = torch.arange(len(codes) + 1, device=codes.device)
-    return cells_from_indices(row_ends, codes, n_classes)
+    codes = targets.codes
+    assert codes is not None
+    ones, row_ends = np.ones(len(codes), dtype=np.int8), np.arange(len(codes) + 1)
+    return sp.csr_array((ones, codes, row_ends), shape=(len(codes), targets.n_outputs))

@@ -8,6 +8,8 @@ direction none.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import torch
@@ -15,6 +17,7 @@ from torch import Tensor
 
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.row_losses import RowDerivatives, RowLoss
+from sklearn_mlce._solvers.tolerance import gradient_tolerance
 
 _MAX_CG_ITERATIONS = 200
 # Share of the residual that an inner solve may leave. Loose steps are the cheaper way to the
@@ -30,7 +33,7 @@ class SolverResult(NamedTuple):
     parameters: Tensor  # (n_parameters, n_outputs)
     n_iter: int
     converged: bool
-    gradient_max: float  # largest absolute entry of the gradient at the parameters
+    remaining: float  # largest share that is left of an output's gradient at constant scores
     loss_curve: list[float]  # objective after each iteration
 
 
@@ -40,8 +43,8 @@ class IterationMonitor(Protocol):
     def begin(self) -> None:
         """An iteration begins."""
 
-    def end(self, parameters: Tensor) -> bool:
-        """It ended with these parameters; return True to stop the solver."""
+    def end(self, parameters: Callable[[], Tensor]) -> bool:
+        """It ended, and can tell its parameters; return True to stop the solver."""
 
 
 class _Point(NamedTuple):
@@ -83,9 +86,10 @@ class LinearObjective:
         gradient = self.design.transposed(point.rows.gradient())
         return self._add_penalty(gradient, point.parameters)
 
-    def gradient_max(self, gradient: Tensor) -> float:
-        """Largest absolute entry of a gradient, in the parameters of the features as given."""
-        return float(self.design.gradient_of_given(gradient).abs().max())
+    def excess(self, gradient: Tensor, tolerance: Tensor) -> float:
+        """Largest entry of a gradient in units of its output's tolerance."""
+        given = self.design.gradient_of_given(gradient)
+        return float((given.abs().amax(dim=0) / tolerance).max())
 
     def curvature_product(self, point: _Point, direction: Tensor) -> Tensor:
         """Hessian in the parameters times a direction; the next call overwrites the result."""
@@ -110,6 +114,7 @@ class LinearObjective:
 def newton_cg(
     objective: LinearObjective,
     start: Tensor,
+    constant: Tensor,
     *,
     tol: float,
     max_iter: int,
@@ -123,8 +128,11 @@ def newton_cg(
         What to minimise.
     start : Tensor of shape (n_parameters, n_outputs)
         First parameters.
+    constant : Tensor of shape (n_parameters, n_outputs)
+        Parameters of constant scores, whose gradient is the measure of `tol`.
     tol : float
-        Converged when no entry of the gradient is larger, in absolute value.
+        Converged when the largest entry of each output's gradient is this share of what it is at
+        `constant`.
     max_iter : int
         Newton iterations at most.
     monitor : IterationMonitor
@@ -135,13 +143,17 @@ def newton_cg(
     SolverResult
         The parameters and how they were reached.
     """
-    point = objective.at(objective.design.to_centred(start))
+    point = objective.at(objective.design.to_centred(constant))
     gradient = objective.gradient(point)
-    gradient_max = objective.gradient_max(gradient)
+    tolerance, _ = gradient_tolerance(objective.design, gradient, point.rows.gradient(), tol)
+    if start is not constant:
+        point = objective.at(objective.design.to_centred(start))
+        gradient = objective.gradient(point)
+    excess = objective.excess(gradient, tolerance)
     first_norm = float(gradient.norm())
     radius = math.inf
     loss_curve: list[float] = []
-    while gradient_max > tol and len(loss_curve) < max_iter:
+    while excess > 1 and len(loss_curve) < max_iter:
         monitor.begin()
         forcing = min(_FORCING, (float(gradient.norm()) / first_norm) ** 0.25)
         direction, norm = _newton_direction(objective, point, gradient, forcing, radius)
@@ -153,16 +165,16 @@ def newton_cg(
         stalled = accepted is None or accepted.value >= point.value - _noise(point)
         point = accepted or point
         gradient = objective.gradient(point)
-        previous_max, gradient_max = gradient_max, objective.gradient_max(gradient)
+        previous, excess = excess, objective.excess(gradient, tolerance)
         loss_curve.append(point.value)
-        stopped = monitor.end(objective.design.from_centred(point.parameters))
-        if stopped or (stalled and gradient_max >= previous_max):
+        stopped = monitor.end(partial(objective.design.from_centred, point.parameters))
+        if stopped or (stalled and excess >= previous):
             break
     return SolverResult(
         objective.design.from_centred(point.parameters),
         len(loss_curve),
-        gradient_max <= tol,
-        gradient_max,
+        excess <= 1,
+        excess * tol,
         loss_curve,
     )
 
@@ -234,19 +246,28 @@ def _step_to_boundary(
 def _line_search(
     objective: LinearObjective, point: _Point, gradient: Tensor, direction: Tensor
 ) -> tuple[_Point | None, float]:
-    """Halve the step until the objective falls enough; None and 0 if it never does."""
+    """Halve the step until the objective falls enough, and on while that makes it fall further.
+
+    None and 0 if it never falls enough. A full step is taken as it is. The longest step that
+    will do may lie far up the other side of a valley, from wall to wall of which the search would
+    then go: losses of a higher order or scale bend sharply.
+    """
     slope = _dot(gradient, direction)
     along = objective.design.scores(direction)
-    step = 1.0
+    accepted, accepted_step, step = None, 0.0, 1.0
     for _ in range(_MAX_HALVINGS):
         trial = objective.at(
             torch.add(point.parameters, direction, alpha=step),
             torch.add(point.scores, along, alpha=step),
         )
+        if accepted is not None and trial.value >= accepted.value:
+            break
         if trial.value <= point.value + _SUFFICIENT_DECREASE * step * slope + _noise(point):
-            return trial, step
+            accepted, accepted_step = trial, step
+            if step == 1:
+                break
         step /= 2
-    return None, 0.0
+    return accepted, accepted_step
 
 
 def _noise(point: _Point) -> float:

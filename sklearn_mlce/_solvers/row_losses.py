@@ -167,10 +167,10 @@ class SoftmaxRows:
     def evaluate(self, scores: Tensor) -> _MatrixDerivatives:
         """Value and derivatives at ``scores``."""
         at_codes = self.codes[:, None]
-        logits = self.affine.scale * (scores + self.affine.margin)
-        if self.affine.margin:
+        logits = self.affine.scale * (scores + self.affine.margins[0])
+        if self.affine.margins[0]:
             logits.scatter_add_(
-                1, at_codes, logits.new_full((1, 1), -self.affine.scale * self.affine.margin)
+                1, at_codes, logits.new_full((1, 1), -self.affine.scale * self.affine.margins[0])
                 .expand(len(logits), 1),
             )  # fmt: skip
         losses = torch.nn.functional.cross_entropy(logits, self.codes, reduction="none")

@@ -32,7 +32,7 @@ class Criterion(nn.Module):
     def __init__(self, options: LossOptions, label_weight: Tensor | None = None) -> None:
         super().__init__()
         self.register_buffer("label_weight", label_weight)
-        self.scale, self.margin, self.orders = options.scale, options.margin, options.orders
+        self.scale, self.margins, self.orders = options.scale, options.margins, options.orders
 
     def forward(self, scores: Tensor, targets: BatchTargets) -> Tensor:
         """Loss of scores ``(n, n_outputs)`` and the targets of their rows."""
@@ -42,7 +42,7 @@ class Criterion(nn.Module):
             "sample_weight": targets.sample_weight,
             "label_weight": self.label_weight,
             "scale": self.scale,
-            "margin": self.margin,
+            "margin": self.margins,
             "order": self.orders,
         }
         if isinstance(targets.encoded, SoftTargets):
@@ -56,7 +56,7 @@ class Criterion(nn.Module):
         Its margin is owed by each other class to the row's own: it is added to the others'
         scores, or, as only differences count, taken from its own.
         """
-        own = torch.full_like(codes[:, None], -self.margin, dtype=scores.dtype)
+        own = torch.full_like(codes[:, None], -self.margins[0], dtype=scores.dtype)
         logits = self.scale * scores.scatter_add(1, codes[:, None], own)
         rows = functional.cross_entropy(logits, codes, reduction="none")
         if targets.sample_weight is None:

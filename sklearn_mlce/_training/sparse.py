@@ -24,6 +24,14 @@ class CompressedRows(NamedTuple):
     columns: Tensor  # (nnz,)
     values: Tensor  # (nnz,)
 
+    def part(self, start: int, stop: int) -> CompressedRows:
+        """Some of the rows."""
+        if start == 0 and stop >= len(self.offsets) - 1:
+            return self
+        offsets = self.offsets[start : stop + 1]
+        first, last = int(offsets[0]), int(offsets[-1])
+        return CompressedRows(offsets - first, self.columns[first:last], self.values[first:last])
+
     def matmul(self, dense: Tensor) -> Tensor:
         """Product ``(n_rows, width)`` with a dense matrix ``(n_columns, width)``."""
         return embedding_bag(

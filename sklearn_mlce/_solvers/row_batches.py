@@ -1,0 +1,219 @@
+"""Batches of rows in a new order at each epoch, with all their index work done in bulk.
+
+Rows are gathered in blocks of a bounded size and a block is cut into batches, so that an epoch
+holds no second copy of X. Of sparse rows a solver needs the products with the coefficients of the
+features that occur in the batch, and with their transpose: both are sums of a few weighted rows of
+a dense matrix, for which the entries are kept in both orders.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from sklearn_mlce._sparse import dense_tensor
+from sklearn_mlce._targets import Targets
+from sklearn_mlce._training.batch_targets import EncodedTargets, encode
+from sklearn_mlce._training.sparse import CompressedRows
+
+# Stored entries of a block: its index work is spread over many batches, and it stays small next
+# to any X that matters.
+_BLOCK_ENTRIES = 2**20
+# Up to this width torch takes rows out, adds and writes them back in less time than it adds to
+# them in place: index_add_ spends longer on a row than on 100 of its entries.
+_NARROW = 128
+# Entries of a product that are made at a time: memory that is used again and stays in cache, where
+# fresh memory for 10^8 of them would cost more than the product.
+_PRODUCT_ENTRIES = 2**20
+
+
+class BatchFeatures(Protocol):
+    """Features ``(n, d)`` of a batch, less the offset in effect."""
+
+    @property
+    def at_offset(self) -> Tensor | None:
+        """Product ``(n,)`` with the offset, where that is still to be taken off."""
+
+    def product(self, coefficients: Tensor) -> Tensor:
+        """Product ``(n, L)`` of the stored features with coefficients ``(d, L)``."""
+
+    def add_transposed_(self, coefficients: Tensor, row_values: Tensor, alpha: float) -> None:
+        """Add ``alpha`` times the transpose times ``row_values`` (n, L) to ``coefficients``."""
+
+
+class DenseFeatures(NamedTuple):
+    """A dense batch, centred by its maker."""
+
+    matrix: Tensor
+    at_offset: None = None
+
+    def product(self, coefficients: Tensor) -> Tensor:
+        return self.matrix @ coefficients
+
+    def add_transposed_(self, coefficients: Tensor, row_values: Tensor, alpha: float) -> None:
+        coefficients.addmm_(self.matrix.T, row_values, alpha=alpha)
+
+
+class SparseFeatures(NamedTuple):
+    """A sparse batch, by rows and by columns."""
+
+    rows: CompressedRows
+    columns: Tensor  # (n_present,) the features present in the batch
+    transposed: CompressedRows  # a row for each of them
+    at_offset: Tensor | None
+
+    def product(self, coefficients: Tensor) -> Tensor:
+        return self.rows.matmul(coefficients)
+
+    def add_transposed_(self, coefficients: Tensor, row_values: Tensor, alpha: float) -> None:
+        width = coefficients.shape[1]
+        step = max(1, _PRODUCT_ENTRIES // width)
+        for start in range(0, len(self.columns), step):
+            columns = self.columns[start : start + step]
+            product = self.transposed.part(start, start + step).matmul(row_values)
+            if width > _NARROW:
+                coefficients.index_add_(0, columns, product, alpha=alpha)
+            else:
+                present = coefficients.index_select(0, columns).add_(product, alpha=alpha)
+                coefficients.index_copy_(0, columns, present)
+
+
+class RowBatch(NamedTuple):
+    """Some rows as tensors."""
+
+    features: BatchFeatures
+    targets: EncodedTargets
+    weight: Tensor | None  # (n,)
+    total_weight: float
+
+
+class RowBatches:
+    """Rows to be passed over in batches.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_rows, n_features)
+        Features.
+    targets : Targets
+        Encoded targets of the rows.
+    weight : ndarray of shape (n_rows,) or None
+        Positive weights.
+    offset : ndarray of shape (n_features,) or None
+        Subtracted from each row: at once from dense rows, in effect from sparse ones.
+    batch_size : int
+        Rows of a batch; the last may have fewer.
+    device : torch.device
+        Where the batches are put.
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        targets: Targets,
+        weight: np.ndarray | None,
+        offset: np.ndarray | None,
+        batch_size: int,
+        device: torch.device,
+    ) -> None:
+        self.X, self.targets, self.weight = X, targets, weight
+        self.offset = offset
+        self.batch_size = batch_size
+        self.device = device
+        self.n_rows = X.shape[0]
+        self.n_batches = -(-self.n_rows // batch_size)
+
+    def epoch(self, order: np.ndarray) -> Iterator[RowBatch]:
+        """Batches of all rows, in an order."""
+        for rows in self.blocks():
+            yield from self._block(order[rows])
+
+    def blocks(self) -> Iterator[slice]:
+        """Slices of as many whole batches as the size of a block allows, at least one."""
+        entries = self.X.nnz if sp.issparse(self.X) else self.X.size
+        of_batch = max(1, entries // self.n_rows) * self.batch_size
+        # Index work on sparse rows also passes over all columns once a block.
+        step = self.batch_size * max(1, max(_BLOCK_ENTRIES, self.X.shape[1]) // of_batch)
+        for start in range(0, self.n_rows, step):
+            yield slice(start, min(start + step, self.n_rows))
+
+    def _block(self, rows: np.ndarray) -> Iterator[RowBatch]:
+        X = self.X[rows]
+        targets = encode(self.targets.take(rows), X.dtype, self.device)
+        weight = None if self.weight is None else self.weight[rows]
+        in_batches: Iterator[BatchFeatures] = (
+            self._sparse_features(X) if sp.issparse(X) else self._dense_features(X)
+        )
+        for number, features in enumerate(in_batches):
+            start = number * self.batch_size
+            stop = min(start + self.batch_size, len(rows))
+            in_batch, total = None, float(stop - start)
+            if weight is not None:
+                total = float(weight[start:stop].sum(dtype=np.float64))
+                in_batch = dense_tensor(weight[start:stop], self.device)
+            yield RowBatch(features, targets.cut(start, stop), in_batch, total)
+
+    def _dense_features(self, X: np.ndarray) -> Iterator[DenseFeatures]:
+        matrix = dense_tensor(X if self.offset is None else X - self.offset, self.device)
+        for start in range(0, len(X), self.batch_size):
+            yield DenseFeatures(matrix[start : start + self.batch_size])
+
+    def _sparse_features(self, X: Any) -> Iterator[SparseFeatures]:
+        at_offset = None
+        if self.offset is not None:
+            at_offset = dense_tensor((X @ self.offset).astype(X.dtype, copy=False), self.device)
+        by_rows = _by_rows(X, self.batch_size, self.device)
+        by_columns = _by_columns(X, self.batch_size, self.device)
+        for number, (rows, (columns, transposed)) in enumerate(
+            zip(by_rows, by_columns, strict=True)
+        ):
+            start = number * self.batch_size
+            projected = None if at_offset is None else at_offset[start : start + self.batch_size]
+            yield SparseFeatures(rows, columns, transposed, projected)
+
+
+def _by_rows(X: Any, batch_size: int, device: torch.device) -> Iterator[CompressedRows]:
+    """The rows of each batch."""
+    indices, values = dense_tensor(X.indices, device), dense_tensor(X.data, device)
+    for start in range(0, X.shape[0], batch_size):
+        yield _cut(X.indptr[start : start + batch_size + 1], indices, values)
+
+
+def _by_columns(
+    X: Any, batch_size: int, device: torch.device
+) -> Iterator[tuple[Tensor, CompressedRows]]:
+    """The features present in each batch, and for each of them its entries in the batch.
+
+    Two stable counting sorts, by column and then by batch, in place of a sort in each batch.
+    """
+    by_column = X.tocsc()
+    batch_of_entry = by_column.indices // batch_size
+    n_batches = -(-X.shape[0] // batch_size)
+    # Its "data" are places in by_column; entries that share a cell are not added up.
+    by_batch = sp.csc_array(
+        (np.arange(X.nnz), batch_of_entry, by_column.indptr), shape=(n_batches, X.shape[1])
+    ).tocsr()
+    places, columns = by_batch.data, by_batch.indices
+    rows = by_column.indices[places] % batch_size
+    begins = np.ones(len(columns) + 1, dtype=bool)
+    np.not_equal(columns[1:], columns[:-1], out=begins[1:-1])
+    begins[by_batch.indptr] = True
+    # The last begin is the end of all entries; an empty batch begins where the next one does.
+    begins = np.flatnonzero(begins).astype(rows.dtype)
+    in_batches = np.searchsorted(begins, by_batch.indptr)
+    indices, values = dense_tensor(rows, device), dense_tensor(by_column.data[places], device)
+    present = dense_tensor(columns[begins[:-1]].astype(np.int64), device)
+    for first, last in itertools.pairwise(in_batches):
+        yield present[first:last], _cut(begins[first : last + 1], indices, values)
+
+
+def _cut(ends: np.ndarray, indices: Tensor, values: Tensor) -> CompressedRows:
+    """The compressed rows that end at these entries."""
+    entries = slice(ends[0], ends[-1])
+    offsets = dense_tensor(ends - ends[0], indices.device).to(indices.dtype)
+    return CompressedRows(offsets, indices[entries], values[entries])

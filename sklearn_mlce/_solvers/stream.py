@@ -1,0 +1,172 @@
+r"""Stochastic gradient descent over a stream of chunks whose end is not known.
+
+Each chunk is passed over once. Steps fall with the number :math:`t` of steps made as
+:math:`\eta_0 / \sqrt{1 + t / 50}`, and the penalty's strength is that of the rows seen so far,
+:math:`\lambda = 1 / (C \sum_r v_r)`, so that C means what it means in a fit of these rows. The
+features' offset and the largest eigenvalue of a batch are those of the first chunk: another
+offset would only make the descent slower, not change what it descends on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sklearn_mlce._solvers.batch_losses import BatchLoss
+from sklearn_mlce._solvers.centred_weights import CentredWeights
+from sklearn_mlce._solvers.intercepts import intercept_start, label_masses
+from sklearn_mlce._solvers.problem import LinearProblem
+from sklearn_mlce._solvers.row_batches import RowBatches
+from sklearn_mlce._solvers.sgd import Steps, StochasticDescent
+from sklearn_mlce._solvers.sgd_fit import batch_size_for, first_step, steps_of_intercepts
+from sklearn_mlce._solvers.step_sizes import gram_eigenvalue
+from sklearn_mlce._sparse import dense_tensor
+from sklearn_mlce._targets import fixed_scores
+
+_SLOW_STEPS = 50
+_STEPS_OF_FIT = 1000  # at least, as if its rows had been streamed
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """What a stream remembers beside the parameters; arrays are never written to."""
+
+    seed: int
+    total_weight: float  # of all rows seen
+    fixed: np.ndarray  # (n_outputs,), score of an output not trained yet, NaN for the others
+    n_chunks: int = 0
+    n_steps: int = 0
+    batch_size: int = 0  # 0: no chunk was seen, only a fit
+    weight_unit: float = 1.0  # mean weight of a row of the first chunk
+    gram: float = 1.0
+    offset: np.ndarray | None = None  # (n_features,)
+    positive: Any = 0.0  # (n_outputs,), weight of the positive rows of chunks
+    negative: Any = 0.0
+
+
+def _share(number: int) -> float:
+    return (1 + number / _SLOW_STEPS) ** -0.5
+
+
+def learn_chunk(
+    problem: LinearProblem, state: StreamState, parameters: np.ndarray
+) -> tuple[np.ndarray, StreamState, float]:
+    """Pass once over a chunk.
+
+    Parameters
+    ----------
+    problem : LinearProblem
+        The chunk; what it says of trained outputs is not read.
+    state : StreamState
+        What earlier chunks left behind.
+    parameters : ndarray of shape (n_features + fit_intercept, n_outputs)
+        First parameters, which are overwritten.
+
+    Returns
+    -------
+    parameters : ndarray of shape (n_features + fit_intercept, n_outputs)
+        The parameters at the end.
+    state : StreamState
+        For the next chunk.
+    objective : float
+        Mean objective met.
+    """
+    state, is_new = _seen(problem, state)
+    batches = _batches(problem, state)
+    if state.gram == 0:
+        state = replace(state, gram=gram_eigenvalue(batches, np.random.default_rng(state.seed)))
+    if problem.fit_intercept and is_new.any():
+        _place(problem, is_new, parameters)
+    loss = _loss_in_play(problem, np.isnan(state.fixed))
+    offset = None if state.offset is None else dense_tensor(state.offset, problem.device)
+    weights = CentredWeights(dense_tensor(parameters, problem.device), offset)
+    steps = Steps(
+        first_step(loss, state.gram),
+        steps_of_intercepts(batches, loss, state.positive, state.negative),
+        _share,
+    )
+    descent = StochasticDescent(weights, loss, steps, state.n_steps)
+    order = np.random.default_rng([state.seed, state.n_chunks]).permutation(batches.n_rows)
+    objective = descent.epoch(batches, order, 1 / (problem.C * state.total_weight))
+    return weights.parameters().cpu().numpy(), replace(state, n_steps=descent.n_steps), objective
+
+
+def _seen(problem: LinearProblem, state: StreamState) -> tuple[StreamState, np.ndarray]:
+    """The state with a chunk counted in, and a mask of the outputs that are trained from now."""
+    fixed = fixed_scores(problem.targets)
+    if state.total_weight > 0:  # an output stays fixed while it has been seen one way alone
+        fixed = np.where(fixed == state.fixed, fixed, np.nan)
+    if state.batch_size == 0:
+        state = _first_chunk(problem, state)
+    row_weight = np.ones(problem.X.shape[0])
+    if problem.sample_weight is not None:
+        row_weight = problem.sample_weight.astype(np.float64)
+    positive, negative = label_masses(problem.targets, row_weight)
+    is_new = np.isnan(fixed) & ~np.isnan(state.fixed)
+    state = replace(
+        state,
+        fixed=fixed,
+        n_chunks=state.n_chunks + 1,
+        total_weight=state.total_weight + problem.total_weight,
+        positive=state.positive + positive,
+        negative=state.negative + negative,
+    )
+    return state, is_new
+
+
+def _first_chunk(problem: LinearProblem, state: StreamState) -> StreamState:
+    """What the first chunk decides."""
+    n_rows, n_outputs = problem.X.shape[0], problem.targets.n_outputs
+    batch_size = batch_size_for(n_rows, n_outputs)
+    unit = problem.total_weight / n_rows
+    n_steps = 0
+    if state.total_weight > 0:  # after a fit, large steps would throw away what it found
+        n_steps = max(_STEPS_OF_FIT, int(state.total_weight / (unit * batch_size)))
+    offset = None
+    if problem.fit_intercept:
+        offset = (problem.X.T @ problem.row_weight()).astype(problem.X.dtype, copy=False)
+    return replace(
+        state,
+        batch_size=batch_size,
+        weight_unit=unit,
+        n_steps=n_steps,
+        gram=0.0,
+        offset=offset,
+        positive=np.zeros(n_outputs),
+        negative=np.zeros(n_outputs),
+    )
+
+
+def _batches(problem: LinearProblem, state: StreamState) -> RowBatches:
+    X, weight = problem.X, problem.sample_weight
+    if weight is not None:
+        weight = weight / X.dtype.type(state.weight_unit)
+    offset = None if state.offset is None else state.offset.astype(X.dtype, copy=False)
+    return RowBatches(X, problem.targets, weight, offset, state.batch_size, problem.device)
+
+
+def _place(problem: LinearProblem, is_new: np.ndarray, parameters: np.ndarray) -> None:
+    """Write the first intercepts of outputs, in place, as far as the chunk tells them."""
+    in_chunk = np.isnan(fixed_scores(problem.targets))
+    known = in_chunk & is_new
+    if not known.any():
+        return
+    label_weight = None if problem.label_weight is None else problem.label_weight[in_chunk]
+    start = np.zeros(len(is_new))
+    start[in_chunk] = intercept_start(
+        problem.targets.of_outputs(in_chunk), problem.options, problem.sample_weight, label_weight
+    )
+    parameters[-1, known] = start[known]
+
+
+def _loss_in_play(problem: LinearProblem, trained: np.ndarray) -> BatchLoss:
+    """The loss of the trained outputs; the others have weight 0."""
+    weight = problem.label_weight
+    if not trained.all():
+        weight = trained * (1.0 if weight is None else weight)
+    tensor = None
+    if weight is not None:
+        tensor = dense_tensor(weight.astype(problem.X.dtype), problem.device)
+    return BatchLoss(problem.options, len(trained), tensor)

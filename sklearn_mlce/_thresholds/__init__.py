@@ -1,0 +1,1 @@
+"""Thresholds found on out-of-fold scores: the objectives, the exact sweeps, the fold loop."""

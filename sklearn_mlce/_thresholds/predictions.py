@@ -1,0 +1,109 @@
+"""Predictions of an estimator whose scores are compared with thresholds of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _num_samples, check_is_fitted
+
+from sklearn_mlce._base import _SCORES_PER_BLOCK
+from sklearn_mlce._targets import FIXED_SCORE, TargetFormat
+from sklearn_mlce._thresholds.out_of_fold import scores_of
+
+
+def _estimator_has(method: str) -> Callable[[Any], bool]:
+    return lambda self: hasattr(getattr(self, "estimator_", self.estimator), method)
+
+
+class BaseThresholded(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """The family of predict methods; a subclass sets ``estimator_`` and ``best_thresholds_``."""
+
+    estimator: Any
+    estimator_: Any
+    best_thresholds_: Any
+    _target_format: TargetFormat
+    _never_predicted: np.ndarray  # (n_outputs,) mask of the labels that have no threshold
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.input_tags.sparse = inner.input_tags.sparse
+        tags.classifier_tags.multi_class = False
+        if inner.classifier_tags is not None:
+            tags.classifier_tags.multi_label = inner.classifier_tags.multi_label
+        return tags
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Scores less their thresholds; above zero is what :meth:`predict` returns.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_labels), float64
+            Scores of the estimator, shifted; -1e9 for labels that are never predicted. One
+            threshold for all labels keeps their order, one for each need not.
+        """
+        check_is_fitted(self)
+        scores = self._shifted(X)
+        return scores[:, 0] if self._target_format.kind == "binary" else scores
+
+    def predict(self, X: Any) -> Any:
+        """Labels of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to label.
+
+        Returns
+        -------
+        ndarray or CSR matrix of shape (n_samples,) or (n_samples, n_labels)
+            In the form of the y of `fit`: classes for 1-D y, 0/1 in its dtype for a matrix,
+            sparse for sparse y. int64 for soft or unknown targets.
+        """
+        check_is_fitted(self)
+        if self._target_format.sparse_container is None:
+            return self._target_format.decode(self._shifted(X))
+        n_rows = _num_samples(X)
+        step = max(1, _SCORES_PER_BLOCK // len(self._never_predicted))
+        if n_rows <= step:
+            return self._target_format.decode(self._shifted(X))
+        blocks = (np.arange(i, min(i + step, n_rows)) for i in range(0, n_rows, step))
+        parts = (self._shifted(_safe_indexing(X, block)) for block in blocks)
+        return sp.vstack([self._target_format.decode(part) for part in parts], format="csr")
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, X: Any) -> Any:
+        """Probabilities as the estimator gives them, which no threshold shifts.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray or list of ndarray
+            What the estimator's `predict_proba` returns. :meth:`predict` does not follow from
+            it by a threshold of one half.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    def _shifted(self, X: Any) -> np.ndarray:
+        """Scores less thresholds, ``(n, n_outputs)``, in float64 as the thresholds are."""
+        scores = scores_of(self.estimator_, X, len(self._never_predicted))
+        thresholds = np.where(self._never_predicted, 0.0, self.best_thresholds_)
+        shifted = np.subtract(scores, thresholds, dtype=np.float64)
+        shifted[:, self._never_predicted] = -FIXED_SCORE
+        return shifted

@@ -1,0 +1,99 @@
+"""Problems of the linear estimator, and what its documentation says of a fit to them."""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from scipy.optimize import brentq
+from scipy.special import expit
+
+from sklearn_mlce.losses import mlce_loss
+
+PUBLISHED = {"scale": 1.0, "margin": 0.0, "order": 1}
+DEFAULT = {"scale": 8.0, "margin": (0.2, 1.8), "order": "all"}
+# A loss of each exact solver: labels that share a logarithm, and a sum over labels.
+OF_EACH_SOLVER = {"coupled": {"order": 1}, "separable": {}}
+
+
+def make_labels(rng, n_rows=60, n_features=6, n_labels=5, noise=1.0):
+    """Rows of correlated labels, some empty; every label has positives and negatives."""
+    X = rng.normal(size=(n_rows, n_features))
+    scores = X @ rng.normal(size=(n_features, n_labels)) + noise * rng.normal(
+        size=(n_rows, n_labels)
+    )
+    Y = (scores > 1).astype(int)
+    Y[0], Y[1] = 0, 1
+    return X, Y
+
+
+def scaled_features(X, rng):
+    """The same features, each in a unit and from a zero of its own."""
+    return X * 10.0 ** rng.uniform(-2, 3, X.shape[1]) + 100 * rng.normal(size=X.shape[1])
+
+
+def parameters_of(model):
+    """Coefficients and intercepts, one column a label."""
+    return np.vstack([model.coef_.T, model.intercept_])
+
+
+def loss_options(model):
+    """Scale, margin and order that an estimator's parameters mean for labels."""
+    given = {name: getattr(model, name) for name in DEFAULT if getattr(model, name) is not None}
+    return PUBLISHED | given if given else DEFAULT
+
+
+def mean_objective(parameters, model, X, Y, sample_weight=None, label_weight=None):
+    """Objective of a fit divided by C and the sum of the weights, for autograd."""
+    weight = np.ones(len(Y)) if sample_weight is None else np.asarray(sample_weight, float)
+    options = loss_options(model)
+    loss = mlce_loss(
+        torch.from_numpy(X).double() @ parameters[:-1] + parameters[-1],
+        torch.from_numpy(np.asarray(Y, dtype=float)),
+        sample_weight=torch.from_numpy(weight),
+        label_weight=None if label_weight is None else torch.as_tensor(label_weight),
+        **options,
+    )
+    penalty = parameters[:-1].square().sum() / (2 * model.C_ * weight.sum())
+    return loss / options["scale"] + penalty
+
+
+def gradient_at(parameters, model, X, Y, sample_weight=None, label_weight=None):
+    """Gradient of the mean objective at some parameters, without that of a missing intercept."""
+    X = X.toarray() if sp.issparse(X) else X
+    parameters = torch.from_numpy(parameters).double().requires_grad_()
+    mean_objective(parameters, model, X, Y, sample_weight, label_weight).backward()
+    return (parameters.grad if model.fit_intercept else parameters.grad[:-1]).numpy()
+
+
+def constant_parameters(model, X, Y, sample_weight=None, label_weight=None):
+    """Parameters without features, at the best intercept of each label by itself."""
+    parameters = np.zeros((X.shape[1] + 1, Y.shape[1]))
+    if not model.fit_intercept:
+        return parameters
+    options = loss_options(model)
+    scale, margin = options["scale"], options["margin"]
+    negative_margin, positive_margin = margin if isinstance(margin, tuple) else (margin, margin)
+    weight = np.ones(len(Y)) if sample_weight is None else sample_weight
+    log_weights = np.zeros(Y.shape[1]) if label_weight is None else np.log(label_weight)
+    for label, log_weight in enumerate(log_weights):
+        known = ~np.isnan(Y[:, label])
+        positive = weight[known] @ Y[known, label]
+        negative = weight[known].sum() - positive
+
+        def slope(b, positive=positive, negative=negative, log_weight=log_weight):
+            pull = negative * expit(scale * (b + negative_margin) + log_weight)
+            return pull - positive * expit(-scale * (b - positive_margin) + log_weight)
+
+        parameters[-1, label] = brentq(slope, -1e4, 1e4, xtol=1e-14)
+    return parameters
+
+
+def gradient_left(model, X, Y, sample_weight=None, label_weight=None):
+    """Largest share, over the labels, that a fit left of the gradient at constant scores."""
+    at_constant, at_fit = (
+        np.abs(gradient_at(parameters, model, X, Y, sample_weight, label_weight)).max(axis=0)
+        for parameters in (
+            constant_parameters(model, X, Y, sample_weight, label_weight),
+            parameters_of(model),
+        )
+    )
+    return (at_fit / at_constant).max()
