@@ -6,13 +6,30 @@ import signal
 import sys
 from pathlib import Path
 
-from . import convergence, datasets, linear, loss_memory, loss_speed, objective, peers, plot
+from . import (
+    calibration,
+    convergence,
+    datasets,
+    defaults,
+    growth,
+    linear,
+    loss_memory,
+    loss_speed,
+    objective,
+    peers,
+    plot,
+    threshold_shrinkage,
+    tuned,
+)
 from .environment import describe, limited_threads
 from .methods import METHODS
 from .report import write
 from .store import Store
+from .tuned_recipes import RECIPES
 
-PARTS = ("loss", "convergence", "linear")
+PARTS = ("loss", "convergence", "linear", "tuned", "growth")
+# What decided a constant, a reference, or the peers' long runs; run by name only.
+STUDIES = ("peers_tuned", "defaults", "threshold_shrinkage", "reference")
 RESULTS = Path(__file__).with_name("results")
 
 
@@ -30,18 +47,22 @@ def parse(arguments=None) -> argparse.Namespace:
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "parts", nargs="*", default=None, help=f"of {', '.join(PARTS)} (default: all), or reference"
+        "parts",
+        nargs="*",
+        default=None,
+        help=f"of {', '.join(PARTS)} (default: all), or of {', '.join(STUDIES)}",
     )
     parser.add_argument("--sets", help=f"comma-separated, of {', '.join(datasets.NAMES)}")
     parser.add_argument("--methods", help=f"comma-separated, of {', '.join(_method_names())}")
     parser.add_argument("--full", action="store_true", help="the slow methods and sets too (hours)")
+    parser.add_argument("--seeds", type=int, help="of each recipe of tuned (default: 3, or 1)")
     parser.add_argument("--fresh", action="store_true", help="forget what earlier runs measured")
     parser.add_argument("--no-peers", action="store_true", help="leave LibMultiLabel out")
     parser.add_argument("--threads", type=int, default=2, help="of torch and BLAS (default 2)")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the tables")
     options = parser.parse_args(arguments)
     options.parts = options.parts or list(PARTS)
-    _check(parser, "part", options.parts, (*PARTS, "reference"))
+    _check(parser, "part", options.parts, (*PARTS, *STUDIES))
     usual = datasets.NAMES if options.full else linear.QUICK_SETS
     options.sets = options.sets.split(",") if options.sets else list(usual)
     _check(parser, "set", options.sets, datasets.NAMES)
@@ -52,11 +73,12 @@ def parse(arguments=None) -> argparse.Namespace:
         for method in METHODS
         if method.name in wanted and not (options.no_peers and method.kind == "peer")
     ]
+    options.recipes = [recipe for recipe in RECIPES if recipe.name in wanted]
     return options
 
 
 def _method_names():
-    return [method.name for method in METHODS]
+    return list(dict.fromkeys(method.name for method in (*METHODS, *RECIPES)))
 
 
 def _check(parser, what, given, known):
@@ -82,7 +104,7 @@ def run_convergence(options) -> Path:
 
 
 def run_linear(options) -> Path:
-    """Measure the linear methods and write ``linear.md`` and ``linear.png``."""
+    """Measure the linear methods and write ``linear.md``, ``.png`` and ``calibration.md``."""
     if any(method.kind == "peer" for method in options.methods):
         peers.ensure_environment(_say)
     store = Store(options.out / ".state" / "linear.json", options.fresh)
@@ -93,8 +115,68 @@ def run_linear(options) -> Path:
         # After every set, so that a killed run leaves tables of what it has.
         tables = linear.tables(store, datasets.NAMES, options.threads)
         path = write(options.out, "linear", title, header, tables)
+        tables = [calibration.table(store, datasets.NAMES)]
+        write(options.out, "calibration", "Probabilities beside frequencies", header, tables)
     plot.quality_beside_time(store, datasets.NAMES, options.out / "linear.png")
     return path
+
+
+def run_tuned(options) -> Path:
+    """Measure tuned thresholds and write ``tuned.md``."""
+    store, path = Store(options.out / ".state" / "tuned.json", options.fresh), options.out
+    for name in (name for name in options.sets if name in tuned.SETS):
+        recipes, threads = options.recipes, options.threads
+        tuned.run(store, name, recipes, threads, options.full, options.seeds, _say)
+        path = _write_tuned(options, store, _peers_store(options))
+    return path
+
+
+def run_peers_tuned(options) -> Path:
+    """Measure LibMultiLabel's methods, once, and write ``tuned.md``."""
+    peers.ensure_environment(_say)
+    store, path = _peers_store(options, options.fresh), options.out
+    for name in (name for name in options.sets if name in tuned.PEER_SETS):
+        tuned.run_peers(store, name, options.threads, options.full, _say)
+        path = _write_tuned(options, Store(options.out / ".state" / "tuned.json"), store)
+    return path
+
+
+def _peers_store(options, fresh=False):
+    return Store(options.out / ".state" / "peers_tuned.json", fresh)
+
+
+def _write_tuned(options, store, of_peers):
+    tables = tuned.tables(store, of_peers, options.threads)
+    title = "Linear models with tuned thresholds"
+    return write(options.out, "tuned", title, describe(options.threads), tables)
+
+
+def run_growth(options) -> Path:
+    """Measure growth and write ``growth.md`` and ``growth.png``."""
+    store = Store(options.out / ".state" / "growth.json", options.fresh)
+    growth.run(store, options.threads, options.full, _say)
+    plot.growth(store, options.out / "growth.png")
+    title = "Growth of fit time and memory"
+    return write(options.out, "growth", title, describe(options.threads), growth.tables(store))
+
+
+def run_defaults(options) -> Path:
+    """Search the default options and write ``defaults.md``."""
+    store = Store(options.out / ".state" / "defaults.json", options.fresh)
+    defaults.run(store, options.sets, options.threads, _say)
+    tables = defaults.tables(store)
+    title = "The search for the default options"
+    return write(options.out, "defaults", title, describe(options.threads), tables)
+
+
+def run_threshold_shrinkage(options) -> Path:
+    """Measure thresholds per label and write ``threshold_shrinkage.md``."""
+    store = Store(options.out / ".state" / "threshold_shrinkage.json", options.fresh)
+    names = [name for name in threshold_shrinkage.SETS if name in options.sets]
+    threshold_shrinkage.run(store, names, options.threads, _say)
+    title = "Thresholds per label: how far to draw them towards the global one"
+    tables = threshold_shrinkage.tables(store, threshold_shrinkage.SETS)
+    return write(options.out, "threshold_shrinkage", title, describe(options.threads), tables)
 
 
 def run_reference(options) -> Path:
@@ -129,13 +211,18 @@ def main(arguments=None) -> int:
         "loss": run_loss,
         "convergence": run_convergence,
         "linear": run_linear,
+        "tuned": run_tuned,
+        "peers_tuned": run_peers_tuned,
+        "growth": run_growth,
+        "defaults": run_defaults,
+        "threshold_shrinkage": run_threshold_shrinkage,
         "reference": run_reference,
     }
     with limited_threads(options.threads):
         for part in options.parts:
             try:
                 _say(f"wrote {parts[part](options)}")
-            except (FileNotFoundError, RuntimeError) as error:
+            except (FileNotFoundError, ModuleNotFoundError, RuntimeError) as error:
                 print(f"benchmarks: {part}: {error}", file=sys.stderr)
                 return 2
     return 0

@@ -14,7 +14,22 @@ from .datasets import ROOT
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "skorch")
 # What decides a figure; the modules that only print it do not.
-MEASURING = ("datasets.py", "methods.py", "objective.py", "peers_runner.py", "quality.py")
+MEASURING = ("datasets.py", "quality.py")
+OF_A_KIND = {
+    "mlce": ("methods.py", "objective.py", "calibration.py"),
+    "sklearn": ("methods.py", "calibration.py"),
+    "peer": ("peers.py", "peers_runner.py"),
+    "tuned mlce": ("methods.py", "tuned_recipes.py"),
+    "tuned sklearn": ("methods.py", "tuned_recipes.py"),
+    "defaults": ("defaults_search.py",),
+    "growth": ("growth_data.py", "growth_point.py"),
+}
+#: Of our own source, by kind; the tuner's for what it tunes, else all of it.
+OUR_SOURCE = {
+    "sklearn": (),
+    "peer": (),
+    "tuned sklearn": ("sklearn_mlce/model_selection.py", "sklearn_mlce/_thresholds"),
+}
 PEER_REQUIREMENTS = Path(__file__).with_name("requirements-peers.txt")
 
 
@@ -56,8 +71,9 @@ def fingerprint(kind: str, threads: int) -> str:
 
     Parameters
     ----------
-    kind : {"mlce", "sklearn", "peer"}
-        Whose figure it is: ours hangs on our source too, a peer's on its own pinned environment.
+    kind : str
+        A key of `OF_A_KIND`: whose figure it is, or which part's. Ours hangs on our source too, a
+        peer's on its own pinned environment.
     threads : int
         Threads that the measuring process may use.
 
@@ -66,11 +82,10 @@ def fingerprint(kind: str, threads: int) -> str:
     str
     """
     here = Path(__file__).parent
-    measuring = digest(*(here / name for name in MEASURING))
+    measuring = digest(*(here / name for name in (*MEASURING, *OF_A_KIND[kind])))
     parts = [cpu_name(), str(os.cpu_count()), str(threads), measuring]
     parts += [f"{name} {number}" for name, number in versions().items()]
-    if kind == "mlce":
-        parts.append(digest(ROOT / "sklearn_mlce"))
+    parts.append(digest(*(ROOT / path for path in OUR_SOURCE.get(kind, ("sklearn_mlce",)))))
     if kind == "peer":
         parts.append(digest(PEER_REQUIREMENTS))
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]

@@ -63,6 +63,9 @@ LOSSES: dict[str, Callable[[Problem], Tensor]] = {
     BASELINE: lambda p: binary_cross_entropy_with_logits(p.scores, p.dense),
     "mlce_loss_from_indices": lambda p: mlce_loss_from_indices(p.scores, p.indptr, p.indices),
     "mlce_loss, dense targets": lambda p: mlce_loss(p.scores, p.dense),
+    "mlce_loss_from_indices, order 2": lambda p: mlce_loss_from_indices(
+        p.scores, p.indptr, p.indices, order=2
+    ),
 }
 
 

@@ -31,7 +31,23 @@ def _check(case, scores):
     return [scores.detach().clone() for _ in range(CHECKS[case])]
 
 
-def _kernel_bytes(field):
+def kernel_bytes(field: str) -> int:
+    """What the kernel says of this process, in bytes.
+
+    Parameters
+    ----------
+    field : str
+        ``"VmRSS"``, the resident memory of now, or ``"VmHWM"``, the highest so far.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    RuntimeError
+        If the kernel does not say it.
+    """
     for line in STATUS.read_text().splitlines():
         if line.startswith(field):
             return int(line.split()[1]) * 1024
@@ -57,10 +73,10 @@ def extra_bytes(case: str, n: int, n_labels: int) -> int:
     small = make_problem(8, 16)
     for loss in LOSSES.values():
         step(loss, small)
-    before = _kernel_bytes("VmRSS")
+    before = kernel_bytes("VmRSS")
     RESET.write_text("5")
     kept = _check(case, problem.scores) if case in CHECKS else step(LOSSES[case], problem)
-    extra = _kernel_bytes("VmHWM") - before
+    extra = kernel_bytes("VmHWM") - before
     del kept
     return extra if case in CHECKS else extra - problem.scores.grad.nbytes
 

@@ -15,6 +15,9 @@ from .environment import PEER_REQUIREMENTS, digest
 FOLDER = ROOT / ".venv-peers"
 RUNNER = Path(__file__).with_name("peers_runner.py")
 
+# C = 1, and an intercept (-B 1), as all others have one.
+OPTIONS = "-s 1 -c 1 -B 1"
+
 
 def _python():
     return FOLDER / ("Scripts" if sys.platform == "win32" else "bin") / "python"
@@ -83,7 +86,7 @@ def _handed_over(dataset):
     return source
 
 
-def run(dataset: DataSet, function: str, options: str):
+def run(dataset: DataSet, function: str, threads: int, seed: int = 0):
     """Train and apply one LibMultiLabel model.
 
     Parameters
@@ -92,8 +95,10 @@ def run(dataset: DataSet, function: str, options: str):
         What to train on and predict.
     function : str
         Name of the training function in ``libmultilabel.linear``.
-    options : str
-        LIBLINEAR options.
+    threads : int
+        That it gets: LIBLINEAR's ``-m``, or how many labels ``train_1vsrest`` has in hand at once.
+    seed : int, default=0
+        Of the folds that it draws.
 
     Returns
     -------
@@ -104,7 +109,9 @@ def run(dataset: DataSet, function: str, options: str):
     """
     python = ensure_environment()
     target = Path(_exchange().name) / "answer.npz"
-    _call([str(python), str(RUNNER), str(_handed_over(dataset)), str(target), function, options])
+    options = f"{OPTIONS} -m {threads}"
+    files = [str(RUNNER), str(_handed_over(dataset)), str(target)]
+    _call([str(python), *files, function, options, str(threads), str(seed)])
     with np.load(target, allow_pickle=False) as answer:
         fit_s, predict_s = answer["seconds"]
         return float(fit_s), float(predict_s), answer["predicted"], answer["scores"]

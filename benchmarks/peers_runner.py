@@ -1,6 +1,6 @@
 """Train one LibMultiLabel model: runs inside the peers' own environment, not in ours.
 
-Usage: ``python peers_runner.py INPUT.npz OUTPUT.npz FUNCTION OPTIONS``.
+Usage: ``python peers_runner.py INPUT.npz OUTPUT.npz FUNCTION OPTIONS THREADS SEED``.
 """
 
 import sys
@@ -16,16 +16,20 @@ def read_csr(stored, key):
     return sp.csr_matrix(parts, shape=tuple(stored[f"{key}_shape"]))
 
 
-def main(source, target, function, options):
+def main(source, target, function, options, threads, seed):
     """Fit, time, predict, and write scores and seconds to `target`."""
     import libmultilabel.linear as peer
+    import psutil
+
+    # train_1vsrest starts as many threads as this says there are cores, whatever its options.
+    psutil.cpu_count = lambda logical=True: int(threads)
 
     with np.load(source, allow_pickle=False) as stored:
         X_train, Y_train, X_test = (
             read_csr(stored, key) for key in ("X_train", "Y_train", "X_test")
         )
     # LibMultiLabel draws its folds from NumPy's global generator, so that one has to be seeded.
-    np.random.seed(0)  # noqa: NPY002
+    np.random.seed(int(seed))  # noqa: NPY002
     start = time.perf_counter()
     model = getattr(peer, function)(Y_train, X_train, options=options, verbose=False)
     fit_s = time.perf_counter() - start

@@ -1,9 +1,11 @@
-"""A picture of quality beside fit time."""
+"""Pictures: quality beside fit time, and growth."""
 
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 
+from .growth import GROUP, LINES, SOLVERS, bound, key
 from .methods import METHODS
 from .store import Store
 
@@ -45,7 +47,9 @@ def quality_beside_time(store: Store, names, path: Path) -> None:
     for axis in axes.flat[: len(names)]:
         handles, labels = axis.get_legend_handles_labels()
         known |= dict(zip(labels, handles, strict=True))
-    figure.legend(known.values(), known, loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(
+        known.values(), known, loc="outside lower center", ncols=min(3, columns), frameon=False
+    )
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
@@ -64,7 +68,12 @@ def _panel(axis, store, name):
                 label=method.title,
             )
     axis.axvline(1.0, color="0.8", zorder=0)
-    axis.set(xscale="log", title=name, xlabel="fit time, x MLCEClassifier(C=1)", ylabel="micro-F1")
+    axis.set(
+        xscale="log",
+        title=name,
+        xlabel="fit time, x MLCEClassifier()",
+        ylabel="micro-F1",
+    )
     _widen(axis)
 
 
@@ -79,3 +88,37 @@ def _widen(axis):
     bottom, top = axis.get_ylim()
     spare = max(0.0, 0.1 - (top - bottom)) / 2
     axis.set_ylim(bottom - spare, top + spare)
+
+
+def growth(store: Store, path: Path) -> None:
+    """Draw fit time and peak memory over rows, features and labels.
+
+    Parameters
+    ----------
+    store : Store
+        Samples of `benchmarks.growth`.
+    path : Path
+        The picture to write.
+    """
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(2, 3, figsize=(10.2, 6.0), layout="constrained")
+    for position, (line, points) in enumerate(LINES.items()):
+        for solver, mark in zip(SOLVERS, "os", strict=True):
+            rows = [store.medians(GROUP, key(solver, point)) for point in points]
+            kept = [i for i, row in enumerate(rows) if np.isfinite(row.get("fit_s", np.inf))]
+            sizes = [points[i][position] for i in kept]
+            seconds = [rows[i]["fit_s"] for i in kept]
+            peaks = [(rows[i]["peak"] - rows[i]["constant"]) / 2**20 for i in kept]
+            axes[0, position].plot(sizes, seconds, f"{mark}-", label=solver)
+            axes[1, position].plot(sizes, peaks, f"{mark}-", label=solver)
+            if solver == "sgd":
+                bounds = [bound(rows[i]) / 2**20 for i in kept]
+                axes[1, position].plot(sizes, bounds, "--", color="0.6", label="X + Y + 3 W")
+        for axis, title in zip(axes[:, position], ("fit s", "peak MiB"), strict=True):
+            axis.set(xscale="log", yscale="log", xlabel=line, ylabel=title)
+    handles, labels = axes[1, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

@@ -3,6 +3,8 @@
 import csv
 from pathlib import Path
 
+import numpy as np
+
 
 class Table:
     """Rows of text under a title.
@@ -57,6 +59,34 @@ class Table:
 def _line(cells, widths):
     padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
     return f"| {' | '.join(padded)} |"
+
+
+def mean(grid: np.ndarray) -> np.ndarray:
+    """Mean over the rows; NaN where one of them is, so that no mean is over fewer sets."""
+    return np.asarray(grid).mean(axis=0)
+
+
+def cells(values, form: str) -> list[str]:
+    """Numbers as text, nothing for those that are not known.
+
+    Parameters
+    ----------
+    values : iterable of float
+    form : str
+        Format, such as ``"+.3f"``.
+
+    Returns
+    -------
+    list of str
+    """
+    return ["" if np.isnan(value) else f"{value:{form}}" for value in values]
+
+
+def holds(value: float, least: float) -> str:
+    """Whether a bar is held: ``"yes"``, ``"NO"``, or nothing where the value is not known."""
+    if np.isnan(value):
+        return ""
+    return "yes" if value >= least else "NO"
 
 
 def write(folder: Path, name: str, title: str, header, tables) -> Path:

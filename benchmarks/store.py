@@ -19,16 +19,20 @@ class Job:
     Attributes
     ----------
     run : callable
-        Does it once and returns a dict of numbers; `measure` adds ``load``, the load average.
+        Does it once and returns a dict of numbers; `measure` adds ``load``, the load average. A
+        `seeded` one is passed how often it was done before.
     repeats : int
         How often to do it. Jobs of one group that are repeated take turns.
     fingerprint : str
         A stored sample with another fingerprint is not comparable and is measured again.
+    seeded : bool, default=False
+        Whether something in it is drawn at random, from the seed that `run` is passed.
     """
 
-    run: Callable[[], dict]
+    run: Callable[..., dict]
     repeats: int
     fingerprint: str
+    seeded: bool = False
 
 
 class Store:
@@ -115,7 +119,7 @@ def measure(store: Store, group: str, jobs: dict[str, Job], say=print) -> None:
             if len(store.samples(group, name)) > turn or turn >= job.repeats:
                 continue
             load = load_average()
-            sample = job.run() | {"load": load}
+            sample = job.run(*([turn] if job.seeded else [])) | {"load": load}
             store.add(group, name, sample, job.fingerprint)
             numbers = ", ".join(f"{key} {value:.4g}" for key, value in sample.items())
             say(f"[{group}] {name} {turn + 1}/{job.repeats}: {numbers}")

@@ -57,6 +57,21 @@ def test_sparse_rows_have_unit_norm_and_text_becomes_tfidf(tmp_path):
     assert X_test.nnz == 1
 
 
+def test_sparse_features_are_in_order(tmp_path, monkeypatch):
+    parts = {
+        "X_data": np.array([3.0, 4.0, 1.0, 1.0, 1.0], np.float32),
+        "X_indices": np.array([1, 0, 0, 0, 1]),
+        "X_indptr": np.array([0, 2, 3, 4, 5]),
+        "X_shape": (4, 2),
+    }
+    write_set(tmp_path / "unordered.npz", **parts)
+    monkeypatch.setenv("SKLEARN_MLCE_DATA", str(tmp_path))
+    X = datasets.load("unordered").X_train
+    datasets.load.cache_clear()
+    assert X.indices.tolist() == [0, 1, 0, 0]
+    np.testing.assert_allclose(X[0].toarray(), [[0.8, 0.6]])
+
+
 def test_absent_data_say_what_to_set(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SKLEARN_MLCE_DATA", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="Set SKLEARN_MLCE_DATA="):

@@ -21,6 +21,7 @@ from benchmarks import (
     plot,
     quality,
     report,
+    threshold_shrinkage,
 )
 from benchmarks.__main__ import parse
 from benchmarks.methods import METHODS, Method, timed_fit
@@ -86,7 +87,7 @@ def test_reference_is_a_minimum_that_our_fit_reaches(monkeypatch):
     dataset = make_dataset()
     found = objective.minimise(dataset)
     assert found["gap_bound"] < 1e-8
-    model = MLCEClassifier(C=1.0, tol=1e-8).fit(dataset.X_train, dataset.Y_train)
+    model = MLCEClassifier(C=1.0, order=1, tol=1e-8).fit(dataset.X_train, dataset.Y_train)
     reached = objective.of_model(model, dataset)
     assert reached == pytest.approx(found["objective"], rel=1e-9)
     monkeypatch.setattr(objective, "references", lambda: {"made": found})
@@ -129,8 +130,8 @@ def test_measurements_take_turns_and_go_on_after_a_kill(tmp_path):
 
 
 def test_fingerprints_follow_what_a_figure_depends_on(monkeypatch):
-    kinds = [environment.fingerprint(kind, 2) for kind in ("mlce", "sklearn", "peer")]
-    assert len(set(kinds)) == 3
+    kinds = [environment.fingerprint(kind, 2) for kind in environment.OF_A_KIND]
+    assert len(set(kinds)) == len(environment.OF_A_KIND)
     assert environment.fingerprint("mlce", 1) != kinds[0]
     monkeypatch.setattr(environment, "versions", lambda: {"torch": "0"})
     assert environment.fingerprint("mlce", 2) != kinds[0]
@@ -162,17 +163,16 @@ def test_non_convergence_is_counted():
 
 def test_linear_tables_hold_ratios_to_ours(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "load", lambda name: make_dataset())
-    monkeypatch.setattr(objective, "references", dict)
     store = Store(tmp_path / "state.json")
     methods = [method for method in METHODS if method.name in ("mlce", "linear_svc")]
     linear.run(store, "made", methods, threads=1, full=False, say=lambda line: None)
-    (table,) = linear.tables(store, ["made", "absent"], threads=1)
+    *_, table = linear.tables(store, ["made", "absent"], threads=1)
     assert table.rows[0][1:3] == ("1.00", "1.00")
     ratio = store.medians("made", "linear_svc")["fit_s"] / store.medians("made", "mlce")["fit_s"]
     assert table.rows[1][1] == f"{ratio:.2f}"
     plot.quality_beside_time(store, ["made", "absent"], tmp_path / "made.png")
     assert (tmp_path / "made.png").stat().st_size > 5000
-    (table,) = linear.tables(store, ["made"], threads=2)
+    *_, table = linear.tables(store, ["made"], threads=2)
     assert all(row[0].endswith("(old)") for row in table.rows)
 
 
@@ -212,6 +212,7 @@ def test_loss_table_has_a_verdict_for_every_bar():
         loss_cases.BASELINE: "",
         "mlce_loss_from_indices": "yes",
         "mlce_loss, dense targets": "NO",
+        "mlce_loss_from_indices, order 2": "",
     }
 
 
@@ -234,7 +235,7 @@ def test_peers_get_what_we_have(tmp_path, monkeypatch):
     dataset = make_dataset()
 
     def call(command):
-        source, target, function, options = command[2:]
+        source, target, function, options, threads, seed = command[2:]
         with np.load(source) as stored:
             X_train = peers_runner.read_csr(stored, "X_train").toarray()
             Y_train = peers_runner.read_csr(stored, "Y_train").toarray()
@@ -242,12 +243,14 @@ def test_peers_get_what_we_have(tmp_path, monkeypatch):
         np.testing.assert_array_equal(Y_train, dataset.Y_train.toarray())
         assert function == "train_1vsrest"
         assert "-B 1" in options
+        assert (threads, seed) == ("2", "1")
+        assert "-m 2" in options
         scores = np.zeros(dataset.Y_test.shape)
         np.savez(target, scores=scores, predicted=scores > 0, seconds=[2.0, 1.0])
 
     monkeypatch.setattr(peers, "_call", call)
     monkeypatch.setattr(peers, "ensure_environment", lambda: "python")
-    row = Method("peer", "Peer", "peer", function="train_1vsrest").run(dataset)
+    row = Method("peer", "Peer", "peer", function="train_1vsrest").run(dataset, 2, 1)
     assert (row["fit_s"], row["predict_s"], row["micro"]) == (2.0, 1.0, 0.0)
 
 
@@ -270,8 +273,11 @@ def test_tables_are_written_for_people_and_programs(tmp_path):
 
 
 def test_command_line_names_what_there_is(capsys):
-    assert "asklibrarian_yso" not in parse([]).sets
-    assert "asklibrarian_yso" in parse(["--full"]).sets
+    assert "cellcycle_go" not in parse([]).sets
+    assert "cellcycle_go" in parse(["--full"]).sets
+    assert [recipe.name for recipe in parse(["--methods", "squared_hinge"]).recipes] == [
+        "squared_hinge"
+    ]
     assert all(method.kind != "peer" for method in parse(["--no-peers"]).methods)
     with pytest.raises(SystemExit):
         parse(["--sets", "iris"])
@@ -284,3 +290,15 @@ def test_known_optima_are_certified():
     for name, known in optima.items():
         assert name in datasets.NAMES
         assert known["gap_bound"] < 1e-5
+
+
+def test_shrinkage_study_covers_from_each_labels_own_to_the_global_threshold(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "load", lambda name: make_dataset(n=200))
+    monkeypatch.setattr(threshold_shrinkage, "SETS", {"made": 80})
+    store = Store(tmp_path / "state.json")
+    threshold_shrinkage.run(store, ["made", "other"], threads=1, say=lambda line: None)
+    micro, macro = threshold_shrinkage.tables(store, ["made", "other"])
+    assert [row[0] for row in micro.rows] == ["made", "made", "mean", "least gain over global"] * 2
+    for table in (micro, macro):
+        for row in table.rows[:2]:
+            assert all(0.3 < float(value) <= 1 for value in row[3:])

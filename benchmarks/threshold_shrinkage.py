@@ -1,0 +1,144 @@
+"""How far thresholds per label should be drawn towards the global one, on held-out rows."""
+
+from functools import partial
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.metrics import f1_score
+from sklearn.model_selection import KFold
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.svm import LinearSVC
+
+from . import datasets
+from .environment import fingerprint
+from .methods import mlce, timed_fit
+from .report import Table
+from .store import Job, Store, measure
+
+#: Sets, and how many of their training rows are enough.
+SETS = {"yeast": None, "birds": None, "bibtex": None, "cooking": 6000, "goemotions": 15000}
+#: Positives at which a label's own threshold and the global one weigh the same.
+SHRINKAGES = (0, 1, 3, 10, 30, 100, 300)
+GLOBAL = "global"
+SCORINGS = ("micro", "macro")
+
+
+def _estimators():
+    svms = OneVsRestClassifier(LinearSVC(dual=True, random_state=0))
+    return {"LinearSVC": svms, "MLCEClassifier(C=10)": mlce(C=10.0)}
+
+
+def held_out_figures(name: str, estimator, rows: int | None) -> dict[str, float]:
+    """Test F1 with thresholds from three folds of the training rows, at each shrinkage.
+
+    Parameters
+    ----------
+    name : str
+        A set.
+    estimator : estimator instance
+    rows : int or None
+        Training rows taken, from the first; None takes all.
+
+    Returns
+    -------
+    dict
+        By ``"<what was tuned> <shrinkage or global> <what was measured>"``.
+    """
+    from sklearn_mlce._targets import encode_targets
+    from sklearn_mlce._thresholds.objective import Objective
+    from sklearn_mlce._thresholds.out_of_fold import (
+        held_out_of_folds,
+        never_positive,
+        out_of_fold,
+        plain_targets,
+        scores_of,
+        without,
+    )
+    from sklearn_mlce._thresholds.sweep import tune
+
+    dataset = datasets.load(name)
+    X, Y = dataset.X_train[:rows], dataset.Y_train[:rows]
+    targets = encode_targets(Y)
+    splits = list(KFold(3, shuffle=True, random_state=0).split(X))
+    score = partial(scores_of, n_outputs=targets.n_outputs)
+    clones = [clone(estimator) for _ in splits]
+    scores, _ = out_of_fold(clones, X, plain_targets(targets), splits, score, {}, None)
+    held_out = held_out_of_folds(targets, splits, scores, None)
+    unseen = never_positive(targets, np.arange(targets.n_rows), None)
+    fitted = timed_fit(estimator, X, Y)[1]
+    test_scores = without(unseen, scores_of(fitted, dataset.X_test, targets.n_outputs))
+    truth, figures = dataset.Y_test.toarray(), {}
+    for scoring in SCORINGS:
+        choices = {GLOBAL: tune(held_out, Objective(scoring), "global", 0.0)[0]}
+        for k in SHRINKAGES:
+            choices[k] = tune(held_out, Objective(scoring), "per_label", 0.0, shrinkage=k)[0]
+        for choice, thresholds in choices.items():
+            predicted = test_scores > thresholds
+            for average in SCORINGS:
+                figures[f"{scoring} {choice} {average}"] = float(
+                    f1_score(truth, predicted, average=average, zero_division=0)
+                )
+    return figures
+
+
+def run(store: Store, names, threads: int, say=print) -> None:
+    """Measure what is still missing.
+
+    Parameters
+    ----------
+    store : Store
+        Holds the samples, one group a set.
+    names : sequence of str
+        Sets; those that are not in `SETS` are passed over.
+    threads : int
+        That the measuring process has.
+    say : callable, default=print
+        Told the progress.
+    """
+    mark = fingerprint("mlce", threads)
+    for name in (name for name in names if name in SETS):
+        jobs = {
+            method: Job(lambda n=name, e=model: held_out_figures(n, e, SETS[n]), 1, mark)
+            for method, model in _estimators().items()
+        }
+        measure(store, name, jobs, say)
+
+
+def tables(store: Store, names) -> list[Table]:
+    """Lay out what the store holds, one table for each measure that was tuned.
+
+    Parameters
+    ----------
+    store : Store
+    names : sequence of str
+        Sets.
+
+    Returns
+    -------
+    list of Table
+    """
+    done = [(name, method) for name in names for method in store.groups.get(name, {})]
+    return [_table(store, done, scoring) for scoring in SCORINGS] if done else []
+
+
+def _table(store, done, scoring):
+    choices = (GLOBAL, *SHRINKAGES)
+    columns = ("set", "method", "F1", GLOBAL, *(f"k = {k}" for k in SHRINKAGES))
+    result = Table(f"{scoring.capitalize()}-F1 tuned: test F1 by shrinkage k", columns)
+    for average in SCORINGS:
+        grid = np.array(
+            [
+                [store.medians(name, method)[f"{scoring} {c} {average}"] for c in choices]
+                for name, method in done
+            ]
+        )
+        for (name, method), row in zip(done, grid, strict=True):
+            result.add(name, method, average, *(f"{value:.3f}" for value in row))
+        result.add("mean", "", average, *(f"{value:.3f}" for value in grid.mean(axis=0)))
+        worst = (grid - grid[:, :1]).min(axis=0)
+        result.add("least gain over global", "", average, *(f"{value:+.3f}" for value in worst))
+    result.note(
+        "Thresholds from three folds of the training rows; F1 on the test rows. A label with n "
+        "positives gets (n t_own + k t_global) / (n + k)."
+    )
+    return result

@@ -1,0 +1,263 @@
+"""The parts of the benchmarks on tuned thresholds, growth, calibration and defaults."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.metrics import log_loss
+
+from benchmarks import (
+    calibration,
+    datasets,
+    defaults,
+    defaults_search,
+    growth,
+    growth_data,
+    growth_point,
+    linear_summary,
+    loss_memory,
+    peers,
+    plot,
+    report,
+    tuned,
+    tuned_recipes,
+    tuned_summary,
+)
+from benchmarks.store import Store
+
+
+def make_dataset(n=240, d=8, n_labels=5, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, d))
+    Y = (X @ rng.normal(size=(d, n_labels)) + rng.normal(size=(n, n_labels)) > 1).astype(np.int64)
+    Y[:, -1] = 0
+    half = n // 2
+    return datasets.DataSet(
+        "made", X[:half], sp.csr_matrix(Y[:half]), X[half:], sp.csr_matrix(Y[half:])
+    )
+
+
+def quiet(line):
+    pass
+
+
+def test_films_are_split_by_a_fixed_seed_and_learn_from_training_rows():
+    pytest.importorskip("bokeh_sampledata")
+    films = datasets.load_films()
+    assert films.X_train.shape[0] + films.X_test.shape[0] == 17029
+    assert films.Y_train.dtype == np.int64
+    assert not films.unseen.any()
+    # Each feature is of a training row: its vocabulary is.
+    assert (films.X_train.getnnz(axis=0) > 0).all()
+
+
+def test_summaries_take_means_over_all_sets_or_none(tmp_path):
+    store = Store(tmp_path / "state.json")
+    for number, name in enumerate(linear_summary.QUALITY_SETS):
+        for method, micro, seconds in (
+            ("mlce", 0.5, 1.0),
+            ("linear_svc", 0.45, 4.0),
+            ("logistic", 0.49, 2.0),
+            ("lml_1vsrest", 0.4, 1.25),
+        ):
+            row = {"micro": micro + 0.01 * number, "fit_s": seconds, "load": 0.0}
+            store.add(name, method, row, "a")
+    zero, times, counterparts = linear_summary.tables(store)
+    assert zero.rows[-3][4:] == ("+0.050", "+0.010")
+    assert zero.rows[-1][4:] == ("yes", "NO")
+    assert times.rows[-3:] == [
+        ("geometric mean", "0.80", "0.25"),
+        ("at most", "1.00", "0.50"),
+        ("holds", "yes", "yes"),
+    ]
+    assert counterparts.rows[0] == ("bibtex", "", "")
+    store.groups["films"].pop("mlce")
+    zero = linear_summary.tables(store)[0]
+    assert zero.rows[-3][1:] == ("", "0.475", "0.515", "", "")
+
+
+def test_calibration_of_true_probabilities_is_good_and_of_doubled_ones_is_not():
+    rng = np.random.default_rng(0)
+    p = rng.random((4000, 5))
+    truth = rng.random(p.shape) < p
+    assert calibration.calibration_error(truth, p) < 0.02
+    assert calibration.calibration_error(truth, p**2) > 0.1
+    expected = sum(log_loss(truth[:, j], p[:, j]) for j in range(5))
+    assert calibration.log_loss(truth, p) == pytest.approx(expected)
+    assert np.isfinite(calibration.log_loss(truth, truth.astype(np.float32)))
+
+
+def test_tuned_recipes_choose_by_their_folds_and_know_their_zero(tmp_path, monkeypatch):
+    dataset = make_dataset()
+    monkeypatch.setattr(datasets, "load", lambda name: dataset)
+    store = Store(tmp_path / "state.json")
+    names = ("mlce_global", "mlce_cv_3", "linear_svc")
+    recipes = [recipe for recipe in tuned_recipes.RECIPES if recipe.name in names]
+    tuned.run(store, "made", recipes, threads=1, full=False, seeds=2, say=quiet)
+    svc = store.medians("made", "linear_svc")
+    assert min(abs(svc["C"] - C) for C in tuned_recipes.SVC_CS) < 0.5
+    plain = tuned_recipes.mlce(random_state=0).fit(dataset.X_train, dataset.Y_train)
+    found = store.samples("made", "mlce_global")[0]
+    predicted = plain.decision_function(dataset.X_test) > 0
+    figures = tuned_recipes.evaluate(dataset.Y_test, predicted, predicted.astype(float))
+    assert found["micro_zero"] == pytest.approx(figures["micro"], abs=0.01)
+    monkeypatch.setattr(datasets, "NAMES", ("made",))
+    *_, table = tuned.tables(store, Store(tmp_path / "none.json"), threads=1)
+    assert [row[0] for row in table.rows] == [recipe.title for recipe in recipes]
+    assert {row[-1] for row in table.rows} == {"2"}
+
+
+def test_peers_that_tune_are_run_once_per_seed(tmp_path, monkeypatch):
+    dataset, seeds = make_dataset(), []
+
+    def run(dataset, function, threads, seed):
+        seeds.append((function, threads, seed))
+        scores = np.zeros(dataset.Y_test.shape)
+        return 2.0, 1.0, scores > 0, scores
+
+    monkeypatch.setattr(peers, "run", run)
+    monkeypatch.setattr(datasets, "load", lambda name: dataset)
+    store = Store(tmp_path / "state.json")
+    tuned.run_peers(store, "bibtex", threads=2, full=False, say=quiet)
+    assert sorted(seeds) == sorted(
+        (function, threads, seed)
+        for function, threads in (
+            ("train_1vsrest", 2),
+            ("train_thresholding", 1),
+            ("train_cost_sensitive", 1),
+        )
+        for seed in range(3)
+    )
+
+
+def test_bars_of_tuned_thresholds_say_whether_they_hold(tmp_path):
+    ours, theirs = Store(tmp_path / "a.json"), Store(tmp_path / "b.json")
+    good = dict.fromkeys(("micro", "macro", "samples", "lrap"), 0.5)
+    good |= {"micro_zero": 0.48, "fit_s": 1.0}
+    for name in dict.fromkeys((*linear_summary.QUALITY_SETS, *tuned_summary.PEER_SETS)):
+        for recipe in (*tuned_summary.OURS, "squared_hinge"):
+            ours.add(name, recipe, good, "a")
+        ours.add(name, "linear_svc", good | {"micro": 0.504}, "a")
+        for peer in tuned_summary.PEERS:
+            worse = {key: value - 0.1 for key, value in good.items()} | {"fit_s": 4.0}
+            theirs.add(name, peer, worse, "a")
+    svc, hinges, against, times, zero = tuned_summary.tables(ours, theirs)
+    assert set(svc.rows[-1][3:]) == {"yes"}
+    assert hinges.rows[0][3:] == ("-0.0040", "yes")
+    assert against.rows[len(tuned_summary.PEER_SETS)][-1] == "6 of 6, at least 5: yes"
+    assert times.rows[-1][1] == "NO"
+    assert zero.rows[-2][1:4] == ("0.480", "0.500", "0.020")
+
+
+def test_made_rows_do_not_depend_on_their_chunks():
+    X, Y = growth_data.make_rows(0, 25_000, 1000, 50)
+    assert (X.getnnz(axis=1) == growth_data.NON_ZEROS).all()
+    assert X.has_canonical_format
+    assert X.indices.max() < 1000
+    np.testing.assert_allclose(sp.linalg.norm(X, axis=1), 1, rtol=1e-5)
+    assert set(np.unique(Y.data)) == {1}
+    assert Y.has_canonical_format
+    late_X, late_Y = growth_data.make_rows(20_000, 5000, 1000, 50)
+    assert (late_X != X[20_000:]).nnz == 0
+    assert (late_Y != Y[20_000:]).nnz == 0
+    with pytest.raises(ValueError, match="multiple of 10000"):
+        growth_data.make_rows(5, 10, 1000, 50)
+
+
+def test_slopes_are_those_of_a_power_law():
+    work = np.array([1e3, 1e4, 1e5])
+    assert growth.slope(work, 2e-3 * work**1.1) == pytest.approx(1.1)
+    assert growth.slope(work, [1.0, np.inf, 100.0]) == pytest.approx(1.0)
+    assert np.isnan(growth.slope(work, [1.0, np.inf, np.inf]))
+
+
+@pytest.mark.skipif(not loss_memory.RESET.exists(), reason="needs Linux's /proc")
+def test_growth_measures_each_point_in_its_own_process(tmp_path, monkeypatch):
+    point = (2000, 1000, 20)
+    monkeypatch.setattr(growth, "LINES", {"rows": (point,)})
+    monkeypatch.setattr(plot, "LINES", dict.fromkeys(("rows", "features", "labels"), (point,)))
+    monkeypatch.setattr(growth, "STREAMS", ((20_000, 1000, 20, 10_000),))
+    store = Store(tmp_path / "state.json")
+    growth.run(store, threads=1, full=False, say=quiet)
+    row = store.medians(growth.GROUP, growth.key("sgd", point))
+    assert row["weights"] in (4 * 1000 * 20, 8 * 1000 * 20)
+    assert row["peak"] > row["constant"] > 0
+    _, points, streams = growth.tables(store)
+    assert [row[0] for row in points.rows] == list(growth.SOLVERS)
+    assert len(streams.rows) == 1
+    plot.growth(store, tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").stat().st_size > 5000
+
+
+def test_a_point_that_takes_too_long_is_not_tried_larger(tmp_path, monkeypatch):
+    points = ((1, 1, 1), (2, 1, 1), (3, 1, 1))
+    monkeypatch.setattr(growth, "LINES", {"rows": points})
+    monkeypatch.setattr(growth, "STREAMS", ())
+    limits = []
+
+    def measured(command, limit):
+        limits.append(limit)
+        return {"fit_s": float("inf")}
+
+    monkeypatch.setattr(growth, "_measured", measured)
+    store = Store(tmp_path / "state.json")
+    growth.run(store, threads=1, full=False, say=quiet)
+    assert limits == [600, 0, 0, 60, 0, 0]
+    assert growth.tables(store)[1].rows[0][4] == f"> {growth.LIMIT}"
+
+
+def test_default_search_finds_the_best_threshold_and_ranks_what_was_kept(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    scores = rng.integers(0, 9, (40, 6)).astype(np.float32)
+    truth = (rng.random((40, 6)) < scores / 9).astype(np.int64)
+    slow = [
+        2 * ((scores > t) & (truth == 1)).sum() / ((scores > t).sum() + truth.sum())
+        for t in range(-1, 9)
+    ]
+    assert defaults_search.best_micro_f1(truth, scores) == pytest.approx(max(slow))
+
+    monkeypatch.setattr(defaults_search.datasets, "load", lambda name: make_dataset())
+    for module in (defaults, defaults_search):
+        monkeypatch.setattr(module, "SETS", {"made": 100})
+    few = [defaults_search.KEPT, defaults_search.Candidate(1, 1.0, 1.0)]
+    monkeypatch.setattr(defaults, "candidates", lambda: few)
+    defaults_search.training_rows.cache_clear()
+    store = Store(tmp_path / "state.json")
+    defaults.run(store, ["made", "other"], threads=1, say=quiet)
+    found, of_sets = defaults.tables(store)
+    assert len(found.rows) == 2
+    assert any("(kept)" in row[0] for row in found.rows)
+    assert [row[0] for row in of_sets.rows] == ["made", "mean"]
+    assert "of 2 at the best constant shift" in found.notes[-1]
+
+
+def test_kept_defaults_are_the_estimators():
+    from sklearn_mlce._linear_base import _FOR_LABELS
+
+    kept, shift = defaults_search.KEPT, defaults_search.KEPT_SHIFT
+    assert _FOR_LABELS.orders == (kept.order, kept.order)
+    assert _FOR_LABELS.scale == kept.scale
+    margins = (defaults_search.MARGIN - shift, defaults_search.MARGIN + shift)
+    assert _FOR_LABELS.margins == pytest.approx(margins)
+    assert kept in defaults_search.candidates()
+
+
+def test_numbers_that_are_not_known_are_left_out():
+    assert report.cells([0.5, float("nan")], "+.2f") == ["+0.50", ""]
+    assert [report.holds(x, 0.0) for x in (0.0, -1.0, float("nan"))] == ["yes", "NO", ""]
+
+
+def test_a_stream_passes_every_row_once(monkeypatch):
+    rows = []
+
+    class Model:
+        coef_ = np.zeros((20, 1000), np.float32)
+
+        def fit(self, X, Y):
+            return self
+
+        def partial_fit(self, X, Y):
+            rows.append(X.shape[0])
+
+    monkeypatch.setattr(growth_point, "mlce", lambda **parameters: Model())
+    growth_point.stream("sgd", 25_000, 1000, 20, 10_000)
+    assert rows == [10_000, 10_000, 5000]
