@@ -56,8 +56,8 @@ class MLCEClassifierCV(MLCEClassifier):
         accuracy.
     thresholds : {"global", "per_label"} or None, default="global"
         Whether one threshold is found for all labels, or one for each, drawn towards the global
-        one the more the fewer positives the label has. None leaves the threshold at zero and
-        chooses C for it. The classes of a multiclass `y` have no thresholds.
+        one for micro-F1, the more so the fewer positives the label has. None leaves the threshold
+        at zero and chooses C for it. The classes of a multiclass `y` have no thresholds.
     n_jobs : int, default=None
         Number of folds fitted at a time; -1 for as many as there are processors.
     loss : {"mlce", "bce", "squared_hinge"}, default="mlce"

@@ -59,8 +59,8 @@ class MultilabelTunedThresholdClassifierCV(BaseThresholded):
         the first two are F1 of the second class.
     thresholds : {"global", "per_label"}, default="global"
         One threshold for all labels, or one for each. A label's own threshold is drawn towards
-        the global one, the more so the fewer positives it was found on. Only "global" goes with
-        the mean over rows.
+        the global one for micro-F1, the more so the fewer positives it was found on. Only
+        "global" goes with the mean over rows.
     cv : int, float, cross-validation generator, iterable or "prefit", default=3
         How rows are held out. An integer is a number of folds, of shuffled rows, stratified for
         a binary `y`; a float in (0, 1) is the share of rows in a single held-out part; None is

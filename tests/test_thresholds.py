@@ -149,6 +149,38 @@ def test_shrinking_is_halfway_at_its_number_of_positives():
     np.testing.assert_allclose(shrunk, [0.5, 2.0, -1.0])
 
 
+def test_rare_labels_are_held_by_the_threshold_for_micro_f1():
+    """Whatever is tuned: the threshold for the mean over labels is where rare labels have it."""
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(400, 4))
+    mass = np.zeros((400, 4))
+    mass[:, :2] = scores[:, :2] > [0.5, -0.5]
+    mass[:20, 2:] = scores[:20, 2:] > -1.5
+    held_out = HeldOut(scores, sp.csr_array(mass))
+    objective = Objective("macro")
+    (micro, _), (macro, curve) = (
+        tune(held_out, Objective(average), "global", 0.0) for average in ("micro", "macro")
+    )
+    tuned, _ = tune(held_out, objective, "per_label", 0.0)
+    own, n_positives = label_thresholds(held_out, objective)
+    assert abs(micro - macro) > 0.1
+    assert objective.of(held_out, tuned) >= curve.values.max()
+    np.testing.assert_allclose(tuned, shrink(own, n_positives, micro, SHRINKAGE))
+
+
+def test_thresholds_per_label_that_lose_to_one_are_drawn_towards_that_one():
+    rng = np.random.default_rng(0)
+    # A frequent label far above a few rare ones: the threshold for micro-F1 misses the rare.
+    scores = np.column_stack([rng.normal(10, 1, 300), rng.normal(0, 1, (300, 4))])
+    mass = np.column_stack([rng.random(300) < 0.5, scores[:, 1:] > 2.0]).astype(float)
+    held_out = HeldOut(scores, sp.csr_array(mass))
+    objective = Objective("macro")
+    macro = tune(held_out, objective, "global", 0.0)[0]
+    tuned, _ = tune(held_out, objective, "per_label", 0.0)
+    own, n_positives = label_thresholds(held_out, objective)
+    np.testing.assert_allclose(tuned, shrink(own, n_positives, macro, SHRINKAGE))
+
+
 def test_a_label_best_left_alone_lies_above_its_scores():
     """Micro-F1 pays for a label whose positives drown among its negatives."""
     scores = np.column_stack([np.arange(20.0), np.arange(20.0)])

@@ -7,7 +7,7 @@ candidates are the scores of positive cells, each with the threshold in the gap 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,9 +25,9 @@ class Curve:
     thresholds: np.ndarray
     values: np.ndarray
 
-    def best(self) -> float:
-        """Threshold of the highest value."""
-        return float(self.thresholds[self.values.argmax()])
+    def best(self, default: float) -> float:
+        """Threshold of the highest value, or `default` if there is no candidate."""
+        return float(self.thresholds[self.values.argmax()]) if len(self.values) else default
 
 
 def tune(
@@ -46,7 +46,8 @@ def tune(
     objective : Objective
         What to maximise.
     thresholds : {"global", "per_label"}
-        One for all labels, or one each.
+        One for all labels, or one each, drawn towards the one of the micro-averaged objective; for
+        "macro" towards its own where one threshold for all labels would beat them otherwise.
     default : float
         The threshold where no positive has a score, so that nothing can be learned.
     shrinkage : float, default=SHRINKAGE
@@ -58,11 +59,17 @@ def tune(
     curve : Curve
     """
     curve = global_curve(held_out, objective)
-    shared = curve.best() if len(curve.values) else default
     if thresholds == "global":
-        return shared, curve
+        return curve.best(default), curve
     own, n_positives = label_thresholds(held_out, objective)
-    return shrink(own, n_positives, shared, shrinkage), curve
+    if objective.average == "macro" and len(curve.values):
+        # The mean over labels is at the mercy of the rare ones, and so would be its threshold:
+        # they are what the anchor is to hold.
+        anchor = global_curve(held_out, replace(objective, average="micro")).best(default)
+        drawn = shrink(own, n_positives, anchor, shrinkage)
+        if objective.of(held_out, drawn) >= curve.values.max():
+            return drawn, curve
+    return shrink(own, n_positives, curve.best(default), shrinkage), curve
 
 
 def shrink(own: np.ndarray, n_positives: np.ndarray, shared: float, shrinkage: float) -> np.ndarray:
