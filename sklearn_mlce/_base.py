@@ -125,9 +125,9 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             in its dtype for a matrix, sparse for sparse y. int64 for soft or unknown targets.
         """
         X = self._validate_predict(X)
-        if self._target_format.sparse_container is None:
-            return self._target_format.decode(self._scores(X))
         step = max(1, _SCORES_PER_BLOCK // len(self.classes_))
+        if self._target_format.sparse_container is None or X.shape[0] <= step:
+            return self._target_format.decode(self._scores(X))
         blocks = range(0, X.shape[0], step)
         labels = [self._target_format.decode(self._scores(X[i : i + step])) for i in blocks]
         return sp.vstack(labels, format="csr")

