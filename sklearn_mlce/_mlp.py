@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any, ClassVar
 
+from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from sklearn_mlce._network_fit import TrainableNetwork
@@ -39,12 +41,17 @@ class MLCEMLP(TrainableNetwork):
         Passes over the training rows. All are made unless `early_stopping` or a callback ends
         the training; there is no test of convergence and so no ConvergenceWarning.
     early_stopping : bool, default=False
-        Whether to hold out rows, to stop when the loss on them has not improved for
-        `n_iter_no_change` epochs, and to keep the weights of the epoch where it was lowest.
+        Whether to hold out rows, to stop when their score has not improved for
+        `n_iter_no_change` epochs, and to keep the weights of the epoch where it was best.
+    scoring : str or callable, default="loss"
+        What `early_stopping` compares epochs by: "loss", the training loss on the held-out rows;
+        the name of a scorer of scikit-learn, such as "f1_micro"; or a callable
+        ``scorer(estimator, X, y)``, the greater the better.
     validation_fraction : float in (0, 1), default=0.1
-        Part of the rows, drawn by `random_state`, that `early_stopping` holds out.
+        Part of the rows, drawn by `random_state`, that `early_stopping` holds out where `fit` is
+        not given `X_val`. Every label or class keeps a positive row to train on.
     n_iter_no_change : int, default=10
-        Epochs without a lower validation loss after which `early_stopping` stops.
+        Epochs without a better score after which `early_stopping` stops.
     label_weight : array-like of shape (n_labels,), default=None
         Positive weight of each label of a multi-label `y`, inside the logarithms of the loss.
     scale : float, default=None
@@ -56,6 +63,16 @@ class MLCEMLP(TrainableNetwork):
         How many mistakes a row of a multi-label `y` is charged for, among its negatives and
         among its positives, or for each side in a pair, as in
         :func:`~sklearn_mlce.losses.mlce_loss`. None is 1.
+    callbacks : list of skorch.callbacks.Callback, default=None
+        Called during `fit`, for instance to log or to stop the training. The user guide says
+        which ones work. A fit uses shallow copies. scikit-learn's go to `set_callbacks`.
+    checkpoint_dir : str or path-like, default=None
+        Directory where `fit` writes ``checkpoint.npz`` after each epoch, over that of an earlier
+        fit, and leaves it at the end. Each fit needs one of its own.
+    resume : bool, default=False
+        Whether `fit` goes on where the checkpoint in `checkpoint_dir` was written, and ends with
+        the weights of a run that had not stopped, bit by bit on a CPU. Without a checkpoint it
+        starts anew; that of a fit with other parameters or data is refused.
     device : {"cpu", "cuda", "auto"}, default="cpu"
         Where to train and to predict. "auto" is "cuda" where torch finds a GPU, else "cpu".
     warm_start : bool, default=False
@@ -81,8 +98,11 @@ class MLCEMLP(TrainableNetwork):
         Epochs made, over all calls that trained these weights.
     loss_curve_ : list of float
         Mean training loss of each epoch.
-    validation_loss_curve_ : list of float
-        Mean loss on the held-out rows after each epoch; empty without `early_stopping`.
+    validation_scores_ : list of float
+        Score of the held-out rows after each epoch, minus their mean loss for ``scoring="loss"``;
+        empty without `early_stopping`.
+    best_epoch_ : int
+        Epoch whose weights are kept, counted from 1: the one of the best score, or the last.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -136,6 +156,7 @@ class MLCEMLP(TrainableNetwork):
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
+        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "label_weight": ["array-like", None],
@@ -148,6 +169,9 @@ class MLCEMLP(TrainableNetwork):
             list,
             None,
         ],
+        "callbacks": [list, tuple, None],
+        "checkpoint_dir": [str, PathLike, None],
+        "resume": ["boolean"],
         "device": [StrOptions({"cpu", "cuda", "auto"})],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
@@ -164,12 +188,16 @@ class MLCEMLP(TrainableNetwork):
         learning_rate_init: float = 0.001,
         max_epochs: int = 60,
         early_stopping: bool = False,
+        scoring: Any = "loss",
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         label_weight: Any = None,
         scale: float | None = None,
         margin: Any = None,
         order: Any = None,
+        callbacks: Any = None,
+        checkpoint_dir: Any = None,
+        resume: bool = False,
         device: str = "cpu",
         warm_start: bool = False,
         random_state: Any = None,
@@ -182,12 +210,16 @@ class MLCEMLP(TrainableNetwork):
         self.learning_rate_init = learning_rate_init
         self.max_epochs = max_epochs
         self.early_stopping = early_stopping
+        self.scoring = scoring
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.label_weight = label_weight
         self.scale = scale
         self.margin = margin
         self.order = order
+        self.callbacks = callbacks
+        self.checkpoint_dir = checkpoint_dir
+        self.resume = resume
         self.device = device
         self.warm_start = warm_start
         self.random_state = random_state

@@ -14,7 +14,7 @@ from sklearn_mlce._training.device import resolve_device
 from sklearn_mlce._training.engine import TrainingResult, compute_scores
 from sklearn_mlce._training.perceptron import Architecture
 from sklearn_mlce._training.plan import TrainingPlan, layer_widths, rows_per_batch
-from sklearn_mlce._training.randomness import draw_seed, split_order
+from sklearn_mlce._training.randomness import draw_seed
 from sklearn_mlce._training.state import Arrays, TrainingState
 
 
@@ -24,7 +24,9 @@ class NetworkMLCE(StreamingMLCE):
     state_dict_: Arrays
     optimizer_state_: dict[str, Arrays]
     loss_curve_: list[float]
-    validation_loss_curve_: list[float]
+    validation_scores_: list[float]
+    best_epoch_: int
+    n_iter_: int
     _architecture: Architecture
     _fixed_scores: np.ndarray  # (n_outputs,), NaN where the network's own score counts
     _seed: int
@@ -38,7 +40,6 @@ class NetworkMLCE(StreamingMLCE):
     batch_size: int | str
     learning_rate_init: float
     early_stopping: bool
-    validation_fraction: float
     n_iter_no_change: int
     label_weight: Any
     device: str
@@ -82,23 +83,16 @@ class NetworkMLCE(StreamingMLCE):
             self.state_dict_, self.optimizer_state_, self._seed, n_epochs=self._n_epochs
         )
 
-    def _split(self, rows: Rows, seed: int) -> tuple[Rows, Rows | None]:
-        if not self.early_stopping:
-            return rows, None
-        return rows.split(self.validation_fraction, split_order(seed, len(rows)))
-
     def _keep(self, result: TrainingResult, start: TrainingState) -> None:
         """Set the fitted attributes; the curves go on where the training did."""
-        went_on = bool(start.weights)
+        progress, went_on = result.progress, bool(start.weights)
         self.state_dict_ = result.state.weights
         self.optimizer_state_ = result.state.optimizer
         self._seed, self._n_epochs = result.state.seed, result.state.n_epochs
-        curves = {
-            "loss_curve_": result.loss_curve,
-            "validation_loss_curve_": result.validation_loss_curve,
-        }
+        self.best_epoch_ = progress.best_epoch + (self.n_iter_ if went_on else 0)
+        curves = {"loss_curve_": progress.losses, "validation_scores_": progress.scores}
         for name, curve in curves.items():
-            setattr(self, name, getattr(self, name, []) + curve if went_on else curve)
+            setattr(self, name, (getattr(self, name, []) if went_on else []) + list(curve))
         self.n_iter_ = len(self.loss_curve_)
 
     def _scores(self, X: Any) -> np.ndarray:

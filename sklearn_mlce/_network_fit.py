@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import _fit_context
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_mlce._base import FitMonitor, fitted_state_kept, warn_unknown_labels
 from sklearn_mlce._compat import with_callbacks
+from sklearn_mlce._epoch_scores import epoch_scorer
 from sklearn_mlce._network import NetworkMLCE
 from sklearn_mlce._targets import fixed_scores
 from sklearn_mlce._training.batches import Rows
+from sklearn_mlce._training.checkpoint import CheckpointFile
 from sklearn_mlce._training.engine import net_weights, train
+from sklearn_mlce._training.identity import identity_of
+from sklearn_mlce._training.plan import TrainingPlan
+from sklearn_mlce._training.randomness import split_order
+from sklearn_mlce._training.state import TrainingState
+from sklearn_mlce._training.supervision import Supervision
+from sklearn_mlce._training.validation import user_callbacks
+from sklearn_mlce._validation_data import given_rows
 
 
 def _holds_no_rows_out(estimator: NetworkMLCE) -> bool:
@@ -31,11 +43,25 @@ class TrainableNetwork(NetworkMLCE):
 
     # The parameters that are read here.
     max_epochs: int
+    scoring: Any
+    validation_fraction: float
+    callbacks: Any
+    checkpoint_dir: Any
+    resume: bool
     warm_start: bool
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
         """Fit the model.
 
         Parameters
@@ -46,6 +72,14 @@ class TrainableNetwork(NetworkMLCE):
             Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Rows for `early_stopping` to score, in place of a part of X. A
+            :class:`~sklearn.pipeline.Pipeline` transforms them like X where it was made with
+            ``transform_input=["X_val"]``.
+        y_val : {array-like, sparse matrix} of shape (n_val,) or (n_val, n_labels), default=None
+            Their classes or labels.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights.
 
         Returns
         -------
@@ -55,9 +89,16 @@ class TrainableNetwork(NetworkMLCE):
         Raises
         ------
         ValueError
-            If X, y, a weight or a parameter is not usable, or the loss becomes infinite or
-            NaN. An earlier fit is then kept, as it is when the fit is interrupted.
+            If X, y, a weight or a parameter is not usable, if the checkpoint to resume is that of
+            another fit, or if the loss or a weight becomes infinite or NaN. An earlier fit is
+            then kept. Where there was none, and the loss was finite for an epoch, the estimator
+            keeps the weights of the best epoch by then.
+        KeyboardInterrupt
+            If the fit is interrupted. After its first epoch the estimator keeps the weights of
+            the best epoch by then, the last one where none is scored, and a ConvergenceWarning
+            says so; before, it keeps an earlier fit.
         """
+        fitted_before = hasattr(self, "state_dict_")
         with fitted_state_kept(self):
             monitor = FitMonitor(self, X, y, sample_weight)
             rows = Rows(*self._validate_fit(X, y, sample_weight))
@@ -65,14 +106,71 @@ class TrainableNetwork(NetworkMLCE):
             monitor.open("epoch", self.max_epochs)
             plan = self._plan(rows, self.max_epochs, keep_optimizer=self.warm_start)
             start = self._start(plan, rows.targets.format, go_on=self.warm_start)
-            rows, held_out = self._split(rows, start.seed)
             self._set_target_format(rows.targets.format)
-            self._fixed_scores = fixed_scores(rows.targets)
-            self._architecture = plan.architecture
+            held_out = given_rows(
+                self, X_val, y_val, sample_weight_val, rows.X.dtype, used=self.early_stopping
+            )
+            start, rows, watch = self._supervise(plan, start, rows, held_out)
+            watch.monitor = monitor
             monitor.attributes_of = lambda net: {"state_dict_": net_weights(net)}
-            self._keep(train(plan, start, rows, held_out, monitor), start)
-            monitor.close()
+            result = train(plan, start, rows, watch)
+            if isinstance(result.stopped_by, ValueError) and fitted_before:
+                raise result.stopped_by
+            self._keep(result, start)
+            if result.stopped_by is None:
+                monitor.close()
+        self._pass_on(result.stopped_by)
         return self
+
+    def _supervise(
+        self, plan: TrainingPlan, start: TrainingState, rows: Rows, held_out: Rows | None
+    ) -> tuple[TrainingState, Rows, Supervision]:
+        """Where to start, the rows to train on, and what watches the training."""
+        file = self._checkpoint_file()
+        if file is not None and self.resume and self.random_state is None and not start.weights:
+            # The operating system will not give the seed again.
+            saved = file.read()
+            start = start if saved is None else replace(start, seed=saved.last.seed)
+        if self.early_stopping and held_out is None:
+            order = split_order(start.seed, len(rows))
+            rows, held_out = rows.split(self.validation_fraction, order)
+        watch = Supervision(held_out, callbacks=user_callbacks(self.callbacks or ()), file=file)
+        self._fixed_scores = fixed_scores(rows.targets)
+        self._architecture = plan.architecture
+        if held_out is not None:
+            watch.score = epoch_scorer(self, self.scoring, held_out)
+        if file is not None:
+            watch.identity = identity_of(plan, start, rows, held_out, self.scoring)
+            watch.resumed = file.resumable(watch.identity, start) if self.resume else None
+        return start, rows, watch
+
+    def _checkpoint_file(self) -> CheckpointFile | None:
+        if self.checkpoint_dir is None:
+            if self.resume:
+                raise ValueError(
+                    "resume=True goes on from a checkpoint, but checkpoint_dir is None. Set it to "
+                    "the directory of the fit to resume, or set resume=False"
+                )
+            return None
+        file = CheckpointFile(self.checkpoint_dir)
+        file.prepare()
+        return file
+
+    def _pass_on(self, stopped_by: BaseException | None) -> None:
+        """Raise what ended the training before its time, and say what the estimator keeps."""
+        if isinstance(stopped_by, KeyboardInterrupt):
+            which = "the best of them on the held-out rows" if self.early_stopping else "the last"
+            try:
+                warnings.warn(
+                    f"training was interrupted after epoch {self.n_iter_}; the estimator keeps the "
+                    f"weights of epoch {self.best_epoch_}, {which}",
+                    ConvergenceWarning,
+                    stacklevel=5,
+                )
+            finally:  # whatever a filter makes of the warning, what calls fit is to stop
+                raise stopped_by
+        if stopped_by is not None:
+            raise stopped_by
 
     @available_if(_holds_no_rows_out)
     @_fit_context(prefer_skip_nested_validation=True)
@@ -116,5 +214,6 @@ class TrainableNetwork(NetworkMLCE):
                 self._fixed_scores = fixed
             self._fixed_scores = np.where(fixed == self._fixed_scores, fixed, np.nan)
             self._architecture = plan.architecture
-            self._keep(train(plan, start, rows), start)
+            result = train(plan, start, rows)
+            self._keep(result, start)
         return self

@@ -230,8 +230,14 @@ def assert_untouched(model, before, callbacks):
         assert ended.hooks.count("setup") == ended.hooks.count("teardown") == 1
 
 
-@on_both
-@pytest.mark.parametrize("error", [RuntimeError("full disk"), KeyboardInterrupt("Ctrl-C")])
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (linear, RuntimeError("full disk")),
+        (linear, KeyboardInterrupt("Ctrl-C")),
+        (mlp, RuntimeError("full disk")),
+    ],
+)
 def test_an_error_in_a_callback_tears_all_down_and_keeps_the_last_fit(make, error):
     model = make().fit(X, Y)
     before = dict(vars(model))
@@ -239,6 +245,20 @@ def test_an_error_in_a_callback_tears_all_down_and_keeps_the_last_fit(make, erro
     with pytest.raises(type(error), match=str(error)):
         model.set_callbacks(*callbacks).fit(X[:, :3], Y[:, :2])
     assert_untouched(model, before, callbacks)
+
+
+def test_an_interruption_in_a_callback_tears_all_down_and_keeps_its_epoch():
+    model = mlp().fit(X, Y)
+    callbacks = [Recorder(), Ending(KeyboardInterrupt("Ctrl-C")), Recorder()]
+    model.set_callbacks(*callbacks)
+    with (
+        pytest.warns(ConvergenceWarning, match="interrupted after epoch 2"),
+        pytest.raises(KeyboardInterrupt, match="Ctrl-C"),
+    ):
+        model.fit(X[:, :3], Y[:, :2])
+    assert_same_scores(model, mlp(max_epochs=2).fit(X[:, :3], Y[:, :2]), X[:, :3])
+    for ended in callbacks:
+        assert ended.hooks.count("setup") == ended.hooks.count("teardown") == 1
 
 
 @on_both

@@ -34,11 +34,12 @@ def assert_same_weights(left, right):
 def test_early_stopping_restores_the_best_epoch(data):
     stopping = {"early_stopping": True, "learning_rate_init": 0.05, "n_iter_no_change": 5}
     model = small(max_epochs=200, **stopping).fit(*data)
-    losses = model.validation_loss_curve_
-    best = int(np.argmin(losses)) + 1
-    assert len(losses) == len(model.loss_curve_) == model.n_iter_ == best + 5 < 200
+    scores = model.validation_scores_
+    best = int(np.argmax(scores)) + 1
+    assert len(scores) == len(model.loss_curve_) == model.n_iter_ == best + 5 < 200
+    assert model.best_epoch_ == best
     until_best = small(max_epochs=best, **stopping).fit(*data)
-    assert until_best.validation_loss_curve_ == losses[:best]
+    assert until_best.validation_scores_ == scores[:best]
     assert_same_weights(until_best, model)
 
 
@@ -52,8 +53,8 @@ def test_early_stopping_needs_rows_on_both_sides(data):
 
 def test_without_early_stopping_all_epochs_are_made(data):
     model = small(max_epochs=7).fit(*data)
-    assert model.n_iter_ == len(model.loss_curve_) == 7
-    assert model.validation_loss_curve_ == []
+    assert model.n_iter_ == len(model.loss_curve_) == model.best_epoch_ == 7
+    assert model.validation_scores_ == []
 
 
 @pytest.mark.parametrize("batch_size", [50, 10**9])
@@ -200,25 +201,16 @@ class TestCallbacks:
         assert model.n_iter_ == 5
 
     def test_a_callback_may_stop_the_training(self, data):
-        model = small(max_epochs=50).set_callbacks(_Ending(3, stop=True)).fit(*data)
+        model = small(max_epochs=50).set_callbacks(_Ending(3)).fit(*data)
         assert model.n_iter_ == 3
         assert_same_weights(model, small(max_epochs=3).fit(*data))
 
-    def test_an_interruption_passes_and_keeps_the_last_fit(self, data):
-        model = small().fit(*data)
-        before = copy.deepcopy(model)
-        model.set_callbacks(_Ending(2, stop=False))
-        with pytest.raises(KeyboardInterrupt):
-            model.fit(*data)
-        assert_same_weights(before, model)
-        assert model.loss_curve_ == before.loss_curve_
-
 
 class _Ending:
-    """A callback that ends the training at an epoch: by asking for it, or by an interruption."""
+    """A callback that asks for the end of the training at an epoch."""
 
-    def __init__(self, epoch, stop):
-        self.epoch, self.stop = epoch, stop
+    def __init__(self, epoch):
+        self.epoch = epoch
 
     def setup(self, estimator, context):
         pass
@@ -230,8 +222,4 @@ class _Ending:
         pass
 
     def on_fit_task_end(self, estimator, context):
-        if context.task_name != "epoch" or context.task_id + 1 < self.epoch:
-            return False
-        if not self.stop:
-            raise KeyboardInterrupt
-        return True
+        return context.task_name == "epoch" and context.task_id + 1 >= self.epoch

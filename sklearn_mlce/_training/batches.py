@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 from sklearn_mlce._sparse import dense_tensor
 from sklearn_mlce._targets import Targets
 from sklearn_mlce._training.batch_targets import EncodedTargets, encode
+from sklearn_mlce._training.holdout import held_out_rows
 from sklearn_mlce._training.sparse import SparseBatch, sparse_batch
 
 # Large enough that indexing is spread over many batches, small next to any X that matters.
@@ -53,22 +54,17 @@ class Rows(Dataset):
         return Rows(self.X[rows], self.targets.take(rows), weight)
 
     def split(self, fraction: float, order: np.ndarray) -> tuple[Rows, Rows]:
-        """The rows to train on, and those held out: the first `fraction` of an order.
+        """The rows to train on, and those held out: about the first `fraction` of an order.
 
         Raises
         ------
         ValueError
             If either part would be empty.
         """
-        n_held_out = round(fraction * len(self))
-        if not 0 < n_held_out < len(self):
-            raise ValueError(
-                f"early_stopping=True with validation_fraction={fraction:g} holds out "
-                f"{n_held_out} of {len(self)} rows with a positive weight; expected at least one "
-                "row to hold out and one to train on. Set another validation_fraction, pass more "
-                "rows, or set early_stopping=False"
-            )
-        return self.take(np.sort(order[n_held_out:])), self.take(np.sort(order[:n_held_out]))
+        held_out = held_out_rows(self.targets, fraction, order)
+        in_training = np.ones(len(self), dtype=bool)
+        in_training[held_out] = False
+        return self.take(np.flatnonzero(in_training)), self.take(held_out)
 
 
 class BatchTargets(NamedTuple):

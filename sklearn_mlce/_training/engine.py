@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ from skorch.helper import predefined_split
 
 from sklearn_mlce._sparse import dense_tensor
 from sklearn_mlce._training.batches import Batches, Rows, features
-from sklearn_mlce._training.callbacks import KeepBest, NotifyMonitor, RefuseNonFinite, SeedEpochs
+from sklearn_mlce._training.callbacks import SeedEpochs
 from sklearn_mlce._training.criterion import Criterion
 from sklearn_mlce._training.dropout import Dropout
 from sklearn_mlce._training.net import PerceptronNet
 from sklearn_mlce._training.perceptron import Architecture, Perceptron, initialise
 from sklearn_mlce._training.plan import TrainingPlan
+from sklearn_mlce._training.progress import KeepProgress, Progress, begin_history
 from sklearn_mlce._training.randomness import EpochRandomness
 from sklearn_mlce._training.state import (
     Arrays,
@@ -30,6 +32,8 @@ from sklearn_mlce._training.state import (
     weights_from_arrays,
     weights_to_arrays,
 )
+from sklearn_mlce._training.supervision import Supervision
+from sklearn_mlce._training.validation import Diverged
 
 # Entries of the widest dense layer that are held at a time where there is no gradient.
 _ENTRIES_PER_PASS = 2**22
@@ -39,17 +43,21 @@ _ENTRIES_PER_PASS = 2**22
 class TrainingResult:
     """What training gives back."""
 
-    state: TrainingState
-    loss_curve: list[float]
-    validation_loss_curve: list[float]
+    progress: Progress  # of one epoch at least
+    stopped_by: Diverged | KeyboardInterrupt | None = None  # after its last epoch
+
+    @property
+    def state(self) -> TrainingState:
+        """After the epoch of the best score, or the last where none is scored."""
+        assert self.progress.kept is not None
+        return self.progress.kept
 
 
 def train(
     plan: TrainingPlan,
     start: TrainingState,
     rows: Rows,
-    held_out: Rows | None = None,
-    monitor: Any = None,
+    supervision: Supervision | None = None,
 ) -> TrainingResult:
     """Train a perceptron.
 
@@ -61,39 +69,52 @@ def train(
         Where to begin; with new weights where it has none.
     rows : Rows
         What to train on.
-    held_out : Rows, default=None
-        What to stop early on.
-    monitor : FitMonitor, default=None
-        Told of each epoch; its states are the arguments of :func:`net_weights`.
+    supervision : Supervision, default=None
+        What watches the training, and where an earlier run of it stopped.
 
     Returns
     -------
     TrainingResult
-        The losses of all epochs; the state after the last of them, or after the one of lowest
-        validation loss.
+        How far it came.
 
     Raises
     ------
     ValueError
-        If a loss or a weight is not finite.
+        If a loss or a weight is not finite in the first epoch.
+    KeyboardInterrupt
+        If interrupted before the end of the first epoch.
     """
     randomness = EpochRandomness(start.seed, plan.device)
+    watch = Supervision() if supervision is None else supervision
 
-    def snapshot(net: PerceptronNet) -> TrainingState:
-        return _state_of(net, start, plan.keep_optimizer)
+    def snapshot(net: PerceptronNet, with_moments: bool = True) -> TrainingState:
+        return _state_of(net, start, with_moments)
 
-    keep_best = KeepBest(plan.patience, snapshot)
-    callbacks: list[Callback] = [SeedEpochs(randomness, start.n_epochs), RefuseNonFinite()]
-    if held_out is not None:
-        callbacks.append(keep_best)
-    if monitor is not None:
-        callbacks.append(NotifyMonitor(monitor))
-    net = _make_net(plan, start, rows, held_out, randomness, callbacks)
-    net.train(rows, epochs=plan.max_epochs)
-    state = snapshot(net) if held_out is None else keep_best.best_
-    _refuse_non_finite(state, plan.learning_rate)
-    validation_losses = [] if held_out is None else net.history[:, "valid_loss"]
-    return TrainingResult(state, net.history[:, "train_loss"], validation_losses)
+    keeper = KeepProgress(
+        watch.progress, plan.patience, partial(snapshot, with_moments=plan.keep_optimizer)
+    )
+    stopped_by: Diverged | KeyboardInterrupt | None = None
+    if not watch.progress.finished:
+        net = _make_net(
+            plan,
+            start if watch.resumed is None else watch.resumed.last,
+            rows,
+            watch.held_out,
+            randomness,
+            [
+                SeedEpochs(randomness, start.n_epochs),
+                *watch.all_callbacks(keeper, snapshot, plan.max_epochs),
+            ],
+        )
+        net.may_stop = watch.users
+        begin_history(net, watch.progress)
+        try:
+            net.train(rows, epochs=plan.max_epochs - watch.progress.n_epochs)
+        except (Diverged, KeyboardInterrupt) as error:
+            if keeper.progress.kept is None:
+                raise
+            stopped_by = error
+    return TrainingResult(keeper.progress, stopped_by)
 
 
 def _make_net(
@@ -157,16 +178,6 @@ def _state_of(net: PerceptronNet, start: TrainingState, keep_optimizer: bool) ->
 def net_weights(net: PerceptronNet) -> Arrays:
     """Weights of a net in training."""
     return weights_to_arrays(net.module_)
-
-
-def _refuse_non_finite(state: TrainingState, learning_rate: float) -> None:
-    """Raise ValueError where the last step of training went astray."""
-    if not all(np.isfinite(array).all() for array in state.weights.values()):
-        raise ValueError(
-            f"weights are not finite after epoch {state.n_epochs} with "
-            f"learning_rate_init={learning_rate:g}. Set a smaller learning_rate_init, or scale "
-            "the features, for instance with StandardScaler"
-        )
 
 
 def compute_scores(

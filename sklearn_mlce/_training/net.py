@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
+import torch
 from skorch import NeuralNet
 from torch import Tensor
 
@@ -27,6 +29,8 @@ class PerceptronNet(NeuralNet):
     """
 
     stop_asked = False
+    first_bad_batch = 0  # of the epoch, from 1, where its loss was not finite
+    may_stop: Sequence[Any] = ()  # the user's callbacks
 
     @property
     def _default_callbacks(self) -> list:
@@ -38,6 +42,20 @@ class PerceptronNet(NeuralNet):
         with suppress(_StopTraining):
             self.fit_loop(rows, epochs=epochs)
         self.notify("on_train_end", X=rows, y=None)
+
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        """Call all callbacks; skorch's own ask to stop by a KeyboardInterrupt at an epoch's end."""
+        if method_name != "on_epoch_end":
+            super().notify(method_name, **kwargs)
+            return
+        self.on_epoch_end(self, **kwargs)
+        for _, callback in self.callbacks_:
+            try:
+                callback.on_epoch_end(self, **kwargs)
+            except KeyboardInterrupt:
+                if not any(callback is one for one in self.may_stop):
+                    raise
+                self.stop_asked = True
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Begin an epoch, unless a callback asked to stop at the end of the last one."""
@@ -65,17 +83,24 @@ class PerceptronNet(NeuralNet):
     ) -> None:
         """Pass once over the batches and record their mean loss.
 
-        The losses are summed on the device and read once, as each reading waits for a GPU.
+        The losses are kept on the device and read once, as each reading waits for a GPU.
         """
         if iterator is None:
             return
-        loss_sum: Any = 0.0
-        weight_sum = 0.0
+        losses, weights = [], []
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
-            weight = batch[1].total_weight
-            loss_sum = loss_sum + step["loss"].detach() * weight
-            weight_sum += weight
+            losses.append(step["loss"].detach())
+            weights.append(batch[1].total_weight)
             self.notify("on_batch_end", batch=batch, training=training, **step)
-        self.history.record(f"{prefix}_loss", float(loss_sum) / weight_sum)
+        mean = float(_mean(losses, weights))
+        if training and not math.isfinite(mean):
+            self.first_bad_batch = 1 + int(torch.stack(losses).isfinite().int().argmin())
+        self.history.record(f"{prefix}_loss", mean)
+
+
+def _mean(losses: list[Tensor], weights: list[float]) -> Tensor:
+    """Weighted mean of the losses of batches, where they are."""
+    weight = torch.tensor(weights, dtype=torch.float64, device=losses[0].device)
+    return torch.stack(losses).double() @ (weight / weight.sum())

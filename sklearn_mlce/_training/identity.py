@@ -1,0 +1,120 @@
+"""What tells a fit from another one: its plan and its data, as JSON has it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import zlib
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from sklearn_mlce._training.batches import Rows
+from sklearn_mlce._training.plan import TrainingPlan
+from sklearn_mlce._training.state import TrainingState
+
+# Where to compute, and what is kept in memory at the end, change no weight of the plan.
+_NOT_COMPARED = ("device", "compile", "keep_optimizer")
+
+# Fields of the plan that users know by another name.
+_PARAMETERS = {
+    "learning_rate": "learning_rate_init",
+    "patience": "n_iter_no_change",
+    "loss": "scale, margin and order",
+}
+
+_ROWS_READ = 16  # of X; reading all of it would take as long as an epoch
+
+
+def identity_of(
+    plan: TrainingPlan, start: TrainingState, rows: Rows, held_out: Rows | None, scoring: Any
+) -> dict[str, Any]:
+    """What two fits must share for one to go on where the other stopped.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        How to train.
+    start : TrainingState
+        Where the fit begins.
+    rows, held_out : Rows
+        What to train on and, unless None, what to score on.
+    scoring : str or callable
+        The estimator's parameter.
+
+    Returns
+    -------
+    dict
+        By a name that users know; equal to itself after a passage through JSON.
+    """
+    fields: dict[str, Any] = {}
+    for field in dataclasses.fields(plan):
+        value = getattr(plan, field.name)
+        if field.name == "architecture":
+            fields |= {part.name: getattr(value, part.name) for part in dataclasses.fields(value)}
+        elif field.name not in _NOT_COMPARED:
+            fields[_PARAMETERS.get(field.name, field.name)] = value
+    fields |= {
+        "random_state": start.seed,
+        "epochs before this fit": start.n_epochs,
+        "training data": _rows(rows),
+        "validation data": None if held_out is None else _rows(held_out),
+        "scoring": None if held_out is None else name_of(scoring),
+    }
+    return json.loads(json.dumps(fields, default=_plain))
+
+
+def differences(saved: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """A line for each entry in which two identities differ."""
+    return [
+        f"{name}: {saved.get(name)} there, {now.get(name)} here"
+        for name in {**saved, **now}
+        if saved.get(name) != now.get(name)
+    ]
+
+
+def name_of(scoring: Any) -> str:
+    """A name of a scorer that is the same in another process."""
+    if isinstance(scoring, str):
+        return scoring
+    module, name = getattr(scoring, "__module__", ""), getattr(scoring, "__qualname__", None)
+    # scikit-learn's scorers show what they are made of; other objects show their address.
+    return f"{module}.{name}" if name else repr(scoring).split(" at 0x")[0]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist() if value.size <= 16 else _checksum(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: getattr(value, field.name)  # not asdict, which would copy arrays
+            for field in dataclasses.fields(value)
+        }
+    return str(value)
+
+
+def _rows(rows: Rows) -> dict[str, Any]:
+    """Shape and checksums: of all labels and weights, of some rows of X."""
+    X, targets = rows.X, rows.targets
+    some = X[np.linspace(0, X.shape[0] - 1, min(_ROWS_READ, X.shape[0])).astype(int)]
+    encoded = (targets.codes, targets.positives, targets.dense)
+    return {
+        "shape": list(X.shape),
+        "dtype": str(X.dtype),
+        "sparse": sp.issparse(X),
+        "features": _checksum(some),
+        "kind": targets.kind,
+        "classes": _checksum(np.array([str(label) for label in targets.classes])),
+        "labels": [_checksum(part) for part in encoded if part is not None],
+        "sample_weight": None if rows.sample_weight is None else _checksum(rows.sample_weight),
+    }
+
+
+def _checksum(array: Any) -> str:
+    if sp.issparse(array):
+        parts = (array.data, array.indices.astype(np.int64), array.indptr.astype(np.int64))
+        return "-".join(map(_checksum, parts))
+    return f"{zlib.crc32(np.ascontiguousarray(array).data.cast('B')):08x}"

@@ -1,0 +1,79 @@
+"""The rows that fit is given to score, encoded by the classes of those it trains on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import column_or_1d
+
+from sklearn_mlce._base import BaseMLCE
+from sklearn_mlce._targets import Targets
+from sklearn_mlce._training.batches import Rows
+from sklearn_mlce._training.chunks import from_one_hot, one_hot
+
+
+def given_rows(
+    estimator: BaseMLCE, X: Any, y: Any, sample_weight: Any, dtype: Any, *, used: bool
+) -> Rows | None:
+    """Rows of ``X_val``, ``y_val`` and ``sample_weight_val``; None where none was given.
+
+    Parameters
+    ----------
+    estimator : BaseMLCE
+        Which knows the features and the classes of the rows to train on.
+    X, y, sample_weight : array-like or None
+        As `fit` takes them.
+    dtype : dtype
+        Of the rows to train on.
+    used : bool
+        Whether the estimator stops early.
+
+    Raises
+    ------
+    ValueError
+        If some are missing, are of no use, or do not fit the rows to train on.
+    """
+    given = {"X_val": X, "y_val": y, "sample_weight_val": sample_weight}
+    seen = [name for name, value in given.items() if value is not None]
+    if not seen:
+        return None
+    if X is None or y is None:
+        raise ValueError(
+            f"fit was given {' and '.join(seen)} alone; expected X_val and y_val. Pass both, or "
+            "neither"
+        )
+    if not used:
+        raise ValueError(
+            "fit was given X_val and y_val, which early_stopping scores, but early_stopping is "
+            "False. Set early_stopping=True, or leave them out"
+        )
+    X, targets, weight = _validated(estimator, X, y, sample_weight)
+    weight = None if weight is None else weight.astype(dtype, copy=False)
+    return Rows(X.astype(dtype, copy=False), targets, weight)
+
+
+def _validated(
+    estimator: BaseMLCE, X: Any, y: Any, sample_weight: Any
+) -> tuple[Any, Targets, np.ndarray | None]:
+    classes = estimator.classes_
+    if estimator._target_format.single_label:
+        y = column_or_1d(y.toarray() if sp.issparse(y) else y, warn=True)
+        unseen = [value for value in np.unique(y).tolist() if value not in classes]
+        if unseen:
+            raise ValueError(
+                f"y_val holds {unseen[:5]}, which are not among the classes of y, "
+                f"{classes.tolist()}. Leave these rows out of X_val and y_val"
+            )
+        codes = one_hot(y, classes)  # a few rows need not hold two classes
+        X, targets, weight = estimator._validate_fit(X, codes, sample_weight, reset=False)
+        assert targets.positives is not None
+        return X, from_one_hot(targets.positives, classes), weight
+    X, targets, weight = estimator._validate_fit(X, y, sample_weight, reset=False)
+    if targets.format.single_label or targets.n_outputs != len(classes):
+        raise ValueError(
+            f"y_val has {1 if targets.format.single_label else targets.n_outputs} labels; "
+            f"expected {len(classes)}, as y. Pass the same columns"
+        )
+    return X, targets, weight
