@@ -11,6 +11,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from skorch.callbacks import (
     Callback,
     EarlyStopping,
+    EpochScoring,
     EpochTimer,
     GradientNormClipping,
     LRScheduler,
@@ -87,6 +88,22 @@ def test_the_order_of_a_callback_that_watches_the_held_out_rows():
     ).fit(X, Y)
     assert model.n_iter_ < 60
     assert model.best_epoch_ == 1 + np.argmax(model.validation_scores_)
+
+
+def test_what_a_callback_changes_at_the_end_of_the_training_counts():
+    class Halve(Callback):
+        def on_train_end(self, net, **kwargs):
+            with torch.no_grad():
+                for weight in net.module_.layers[-1].parameters():
+                    weight /= 2
+
+    scores = mlp(callbacks=[Halve()]).fit(X, Y).decision_function(X)
+    np.testing.assert_allclose(scores, mlp().fit(X, Y).decision_function(X) / 2)
+
+
+def test_epoch_scoring_fails_where_it_cannot_score():
+    with pytest.raises(ValueError, match="Expected array-like"):
+        mlp(callbacks=[EpochScoring("f1_micro", use_caching=False, on_train=True)]).fit(X, Y)
 
 
 def test_callbacks_that_print_and_time():

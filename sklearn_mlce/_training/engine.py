@@ -110,6 +110,8 @@ def train(
         begin_history(net, watch.progress)
         try:
             net.train(rows, epochs=plan.max_epochs - watch.progress.n_epochs)
+            if watch.callbacks and watch.held_out is None:
+                keeper.keep(net)  # which the user's may have changed at the end of the training
         except (Diverged, KeyboardInterrupt) as error:
             if keeper.progress.kept is None:
                 raise

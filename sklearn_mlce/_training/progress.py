@@ -48,6 +48,10 @@ class KeepProgress(Callback):
         self.patience = patience
         self.snapshot = snapshot
 
+    def keep(self, net: Any) -> None:
+        """Keep the present state as that of the last epoch."""
+        self.progress = replace(self.progress, kept=self.snapshot(net))
+
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Take the epoch that ended into account, as a whole: a Ctrl-C may come at any time."""
         last, before = net.history[-1], self.progress
