@@ -11,6 +11,10 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+# Entries of the longest vector a processor computes with; torch's softmax of rows shorter than
+# that takes ten times as long as that of columns.
+_VECTOR = 16
+
 
 class Layout(Protocol):
     """How entries belong to rows."""
@@ -69,9 +73,12 @@ class MatrixRows:
     def softmax_(self, exponents: Tensor) -> tuple[Tensor, Tensor]:
         largest = exponents.amax(dim=1)
         empty = largest == -torch.inf
-        if bool(empty.any()):
-            exponents[empty] = 0.0
-        torch.softmax(exponents, dim=1, out=exponents)
+        if exponents.is_cuda or bool(empty.any()):  # a GPU would have to be waited for
+            exponents.masked_fill_(empty[:, None], 0.0)
+        if exponents.shape[1] < _VECTOR and not exponents.is_cuda:
+            exponents.copy_(torch.softmax(exponents.t(), dim=0).t())
+        else:
+            torch.softmax(exponents, dim=1, out=exponents)
         return largest, exponents.amax(dim=1).log_().neg_()
 
     def take_largest(self, exponents: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ from sklearn_mlce._training.plan import layer_widths
 from sklearn_mlce._training.randomness import EpochRandomness, draw_seed
 from sklearn_mlce._training.sparse import SparseBatch, sparse_batch
 from sklearn_mlce._training.state import predictor, weights_to_arrays
+from sklearn_mlce._training.target_forms import TargetEncoder
 from tests import oracles
 
 CPU = torch.device("cpu")
@@ -46,6 +47,10 @@ def numbered_rows(kind, container=np.asarray, weighted=True):
     numbers = np.arange(1.0, N_ROWS + 1)
     targets = encode_targets(targets_of_each_kind()[kind])
     return Rows(container(numbers[:, None]), targets, numbers if weighted else None)
+
+
+def encoder(batch_rows, options=None, **parameters):
+    return TargetEncoder(options or LossOptions(), batch_rows, np.float64, CPU, **parameters)
 
 
 def numbers_of(x):
@@ -139,7 +144,7 @@ def test_each_pass_gives_every_row_once(container, kind, batch_size, block_bytes
     monkeypatch.setattr(batches_module, "_BLOCK_BYTES", block_bytes)
     rows = numbered_rows(kind, container)
     order = np.random.default_rng(1).permutation
-    batches = Batches(rows, batch_size, CPU, training=True, order=order)
+    batches = Batches(rows, batch_size, CPU, encoder(batch_size), training=True, order=order)
     scores = torch.from_numpy(np.random.default_rng(2).standard_normal((N_ROWS, 9)))
     scores = scores[:, : rows.targets.n_outputs]
     y = targets_of_each_kind()[kind]
@@ -148,7 +153,7 @@ def test_each_pass_gives_every_row_once(container, kind, batch_size, block_bytes
     for x, targets in batches:
         chosen = numbers_of(x) - 1
         seen.extend(chosen)
-        loss = Criterion(LossOptions())(scores[chosen], targets)
+        loss = Criterion()(scores[chosen], targets)
         assert loss.item() == pytest.approx(
             loss_of_rows(scores[chosen].numpy(), y[chosen], chosen + 1.0)
         )
@@ -161,8 +166,9 @@ def test_each_pass_gives_every_row_once(container, kind, batch_size, block_bytes
 def test_criterion_with_scale_and_margin(kind):
     rows = numbered_rows(kind, weighted=False)
     scores = np.random.default_rng(3).standard_normal((N_ROWS, rows.targets.n_outputs))
-    ((_, targets),) = Batches(rows, N_ROWS, CPU)
-    loss = Criterion(LossOptions(3.0, (0.5, 0.5)))(torch.from_numpy(scores), targets)
+    options = LossOptions(3.0, (0.5, 0.5))
+    ((_, targets),) = Batches(rows, N_ROWS, CPU, encoder(N_ROWS, options))
+    loss = Criterion()(torch.from_numpy(scores), targets)
     y = targets_of_each_kind()[kind]
     expected = loss_of_rows(scores, y, np.ones(N_ROWS), scale=3.0, margin=0.5)
     assert loss.item() == pytest.approx(expected)
@@ -173,9 +179,10 @@ def test_criterion_with_scale_and_margin(kind):
 def test_criterion_with_an_order(kind, order):
     rows = numbered_rows(kind, weighted=False)
     scores = np.random.default_rng(4).standard_normal((N_ROWS, rows.targets.n_outputs))
-    ((_, targets),) = Batches(rows, N_ROWS, CPU)
     orders = order if isinstance(order, tuple) else (order, order)
-    loss = Criterion(LossOptions(3.0, (0.5, 0.5), orders))(torch.from_numpy(scores), targets)
+    options = LossOptions(3.0, (0.5, 0.5), orders)
+    ((_, targets),) = Batches(rows, N_ROWS, CPU, encoder(N_ROWS, options))
+    loss = Criterion()(torch.from_numpy(scores), targets)
     y = targets_of_each_kind()[kind]
     y = y.toarray() if sp.issparse(y) else y
     expected = oracles.mlce(scores, y, scale=3.0, margin=0.5, order=order).mean() / 3.0
@@ -184,10 +191,10 @@ def test_criterion_with_an_order(kind, order):
 
 def test_passes_have_their_own_order_and_full_batches_are_kept():
     rows = numbered_rows("multilabel")
-    batches = Batches(rows, 5, CPU, order=np.random.default_rng(0).permutation)
+    batches = Batches(rows, 5, CPU, encoder(5), order=np.random.default_rng(0).permutation)
     first, second = (np.concatenate([numbers_of(x) for x, _ in batches]) for _ in range(2))
     assert (first != second).any()
-    full = Batches(rows, N_ROWS, CPU, order=np.random.default_rng(0).permutation)
+    full = Batches(rows, N_ROWS, CPU, encoder(N_ROWS), order=np.random.default_rng(0).permutation)
     assert next(iter(full)) is next(iter(full))
 
 
@@ -195,7 +202,9 @@ def test_batches_of_sparse_rows_are_not_made_dense(monkeypatch):
     for container in (sp.csr_array, sp.csr_matrix):
         monkeypatch.setattr(container, "toarray", None)
     rows = numbered_rows("sparse multilabel", sp.csr_array)
-    assert all(isinstance(x, SparseBatch) for x, _ in Batches(rows, 5, CPU, training=True))
+    assert all(
+        isinstance(x, SparseBatch) for x, _ in Batches(rows, 5, CPU, encoder(5), training=True)
+    )
 
 
 def test_splitting_takes_each_row_to_one_side():

@@ -19,9 +19,10 @@ from torch.utils.data import Dataset
 
 from sklearn_mlce._sparse import dense_tensor
 from sklearn_mlce._targets import Targets
-from sklearn_mlce._training.batch_targets import EncodedTargets, encode
 from sklearn_mlce._training.holdout import held_out_rows
 from sklearn_mlce._training.sparse import SparseBatch, sparse_batch
+from sklearn_mlce._training.target_forms import TargetEncoder
+from sklearn_mlce._training.target_sides import LossTargets
 
 # Large enough that indexing is spread over many batches, small next to any X that matters.
 _BLOCK_BYTES = 2**24
@@ -70,7 +71,7 @@ class Rows(Dataset):
 class BatchTargets(NamedTuple):
     """Targets and weights of a batch."""
 
-    encoded: EncodedTargets
+    encoded: LossTargets
     sample_weight: Tensor | None  # (n,)
     total_weight: float  # sum of sample_weight, or the number of rows
 
@@ -88,11 +89,17 @@ def features(X: Any, device: torch.device, training: bool = False) -> Tensor | S
 class _Block:
     """Consecutive rows, to be cut into batches of tensors."""
 
-    def __init__(self, rows: Rows, device: torch.device, training: bool) -> None:
-        self.n_rows = len(rows)
+    def __init__(
+        self,
+        X: Any,
+        weight: np.ndarray | None,
+        targets: LossTargets,
+        device: torch.device,
+        training: bool,
+    ) -> None:
+        self.n_rows = X.shape[0]
         self._device, self._training = device, training
-        self._X, self._weight = rows.X, rows.sample_weight
-        self._targets = encode(rows.targets, rows.X.dtype, device)
+        self._X, self._weight, self._targets = X, weight, targets
 
     def batch(self, start: int, stop: int) -> Batch:
         """Rows ``start`` to ``stop``, or to the last."""
@@ -116,6 +123,8 @@ class Batches:
         Rows of a batch. From the number of rows on, the only batch is made once and kept.
     device : torch.device
         Where the network computes.
+    encoder : TargetEncoder
+        Makes tensors of the targets.
     training : bool, default=False
         Whether gradients will be asked for.
     order : callable, default=None
@@ -128,14 +137,23 @@ class Batches:
         rows: Rows,
         batch_size: int,
         device: torch.device,
+        encoder: TargetEncoder,
         training: bool = False,
         order: Callable[[int], np.ndarray] | None = None,
     ) -> None:
         self._rows, self._batch_size = rows, batch_size
         self._device, self._training, self._order = device, training, order
+        self._encoder = encoder
+        self._encoded: Any = None  # of all rows, where that takes little memory
+        if 0 < encoder.bytes_per_row(rows.targets) * len(rows) <= _BLOCK_BYTES:
+            self._encoded = encoder(rows.targets)
         self._only: Batch | None = None
         if batch_size >= len(rows):
-            self._only = _Block(rows, device, training).batch(0, len(rows))
+            self._only = self._block(slice(0, len(rows))).batch(0, len(rows))
+
+    def __len__(self) -> int:
+        """Batches of a pass."""
+        return -(-len(self._rows) // self._batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         if self._only is not None:
@@ -144,14 +162,26 @@ class Batches:
         order = None if self._order is None else self._order(len(self._rows))
         step = self._block_rows()
         for start in range(0, len(self._rows), step):
-            chosen = slice(start, start + step) if order is None else order[start : start + step]
-            block = _Block(self._rows.take(chosen), self._device, self._training)
+            stop = min(start + step, len(self._rows))
+            block = self._block(slice(start, stop) if order is None else order[start:stop])
             for first in range(0, block.n_rows, self._batch_size):
                 yield block.batch(first, first + self._batch_size)
+
+    def _block(self, chosen: slice | np.ndarray) -> _Block:
+        """Some of the rows, by a slice or an index array."""
+        rows = self._rows
+        if self._encoded is None:
+            targets = self._encoder(rows.targets.take(chosen))
+        elif isinstance(chosen, slice):
+            targets = self._encoded.cut(chosen.start, chosen.stop)
+        else:
+            targets = self._encoded.take(torch.from_numpy(chosen).to(self._device))
+        weight = None if rows.sample_weight is None else rows.sample_weight[chosen]
+        return _Block(rows.X[chosen], weight, targets, self._device, self._training)
 
     def _block_rows(self) -> int:
         """Rows of a block: as many whole batches as its size allows, at least one."""
         X = self._rows.X
         stored = X.data.nbytes + X.indices.nbytes if sp.issparse(X) else X.nbytes
-        batch_bytes = max(1, stored // len(self._rows)) * self._batch_size
-        return self._batch_size * max(1, _BLOCK_BYTES // batch_bytes)
+        of_row = max(stored // len(self._rows), self._encoder.bytes_per_row(self._rows.targets), 1)
+        return self._batch_size * max(1, _BLOCK_BYTES // (of_row * self._batch_size))

@@ -13,7 +13,6 @@ from scipy.sparse import issparse
 from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 
-from sklearn_mlce._sparse import dense_tensor
 from sklearn_mlce._training.batches import Batches, Rows, features
 from sklearn_mlce._training.callbacks import SeedEpochs
 from sklearn_mlce._training.criterion import Criterion
@@ -33,6 +32,7 @@ from sklearn_mlce._training.state import (
     weights_to_arrays,
 )
 from sklearn_mlce._training.supervision import Supervision
+from sklearn_mlce._training.target_forms import TargetEncoder
 from sklearn_mlce._training.validation import Diverged
 
 # Entries of the widest dense layer that are held at a time where there is no gradient.
@@ -128,12 +128,10 @@ def _make_net(
     callbacks: list[Callback],
 ) -> PerceptronNet:
     """An initialised net that stands where `start` says."""
-    label_weight = None
-    if plan.label_weight is not None:
-        label_weight = dense_tensor(plan.label_weight.astype(rows.X.dtype))
+    rows_per_pass = _rows_per_pass(plan.architecture, rows.X)
     net = PerceptronNet(
         _make_module(plan, start, rows.X.dtype, randomness),
-        Criterion(plan.loss, label_weight),
+        Criterion(),
         optimizer=torch.optim.AdamW,
         optimizer__fused=True,
         optimizer__weight_decay=0.0,
@@ -142,11 +140,13 @@ def _make_net(
         iterator_train=Batches,
         iterator_train__batch_size=plan.batch_size,
         iterator_train__device=plan.device,
+        iterator_train__encoder=_encoder(plan, rows, plan.batch_size),
         iterator_train__order=randomness.order,
         iterator_train__training=True,
         iterator_valid=Batches,
-        iterator_valid__batch_size=_rows_per_pass(plan.architecture, rows.X),
+        iterator_valid__batch_size=rows_per_pass,
         iterator_valid__device=plan.device,
+        iterator_valid__encoder=_encoder(plan, rows, rows_per_pass),
         train_split=None if held_out is None else predefined_split(held_out),
         callbacks=callbacks,
         device=plan.device,
@@ -156,6 +156,11 @@ def _make_net(
     if start.optimizer:
         optimizer_from_arrays(net.optimizer_, net.module_, start.optimizer)
     return net
+
+
+def _encoder(plan: TrainingPlan, rows: Rows, batch_size: int) -> TargetEncoder:
+    batch_rows = min(batch_size, len(rows))
+    return TargetEncoder(plan.loss, batch_rows, rows.X.dtype, plan.device, plan.label_weight)
 
 
 def _make_module(

@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
-from torch import Tensor
+from skorch.callbacks import Callback
+from skorch.utils import TeeGenerator
+from torch import Tensor, nn
 
 from sklearn_mlce._training.batches import BatchTargets, Rows
 from sklearn_mlce._training.sparse import SparseBatch
@@ -31,6 +33,7 @@ class PerceptronNet(NeuralNet):
     stop_asked = False
     first_bad_batch = 0  # of the epoch, from 1, where its loss was not finite
     may_stop: Sequence[Any] = ()  # the user's callbacks
+    _parameters: list[nn.Parameter]
 
     @property
     def _default_callbacks(self) -> list:
@@ -67,6 +70,23 @@ class PerceptronNet(NeuralNet):
         """Scores of a batch."""
         return self.module_(x)
 
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Make one step of the optimiser.
+
+        The backward pass starts from the scores with the gradient that comes with the loss.
+        """
+        x, targets = batch
+        for parameter in self._parameters:
+            parameter.grad = None
+        scores = self.infer(x)
+        loss, gradient = self.criterion_.loss_and_gradient(scores, targets)
+        torch.autograd.backward(scores, gradient)
+        if self._listens_to("on_grad_computed"):
+            named = TeeGenerator(self.module_.named_parameters())
+            self.notify("on_grad_computed", named_parameters=named, batch=batch, training=True)
+        self.optimizer_.step()
+        return {"loss": loss, "y_pred": scores}
+
     def get_loss(
         self, y_pred: Tensor, y_true: BatchTargets, X: Any = None, training: bool = False
     ) -> Tensor:
@@ -87,17 +107,27 @@ class PerceptronNet(NeuralNet):
         """
         if iterator is None:
             return
+        self._set_training(training)
+        self._parameters = list(self.module_.parameters())
+        told = self._listens_to("on_batch_begin") or self._listens_to("on_batch_end")
         losses, weights = [], []
         for batch in iterator:
-            self.notify("on_batch_begin", batch=batch, training=training)
+            if told:
+                self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
-            losses.append(step["loss"].detach())
+            losses.append(step["loss"])
             weights.append(batch[1].total_weight)
-            self.notify("on_batch_end", batch=batch, training=training, **step)
+            if told:
+                self.notify("on_batch_end", batch=batch, training=training, **step)
         mean = float(_mean(losses, weights))
         if training and not math.isfinite(mean):
             self.first_bad_batch = 1 + int(torch.stack(losses).isfinite().int().argmin())
         self.history.record(f"{prefix}_loss", mean)
+
+    def _listens_to(self, event: str) -> bool:
+        """Whether a callback does something at an event that comes with every batch."""
+        ours = getattr(Callback, event)
+        return any(getattr(type(callback), event) is not ours for _, callback in self.callbacks_)
 
 
 def _mean(losses: list[Tensor], weights: list[float]) -> Tensor:

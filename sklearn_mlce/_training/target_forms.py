@@ -1,0 +1,130 @@
+"""From encoded targets to the form in which a batch's loss is cheapest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from sklearn_mlce._loss_options import LossOptions
+from sklearn_mlce._solvers.batch_losses import BatchLoss
+from sklearn_mlce._sparse import dense_tensor
+from sklearn_mlce._targets import Targets
+from sklearn_mlce._training.batch_targets import encode
+from sklearn_mlce._training.target_sides import ListedTargets, LossTargets, SignedLabels, TwoSides
+
+# Cells of a batch, rows times labels, up to which hard labels are cheaper in dense form: listed
+# cells take fewer passes over the memory and more calls.
+_DENSE_CELLS = {"cpu": 2**15, "cuda": 2**22}
+_SIGNED_CELLS = {"cpu": 2**18, "cuda": 2**22}  # the dense form of a sum over labels is cheap
+
+
+class TargetEncoder:
+    """Makes tensors of targets, once for a fit or once for a block of its rows.
+
+    Nothing is checked: :class:`~sklearn_mlce._targets.Targets` are valid, as are the options.
+
+    Parameters
+    ----------
+    options : LossOptions
+        Scale, margins and orders of the loss.
+    batch_rows : int
+        Rows of a batch.
+    dtype : dtype
+        Precision of the loss.
+    device : torch.device
+        Where it is computed.
+    label_weight : ndarray of shape (n_labels,), default=None
+        Factor of each label's exponential; multi-label targets only.
+    """
+
+    def __init__(
+        self,
+        options: LossOptions,
+        batch_rows: int,
+        dtype: np.dtype,
+        device: torch.device,
+        label_weight: np.ndarray | None = None,
+    ) -> None:
+        self._options = options
+        self._batch_rows = batch_rows
+        self._dtype = np.dtype(dtype)
+        self._device = device
+        self._label_weight = None if label_weight is None else label_weight.astype(dtype)
+
+    def __call__(self, targets: Targets) -> LossTargets:
+        """Targets in their cheapest form."""
+        return self._form(targets)(targets)
+
+    def bytes_per_row(self, targets: Targets) -> int:
+        """Memory of a row in that form; 0 where it is that of the targets themselves."""
+        form = self._form(targets)
+        return 0 if form == self._listed else 2 * targets.n_outputs * self._dtype.itemsize
+
+    def _form(self, targets: Targets) -> Callable[[Targets], LossTargets]:
+        if targets.codes is not None:
+            return self._listed
+        if targets.dense is not None:
+            return self._soft
+        cells = self._batch_rows * targets.n_outputs
+        every = self._options.orders == ("all", "all")
+        limits = _SIGNED_CELLS if every else _DENSE_CELLS
+        if cells > limits.get(self._device.type, 2**22):
+            return self._listed
+        return self._signed if every else self._hard
+
+    def _soft(self, targets: Targets) -> TwoSides:
+        assert targets.dense is not None
+        share = targets.dense.astype(self._dtype, copy=False)
+        added = np.empty((2, *share.shape), dtype=self._dtype)
+        with np.errstate(divide="ignore"):  # the logarithm of 0 is -inf: takes no part
+            np.log1p(-share, out=added[0])
+            np.log(share, out=added[1])
+        added[np.isnan(added)] = -np.inf
+        for side in (0, 1):
+            added[side] += self._base(side)
+        return self._two_sides(added)
+
+    def _hard(self, targets: Targets) -> TwoSides:
+        rows, columns = self._positive_cells(targets)
+        added = np.empty((2, targets.n_rows, targets.n_outputs), dtype=self._dtype)
+        added[0] = self._base(0)
+        added[1] = -np.inf
+        added[0, rows, columns] = -np.inf
+        added[1, rows, columns] = np.broadcast_to(self._base(1), targets.n_outputs)[columns]
+        return self._two_sides(added)
+
+    def _signed(self, targets: Targets) -> SignedLabels:
+        rows, columns = self._positive_cells(targets)
+        added = np.empty((targets.n_rows, targets.n_outputs), dtype=self._dtype)
+        added[:] = self._base(0)
+        added[rows, columns] = np.broadcast_to(self._base(1), targets.n_outputs)[columns]
+        signs = np.full_like(added, self._options.scale)
+        signs[rows, columns] = -self._options.scale
+        scale = self._options.scale
+        return SignedLabels(self._tensor(added), self._tensor(signs), scale)
+
+    def _listed(self, targets: Targets) -> ListedTargets:
+        weight = None if self._label_weight is None else self._tensor(self._label_weight)
+        loss = BatchLoss(self._options, targets.n_outputs, weight)
+        return ListedTargets(encode(targets, self._dtype, self._device), loss)
+
+    def _two_sides(self, added: np.ndarray) -> TwoSides:
+        scale = self._options.scale
+        signs = np.array([scale, -scale], dtype=self._dtype)[:, None, None]
+        return TwoSides(self._tensor(added), self._tensor(signs), scale, self._options.orders)
+
+    def _base(self, side: int) -> np.ndarray:
+        """What is added to a label's scaled score on a side it is wholly on; (n_labels,) or ()."""
+        shift = np.asarray(self._options.scale * self._options.margins[side], dtype=self._dtype)
+        return shift if self._label_weight is None else shift + np.log(self._label_weight)
+
+    @staticmethod
+    def _positive_cells(targets: Targets) -> tuple[np.ndarray, np.ndarray]:
+        assert targets.positives is not None
+        counts = np.diff(targets.positives.indptr)
+        return np.repeat(np.arange(targets.n_rows), counts), targets.positives.indices
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        return dense_tensor(array, self._device)
