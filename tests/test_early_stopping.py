@@ -1,5 +1,7 @@
 """Early stopping of MLCEMLP: what it scores, on which rows, and what it keeps."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -268,3 +270,19 @@ def test_scores_of_many_labels_take_no_longer_than_sparse_metrics(monkeypatch):
     scorer = make_scorer(recording, average="micro")
     stopping(scoring=scorer, max_epochs=1).fit(X, Y)
     assert all(sp.issparse(matrix) for pair in seen for matrix in pair)
+
+
+def test_holding_rows_out_of_a_memory_map_copies_no_more_than_them(tmp_path):
+    mapped = np.memmap(tmp_path / "X", dtype=np.float32, mode="w+", shape=(4000, 500))
+    mapped[:] = np.random.default_rng(0).normal(size=mapped.shape)
+    labels = (mapped[:, :4] > 0).astype(int)
+    order = np.random.default_rng(0).permutation(4000)
+    tracemalloc.start()
+    train, held_out = Rows(mapped, encode_targets(labels), None).split(0.1, order)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2 * held_out.X.nbytes
+    assert train.X.shape == (3600, 500)
+    assert train.X.nbytes == 9 * held_out.X.nbytes
+    whole = stopping(max_epochs=1).fit(np.array(mapped), labels)
+    assert_same_scores(stopping(max_epochs=1).fit(mapped, labels), whole, mapped)

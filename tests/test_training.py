@@ -211,10 +211,10 @@ def test_splitting_takes_each_row_to_one_side():
     rows = numbered_rows("multilabel")
     train, held_out = rows.split(0.25, np.random.default_rng(0).permutation(N_ROWS))
     assert (len(train), len(held_out)) == (17, 6)
-    both = np.concatenate([train.X[:, 0], held_out.X[:, 0]])
+    both = np.concatenate([train.X[:], held_out.X])[:, 0]
     assert sorted(both) == list(range(1, N_ROWS + 1))
     for part in (train, held_out):
-        np.testing.assert_array_equal(part.sample_weight, part.X[:, 0])
+        np.testing.assert_array_equal(part.sample_weight, part.X[:][:, 0])
 
 
 def test_an_epoch_draws_by_seed_and_number_alone():

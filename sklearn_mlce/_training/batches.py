@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 from sklearn_mlce._sparse import dense_tensor
 from sklearn_mlce._targets import Targets
 from sklearn_mlce._training.holdout import held_out_rows
+from sklearn_mlce._training.selected_rows import SelectedRows
 from sklearn_mlce._training.sparse import SparseBatch, sparse_batch
 from sklearn_mlce._training.target_forms import TargetEncoder
 from sklearn_mlce._training.target_sides import LossTargets
@@ -34,7 +35,7 @@ class Rows(Dataset):
 
     Parameters
     ----------
-    X : ndarray or CSR matrix of shape (n, d)
+    X : ndarray, SelectedRows or CSR matrix of shape (n, d)
         Features, float32 or float64.
     targets : Targets
         Encoded targets of the rows.
@@ -63,9 +64,12 @@ class Rows(Dataset):
             If either part would be empty.
         """
         held_out = held_out_rows(self.targets, fraction, order)
-        in_training = np.ones(len(self), dtype=bool)
-        in_training[held_out] = False
-        return self.take(np.flatnonzero(in_training)), self.take(held_out)
+        rest = np.delete(np.arange(len(self)), held_out)
+        if sp.issparse(self.X):
+            return self.take(rest), self.take(held_out)
+        weight = None if self.sample_weight is None else self.sample_weight[rest]
+        X = SelectedRows(self.X, rest)  # X may be a memory map
+        return Rows(X, self.targets.take(rest), weight), self.take(held_out)
 
 
 class BatchTargets(NamedTuple):
