@@ -291,3 +291,23 @@ def test_clones_and_pickles_keep_their_callbacks(make):
     assert len(monitor.get_logs("all")) == 1  # the copy logs into a monitor of its own
     clone(model).fit(X, Y)
     assert len(monitor.get_logs("all")) == 2
+
+
+@pytest.mark.parametrize("outermost", ["pipeline", "search"])
+def test_scores_of_a_fit_that_stops_early(outermost):
+    monitor = callback.ScoringMonitor(scoring="f1_micro")
+    stopping = mlp(
+        early_stopping=True,
+        scoring="f1_micro",
+        n_iter_no_change=2,
+        max_epochs=40,
+        learning_rate_init=0.1,
+    )
+    fitted = OUTERMOST[outermost](stopping.set_callbacks(monitor)).fit(X, Y)
+    model = fitted[-1] if outermost == "pipeline" else fitted.best_estimator_
+    rows, *folds = scores_of(monitor, mlp)
+    assert len(rows) == model.n_iter_ == len(model.validation_scores_) < 40
+    assert len(folds) == (0 if outermost == "pipeline" else 4)
+    best = rows[model.best_epoch_ - 1]["f1_micro"]
+    features = fitted[:-1].transform(X) if outermost == "pipeline" else X
+    assert best == f1_score(Y, model.predict(features), average="micro")

@@ -293,3 +293,21 @@ def test_parameters_are_cloned_and_kept(tmp_path):
     model = clone(deep(tmp_path, resume=True))
     assert model.checkpoint_dir == tmp_path
     assert model.fit(X, Y).get_params() == clone(model).get_params()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_a_run_on_a_gpu_goes_on_there_and_on_the_cpu(container, tmp_path):
+    features = container(X.astype(np.float32))
+    settings = {"device": "cuda", "dropout": 0.0}
+    whole = deep(None, **settings).fit(features, Y)
+    with pytest.raises(Killed):
+        deep(tmp_path, callbacks=[Kill(4)], **settings).fit(features, Y)
+    part = (tmp_path / "checkpoint.npz").read_bytes()
+    for device in ("cuda", "cpu"):
+        (tmp_path / "checkpoint.npz").write_bytes(part)
+        settings["device"] = device
+        model = deep(tmp_path, resume=True, **settings).fit(features, Y)
+        np.testing.assert_allclose(
+            model.decision_function(features), whole.decision_function(features), atol=1e-3
+        )
