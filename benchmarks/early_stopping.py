@@ -106,20 +106,19 @@ def summary(table):
     for row in rows:
         groups.setdefault(tuple(row[key] for key in keys), []).append(row)
     shown = (*REPORTED, "kept", "made")
-    seeds = len({row["seed"] for row in rows})
     lines = [
         "# Which score should early stopping watch?",
         "",
-        f"Test metrics of the epoch that is kept, threshold zero; means over {seeds} seeds. "
+        "Test metrics of the epoch that is kept, threshold zero; means over the seeds. "
         '"none" makes all epochs. By `python -m benchmarks.early_stopping`.',
         "",
-        "| " + " | ".join((*keys, *shown)) + " |",
-        "|" + "---|" * (len(keys) + len(shown)),
+        "| " + " | ".join((*keys, *shown, "seeds")) + " |",
+        "|" + "---|" * (len(keys) + len(shown) + 1),
     ]
     for key, group in groups.items():
         means = [np.mean([float(row[name]) for row in group]) for name in shown]
         cells = [f"{mean:.3f}" for mean in means[:-2]] + [f"{mean:.0f}" for mean in means[-2:]]
-        lines.append("| " + " | ".join((*key, *cells)) + " |")
+        lines.append("| " + " | ".join((*key, *cells, str(len(group)))) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -130,6 +129,7 @@ def main(argv=None):
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--patience", type=int, nargs="+", default=[5, 10])
     parser.add_argument("--sets", nargs="+", default=SETS)
+    parser.add_argument("--losses", nargs="+", choices=LOSSES, default=list(LOSSES))
     parser.add_argument("--out", type=Path, default=RESULTS / "early_stopping.csv")
     arguments = parser.parse_args(argv)
     with open(arguments.out, "w", newline="", encoding="utf-8") as file:
@@ -137,9 +137,9 @@ def main(argv=None):
         writer.writerow(["set", "loss", "seed", "patience", "watched", "kept", "made", *REPORTED])
         for name in arguments.sets:
             data = load(name)
-            for loss, parameters in LOSSES.items():
+            for loss in arguments.losses:
                 for seed in range(arguments.seeds):
-                    epochs = run(data, seed, parameters, arguments.epochs)
+                    epochs = run(data, seed, LOSSES[loss], arguments.epochs)
                     for patience in arguments.patience:
                         rows = [[name, loss, seed, *row] for row in compare(epochs, patience)]
                         writer.writerows(rows)

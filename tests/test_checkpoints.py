@@ -180,7 +180,10 @@ OTHERS = {
     "loss": ({"scale": 2.0}, "scale, margin and order: "),
     "seed": ({"random_state": 4}, "random_state: "),
     "weights": ({"label_weight": [1, 2, 3, 4]}, "label_weight: None there"),
-    "held out": ({"early_stopping": True}, "scoring: None there, loss here"),
+    "held out": (
+        {"early_stopping": True},
+        "validation data: None there, given here; scoring: None",
+    ),
 }
 
 
@@ -212,7 +215,7 @@ def test_a_checkpoint_of_other_data_is_refused(other, tmp_path):
     else:
         validation = {"X_val": X[:21], "y_val": Y[:21]}
     what = "validation data" if other == "validation" else "training data"
-    with pytest.raises(ValueError, match=rf"another fit: {what}: .* Fit with the same"):
+    with pytest.raises(ValueError, match=rf"another fit: {what}, .* Fit with the same"):
         deep(tmp_path, resume=True, **given).fit(features, labels, weight, **validation)
 
 

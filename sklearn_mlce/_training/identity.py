@@ -66,12 +66,19 @@ def identity_of(
 
 
 def differences(saved: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """A line for each entry in which two identities differ."""
-    return [
-        f"{name}: {saved.get(name)} there, {now.get(name)} here"
-        for name in {**saved, **now}
-        if saved.get(name) != now.get(name)
-    ]
+    """Words for each entry in which two identities differ."""
+    found: list[str] = []
+    for name in {**saved, **now}:
+        there, here = saved.get(name), now.get(name)
+        if isinstance(there, dict) and isinstance(here, dict):
+            found += [f"{name}, {part}" for part in differences(there, here)]
+        elif there != here:
+            found.append(f"{name}: {_short(there)} there, {_short(here)} here")
+    return found
+
+
+def _short(value: Any) -> str:
+    return "given" if isinstance(value, dict) else str(value)
 
 
 def name_of(scoring: Any) -> str:
@@ -98,18 +105,18 @@ def _plain(value: Any) -> Any:
 
 def _rows(rows: Rows) -> dict[str, Any]:
     """Shape and checksums: of all labels and weights, of some rows of X."""
-    X, targets = rows.X, rows.targets
+    X, targets, weight = rows.X, rows.targets, rows.sample_weight
     some = X[np.linspace(0, X.shape[0] - 1, min(_ROWS_READ, X.shape[0])).astype(int)]
     encoded = (targets.codes, targets.positives, targets.dense)
     return {
         "shape": list(X.shape),
         "dtype": str(X.dtype),
         "sparse": sp.issparse(X),
-        "features": _checksum(some),
+        "checksum of some features": _checksum(some),
         "kind": targets.kind,
-        "classes": _checksum(np.array([str(label) for label in targets.classes])),
-        "labels": [_checksum(part) for part in encoded if part is not None],
-        "sample_weight": None if rows.sample_weight is None else _checksum(rows.sample_weight),
+        "checksum of classes": _checksum(np.array([str(label) for label in targets.classes])),
+        "checksum of labels": [_checksum(part) for part in encoded if part is not None],
+        "checksum of sample_weight": None if weight is None else _checksum(weight),
     }
 
 
