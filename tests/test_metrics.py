@@ -130,8 +130,8 @@ def test_f1_takes_any_matrices_of_labels(container, labels, scores):
     for measure in (masked_f1_score, f1_by_label_frequency):
         expected = measure(labels, predicted)
         for other in (np.asarray, sp.csr_array):
-            assert measure(container(labels), other(predicted)) == expected
-            assert measure(other(labels), container(predicted)) == expected
+            np.testing.assert_equal(measure(container(labels), other(predicted)), expected)
+            np.testing.assert_equal(measure(other(labels), container(predicted)), expected)
 
 
 def test_label_frames_are_taken(labels, scores):
@@ -399,7 +399,7 @@ def test_scorers_serve_cross_validation_with_unknown_labels(rng):
         (lambda y, s: recall_at_k(y, s, zero_division=2), "zero_division must be"),
         (lambda y, s: recall_at_k(y, s, zero_division="warn"), "zero_division must be"),
         (lambda y, s: ndcg_at_k(y, s, sample_weight=-np.ones(40)), "[Nn]egative"),
-        (lambda y, s: ndcg_at_k(y, s, sample_weight=np.zeros(40)), "zero for every row"),
+        (lambda y, s: ndcg_at_k(y, s, sample_weight=np.zeros(40)), "zero"),
         (lambda y, s: label_propensities(y[:2]), "three rows or more"),
         (lambda y, s: label_propensities(y, A=0), "A and B must be positive"),
         (

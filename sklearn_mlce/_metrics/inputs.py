@@ -89,7 +89,7 @@ def check_k(k: Any, n_labels: int) -> int:
     ValueError
         If it is no integer from 1 to the number of labels.
     """
-    if not isinstance(k, Integral) or not 1 <= k <= n_labels:
+    if not isinstance(k, Integral) or not 1 <= int(k) <= n_labels:
         raise ValueError(f"k must be an integer from 1 to the {n_labels} labels, got {k!r}")
     return int(k)
 

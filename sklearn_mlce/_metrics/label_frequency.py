@@ -144,10 +144,9 @@ def f1_by_label_frequency(
             f"label_counts must have one entry for each of the {targets.n_outputs} labels of "
             f"y_true, got {len(groups)}"
         )
-    f1 = {}
     predicted = predictions_of(y_pred, targets)
     zero_division = check_zero_division(zero_division)
-    f1 = {}
+    f1: dict[str, float] = {}
     for name in GROUPS if group is None else (group,):
         labels = np.flatnonzero(groups == name)
         f1[name] = (
