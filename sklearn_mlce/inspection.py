@@ -197,7 +197,7 @@ def describe_labels(y: Any, *, n_pairs: int = 10, min_pair_samples: int = 5) -> 
         mean_imbalance_ratio=float(finite.mean()) if len(finite) else float("nan"),
         max_imbalance_ratio=float(finite.max()) if len(finite) else float("nan"),
         never_positive=_frozen(np.flatnonzero(counts == 0)),
-        top_pairs=strongest_pairs(carried, names.tolist(), int(n_pairs), int(min_pair_samples)),
+        top_pairs=strongest_pairs(carried, names, int(n_pairs), int(min_pair_samples)),
         unknown_share=1 - n_known / (n_samples * n_labels),
         soft_share=n_soft / max(n_known, 1),
     )

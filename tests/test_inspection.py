@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+import tracemalloc
 from html.parser import HTMLParser
 from itertools import combinations
 
@@ -240,6 +241,19 @@ def test_a_description_cannot_be_changed(labels):
     with pytest.raises(ValueError, match="read-only"):
         description.label_counts[0] = 3
     assert_same_numbers(pickle.loads(pickle.dumps(description)), description)
+
+
+def test_a_million_sparse_labels_are_never_made_dense():
+    """A dense matrix of these would take 2 GB in single bytes."""
+    rows, labels = np.arange(2000).repeat(3), np.arange(6000) * 166
+    y = sp.csr_array((np.ones(6000, dtype=int), (rows, labels)), shape=(2000, 10**6))
+    tracemalloc.start()
+    description = describe_labels(y, min_pair_samples=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert description.cardinality == 3
+    assert description.top_pairs[0] == (0, 166, 1, 1.0, 2000.0)
+    assert peak < 300e6
 
 
 def test_the_labels_given_are_left_alone(labels):

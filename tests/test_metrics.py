@@ -1,6 +1,7 @@
 """Each measure is what scikit-learn's relative or a slow loop over rows and labels says it is."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -132,6 +133,19 @@ def test_f1_takes_any_matrices_of_labels(container, labels, scores):
         for other in (np.asarray, sp.csr_array):
             np.testing.assert_equal(measure(container(labels), other(predicted)), expected)
             np.testing.assert_equal(measure(other(labels), container(predicted)), expected)
+
+
+def test_sparse_labels_are_made_dense_by_blocks_of_rows_only(rng, monkeypatch):
+    n_rows, n_labels = 2000, 500
+    y = sp.csr_array(rng.random((n_rows, n_labels)) < 0.01)
+    scores = rng.random((n_rows, n_labels), dtype=np.float32)
+    monkeypatch.setattr(inputs, "_CELLS_PER_BLOCK", 10 * n_labels)
+    precision_at_k(y, scores)
+    tracemalloc.start()
+    precision_at_k(y, scores)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.8 * n_rows * n_labels
 
 
 def test_label_frames_are_taken(labels, scores):

@@ -68,7 +68,7 @@ def imbalance_ratios(counts: np.ndarray) -> np.ndarray:
 
 
 def strongest_pairs(
-    carried: sp.csr_array, names: list, n_pairs: int, min_samples: int
+    carried: sp.csr_array, names: np.ndarray, n_pairs: int, min_samples: int
 ) -> tuple[LabelPair, ...]:
     """Pairs with the highest Jaccard index, among those together on enough rows."""
     counts = np.bincount(carried.indices, minlength=carried.shape[1])
@@ -77,13 +77,10 @@ def strongest_pairs(
         best = np.concatenate([best, block])
         jaccard = _jaccard(best, counts)
         best = best[np.lexsort((best[:, 1], best[:, 0], -best[:, 2], -jaccard))[:n_pairs]]
-    lift = best[:, 2] * carried.shape[0] / (counts[best[:, 0]] * counts[best[:, 1]])
-    return tuple(
-        LabelPair(names[first], names[second], int(both), float(jaccard), float(times))
-        for (first, second, both), jaccard, times in zip(
-            best, _jaccard(best, counts), lift, strict=True
-        )
-    )
+    first, second, both = best.T
+    lift = both * carried.shape[0] / (counts[first] * counts[second])
+    columns = (names[first], names[second], both, _jaccard(best, counts), lift)
+    return tuple(map(LabelPair, *(column.tolist() for column in columns)))
 
 
 def _jaccard(pairs: np.ndarray, counts: np.ndarray) -> np.ndarray:
