@@ -7,13 +7,13 @@ from typing import Any
 from torch import Tensor
 
 from sklearn_mlce._kernel import cells_from_dense, cells_from_indices
-from sklearn_mlce._thresholded import (
+from sklearn_mlce._loss_arguments import (
     check_ascending,
     check_indices,
     check_soft_targets,
     flatten_rows,
-    thresholded_loss,
 )
+from sklearn_mlce._thresholded import thresholded_loss
 
 
 def mlce_loss(
