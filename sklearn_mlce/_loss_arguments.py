@@ -54,6 +54,26 @@ def check_margin(margin: Any) -> tuple[float, float]:
     return float(pair[0]), float(pair[1])
 
 
+def check_same_shape(scores: Tensor, targets: Tensor) -> None:
+    """Raise ValueError unless every score has a target."""
+    if targets.shape != scores.shape:
+        raise ValueError(
+            f"targets have shape {tuple(targets.shape)} but scores have shape "
+            f"{tuple(scores.shape)}; they must be the same"
+        )
+
+
+def check_number(
+    name: str, value: Any, *, at_least: float | None = None, above: float | None = None
+) -> None:
+    """Raise ValueError unless an option is a finite number within its bound."""
+    fits = isinstance(value, Real) and math.isfinite(value)
+    if not (fits and (at_least is None or value >= at_least) and (above is None or value > above)):
+        bound = "" if at_least is None else f" of at least {at_least}"
+        bound = bound if above is None else f" greater than {above}"
+        raise ValueError(f"{name} must be a finite number{bound}, got {value!r}")
+
+
 def check_soft_targets(targets: Tensor) -> None:
     """Raise ValueError unless every target is in [0, 1] or NaN."""
     outside = (targets < 0) | (targets > 1)
@@ -99,7 +119,7 @@ def check_ascending(positive: Any) -> None:
 
 
 def check_label_weight(
-    label_weight: Tensor | None, scores: Tensor, dtype: torch.dtype
+    label_weight: Tensor | None, scores: Tensor, dtype: torch.dtype, name: str = "label_weight"
 ) -> Tensor | None:
     """Weights of shape ``(n_labels,)`` or ``(n_rows, n_labels)``, as a constant, or None.
 
@@ -117,11 +137,11 @@ def check_label_weight(
         broadcast = None
     if broadcast != scores.shape:
         raise ValueError(
-            f"label_weight has shape {tuple(weight.shape)}; it must broadcast to the scores' "
+            f"{name} has shape {tuple(weight.shape)}; it must broadcast to the scores' "
             f"shape {tuple(scores.shape)}"
         )
     if not bool((weight >= 0).all()):
-        raise ValueError("label_weight must not be negative or NaN")
+        raise ValueError(f"{name} must not be negative or NaN")
     return flatten_rows(weight.expand(scores.shape)) if weight.ndim > 1 else weight
 
 
@@ -131,6 +151,25 @@ def log_label_weight(
     """Logarithms of checked label weights, or None."""
     weight = check_label_weight(label_weight, scores, dtype)
     return None if weight is None else weight.log()
+
+
+def check_label_counts(label_counts: Tensor, scores: Tensor) -> Tensor:
+    """Counts ``(n_labels,)`` in float64 on the scores' device.
+
+    Raises
+    ------
+    ValueError
+        If there is not one for each label, or one is negative or NaN.
+    """
+    counts = torch.as_tensor(label_counts, dtype=torch.float64, device=scores.device).detach()
+    if counts.shape != scores.shape[-1:]:
+        raise ValueError(
+            f"label_counts has shape {tuple(counts.shape)}; it must have one entry per label, "
+            f"shape {tuple(scores.shape[-1:])}"
+        )
+    if not bool((counts >= 0).all()):
+        raise ValueError("label_counts must not be negative or NaN")
+    return counts
 
 
 def per_row(values: Tensor | None, scores: Tensor, name: str) -> Tensor | None:

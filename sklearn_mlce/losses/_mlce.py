@@ -10,6 +10,7 @@ from sklearn_mlce._kernel import cells_from_dense, cells_from_indices
 from sklearn_mlce._loss_arguments import (
     check_ascending,
     check_indices,
+    check_same_shape,
     check_soft_targets,
     flatten_rows,
 )
@@ -125,11 +126,7 @@ def mlce_loss(
     >>> round(mlce_loss(scores, torch.tensor([[1, 0, 0]]), order=2).item(), 4)
     1.4143
     """
-    if targets.shape != scores.shape:
-        raise ValueError(
-            f"targets have shape {tuple(targets.shape)} but scores have shape "
-            f"{tuple(scores.shape)}; they must be the same"
-        )
+    check_same_shape(scores, targets)
     targets = flatten_rows(targets.detach())
     cells = cells_from_dense(targets)
     if cells is None:
