@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from sklearn_mlce._loss_arguments import (
+    any_unknown,
     check_label_weight,
     check_reduction,
     check_same_shape,
@@ -93,8 +94,8 @@ def binary_cross_entropy_loss(
     dtype = computing_dtype(scores)
     flat, targets = flatten_rows(scores).to(dtype), flatten_rows(targets.detach()).to(dtype)
     weight = check_label_weight(label_weight, scores, dtype)
-    unknown = targets.isnan()
-    if bool(unknown.any()):
+    if any_unknown(targets):
+        unknown = targets.isnan()
         targets = targets.nan_to_num()
         weight = torch.where(unknown, 0.0, 1.0 if weight is None else weight).to(dtype)
     cells = binary_cross_entropy_with_logits(

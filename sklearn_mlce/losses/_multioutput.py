@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from sklearn_mlce._loss_arguments import (
+    any_unknown,
     check_label_weight,
     check_reduction,
     check_same_shape,
@@ -193,9 +193,7 @@ def soft_multioutput_loss(
     factor = row_factors(sample_weight, scores[..., 0], reduction, computing_dtype(scores))
 
     def evaluate(scores: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
-        log_share = (
-            targets.to(computing_dtype(scores)).log().nan_to_num_(nan=-torch.inf, neginf=-torch.inf)
-        )
+        log_share = targets.to(computing_dtype(scores)).log()
         return soft_rows(scores, log_share + _log_weight(weight, scores), factor)
 
     return _reduce(scores, evaluate, reduction)
@@ -241,17 +239,20 @@ def _check_codes(scores: Tensor, targets: Tensor) -> Tensor:
 
 
 def _check_probabilities(scores: Tensor, targets: Tensor) -> Tensor:
-    """Targets ``(n_rows, n_outputs, n_classes)``."""
+    """Targets ``(n_rows, n_outputs, n_classes)``, 0 where unknown."""
     if scores.ndim < 2:
         raise ValueError(
             f"scores must be (..., n_outputs, n_classes), got shape {tuple(scores.shape)}"
         )
     check_same_shape(scores, targets)
     check_soft_targets(targets)
+    targets = _flatten(targets.detach())
+    if not any_unknown(targets):
+        return targets
     unknown = targets.isnan()
     if bool((unknown.any(dim=-1) != unknown.all(dim=-1)).any()):
         raise ValueError(
             "targets of an output must be NaN for all of its classes or for none: an output is "
             "known or unknown as a whole"
         )
-    return _flatten(targets.detach())
+    return targets.masked_fill(unknown, 0)
