@@ -18,8 +18,8 @@ from sklearn_mlce._orders import softplus
 class Term(Protocol):
     """A loss of one label, taken entry by entry."""
 
-    def evaluate_(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Values and slopes at ``z``, whose memory may be spent."""
+    def evaluate(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Values and slopes at ``z``, each in memory of its own."""
 
 
 class FocalTerm(NamedTuple):
@@ -29,18 +29,17 @@ class FocalTerm(NamedTuple):
     factor: float = 1.0
     scale: float = 1.0
 
-    def evaluate_(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        if self.scale != 1:
-            z.mul_(self.scale)
-        values = softplus(z)
-        p = z.sigmoid_()
-        if self.gamma == 0:
-            slopes = p
-        else:
+    def evaluate(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        scaled = z if self.scale == 1 else self.scale * z
+        values = softplus(scaled)
+        p = torch.sigmoid(scaled)
+        slopes = p
+        if self.gamma != 0:
             # p^gamma (p + gamma (1 - p) softplus)
+            slopes = torch.addcmul(values, values, p, value=-1)
+            torch.add(p, slopes, alpha=self.gamma, out=slopes)
             focus = power(p, self.gamma)
-            slopes = torch.addcmul(values, values, p, value=-1).mul_(self.gamma)
-            slopes.add_(p).mul_(focus)
+            slopes.mul_(focus)
             values.mul_(focus)
         if self.factor != self.scale:
             values.mul_(self.factor / self.scale)
@@ -55,8 +54,8 @@ class ShiftedFocalTerm(NamedTuple):
     gamma: float
     margin: float
 
-    def evaluate_(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        p = z.sigmoid_()
+    def evaluate(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        p = torch.sigmoid(z)
         shifted = torch.sub(p, self.margin).clamp_(min=0)
         bent = torch.addcmul(p, p, p, value=-1)  # p (1 - p), the slope of p_m where it has one
         bent.mul_(shifted.sign())
@@ -73,7 +72,7 @@ class ShiftedFocalTerm(NamedTuple):
 
 
 def power(base: Tensor, exponent: float) -> Tensor:
-    """Base to an exponent; small whole ones, which are usual, in a tenth of pow's time."""
+    """Base to an exponent, or the base itself; small whole ones, which are usual, in a tenth of pow's time."""
     if exponent not in (1, 2, 3, 4):
         return base.pow(exponent)
     if exponent == 1:

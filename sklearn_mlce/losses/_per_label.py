@@ -26,7 +26,7 @@ from sklearn_mlce.losses._closed_form import closed_form_loss
 from sklearn_mlce.losses._label_terms import Term
 
 # A dozen passes are made over a block, so on a CPU it had better stay in the inner caches.
-_BLOCK_ELEMENTS = {"cpu": 2**16}
+_BLOCK_ELEMENTS = {"cpu": 2**17}
 
 
 class LabelLoss(NamedTuple):
@@ -108,12 +108,12 @@ def evaluate_labels(
     """Losses ``(n,)`` of rows times their factors; their gradient is written to ``out``."""
     losses = scores.new_zeros(len(scores), dtype=dtype)
     for block, positive, unknown in _blocks(scores, cells):
-        z = scores[block].to(dtype, copy=True, memory_format=torch.contiguous_format)
+        z = scores[block].to(dtype).contiguous()
         if loss.shift is not None:
-            z.sub_(loss.shift)
+            z = z - loss.shift
         at_positives = z.view(-1).index_select(0, positive).neg_()
-        values, slopes = loss.negative.evaluate_(z)
-        positive_values, positive_slopes = loss.positive.evaluate_(at_positives)
+        values, slopes = loss.negative.evaluate(z)
+        positive_values, positive_slopes = loss.positive.evaluate(at_positives)
         for entries, of_positives in ((values, positive_values), (slopes, positive_slopes.neg_())):
             if unknown is not None:
                 entries.view(-1).index_fill_(0, unknown, 0)
