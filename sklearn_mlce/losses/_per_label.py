@@ -7,6 +7,7 @@ the few positive cells, kept as a list, are written over it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -107,17 +108,16 @@ def evaluate_labels(
 ) -> Tensor:
     """Losses ``(n,)`` of rows times their factors; their gradient is written to ``out``."""
     losses = scores.new_zeros(len(scores), dtype=dtype)
-    for block, positive, unknown in _blocks(scores, cells):
+    positive_values, positive_slopes = _positives(scores, cells, loss, dtype)
+    for block, span, positive, unknown in _blocks(scores, cells):
         z = scores[block].to(dtype).contiguous()
         if loss.shift is not None:
             z = z - loss.shift
-        at_positives = z.view(-1).index_select(0, positive).neg_()
         values, slopes = loss.negative.evaluate(z)
-        positive_values, positive_slopes = loss.positive.evaluate(at_positives)
-        for entries, of_positives in ((values, positive_values), (slopes, positive_slopes.neg_())):
+        for entries, of_positives in ((values, positive_values), (slopes, positive_slopes)):
             if unknown is not None:
                 entries.view(-1).index_fill_(0, unknown, 0)
-            entries.view(-1).index_copy_(0, positive, of_positives)
+            entries.view(-1).index_copy_(0, positive, of_positives[span])
         weight = loss.weight(block)
         losses[block] = _sum_labels(values, weight)
         if out is not None:
@@ -125,6 +125,17 @@ def evaluate_labels(
                 slopes.mul_(weight)
             torch.mul(slopes, 1 if factor is None else factor[block, None], out=out[block])
     return losses if factor is None else losses.mul_(factor)
+
+
+def _positives(
+    scores: Tensor, cells: Cells, loss: LabelLoss, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Values ``(n_positives,)`` of the positive cells and their slopes in the scores."""
+    z = scores.reshape(-1).index_select(0, cells.positive).to(dtype).neg_()
+    if loss.shift is not None:
+        z += loss.shift[cells.columns]
+    values, slopes = loss.positive.evaluate(z)
+    return values, slopes.neg_()
 
 
 def _sum_labels(values: Tensor, weight: Tensor | None) -> Tensor:
@@ -135,27 +146,29 @@ def _sum_labels(values: Tensor, weight: Tensor | None) -> Tensor:
     return torch.linalg.vecdot(values, weight.expand_as(values))
 
 
-def _blocks(scores: Tensor, cells: Cells) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
-    """Blocks of rows, with the flat places of their positive and their masked cells."""
+def _blocks(scores: Tensor, cells: Cells) -> Iterator[tuple[slice, slice, Tensor, Tensor | None]]:
+    """Blocks of rows, where their positives are listed, and the flat places of cells in them.
+
+    The places are those of the positive cells and, where there are unknown ones, those of all
+    masked cells.
+    """
     n_rows, n_labels = scores.shape
     if n_labels == 0:
         return
     elements = _BLOCK_ELEMENTS.get(scores.device.type, 2**24)
     step = max(1, elements // n_labels)
-    starts = list(range(0, n_rows, step))
-    edges = [start * n_labels for start in [*starts, n_rows]]
-    positive = _cut(cells.positive, edges)
+    edges = [row * n_labels for row in (*range(0, n_rows, step), n_rows)]
+    positive = _spans(cells.positive, edges)
     all_known = cells.masked is cells.positive
-    masked = positive if all_known else _cut(cells.masked, edges)
-    for number, start in enumerate(starts):
-        block = slice(start, min(start + step, n_rows))
-        yield block, positive[number], None if all_known else masked[number]
+    masked = positive if all_known else _spans(cells.masked, edges)
+    for number, first in enumerate(edges[:-1]):
+        block = slice(first // n_labels, edges[number + 1] // n_labels)
+        span = positive[number]
+        unknown = None if all_known else cells.masked[masked[number]] - first
+        yield block, span, cells.positive[span] - first, unknown
 
 
-def _cut(places: Tensor, edges: list[int]) -> list[Tensor]:
-    """Ascending flat places, cut at the edges and counted from them."""
+def _spans(places: Tensor, edges: list[int]) -> list[slice]:
+    """Which of the ascending places lie from one edge to the next."""
     bounds = torch.searchsorted(places, torch.tensor(edges, device=places.device)).tolist()
-    return [
-        places[low:high] - edge
-        for low, high, edge in zip(bounds[:-1], bounds[1:], edges[:-1], strict=True)
-    ]
+    return [slice(low, high) for low, high in pairwise(bounds)]
