@@ -2,12 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from sklearn_mlce.losses import mlce_loss, mlce_loss_from_indices
+from sklearn_mlce.losses import (
+    asymmetric_loss,
+    binary_cross_entropy_loss,
+    class_balanced_focal_loss,
+    distribution_balanced_loss,
+    focal_loss,
+    mlce_loss,
+    mlce_loss_from_indices,
+    multioutput_loss,
+    pairwise_loss,
+    soft_multioutput_loss,
+)
 
 BASELINE = "BCE with logits (torch)"
 
@@ -29,6 +41,21 @@ class Problem:
     dense: Tensor
     indptr: Tensor
     indices: Tensor
+
+    @cached_property
+    def counts(self) -> Tensor:
+        """Positives of each label, shape (L,)."""
+        return self.dense.sum(dim=0)
+
+    @cached_property
+    def shares(self) -> Tensor:
+        """The targets as probabilities of the classes of outputs, none of them 0."""
+        return torch.softmax(_outputs(self.dense), dim=2)
+
+    @cached_property
+    def codes(self) -> Tensor:
+        """The first class of each output that is positive, or the first."""
+        return _outputs(self.dense).argmax(dim=2)
 
 
 def make_problem(n: int, n_labels: int, positives: int = 5, seed: int = 0) -> Problem:
@@ -66,6 +93,31 @@ LOSSES: dict[str, Callable[[Problem], Tensor]] = {
     "mlce_loss_from_indices, order 2": lambda p: mlce_loss_from_indices(
         p.scores, p.indptr, p.indices, order=2
     ),
+}
+
+#: Classes of each output, where the labels are taken for the classes of several outputs.
+N_CLASSES = 10
+
+
+def _outputs(values: Tensor) -> Tensor:
+    return values.unflatten(1, (-1, N_CLASSES))
+
+
+#: The relatives of MLCE and the losses it is compared with, from dense targets.
+RELATIVES: dict[str, Callable[[Problem], Tensor]] = {
+    BASELINE: LOSSES[BASELINE],
+    "mlce_loss": lambda p: mlce_loss(p.scores, p.dense),
+    "mlce_loss, order 2": lambda p: mlce_loss(p.scores, p.dense, order=2),
+    "pairwise_loss": lambda p: pairwise_loss(p.scores, p.dense),
+    "focal_loss": lambda p: focal_loss(p.scores, p.dense),
+    "class_balanced_focal_loss": lambda p: class_balanced_focal_loss(p.scores, p.dense, p.counts),
+    "distribution_balanced_loss": lambda p: distribution_balanced_loss(
+        p.scores, p.dense, p.counts, len(p.dense)
+    ),
+    "asymmetric_loss": lambda p: asymmetric_loss(p.scores, p.dense),
+    "binary_cross_entropy_loss": lambda p: binary_cross_entropy_loss(p.scores, p.dense),
+    "multioutput_loss": lambda p: multioutput_loss(_outputs(p.scores), p.codes),
+    "soft_multioutput_loss": lambda p: soft_multioutput_loss(_outputs(p.scores), p.shares),
 }
 
 

@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from .environment import load_average
-from .loss_cases import BASELINE, LOSSES, make_problem, step
+from .loss_cases import BASELINE, LOSSES, RELATIVES, make_problem, step
 from .report import Table
 
 #: Rows, labels, rounds, calls that one sample times together, and the most that each form may take
@@ -31,6 +31,28 @@ SHAPES = (
             "mlce_loss_from_indices": 0.7,
             "mlce_loss, dense targets": 0.7,
             "mlce_loss_from_indices, order 2": 1.0,
+        },
+    ),
+)
+
+#: The same for the relatives, where labels are ten times the outputs.
+RELATIVES_SHAPES = (
+    (
+        1024,
+        1000,
+        101,
+        3,
+        {
+            "mlce_loss": 1.0,
+            "mlce_loss, order 2": 1.0,
+            "pairwise_loss": 1.0,
+            "focal_loss": 1.5,
+            "class_balanced_focal_loss": 3.0,
+            "distribution_balanced_loss": 3.0,
+            "asymmetric_loss": 3.0,
+            "binary_cross_entropy_loss": 3.0,
+            "multioutput_loss": 3.0,
+            "soft_multioutput_loss": 3.0,
         },
     ),
 )
@@ -64,7 +86,9 @@ def take_turns(actions: dict, rounds: int, calls: int = 1) -> dict[str, np.ndarr
     return seconds
 
 
-def time_shape(n: int, n_labels: int, rounds: int, calls: int) -> dict[str, np.ndarray]:
+def time_shape(
+    n: int, n_labels: int, rounds: int, calls: int, losses: dict = LOSSES
+) -> dict[str, np.ndarray]:
     """Time every loss at one shape.
 
     Parameters
@@ -73,6 +97,8 @@ def time_shape(n: int, n_labels: int, rounds: int, calls: int) -> dict[str, np.n
         Rows and labels, float32, 5 positives a row.
     rounds, calls : int
         See `take_turns`.
+    losses : dict of str to callable, default=LOSSES
+        The losses to time.
 
     Returns
     -------
@@ -84,23 +110,42 @@ def time_shape(n: int, n_labels: int, rounds: int, calls: int) -> dict[str, np.n
     def action(loss):
         return lambda: step(loss, problem)
 
-    return take_turns({name: action(loss) for name, loss in LOSSES.items()}, rounds, calls)
+    return take_turns({name: action(loss) for name, loss in losses.items()}, rounds, calls)
 
 
-def table(shapes=SHAPES) -> Table:
-    """Measure and lay out.
+def relatives_table(shapes=RELATIVES_SHAPES) -> Table:
+    """Measure the relatives of MLCE and lay out.
 
     Parameters
     ----------
-    shapes : sequence, default=SHAPES
+    shapes : sequence, default=RELATIVES_SHAPES
         See `SHAPES`.
 
     Returns
     -------
     Table
     """
+    return table(shapes, RELATIVES, "Time of forward + backward of the relatives, dense targets")
+
+
+def table(shapes=SHAPES, losses: dict = LOSSES, title: str = "Time of forward + backward") -> Table:
+    """Measure and lay out.
+
+    Parameters
+    ----------
+    shapes : sequence, default=SHAPES
+        See `SHAPES`.
+    losses : dict of str to callable, default=LOSSES
+        The losses to time.
+    title : str, default="Time of forward + backward"
+        Of the table.
+
+    Returns
+    -------
+    Table
+    """
     result = Table(
-        "Time of forward + backward",
+        title,
         (
             "rows x labels",
             "loss",
@@ -114,7 +159,7 @@ def table(shapes=SHAPES) -> Table:
     )
     busy = load_average()
     for n, n_labels, rounds, calls, limits in shapes:
-        seconds = time_shape(n, n_labels, rounds, calls)
+        seconds = time_shape(n, n_labels, rounds, calls, losses)
         for name, values in seconds.items():
             ratio = np.median(values) / np.median(seconds[BASELINE])
             low, high = np.quantile(values / seconds[BASELINE], [0.25, 0.75])

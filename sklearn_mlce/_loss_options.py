@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from sklearn_mlce._loss_arguments import check_margin
 from sklearn_mlce._orders import Orders, check_order
-from sklearn_mlce._thresholded import check_margin
 
 _SINGLE_LABEL = ("binary", "multiclass")
 

@@ -216,6 +216,15 @@ def test_loss_table_has_a_verdict_for_every_bar():
     }
 
 
+def test_every_relative_has_a_bar():
+    (*_, limits), *rest = loss_speed.RELATIVES_SHAPES
+    assert not rest
+    table = loss_speed.relatives_table([(8, 50, 3, 1, limits)])
+    verdicts = {row[1]: row[table.columns.index("holds")] for row in table.rows}
+    assert verdicts.pop(loss_cases.BASELINE) == ""
+    assert set(verdicts.values()) <= {"yes", "NO"}
+
+
 def test_turns_are_taken_in_a_changing_order():
     calls = []
     actions = {name: (lambda name=name: calls.append(name)) for name in "ab"}

@@ -1,0 +1,1 @@
+"""The measures of :mod:`sklearn_mlce.metrics`, one idea a file."""

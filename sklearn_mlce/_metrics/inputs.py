@@ -1,0 +1,139 @@
+"""What the measures are given: labels, scores, predictions, weights; checked alike for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import check_array
+from sklearn.utils.validation import _num_samples
+
+from sklearn_mlce._base import checked_weight, largest_scores
+from sklearn_mlce._targets import Targets, encode_targets
+
+# Cells of a block of rows that is made dense: 4 MiB of labels beside 32 MiB of float64 scores.
+_CELLS_PER_BLOCK = 2**22
+
+
+def labels_of(y: Any, name: str) -> Targets:
+    """The encoded label matrix.
+
+    Raises
+    ------
+    ValueError
+        If y is not a matrix with two label columns or more.
+    """
+    shape = y.shape if hasattr(y, "shape") else np.shape(y)
+    if len(shape) != 2 or shape[1] < 2:
+        raise ValueError(
+            f"{name} must be a matrix with a column for each of two labels or more, got shape "
+            f"{tuple(shape)}. For one label or one class per row use sklearn.metrics, such as "
+            "f1_score or top_k_accuracy_score"
+        )
+    targets = encode_targets(y)
+    if targets.kind not in ("multilabel", "soft"):
+        raise ValueError(f"{name} must be a matrix of 0 and 1, got a {targets.kind} target")
+    return targets
+
+
+def hard_labels_of(y: Any, name: str) -> sp.csr_array:
+    """Positives ``(n, L)`` of labels that are all 0 or 1.
+
+    Raises
+    ------
+    ValueError
+        If one is unknown or soft.
+    """
+    positives = labels_of(y, name).positives
+    if positives is None:
+        raise ValueError(
+            f"{name} must hold only 0 and 1 here, got soft (between 0 and 1) or unknown (NaN) "
+            "labels. masked_label_ranking_average_precision_score and masked_f1_score leave out "
+            "unknown ones; sklearn.metrics.ndcg_score takes soft ones"
+        )
+    return positives
+
+
+def scores_of(y_score: Any, shape: tuple[int, int]) -> np.ndarray:
+    """Scores as a float array of the shape of the labels.
+
+    Raises
+    ------
+    ValueError
+        If they are sparse, not finite, or of another shape.
+    """
+    if sp.issparse(y_score):
+        raise ValueError(
+            "y_score must be dense: a score that is not stored cannot be ranked among the others. "
+            "Pass y_score.toarray() if they are zero"
+        )
+    scores = check_array(y_score, dtype=[np.float64, np.float32], input_name="y_score")
+    check_same_shape(scores.shape, shape, "y_score")
+    return scores
+
+
+def check_same_shape(seen: tuple[int, ...], shape: tuple[int, int], name: str) -> None:
+    """Raise ValueError if predictions have not the shape of the labels."""
+    if seen != shape:
+        raise ValueError(f"{name} must have the shape of y_true, {shape}, got {seen}")
+
+
+def check_k(k: Any, n_labels: int) -> int:
+    """The number of labels to look at.
+
+    Raises
+    ------
+    ValueError
+        If it is no integer from 1 to the number of labels.
+    """
+    if not isinstance(k, Integral) or not 1 <= int(k) <= n_labels:
+        raise ValueError(f"k must be an integer from 1 to the {n_labels} labels, got {k!r}")
+    return int(k)
+
+
+def check_zero_division(zero_division: Any) -> float:
+    """The value of 0/0.
+
+    Raises
+    ------
+    ValueError
+        If it is none of 0, 1 and NaN.
+    """
+    if isinstance(zero_division, Real):
+        value = float(zero_division)
+        if value in (0.0, 1.0) or np.isnan(value):
+            return value
+    raise ValueError(f"zero_division must be 0.0, 1.0 or np.nan, got {zero_division!r}")
+
+
+def weights_of(sample_weight: Any, y_true: Any) -> np.ndarray:
+    """Weights ``(n,)`` of the rows, of one where none were given."""
+    weight = checked_weight(sample_weight, y_true, np.float64)
+    return np.ones(_num_samples(y_true)) if weight is None else weight
+
+
+def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Slices of rows that together are all, each small enough to be made dense."""
+    step = max(1, _CELLS_PER_BLOCK // n_columns)
+    return (slice(start, start + step) for start in range(0, n_rows, step))
+
+
+def hits_at_k(positives: sp.csr_array, scores: np.ndarray, k: int) -> tuple[Any, Any]:
+    """The k best labels of each row ``(n, k)``, and whether the row carries them ``(n, k)``."""
+    ranked, hits = [], []
+    for rows in row_blocks(*scores.shape):
+        columns, _ = largest_scores(scores[rows], k)
+        ranked.append(columns)
+        hits.append(np.take_along_axis(positives[rows].toarray() != 0, columns, axis=1))
+    return np.concatenate(ranked), np.concatenate(hits)
+
+
+def mean_of_defined(values: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Weighted mean of the values that are not NaN; NaN where there is none."""
+    weight = np.where(np.isnan(values), 0.0, 1.0 if weight is None else weight)
+    if not weight.any():
+        return float("nan")
+    return float(np.average(np.nan_to_num(values), weights=weight))

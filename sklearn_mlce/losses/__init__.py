@@ -1,0 +1,57 @@
+"""Losses of multi-label classification for torch, as functions and as modules.
+
+Multi-label softmax cross-entropy (MLCE), by which the package is named, costs a row with scores
+``s``, positive labels ``P`` and negative labels ``N``
+
+    log(1 + sum_{i in N} exp(s_i)) + log(1 + sum_{j in P} exp(-s_j)).
+
+It compares the scores of the negatives with 0 and 0 with the scores of the positives, so that
+``s > 0`` is the decision. Its relatives do without the threshold (pairwise) or have several
+classes per output; the losses that it is compared with are sums over labels. All take scores and
+targets, weights of rows and of labels, and a reduction over rows. Nothing here needs the rest of
+the package.
+"""
+
+from sklearn_mlce.losses._asymmetric import AsymmetricLoss, asymmetric_loss
+from sklearn_mlce.losses._binary_cross_entropy import (
+    BinaryCrossEntropyLoss,
+    binary_cross_entropy_loss,
+)
+from sklearn_mlce.losses._class_balanced import ClassBalancedFocalLoss, class_balanced_focal_loss
+from sklearn_mlce.losses._distribution_balanced import (
+    DistributionBalancedLoss,
+    distribution_balanced_loss,
+)
+from sklearn_mlce.losses._focal import FocalLoss, focal_loss
+from sklearn_mlce.losses._mlce import mlce_loss, mlce_loss_from_indices
+from sklearn_mlce.losses._mlce_module import MLCELoss
+from sklearn_mlce.losses._multioutput import multioutput_loss, soft_multioutput_loss
+from sklearn_mlce.losses._multioutput_modules import MultioutputLoss, SoftMultioutputLoss
+from sklearn_mlce.losses._pairwise import PairwiseLoss, pairwise_loss
+
+__all__ = [
+    "AsymmetricLoss",
+    "BinaryCrossEntropyLoss",
+    "ClassBalancedFocalLoss",
+    "DistributionBalancedLoss",
+    "FocalLoss",
+    "MLCELoss",
+    "MultioutputLoss",
+    "PairwiseLoss",
+    "SoftMultioutputLoss",
+    "asymmetric_loss",
+    "binary_cross_entropy_loss",
+    "class_balanced_focal_loss",
+    "distribution_balanced_loss",
+    "focal_loss",
+    "mlce_loss",
+    "mlce_loss_from_indices",
+    "multioutput_loss",
+    "pairwise_loss",
+    "soft_multioutput_loss",
+]
+
+# Where users find the modules is where a pickle of one names it, however the files are cut.
+for _item in [globals()[name] for name in __all__]:
+    if isinstance(_item, type):
+        _item.__module__ = __name__

@@ -1,0 +1,157 @@
+"""Binary cross-entropy in the terms of the other losses."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from sklearn_mlce._loss_arguments import (
+    any_unknown,
+    check_label_weight,
+    check_reduction,
+    check_same_shape,
+    check_soft_targets,
+    computing_dtype,
+    flatten_rows,
+    row_factors,
+)
+from sklearn_mlce.losses._module import RowLoss
+
+
+def binary_cross_entropy_loss(
+    scores: Tensor,
+    targets: Tensor,
+    *,
+    pos_weight: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    label_weight: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    r"""Binary cross-entropy, one for each label, of scores and dense targets.
+
+    With targets :math:`t`, label weights :math:`w` and weights :math:`c` of the positives, the
+    loss of one row is
+
+    .. math::
+
+        \sum_i w_i \Bigl(c_i\, t_i \log\bigl(1 + e^{-s_i}\bigr)
+        + (1 - t_i) \log\bigl(1 + e^{s_i}\bigr)\Bigr).
+
+    It is torch's ``binary_cross_entropy_with_logits``, summed over the labels of a row and
+    averaged over rows as the other losses here are, with unknown labels left out.
+
+    Use it where probabilities matter or labels are few; each label is then a problem of its
+    own. With many labels the negatives drown the positives, which `pos_weight` can offset.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (..., n_labels)
+        One score per label. Half-precision scores are computed with in float32.
+    targets : Tensor of shape (..., n_labels)
+        1 (or True) for a positive label, 0 for a negative one, a number between for a soft
+        target, NaN for an unknown label, which then takes no part in the loss.
+    pos_weight : Tensor broadcastable to ``scores``, default=None
+        Factor of the positives' part of each label's loss.
+    sample_weight : Tensor of shape (...), default=None
+        Factor of each row's loss. A constant: no gradient reaches it.
+    label_weight : Tensor broadcastable to ``scores``, default=None
+        Non-negative factor of each label's loss, of shape ``(n_labels,)`` per label or of the
+        shape of ``scores`` per cell. A constant.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        The loss of a row is the sum over its labels. "mean" is the mean over rows, weighted by
+        `sample_weight`; "none" returns the weighted loss of each row, of shape ``(...)``.
+
+    Returns
+    -------
+    Tensor
+        A scalar, or a tensor of shape ``(...)`` where ``reduction="none"``, in float32 or the
+        scores' precision if that is higher.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, a target lies outside [0, 1], a weight is negative, or
+        `reduction` is unknown.
+
+    See Also
+    --------
+    mlce_loss : Its ``order="all"`` is the same loss of hard targets without weights.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mlce.losses import binary_cross_entropy_loss
+    >>> scores = torch.tensor([[2.0, -1.0, 0.5]])
+    >>> round(binary_cross_entropy_loss(scores, torch.tensor([[1, 0, 0]])).item(), 4)
+    1.4143
+    >>> round(binary_cross_entropy_loss(scores, torch.tensor([[1, float("nan"), 0]])).item(), 4)
+    1.101
+    """
+    check_reduction(reduction)
+    check_same_shape(scores, targets)
+    check_soft_targets(targets)
+    dtype = computing_dtype(scores)
+    flat, targets = flatten_rows(scores).to(dtype), flatten_rows(targets.detach()).to(dtype)
+    weight = check_label_weight(label_weight, scores, dtype)
+    if any_unknown(targets):
+        unknown = targets.isnan()
+        targets = targets.nan_to_num()
+        weight = torch.where(unknown, 0.0, 1.0 if weight is None else weight).to(dtype)
+    cells = binary_cross_entropy_with_logits(
+        flat,
+        targets,
+        weight=weight,
+        pos_weight=check_label_weight(pos_weight, scores, dtype, name="pos_weight"),
+        reduction="none",
+    )
+    rows = cells.sum(dim=1)
+    factor = row_factors(sample_weight, scores, reduction, dtype)
+    rows = rows if factor is None else rows * factor
+    return rows.reshape(scores.shape[:-1]) if reduction == "none" else rows.sum()
+
+
+class BinaryCrossEntropyLoss(RowLoss):
+    """Binary cross-entropy, one for each label, as a torch module.
+
+    Parameters
+    ----------
+    pos_weight : Tensor broadcastable to the scores, default=None
+        Factor of the positives' part of each label's loss. Kept as a buffer.
+    label_weight : Tensor broadcastable to the scores, default=None
+        Non-negative factor of each label's loss. Kept as a buffer, so that it moves with the
+        module between devices.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        What becomes of the rows' losses.
+
+    Raises
+    ------
+    ValueError
+        If `reduction` is unknown; in the forward pass as in :func:`binary_cross_entropy_loss`.
+
+    See Also
+    --------
+    binary_cross_entropy_loss : The function behind it, with the formula.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mlce.losses import BinaryCrossEntropyLoss
+    >>> loss = BinaryCrossEntropyLoss(pos_weight=torch.tensor([1.0, 3.0, 9.0]))
+    >>> round(loss(torch.zeros(2, 3), torch.eye(2, 3)).item(), 4)
+    2.7726
+    """
+
+    pos_weight: Tensor | None
+    _function = staticmethod(binary_cross_entropy_loss)
+    _options = ("pos_weight",)
+
+    def __init__(
+        self,
+        *,
+        pos_weight: Tensor | None = None,
+        label_weight: Tensor | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(label_weight, reduction)
+        self.register_buffer("pos_weight", pos_weight)

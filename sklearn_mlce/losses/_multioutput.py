@@ -1,0 +1,258 @@
+"""The loss of several outputs of several classes each, for hard and for soft targets."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from sklearn_mlce._loss_arguments import (
+    any_unknown,
+    check_label_weight,
+    check_reduction,
+    check_same_shape,
+    check_soft_targets,
+    computing_dtype,
+    row_factors,
+)
+from sklearn_mlce.losses._closed_form import Evaluate, closed_form_loss
+from sklearn_mlce.losses._multioutput_rows import hard_rows, soft_rows
+
+
+def multioutput_loss(
+    scores: Tensor,
+    targets: Tensor,
+    *,
+    sample_weight: Tensor | None = None,
+    label_weight: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    r"""Multi-label softmax cross-entropy of several outputs with several classes each.
+
+    With scores :math:`s_{ik}` of output :math:`i` and class :math:`k`, :math:`t_{ij} = 1` where
+    output :math:`i` is of class :math:`j` and 0 elsewhere, and weights :math:`w_{ij}`, the loss
+    of one row is
+
+    .. math::
+
+        \sum_j \log\Bigl(1 + \sum_i w_{ij}\, t_{ij} \sum_{k \ne j} e^{s_{ik} - s_{ij}}\Bigr).
+
+    The outputs that carry class :math:`j` share one logarithm, in which the most mistaken of
+    them dominates. With one output this is the softmax cross-entropy, and with two classes
+    :func:`mlce_loss` of :math:`s_{i1} - s_{i0}`. The prediction of an output is its class with
+    the highest score.
+
+    Use it for many outputs with the same classes, few of which are not of the usual class.
+    Because outputs are pooled by class, *class codes must mean the same in each output*: sort
+    unrelated outputs' classes by frequency, or take softmax cross-entropies instead.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (..., n_outputs, n_classes)
+        Score of each class of each output, -inf for a class that an output does not have.
+        Half-precision scores are computed with in float32.
+    targets : Tensor of shape (..., n_outputs)
+        Code of each output's class, 0 to ``n_classes - 1``; in a floating-point tensor NaN
+        stands for an unknown one, which takes no part in the loss.
+    sample_weight : Tensor of shape (...), default=None
+        Factor of each row's loss. A constant: no gradient reaches it.
+    label_weight : Tensor broadcastable to ``scores``, default=None
+        Non-negative factor of each exponential, inside the logarithm, by output and by the
+        class :math:`j` that the output carries: of shape ``(n_classes,)``,
+        ``(n_outputs, n_classes)``, ``(n_outputs, 1)`` or that of ``scores``. A constant.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        "mean" is the mean over rows, weighted by `sample_weight`; "none" returns the weighted
+        loss of each row, of shape ``(...)``.
+
+    Returns
+    -------
+    Tensor
+        A scalar, or a tensor of shape ``(...)`` where ``reduction="none"``, in float32 or the
+        scores' precision if that is higher.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, a target is no class code, a weight is negative, or
+        `reduction` is unknown.
+
+    See Also
+    --------
+    soft_multioutput_loss : For targets that are probabilities.
+
+    Notes
+    -----
+    The gradient is exact and comes with the forward pass. It cannot be differentiated a second
+    time: a backward pass with ``create_graph=True`` raises a RuntimeError that says so.
+
+    References
+    ----------
+    .. [1] Su, Zhu, Murtadha, Pan, Wen, Liu, "ZLPR: A Novel Loss for Multi-label
+       Classification", https://arxiv.org/abs/2208.02955, 2022 (the case of two classes).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mlce.losses import multioutput_loss
+    >>> scores = torch.tensor([[[2.0, 0.0, 0.0], [0.5, 0.0, 1.0]]])
+    >>> round(multioutput_loss(scores, torch.tensor([[0, 2]])).item(), 4)
+    0.9198
+    >>> round(multioutput_loss(scores, torch.tensor([[0, 0]])).item(), 4)
+    1.2601
+    """
+    check_reduction(reduction)
+    codes = _check_codes(scores, targets)
+    weight = check_label_weight(label_weight, scores, computing_dtype(scores))
+    factor = row_factors(sample_weight, scores[..., 0], reduction, computing_dtype(scores))
+
+    def evaluate(scores: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
+        return hard_rows(scores, codes, _log_weight(weight, scores), factor)
+
+    return _reduce(scores, evaluate, reduction)
+
+
+def soft_multioutput_loss(
+    scores: Tensor,
+    targets: Tensor,
+    *,
+    sample_weight: Tensor | None = None,
+    label_weight: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    r"""Loss of several outputs whose targets are probabilities of classes.
+
+    With scores :math:`s_{ik}`, their mean :math:`\bar s_i` over the :math:`m` classes of output
+    :math:`i`, targets :math:`t_{ij}` and weights :math:`w_{ij}`, the loss of one row is
+
+    .. math::
+
+        \sum_j \log\Bigl(1 + \sum_i w_{ij}\, t_{ij}\, e^{\bar s_i - s_{ij}}\Bigr).
+
+    Where the targets of an output add up to 1 and the weights are 1, it is least at
+    :math:`t_i = \mathrm{softmax}(s_i)`.
+
+    Use it to match distributions, such as the votes of several people or a larger model's
+    probabilities. It is poor on hard targets: there :func:`multioutput_loss` is the right one.
+    As there, class codes must mean the same in each output.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (..., n_outputs, n_classes)
+        Finite score of each class of each output. Half-precision scores are computed with in
+        float32.
+    targets : Tensor of shape (..., n_outputs, n_classes)
+        Probability of each class. NaN throughout for an unknown output, which takes no part in
+        the loss.
+    sample_weight : Tensor of shape (...), default=None
+        Factor of each row's loss. A constant: no gradient reaches it.
+    label_weight : Tensor broadcastable to ``scores``, default=None
+        Non-negative factor of each exponential, inside the logarithm, by output and by the
+        class :math:`j` that the output carries: of shape ``(n_classes,)``,
+        ``(n_outputs, n_classes)``, ``(n_outputs, 1)`` or that of ``scores``. A constant.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        "mean" is the mean over rows, weighted by `sample_weight`; "none" returns the weighted
+        loss of each row, of shape ``(...)``.
+
+    Returns
+    -------
+    Tensor
+        A scalar, or a tensor of shape ``(...)`` where ``reduction="none"``, in float32 or the
+        scores' precision if that is higher.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, a target lies outside [0, 1] or is NaN for some classes of an
+        output only, a weight is negative, or `reduction` is unknown.
+
+    See Also
+    --------
+    multioutput_loss : For targets that are classes.
+
+    Notes
+    -----
+    The gradient is exact and comes with the forward pass. It cannot be differentiated a second
+    time: a backward pass with ``create_graph=True`` raises a RuntimeError that says so.
+
+    References
+    ----------
+    .. [1] Su, Zhu, Murtadha, Pan, Wen, Liu, "ZLPR: A Novel Loss for Multi-label
+       Classification", https://arxiv.org/abs/2208.02955, 2022 (the case of two classes).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mlce.losses import soft_multioutput_loss
+    >>> votes = torch.tensor([[[0.7, 0.2, 0.1]]])
+    >>> round(soft_multioutput_loss(votes.log(), votes).item(), 4)
+    0.6478
+    >>> round(soft_multioutput_loss(torch.zeros(1, 1, 3), votes).item(), 4)
+    0.8083
+    """
+    check_reduction(reduction)
+    targets = _check_probabilities(scores, targets)
+    weight = check_label_weight(label_weight, scores, computing_dtype(scores))
+    factor = row_factors(sample_weight, scores[..., 0], reduction, computing_dtype(scores))
+
+    def evaluate(scores: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
+        log_share = targets.to(computing_dtype(scores)).log()
+        return soft_rows(scores, log_share + _log_weight(weight, scores), factor)
+
+    return _reduce(scores, evaluate, reduction)
+
+
+def _reduce(scores: Tensor, evaluate: Evaluate, reduction: str) -> Tensor:
+    rows = closed_form_loss(_flatten(scores), evaluate)
+    return rows.reshape(scores.shape[:-2]) if reduction == "none" else rows.sum()
+
+
+def _flatten(scores: Tensor) -> Tensor:
+    """Scores ``(..., n_outputs, n_classes)`` as ``(n_rows, n_outputs, n_classes)``."""
+    return scores.reshape(scores.shape[:-2].numel(), *scores.shape[-2:])
+
+
+def _log_weight(weight: Tensor | None, scores: Tensor) -> Tensor:
+    """Logarithms of weights, broadcastable to scores ``(n_rows, n_outputs, n_classes)``."""
+    if weight is None:
+        return scores.new_zeros(1, 1, 1, dtype=computing_dtype(scores))
+    return weight.log().reshape(1, 1, -1) if weight.ndim < 2 else weight.log().view(scores.shape)
+
+
+def _check_codes(scores: Tensor, targets: Tensor) -> Tensor:
+    """Codes ``(n_rows, n_outputs)`` of classes, -1 where unknown."""
+    if scores.ndim < 2 or targets.shape != scores.shape[:-1]:
+        raise ValueError(
+            f"targets have shape {tuple(targets.shape)} but scores have shape "
+            f"{tuple(scores.shape)}; scores must be (..., n_outputs, n_classes) and targets "
+            "(..., n_outputs), the code of each output's class"
+        )
+    known = targets.detach()
+    unknown = known.isnan()
+    codes = known.nan_to_num(0.0) if known.is_floating_point() else known
+    outside = (codes < 0) | (codes >= scores.shape[-1]) | (codes != codes.long())
+    if bool(outside.any()):
+        seen = codes[outside].unique()[:5].tolist()
+        raise ValueError(
+            f"targets must be class codes from 0 to {scores.shape[-1] - 1}, or NaN for unknown; "
+            f"got {seen}"
+        )
+    codes = codes.long().masked_fill(unknown, -1)
+    return codes.reshape(scores.shape[:-2].numel(), scores.shape[-2])
+
+
+def _check_probabilities(scores: Tensor, targets: Tensor) -> Tensor:
+    """Targets ``(n_rows, n_outputs, n_classes)``, 0 where unknown."""
+    if scores.ndim < 2:
+        raise ValueError(
+            f"scores must be (..., n_outputs, n_classes), got shape {tuple(scores.shape)}"
+        )
+    check_same_shape(scores, targets)
+    check_soft_targets(targets)
+    targets = _flatten(targets.detach())
+    if not any_unknown(targets):
+        return targets
+    unknown = targets.isnan()
+    if bool((unknown.any(dim=-1) != unknown.all(dim=-1)).any()):
+        raise ValueError(
+            "targets of an output must be NaN for all of its classes or for none: an output is "
+            "known or unknown as a whole"
+        )
+    return targets.masked_fill(unknown, 0)

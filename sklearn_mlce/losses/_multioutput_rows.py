@@ -1,0 +1,75 @@
+"""Losses of rows of several outputs, with their gradient.
+
+The outputs of a class share a logarithm, ``log(1 + sum_i e^{d_i})``: what is needed of each output
+is its exponent and how that moves with its scores.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def hard_rows(
+    scores: Tensor, codes: Tensor, log_weight: Tensor, factor: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Losses ``(n,)`` of rows times their factors, and their gradient."""
+    own = codes.clamp(min=0)[..., None]  # an unknown output's code is -1
+    softmax = scores.to(log_weight.dtype, copy=True)
+    target_scores = softmax.gather(2, own)
+    softmax.scatter_(2, own, -torch.inf)
+    largest = softmax.amax(dim=2, keepdim=True).nan_to_num_(neginf=0.0)  # where no other class is
+    sums = softmax.sub_(largest).exp_().sum(dim=2, keepdim=True)
+    softmax.div_(sums.clamp(min=1.0))  # at least 1 where there is any
+    excess = sums.log_().add_(largest).sub_(target_scores)
+    excess.add_(log_weight.expand_as(scores).gather(2, own))
+    excess = excess.squeeze(2).masked_fill_(codes < 0, -torch.inf)
+    losses, pull = _pool_by_class(excess, own.squeeze(2), scores.shape[2])
+    if factor is not None:
+        losses, pull = losses * factor, pull * factor[:, None]
+    gradient = softmax.mul_(pull[..., None]).scatter_(2, own, -pull[..., None])
+    return losses, gradient.to(scores.dtype)
+
+
+def _pool_by_class(excess: Tensor, classes: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
+    """Losses ``(n,)`` of outputs ``(n, n_outputs)`` pooled by class, and their gradient."""
+    largest = excess.new_zeros(len(excess), n_classes)  # 0 is the exponent of the 1
+    largest.scatter_reduce_(1, classes, excess, "amax")
+    terms = excess.sub(largest.gather(1, classes)).exp_()
+    sums = torch.zeros_like(largest).scatter_add_(1, classes, terms)
+    losses, total = _log_one_plus(largest, sums)
+    return losses.sum(dim=1), terms.div_(total.gather(1, classes))
+
+
+def soft_rows(scores: Tensor, log_share: Tensor, factor: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Losses ``(n,)`` of rows times their factors, and their gradient."""
+    exact = scores.to(log_share.dtype)
+    terms = _mean_of_classes(exact).sub(exact).add_(log_share)
+    largest = _largest_of_outputs(terms).clamp(min=0)  # 0 is the exponent of the 1
+    sums = terms.sub_(largest).exp_().sum(dim=1, keepdim=True)
+    losses, total = _log_one_plus(largest, sums)
+    pull = terms.div_(total)
+    losses = losses.sum(dim=(1, 2))
+    if factor is not None:
+        losses, pull = losses * factor, pull.mul_(factor[:, None, None])
+    return losses, _mean_of_classes(pull).sub(pull).to(scores.dtype)
+
+
+def _mean_of_classes(entries: Tensor) -> Tensor:
+    """Means ``(n, n_outputs, 1)``; few classes are summed faster by a product."""
+    n_classes = entries.shape[2]
+    return entries @ entries.new_full((n_classes, 1), 1 / n_classes)
+
+
+def _largest_of_outputs(entries: Tensor) -> Tensor:
+    """Largest entries ``(n, 1, n_classes)``, by halves: a tenth of the time of amax over them."""
+    while entries.shape[1] > 1:
+        half = (entries.shape[1] + 1) // 2  # the halves may overlap
+        entries = torch.maximum(entries[:, :half], entries[:, -half:])
+    return entries
+
+
+def _log_one_plus(largest: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
+    """``log(1 + e^largest sums)`` for ``largest >= 0``, and ``e^-largest + sums``."""
+    beyond_one = torch.expm1(-largest).add_(sums)  # small sums keep their digits
+    return beyond_one.log1p().add_(largest), torch.exp(-largest).add_(sums)

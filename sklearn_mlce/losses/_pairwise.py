@@ -1,0 +1,261 @@
+"""Pairwise loss: every positive against every negative, without a threshold."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sklearn_mlce._kernel import (
+    Affine,
+    BlockMemory,
+    Cells,
+    cells_from_dense,
+    negative_blocks,
+    positive_exponents,
+    soft_blocks,
+)
+from sklearn_mlce._layouts import CellRows, MatrixRows
+from sklearn_mlce._loss_arguments import (
+    check_number,
+    check_options,
+    check_same_shape,
+    check_soft_targets,
+    computing_dtype,
+    flatten_rows,
+    log_label_weight,
+    row_factors,
+)
+from sklearn_mlce._orders import softplus
+from sklearn_mlce.losses._closed_form import closed_form_loss
+from sklearn_mlce.losses._module import RowLoss
+
+
+def pairwise_loss(
+    scores: Tensor,
+    targets: Tensor,
+    *,
+    scale: float = 1.0,
+    margin: float = 0.0,
+    sample_weight: Tensor | None = None,
+    label_weight: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    r"""Pairwise loss of scores and dense targets, for a known number of labels per row.
+
+    With positives :math:`P`, negatives :math:`N`, scale :math:`\gamma`, margin :math:`m` and
+    label weights :math:`w`, the loss of one row is
+
+    .. math::
+
+        \log\Bigl(1 + \sum_{i \in N} \sum_{j \in P} w_i w_j\,
+        e^{\gamma (s_i - s_j + m)}\Bigr)
+        = \mathrm{softplus}\Bigl(\gamma m + \mathrm{lse}_{i \in N}(\gamma s_i + \log w_i)
+        + \mathrm{lse}_{j \in P}(-\gamma s_j + \log w_j)\Bigr),
+
+    lse being the logarithm of a sum of exponentials. Soft targets :math:`t` are weights
+    :math:`1 - t` on the one side and :math:`t` on the other.
+
+    It asks that all positives score above all negatives, and nothing of where zero lies: a
+    constant may be added to the scores of a row. With one positive it is the softmax
+    cross-entropy. Use it where the number of labels per row is known, so that the best ones can
+    be predicted, or where only the ranking matters; :func:`mlce_loss` elsewhere.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (..., n_labels)
+        One score per label. Half-precision scores are computed with in float32.
+    targets : Tensor of shape (..., n_labels)
+        1 (or True) for a positive label, 0 for a negative one, a number between for a soft
+        target, NaN for an unknown label, which then takes no part in the loss.
+    scale : float, default=1.0
+        Factor :math:`\gamma > 0` of the differences. The loss is not divided by it.
+    margin : float, default=0.0
+        Margin :math:`m` by which a positive is asked to lie above a negative. With a scale this
+        is the Circle loss of similarities whose weights are constant.
+    sample_weight : Tensor of shape (...), default=None
+        Factor of each row's loss. A constant: no gradient reaches it.
+    label_weight : Tensor broadcastable to ``scores``, default=None
+        Non-negative factor of each label's exponential, inside the logarithm: of shape
+        ``(n_labels,)`` per label, of the shape of ``scores`` per cell. A constant.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        "mean" is the mean over rows, weighted by `sample_weight`; "none" returns the weighted
+        loss of each row, of shape ``(...)``.
+
+    Returns
+    -------
+    Tensor
+        A scalar, or a tensor of shape ``(...)`` where ``reduction="none"``, in float32 or the
+        scores' precision if that is higher.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, a target lies outside [0, 1], a weight is negative, `scale` is
+        not positive, `margin` is not finite, or `reduction` is unknown.
+
+    See Also
+    --------
+    mlce_loss : The same with a threshold at 0 between the sides.
+
+    Notes
+    -----
+    A row without positives, or without negatives, has no pair: its loss and its gradient are
+    zero, so such rows teach nothing here. At the minimum for soft targets
+    :math:`s_i = \log(t_i / (1 - t_i)) / (2 \gamma)` but for a constant of the row.
+
+    The gradient is exact and comes with the forward pass. It cannot be differentiated a second
+    time: a backward pass with ``create_graph=True`` raises a RuntimeError that says so.
+
+    References
+    ----------
+    .. [1] Sun et al., "Circle Loss: A Unified Perspective of Pair Similarity Optimization",
+       https://arxiv.org/abs/2002.10857, 2020.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mlce.losses import pairwise_loss
+    >>> scores = torch.tensor([[2.0, -1.0, 0.5]])
+    >>> round(pairwise_loss(scores, torch.tensor([[1, 0, 0]])).item(), 4)
+    0.2413
+    >>> round(torch.nn.functional.cross_entropy(scores, torch.tensor([0])).item(), 4)
+    0.2413
+    """
+    check_pairwise_options(scale, margin, reduction)
+    check_same_shape(scores, targets)
+    dtype = computing_dtype(scores)
+    targets = flatten_rows(targets.detach())
+    cells = cells_from_dense(targets)
+    if cells is None:
+        check_soft_targets(targets)
+    affine = Affine(scale, (margin, 0.0), log_label_weight(label_weight, scores, dtype))
+    factor = row_factors(sample_weight, scores, reduction, dtype)
+
+    def evaluate(scores: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
+        out = torch.empty_like(scores, memory_format=torch.contiguous_format)
+        if cells is None:
+            losses = _soft_rows(scores, targets, affine, factor, out)
+        else:
+            losses = _hard_rows(scores, cells, affine, factor, out)
+        return losses, out if with_gradient else None
+
+    rows = closed_form_loss(flatten_rows(scores), evaluate)
+    return rows.reshape(scores.shape[:-1]) if reduction == "none" else rows.sum()
+
+
+def _hard_rows(
+    scores: Tensor, cells: Cells, affine: Affine, factor: Tensor | None, out: Tensor
+) -> Tensor:
+    """Losses ``(n,)`` of rows times their factors; their gradient is written to ``out``."""
+    dtype = computing_dtype(scores)
+    rows = CellRows(cells.rows, len(scores))
+    positives = positive_exponents(scores, cells, affine, dtype)
+    exponents_of_positives = _log_sum_exp_(rows, positives)
+    losses = torch.zeros_like(exponents_of_positives)
+    slopes = torch.zeros_like(losses)
+    memory = BlockMemory(scores, dtype, out)
+    for block, negatives in negative_blocks(scores, cells, affine, memory):
+        paired = _log_sum_exp_(MatrixRows(), negatives).add_(exponents_of_positives[block])
+        losses[block], slopes[block] = _losses_and_slopes(paired, affine, factor, block)
+        negatives.mul_(slopes[block, None])
+        if not memory.in_place:
+            out[block] = negatives
+    at_positives = positives.mul_(rows.spread(slopes)).neg_().to(out.dtype)
+    out.view(-1).index_copy_(0, cells.positive, at_positives)
+    return losses
+
+
+def _soft_rows(
+    scores: Tensor, targets: Tensor, affine: Affine, factor: Tensor | None, out: Tensor
+) -> Tensor:
+    """Losses ``(n,)`` of rows times their factors; their gradient is written to ``out``."""
+    dtype = computing_dtype(scores)
+    losses = scores.new_zeros(len(scores), dtype=dtype)
+    blocks = zip(
+        soft_blocks(scores, targets, affine, 1, BlockMemory(scores, dtype, None)),
+        soft_blocks(scores, targets, affine, -1, BlockMemory(scores, dtype, None)),
+        strict=True,
+    )
+    for (block, negatives), (_, positives) in blocks:
+        paired = _log_sum_exp_(MatrixRows(), negatives)
+        paired += _log_sum_exp_(MatrixRows(), positives)
+        losses[block], slopes = _losses_and_slopes(paired, affine, factor, block)
+        out[block] = negatives.sub_(positives).mul_(slopes[:, None])
+    return losses
+
+
+def _log_sum_exp_(rows: CellRows | MatrixRows, exponents: Tensor) -> Tensor:
+    """Log-sum-exp ``(n,)`` of each row, whose exponents become their softmax."""
+    largest, log_sum = rows.softmax_(exponents)
+    return largest.add_(log_sum)
+
+
+def _losses_and_slopes(
+    paired: Tensor, affine: Affine, factor: Tensor | None, block: slice
+) -> tuple[Tensor, Tensor]:
+    """Losses of a block of rows and their slopes, both times the rows' factors."""
+    losses, slopes = softplus(paired), torch.sigmoid(paired).mul_(affine.scale)
+    if factor is None:
+        return losses, slopes
+    return losses.mul_(factor[block]), slopes.mul_(factor[block])
+
+
+def check_pairwise_options(scale: float, margin: float, reduction: str) -> None:
+    """Raise ValueError unless the options are usable."""
+    check_options(scale, reduction)
+    check_number("margin", margin)
+
+
+class PairwiseLoss(RowLoss):
+    """Pairwise loss as a torch module.
+
+    Parameters
+    ----------
+    scale : float, default=1.0
+        Factor of the differences of scores.
+    margin : float, default=0.0
+        Margin by which a positive is asked to lie above a negative.
+    label_weight : Tensor broadcastable to the scores, default=None
+        Non-negative factor of each label's exponential. Kept as a buffer, so that it moves
+        with the module between devices.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        What becomes of the rows' losses.
+
+    Raises
+    ------
+    ValueError
+        If an option is unusable; in the forward pass as in :func:`pairwise_loss`.
+
+    See Also
+    --------
+    pairwise_loss : The function behind it, with the formula.
+
+    References
+    ----------
+    .. [1] Sun et al., "Circle Loss: A Unified Perspective of Pair Similarity Optimization",
+       https://arxiv.org/abs/2002.10857, 2020.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mlce.losses import PairwiseLoss
+    >>> loss = PairwiseLoss(margin=1.0)
+    >>> round(loss(torch.zeros(2, 3), torch.eye(2, 3)).item(), 4)
+    1.862
+    """
+
+    _function = staticmethod(pairwise_loss)
+    _options = ("scale", "margin")
+
+    def __init__(
+        self,
+        *,
+        scale: float = 1.0,
+        margin: float = 0.0,
+        label_weight: Tensor | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(label_weight, reduction)
+        check_pairwise_options(scale, margin, reduction)
+        self.scale = scale
+        self.margin = margin
