@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from sklearn_mlce._network_fit import TrainableNetwork
 from sklearn_mlce._training.perceptron import ACTIVATIONS
+from sklearn_mlce._training.schedule import SCHEDULES
 
 
 class MLCEMLP(TrainableNetwork):
@@ -35,11 +36,18 @@ class MLCEMLP(TrainableNetwork):
     batch_size : int or "auto", default="auto"
         Rows of a step; "auto" is 200. A batch never holds more rows than there are, and one
         that holds them all is not shuffled.
+    learning_rate : {"constant", "one_cycle"}, default="constant"
+        How the step size changes during `fit`, from step to step: not at all, or in the first
+        twentieth of the steps linearly up to `learning_rate_init` and then along half a cosine
+        down to almost 0, which it reaches after `max_epochs`. `partial_fit` knows no last step
+        and keeps `learning_rate_init`.
     learning_rate_init : float, default=0.001
-        Step size of AdamW, constant.
+        Step size of AdamW, the largest one where it changes.
     max_epochs : int, default=60
         Passes over the training rows. All are made unless `early_stopping` or a callback ends
         the training; there is no test of convergence and so no ConvergenceWarning.
+    gradient_clipping : float, default=None
+        Largest Euclidean norm of a step's gradient, over all weights; a longer one is shortened.
     early_stopping : bool, default=False
         Whether to hold out rows, to stop when their score has not improved for
         `n_iter_no_change` epochs, and to keep the weights of the epoch where it was best.
@@ -75,9 +83,18 @@ class MLCEMLP(TrainableNetwork):
         starts anew; that of a fit with other parameters or data is refused.
     device : {"cpu", "cuda", "auto"}, default="cpu"
         Where to train and to predict. "auto" is "cuda" where torch finds a GPU, else "cpu".
+    precision : {"auto", "full", "mixed"}, default="auto"
+        Precision of training. "full" is that of X; "mixed" multiplies matrices in bfloat16 and
+        keeps weights and loss in float32, for float32 X on a GPU or CPU that has instructions
+        for it, and is refused elsewhere. "auto" is mixed on such a GPU, full on a CPU.
+        Predictions are always made in the precision of X.
+    compile : bool, default=False
+        Whether to train by :func:`torch.compile`, which takes a minute to begin with and needs
+        a C++ compiler.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights and moments of the last fit, whose classes or
         labels, number of features and layers must be the same, for `max_epochs` more epochs.
+        With ``learning_rate="one_cycle"`` these are a cycle of their own.
     random_state : int, RandomState instance or None, default=None
         Seed of the first weights, the order of rows, dropout and the held-out rows. None takes
         one from the operating system. The global generators of NumPy and torch are left alone.
@@ -153,8 +170,10 @@ class MLCEMLP(TrainableNetwork):
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions(set(SCHEDULES))],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "gradient_clipping": [Interval(Real, 0, None, closed="neither"), None],
         "early_stopping": ["boolean"],
         "scoring": [StrOptions({"loss", *get_scorer_names()}), callable],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -173,6 +192,8 @@ class MLCEMLP(TrainableNetwork):
         "checkpoint_dir": [str, PathLike, None],
         "resume": ["boolean"],
         "device": [StrOptions({"cpu", "cuda", "auto"})],
+        "precision": [StrOptions({"auto", "full", "mixed"})],
+        "compile": ["boolean"],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
     }
@@ -185,8 +206,10 @@ class MLCEMLP(TrainableNetwork):
         dropout: float = 0.3,
         alpha: float = 0.01,
         batch_size: int | str = "auto",
+        learning_rate: str = "constant",
         learning_rate_init: float = 0.001,
         max_epochs: int = 60,
+        gradient_clipping: float | None = None,
         early_stopping: bool = False,
         scoring: Any = "loss",
         validation_fraction: float = 0.1,
@@ -199,6 +222,8 @@ class MLCEMLP(TrainableNetwork):
         checkpoint_dir: Any = None,
         resume: bool = False,
         device: str = "cpu",
+        precision: str = "auto",
+        compile: bool = False,
         warm_start: bool = False,
         random_state: Any = None,
     ) -> None:
@@ -207,8 +232,10 @@ class MLCEMLP(TrainableNetwork):
         self.dropout = dropout
         self.alpha = alpha
         self.batch_size = batch_size
+        self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
         self.max_epochs = max_epochs
+        self.gradient_clipping = gradient_clipping
         self.early_stopping = early_stopping
         self.scoring = scoring
         self.validation_fraction = validation_fraction
@@ -221,5 +248,7 @@ class MLCEMLP(TrainableNetwork):
         self.checkpoint_dir = checkpoint_dir
         self.resume = resume
         self.device = device
+        self.precision = precision
+        self.compile = compile
         self.warm_start = warm_start
         self.random_state = random_state

@@ -14,6 +14,7 @@ from sklearn_mlce._training.device import resolve_device
 from sklearn_mlce._training.engine import TrainingResult, compute_scores
 from sklearn_mlce._training.perceptron import Architecture
 from sklearn_mlce._training.plan import TrainingPlan, layer_widths, rows_per_batch
+from sklearn_mlce._training.precision import resolve_precision
 from sklearn_mlce._training.randomness import draw_seed
 from sklearn_mlce._training.state import Arrays, TrainingState
 
@@ -38,16 +39,21 @@ class NetworkMLCE(StreamingMLCE):
     dropout: float
     alpha: float
     batch_size: int | str
+    learning_rate: str
     learning_rate_init: float
+    gradient_clipping: float | None
     early_stopping: bool
     n_iter_no_change: int
     label_weight: Any
     device: str
+    precision: str
+    compile: bool
     random_state: Any
 
     def _plan(self, rows: Rows, max_epochs: int, keep_optimizer: bool) -> TrainingPlan:
         hidden = layer_widths(self.hidden_layer_sizes)
         n_outputs = rows.targets.n_outputs
+        device = resolve_device(self.device)
         options = self._loss_options(rows.targets.kind)
         return TrainingPlan(
             architecture=Architecture(rows.X.shape[1], hidden, n_outputs, self.activation),
@@ -55,11 +61,15 @@ class NetworkMLCE(StreamingMLCE):
             alpha=float(self.alpha),
             batch_size=rows_per_batch(self.batch_size),
             learning_rate=float(self.learning_rate_init),
+            schedule=self.learning_rate,
+            gradient_clipping=self.gradient_clipping,
             max_epochs=max_epochs,
             patience=self.n_iter_no_change,
             label_weight=check_label_weight(self.label_weight, rows.targets),
             loss=options,
-            device=resolve_device(self.device),
+            device=device,
+            mixed_precision=resolve_precision(self.precision, device, rows.X.dtype),
+            compile=self.compile,
             keep_optimizer=keep_optimizer,
         )
 

@@ -177,6 +177,9 @@ class TrainableNetwork(NetworkMLCE):
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Make one epoch over a chunk of rows, going on from the last call or fit.
 
+        The step size is `learning_rate_init` whatever `learning_rate` says, as a stream has no
+        known end, and AdamW's moments go on from call to call.
+
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
@@ -206,7 +209,7 @@ class TrainableNetwork(NetworkMLCE):
         with fitted_state_kept(self):
             first = not hasattr(self, "state_dict_")
             rows = Rows(*self._validate_chunk(X, y, classes, sample_weight, first))
-            plan = self._plan(rows, 1, keep_optimizer=True)
+            plan = replace(self._plan(rows, 1, keep_optimizer=True), schedule="constant")
             start = self._start(plan, rows.targets.format, go_on=True)
             fixed = fixed_scores(rows.targets)
             if first:

@@ -48,7 +48,7 @@ class Rows(Dataset):
     sample_weight: np.ndarray | None
 
     def __len__(self) -> int:
-        return self.X.shape[0]
+        return self.targets.n_rows
 
     def take(self, rows: Any) -> Rows:
         """Some of the rows, by a slice or an index array."""
@@ -88,6 +88,10 @@ def features(X: Any, device: torch.device, training: bool = False) -> Tensor | S
     if sp.issparse(X):
         return sparse_batch(X, device, training=training)
     return dense_tensor(X, device)
+
+
+def _stored_bytes(X: Any) -> int:
+    return X.data.nbytes + X.indices.nbytes if sp.issparse(X) else X.nbytes
 
 
 class _Block:
@@ -185,7 +189,6 @@ class Batches:
 
     def _block_rows(self) -> int:
         """Rows of a block: as many whole batches as its size allows, at least one."""
-        X = self._rows.X
-        stored = X.data.nbytes + X.indices.nbytes if sp.issparse(X) else X.nbytes
-        of_row = max(stored // len(self._rows), self._encoder.bytes_per_row(self._rows.targets), 1)
+        X, of_targets = self._rows.X, self._encoder.bytes_per_row(self._rows.targets)
+        of_row = max(_stored_bytes(X) // X.shape[0], of_targets, 1)
         return self._batch_size * max(1, _BLOCK_BYTES // (of_row * self._batch_size))

@@ -15,6 +15,7 @@ from skorch.helper import predefined_split
 
 from sklearn_mlce._training.batches import Batches, Rows, features
 from sklearn_mlce._training.callbacks import SeedEpochs
+from sklearn_mlce._training.compiler import compile_in_place
 from sklearn_mlce._training.criterion import Criterion
 from sklearn_mlce._training.dropout import Dropout
 from sklearn_mlce._training.net import PerceptronNet
@@ -22,6 +23,7 @@ from sklearn_mlce._training.perceptron import Architecture, Perceptron, initiali
 from sklearn_mlce._training.plan import TrainingPlan
 from sklearn_mlce._training.progress import KeepProgress, Progress, begin_history
 from sklearn_mlce._training.randomness import EpochRandomness
+from sklearn_mlce._training.schedule import SCHEDULES
 from sklearn_mlce._training.state import (
     Arrays,
     TrainingState,
@@ -152,7 +154,13 @@ def _make_net(
         device=plan.device,
         verbose=0,
     )
+    net.schedule = SCHEDULES[plan.schedule]
+    net.n_epochs_in_all = plan.max_epochs
+    net.largest_norm = plan.gradient_clipping
+    net.mixed_precision = plan.mixed_precision
     net.initialize()
+    if plan.compile:
+        compile_in_place(net.module_, plan.device)
     if start.optimizer:
         optimizer_from_arrays(net.optimizer_, net.module_, start.optimizer)
     return net

@@ -20,6 +20,8 @@ _NOT_COMPARED = ("device", "compile", "keep_optimizer")
 # Fields of the plan that users know by another name.
 _PARAMETERS = {
     "learning_rate": "learning_rate_init",
+    "schedule": "learning_rate",
+    "mixed_precision": "precision",
     "patience": "n_iter_no_change",
     "loss": "scale, margin and order",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -33,6 +33,10 @@ class PerceptronNet(NeuralNet):
     stop_asked = False
     first_bad_batch = 0  # of the epoch, from 1, where its loss was not finite
     may_stop: Sequence[Any] = ()  # the user's callbacks
+    schedule: Callable[[int, int], float] | None = None  # factor of the step size
+    n_epochs_in_all = 0  # that the schedule is made for
+    largest_norm: float | None = None  # of a step's gradient
+    mixed_precision = False
     _parameters: list[nn.Parameter]
 
     @property
@@ -68,7 +72,10 @@ class PerceptronNet(NeuralNet):
 
     def infer(self, x: Tensor | SparseBatch, **fit_params: Any) -> Tensor:
         """Scores of a batch."""
-        return self.module_(x)
+        if not self.mixed_precision:
+            return self.module_(x)
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16):
+            return self.module_(x)
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Make one step of the optimiser.
@@ -81,6 +88,8 @@ class PerceptronNet(NeuralNet):
         scores = self.infer(x)
         loss, gradient = self.criterion_.loss_and_gradient(scores, targets)
         torch.autograd.backward(scores, gradient)
+        if self.largest_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters, self.largest_norm)
         if self._listens_to("on_grad_computed"):
             named = TeeGenerator(self.module_.named_parameters())
             self.notify("on_grad_computed", named_parameters=named, batch=batch, training=True)
@@ -95,7 +104,7 @@ class PerceptronNet(NeuralNet):
 
     def run_single_epoch(
         self,
-        iterator: Iterable | None,
+        iterator: Any,
         training: bool,
         prefix: str,
         step_fn: Callable,
@@ -111,7 +120,10 @@ class PerceptronNet(NeuralNet):
         self._parameters = list(self.module_.parameters())
         told = self._listens_to("on_batch_begin") or self._listens_to("on_batch_end")
         losses, weights = [], []
-        for batch in iterator:
+        for number, batch in enumerate(iterator):
+            if training and self.schedule is not None:
+                step = (len(self.history) - 1) * len(iterator) + number
+                self._scale_step(self.schedule(step, self.n_epochs_in_all * len(iterator)))
             if told:
                 self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
@@ -123,6 +135,10 @@ class PerceptronNet(NeuralNet):
         if training and not math.isfinite(mean):
             self.first_bad_batch = 1 + int(torch.stack(losses).isfinite().int().argmin())
         self.history.record(f"{prefix}_loss", mean)
+
+    def _scale_step(self, factor: float) -> None:
+        for group in self.optimizer_.param_groups:
+            group["lr"] = factor * self.lr
 
     def _listens_to(self, event: str) -> bool:
         """Whether a callback does something at an event that comes with every batch."""

@@ -23,11 +23,15 @@ class TrainingPlan:
     alpha: float
     batch_size: int
     learning_rate: float
+    schedule: str  # of :data:`~sklearn_mlce._training.schedule.SCHEDULES`
+    gradient_clipping: float | None  # the largest norm of a step's gradient
     max_epochs: int
     patience: int  # epochs without a better validation loss
     label_weight: np.ndarray | None
     loss: LossOptions
     device: torch.device
+    mixed_precision: bool
+    compile: bool
     keep_optimizer: bool  # whether its moments are wanted at the end
 
 

@@ -1,0 +1,236 @@
+"""How the training engine steps: schedule, clipping, precision, compilation, memory."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from skorch.callbacks import Callback
+
+from sklearn_mlce._loss_options import LossOptions
+from sklearn_mlce._mlp import MLCEMLP
+from sklearn_mlce._targets import encode_targets
+from sklearn_mlce._training import batches as batches_module
+from sklearn_mlce._training import compiler, precision, target_forms
+from sklearn_mlce._training.schedule import SCHEDULES, one_cycle
+from sklearn_mlce._training.target_forms import TargetEncoder
+from sklearn_mlce._training.target_sides import ListedTargets, SignedLabels, TwoSides
+from sklearn_mlce.losses import mlce_loss
+
+CPU = torch.device("cpu")
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((120, 6))
+Y = (X @ RNG.standard_normal((6, 4)) + RNG.standard_normal((120, 4)) > 0.7).astype(int)
+
+
+def small(**parameters):
+    """Return an estimator that trains in a moment, in four batches per epoch."""
+    defaults = {"hidden_layer_sizes": (8,), "batch_size": 30, "max_epochs": 4, "random_state": 0}
+    return MLCEMLP(**(defaults | {"learning_rate": "constant"} | parameters))
+
+
+def assert_same_weights(left, right):
+    assert left.state_dict_.keys() == right.state_dict_.keys()
+    for name, array in left.state_dict_.items():
+        np.testing.assert_array_equal(array, right.state_dict_[name])
+
+
+class Recorder(Callback):
+    """Records the step size and the gradient's norm at each step."""
+
+    rates: list = []  # noqa: RUF012  (shared with the copies that fits make)
+    norms: list = []  # noqa: RUF012
+
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        gradients = [parameter.grad for _, parameter in named_parameters]
+        self.norms.append(float(torch.sqrt(sum(g.square().sum() for g in gradients))))
+        self.rates.extend({group["lr"] for group in net.optimizer_.param_groups})
+
+
+@pytest.fixture
+def recorder():
+    Recorder.rates, Recorder.norms = [], []
+    return Recorder()
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 19, 1000])
+def test_one_cycle_rises_and_then_falls(n_steps):
+    factors = [one_cycle(step, n_steps) for step in range(n_steps)]
+    peak = int(np.argmax(factors))
+    assert factors[peak] == 1
+    assert peak <= 0.05 * n_steps
+    assert (np.diff(factors[: peak + 1]) > 0).all()
+    assert (np.diff(factors[peak:]) < 0).all()
+    assert min(factors) > 0
+    assert n_steps < 1000 or factors[-1] < 1e-4
+
+
+def test_steps_follow_the_schedule(recorder):
+    small(learning_rate="one_cycle", learning_rate_init=0.01, callbacks=[recorder]).fit(X, Y)
+    expected = [0.01 * SCHEDULES["one_cycle"](step, 16) for step in range(16)]
+    np.testing.assert_allclose(recorder.rates, expected)
+    recorder.rates.clear()
+    small(learning_rate_init=0.01, callbacks=[recorder]).fit(X, Y)
+    assert set(recorder.rates) == {0.01}
+
+
+class Interruption(Callback):
+    """Interrupts the third epoch."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 3:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.filterwarnings("ignore:.*interrupted")
+def test_a_resumed_cycle_goes_on_where_it_was(tmp_path):
+    parameters = {"learning_rate": "one_cycle", "learning_rate_init": 0.01, "max_epochs": 6}
+    at_once = small(**parameters).fit(X, Y)
+    stopped = small(**parameters, checkpoint_dir=tmp_path, callbacks=[Interruption()])
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit(X, Y)
+    resumed = small(**parameters, checkpoint_dir=tmp_path, resume=True).fit(X, Y)
+    assert_same_weights(at_once, resumed)
+
+
+def test_partial_fit_keeps_the_step_size_and_the_moments():
+    constant, cycle = small(), small(learning_rate="one_cycle")
+    for model in (constant, cycle):
+        for chunk in (slice(0, 60), slice(60, 120), slice(0, 60)):
+            model.partial_fit(X[chunk], Y[chunk])
+    assert_same_weights(constant, cycle)
+    steps = {float(moments["step"]) for moments in cycle.optimizer_state_.values()}
+    assert steps == {6.0}
+
+
+def test_gradients_are_clipped(recorder):
+    small(callbacks=[recorder]).fit(X, Y)
+    free = np.array(recorder.norms)
+    recorder.norms.clear()
+    small(gradient_clipping=free.min() / 2, callbacks=[recorder]).fit(X, Y)
+    np.testing.assert_allclose(recorder.norms, free.min() / 2, rtol=1e-4)
+    assert_same_weights(small(gradient_clipping=1e6).fit(X, Y), small().fit(X, Y))
+
+
+def test_precision_is_refused_where_it_is_of_no_use(monkeypatch):
+    with pytest.raises(ValueError, match=r"X is not float32\. Pass X\.astype\(np\.float32\)"):
+        small(precision="mixed").fit(X, Y)
+    monkeypatch.setattr(precision, "_has_bfloat16", lambda device: False)
+    with pytest.raises(ValueError, match=r"this cpu has no instructions.* Set precision='full'"):
+        small(precision="mixed").fit(X.astype(np.float32), Y)
+
+
+def test_automatic_precision(monkeypatch):
+    resolve, cuda = precision.resolve_precision, torch.device("cuda")
+    monkeypatch.setattr(precision, "_has_bfloat16", lambda device: True)
+    assert resolve("auto", cuda, np.float32)
+    assert not resolve("auto", cuda, np.float64)
+    assert not resolve("auto", CPU, np.float32)
+    assert not resolve("full", cuda, np.float32)
+    monkeypatch.setattr(precision, "_has_bfloat16", lambda device: False)
+    assert not resolve("auto", cuda, np.float32)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_mixed_precision_is_close_to_full(container, monkeypatch):
+    monkeypatch.setattr(precision, "_has_bfloat16", lambda device: True)  # emulated, if need be
+    features = container(X.astype(np.float32))
+    full, mixed = (
+        small(precision=name, dropout=0.0, max_epochs=20, learning_rate_init=0.01).fit(features, Y)
+        for name in ("full", "mixed")
+    )
+    assert (full.state_dict_["layers.1.weight"] != mixed.state_dict_["layers.1.weight"]).any()
+    assert {array.dtype.name for array in mixed.state_dict_.values()} == {"float32"}
+    np.testing.assert_allclose(full.loss_curve_, mixed.loss_curve_, rtol=0.02)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch.compile's own
+def test_compiled_training_is_the_same(monkeypatch):
+    monkeypatch.setattr(compiler, "_BACKEND", "eager")  # traced, and not handed to a compiler
+    before = torch.get_rng_state()
+    assert_same_weights(small(compile=True, max_epochs=1).fit(X, Y), small(max_epochs=1).fit(X, Y))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_compilation_is_refused_without_a_compiler(monkeypatch):
+    def compile_nothing(*args, **kwargs):
+        raise RuntimeError("No C++ compiler found")
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    with pytest.raises(ValueError, match=r"fails here: RuntimeError: No C\+\+ .*compile=False"):
+        small(compile=True).fit(X, Y)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("parameters", [{"precision": "mixed"}, {"compile": True}])
+def test_gpu_trains_as_the_cpu(parameters):
+    features = X.astype(np.float32)
+    common = {"dropout": 0.0, "max_epochs": 20, "learning_rate_init": 0.01}
+    expected = small(**common).fit(features, Y)
+    model = small(**common, device="cuda", **parameters).fit(features, Y)
+    np.testing.assert_allclose(model.loss_curve_, expected.loss_curve_, rtol=0.02)
+    assert (model.predict(features) == expected.predict(features)).mean() > 0.95
+
+
+FORMS = {"listed": ListedTargets, "hard": TwoSides, "signed": SignedLabels, "soft": TwoSides}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("orders", [(1, 1), (2, 2), ("all", "all"), (1, "all")])
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_of_targets_has_the_loss_and_its_gradient(form, orders, weighted, monkeypatch):
+    if form == "signed" and orders != ("all", "all"):
+        pytest.skip("only a sum over labels has this form")
+    limit = {"cpu": 0 if form == "listed" else 10**9}
+    monkeypatch.setattr(target_forms, "_DENSE_CELLS", limit)
+    monkeypatch.setattr(target_forms, "_SIGNED_CELLS", limit)
+    y = np.where(RNG.random(Y.shape) < 0.1, np.nan, 0.1 + 0.7 * Y) if form == "soft" else Y
+    options = LossOptions(3.0, (0.5, -0.25), orders)
+    label_weight = np.array([1.0, 2.0, 0.5, 3.0]) if weighted else None
+    encoder = TargetEncoder(options, len(X), np.float64, CPU, label_weight)
+    targets = encoder(encode_targets(y))
+    if form != "hard" or orders != ("all", "all"):
+        assert isinstance(targets, FORMS[form])
+    scores = torch.from_numpy(RNG.standard_normal(Y.shape)).requires_grad_()
+    row_weight = torch.from_numpy(RNG.random(len(X)))
+    expected = mlce_loss(
+        scores,
+        torch.from_numpy(np.asarray(y, dtype=float)),
+        sample_weight=row_weight,
+        label_weight=None if label_weight is None else torch.from_numpy(label_weight),
+        scale=options.scale,
+        margin=options.margins,
+        order=orders,
+        reduction="sum",
+    )
+    expected = expected / options.scale
+    expected.backward()
+    for rows in (slice(0, 120), slice(30, 71)):
+        part = targets.cut(rows.start, rows.stop)
+        loss, gradient = part.evaluate(scores.detach()[rows], row_weight[rows])
+        torch.testing.assert_close(gradient, scores.grad[rows])
+        if rows == slice(0, 120):
+            torch.testing.assert_close(loss, expected.detach())
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_memory_map_is_not_loaded_whole(early_stopping, tmp_path, monkeypatch):
+    monkeypatch.setattr(batches_module, "_BLOCK_BYTES", 2**18)
+    shape = (4096, 512)  # 8 MiB
+    on_disk = np.memmap(tmp_path / "X.dat", dtype=np.float32, mode="w+", shape=shape)
+    on_disk[:] = np.random.default_rng(0).standard_normal(shape)
+    on_disk.flush()
+    features = np.memmap(tmp_path / "X.dat", dtype=np.float32, mode="r", shape=shape)
+    labels = (features[:, :3] > 0.5).astype(int)
+    model = small(early_stopping=early_stopping, max_epochs=2, batch_size=64)
+    tracemalloc.start()
+    try:
+        model.fit(features, labels)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < on_disk.nbytes / 2
+    in_memory = small(early_stopping=early_stopping, max_epochs=2, batch_size=64)
+    monkeypatch.setattr(batches_module, "_BLOCK_BYTES", 2**24)
+    assert_same_weights(model, in_memory.fit(np.array(features), labels))
