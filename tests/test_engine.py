@@ -13,6 +13,7 @@ from sklearn_mlce._mlp import MLCEMLP
 from sklearn_mlce._targets import encode_targets
 from sklearn_mlce._training import batches as batches_module
 from sklearn_mlce._training import compiler, precision, target_forms
+from sklearn_mlce._training.optimizer import FusedAdamW
 from sklearn_mlce._training.schedule import SCHEDULES, one_cycle
 from sklearn_mlce._training.target_forms import TargetEncoder
 from sklearn_mlce._training.target_sides import ListedTargets, SignedLabels, TwoSides
@@ -111,6 +112,24 @@ def test_gradients_are_clipped(recorder):
     small(gradient_clipping=free.min() / 2, callbacks=[recorder]).fit(X, Y)
     np.testing.assert_allclose(recorder.norms, free.min() / 2, rtol=1e-4)
     assert_same_weights(small(gradient_clipping=1e6).fit(X, Y), small().fit(X, Y))
+
+
+def test_the_optimizer_is_torchs():
+    twins = []
+    for optimizer in (FusedAdamW, torch.optim.AdamW):
+        weights = [torch.linspace(-1, 1, n).reshape(-1, 3).requires_grad_() for n in (12, 3)]
+        groups = [{"params": weights[:1], "weight_decay": 0.1}, {"params": weights[1:]}]
+        steps = optimizer(groups, lr=0.1, weight_decay=0.0, fused=True)
+        for number in range(4):
+            for group in steps.param_groups:
+                group["lr"] = 0.1 / (number + 1)
+            for weight in weights:
+                weight.grad = (weight.detach() * 3).cos() + number
+            steps.step()
+        moments = [value for weight in weights for value in steps.state[weight].values()]
+        twins.append([*weights, *moments])
+    for ours, torchs in zip(*twins, strict=True):
+        assert torch.equal(ours, torchs)
 
 
 def test_precision_is_refused_where_it_is_of_no_use(monkeypatch):

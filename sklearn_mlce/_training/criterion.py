@@ -19,17 +19,18 @@ class Criterion(nn.Module):
         """Loss of scores ``(n, n_outputs)`` and the targets of their rows; a constant."""
         return self.loss_and_gradient(scores, targets)[0]
 
-    @torch.no_grad()
     def loss_and_gradient(self, scores: Tensor, targets: BatchTargets) -> tuple[Tensor, Tensor]:
         """The loss, and its gradient in the scores.
 
         A backward pass may start from the scores with this gradient: the loss itself needs no
         graph.
         """
-        values = scores.detach().to(torch.promote_types(scores.dtype, torch.float32))
+        values = scores.detach()  # what is computed from it has no graph either
+        if scores.dtype in (torch.bfloat16, torch.float16):
+            values = values.float()
         if targets.sample_weight is None:
             weight = values.new_full((1,), 1 / targets.total_weight)
         else:
             weight = targets.sample_weight / targets.total_weight
         loss, gradient = targets.encoded.evaluate(values, weight)
-        return loss, gradient.to(scores.dtype)
+        return loss, gradient if values.dtype == scores.dtype else gradient.to(scores.dtype)

@@ -19,6 +19,7 @@ from sklearn_mlce._training.compiler import compile_in_place
 from sklearn_mlce._training.criterion import Criterion
 from sklearn_mlce._training.dropout import Dropout
 from sklearn_mlce._training.net import PerceptronNet
+from sklearn_mlce._training.optimizer import FusedAdamW
 from sklearn_mlce._training.perceptron import Architecture, Perceptron, initialise
 from sklearn_mlce._training.plan import TrainingPlan
 from sklearn_mlce._training.progress import KeepProgress, Progress, begin_history
@@ -134,8 +135,7 @@ def _make_net(
     net = PerceptronNet(
         _make_module(plan, start, rows.X.dtype, randomness),
         Criterion(),
-        optimizer=torch.optim.AdamW,
-        optimizer__fused=True,
+        optimizer=FusedAdamW,
         optimizer__weight_decay=0.0,
         optimizer__param_groups=[("*.weight", {"weight_decay": plan.alpha})],
         lr=plan.learning_rate,
