@@ -15,6 +15,7 @@ from . import (
     linear,
     loss_memory,
     loss_speed,
+    network_speed,
     objective,
     peers,
     plot,
@@ -27,7 +28,7 @@ from .report import write
 from .store import Store
 from .tuned_recipes import RECIPES
 
-PARTS = ("loss", "convergence", "linear", "tuned", "growth")
+PARTS = ("loss", "convergence", "linear", "tuned", "growth", "network_speed")
 # What decided a constant, a reference, or the peers' long runs; run by name only.
 STUDIES = ("peers_tuned", "defaults", "threshold_shrinkage", "reference")
 RESULTS = Path(__file__).with_name("results")
@@ -160,6 +161,15 @@ def run_growth(options) -> Path:
     return write(options.out, "growth", title, describe(options.threads), growth.tables(store))
 
 
+def run_network_speed(options) -> Path:
+    """Measure the network's speed and write ``network_speed.md``."""
+    store = Store(options.out / ".state" / "network_speed.json", options.fresh)
+    network_speed.run(store, options.threads, _say)
+    title = "Speed of the network"
+    tables = network_speed.tables(store, options.threads)
+    return write(options.out, "network_speed", title, describe(options.threads), tables)
+
+
 def run_defaults(options) -> Path:
     """Search the default options and write ``defaults.md``."""
     store = Store(options.out / ".state" / "defaults.json", options.fresh)
@@ -214,6 +224,7 @@ def main(arguments=None) -> int:
         "tuned": run_tuned,
         "peers_tuned": run_peers_tuned,
         "growth": run_growth,
+        "network_speed": run_network_speed,
         "defaults": run_defaults,
         "threshold_shrinkage": run_threshold_shrinkage,
         "reference": run_reference,

@@ -22,6 +22,7 @@ OF_A_KIND = {
     "tuned mlce": ("methods.py", "tuned_recipes.py"),
     "tuned sklearn": ("methods.py", "tuned_recipes.py"),
     "defaults": ("defaults_search.py",),
+    "network speed": ("network_speed.py", "network_point.py"),
     "growth": ("growth_data.py", "growth_point.py"),
 }
 #: Of our own source, by kind; the tuner's for what it tunes, else all of it.
