@@ -13,7 +13,7 @@ from torch import Tensor
 
 # Entries of the longest vector a processor computes with; torch's softmax of rows shorter than
 # that takes ten times as long as that of columns.
-_VECTOR = 16
+VECTOR = 16
 
 
 class Layout(Protocol):
@@ -75,7 +75,7 @@ class MatrixRows:
         empty = largest == -torch.inf
         if exponents.is_cuda or bool(empty.any()):  # a GPU would have to be waited for
             exponents.masked_fill_(empty[:, None], 0.0)
-        if exponents.shape[1] < _VECTOR and not exponents.is_cuda:
+        if exponents.shape[1] < VECTOR and not exponents.is_cuda:
             exponents.copy_(torch.softmax(exponents.t(), dim=0).t())
         else:
             torch.softmax(exponents, dim=1, out=exponents)

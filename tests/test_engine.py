@@ -16,7 +16,12 @@ from sklearn_mlce._training import compiler, precision, target_forms
 from sklearn_mlce._training.optimizer import FusedAdamW
 from sklearn_mlce._training.schedule import SCHEDULES, one_cycle
 from sklearn_mlce._training.target_forms import TargetEncoder
-from sklearn_mlce._training.target_sides import ListedTargets, SignedLabels, TwoSides
+from sklearn_mlce._training.target_sides import (
+    FirstOrderSides,
+    ListedTargets,
+    SignedLabels,
+    TwoSides,
+)
 from sklearn_mlce.losses import mlce_loss
 
 CPU = torch.device("cpu")
@@ -192,7 +197,8 @@ def test_gpu_trains_as_the_cpu(parameters):
     assert (model.predict(features) == expected.predict(features)).mean() > 0.95
 
 
-FORMS = {"listed": ListedTargets, "hard": TwoSides, "signed": SignedLabels, "soft": TwoSides}
+BOTH = (TwoSides, FirstOrderSides)
+FORMS = {"listed": ListedTargets, "hard": BOTH, "signed": SignedLabels, "soft": BOTH}
 
 
 @pytest.mark.parametrize("weighted", [False, True])

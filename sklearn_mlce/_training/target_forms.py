@@ -12,7 +12,13 @@ from sklearn_mlce._solvers.batch_losses import BatchLoss
 from sklearn_mlce._sparse import dense_tensor
 from sklearn_mlce._targets import Targets
 from sklearn_mlce._training.batch_targets import encode
-from sklearn_mlce._training.target_sides import ListedTargets, LossTargets, SignedLabels, TwoSides
+from sklearn_mlce._training.target_sides import (
+    FirstOrderSides,
+    ListedTargets,
+    LossTargets,
+    SignedLabels,
+    TwoSides,
+)
 
 # Cells of a batch, rows times labels, up to which hard labels are cheaper in dense form: listed
 # cells take fewer passes over the memory and more calls.
@@ -74,7 +80,7 @@ class TargetEncoder:
             return self._listed
         return self._signed if every else self._hard
 
-    def _soft(self, targets: Targets) -> TwoSides:
+    def _soft(self, targets: Targets) -> TwoSides | FirstOrderSides:
         assert targets.dense is not None
         share = targets.dense.astype(self._dtype, copy=False)
         added = np.empty((2, *share.shape), dtype=self._dtype)
@@ -86,7 +92,7 @@ class TargetEncoder:
             added[side] += self._base(side)
         return self._two_sides(added)
 
-    def _hard(self, targets: Targets) -> TwoSides:
+    def _hard(self, targets: Targets) -> TwoSides | FirstOrderSides:
         rows, columns = self._positive_cells(targets)
         added = np.empty((2, targets.n_rows, targets.n_outputs), dtype=self._dtype)
         added[0] = self._base(0)
@@ -110,9 +116,13 @@ class TargetEncoder:
         loss = BatchLoss(self._options, targets.n_outputs, weight)
         return ListedTargets(encode(targets, self._dtype, self._device), loss)
 
-    def _two_sides(self, added: np.ndarray) -> TwoSides:
+    def _two_sides(self, added: np.ndarray) -> TwoSides | FirstOrderSides:
         scale = self._options.scale
         signs = np.array([scale, -scale], dtype=self._dtype)[:, None, None]
+        if self._options.orders == (1, 1):
+            threshold = np.zeros((*added.shape[:2], 1), dtype=self._dtype)
+            added = np.concatenate([added, threshold], axis=2)
+            return FirstOrderSides(self._tensor(added), self._tensor(signs), scale)
         return TwoSides(self._tensor(added), self._tensor(signs), scale, self._options.orders)
 
     def _base(self, side: int) -> np.ndarray:

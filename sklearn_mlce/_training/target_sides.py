@@ -12,8 +12,9 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from sklearn_mlce._layouts import MatrixRows
+from sklearn_mlce._layouts import VECTOR, MatrixRows
 from sklearn_mlce._orders import SIDES, Orders
 from sklearn_mlce._solvers.batch_losses import BatchLoss
 from sklearn_mlce._training.batch_targets import EncodedTargets
@@ -87,6 +88,40 @@ class TwoSides:
         losses = (parts[0][0] + parts[1][0]).mul_(weight)
         gradient = parts[0][1].gradient_().sub_(parts[1][1].gradient_())
         return losses.sum().div_(self.scale), gradient
+
+
+@dataclass(frozen=True)
+class FirstOrderSides:
+    """As :class:`TwoSides`, for order 1: the threshold is one more label, whose exponent is 0.
+
+    The loss of a side is then minus the logarithm of the threshold's softmax, and its gradient
+    the softmax of the labels: a third of the calls.
+    """
+
+    added: Tensor  # (2, n, n_labels + 1), the threshold's column last and 0
+    signs: Tensor  # (2, 1, 1)
+    scale: float
+
+    def cut(self, start: int, stop: int) -> FirstOrderSides:
+        return FirstOrderSides(self.added[:, start:stop], self.signs, self.scale)
+
+    def take(self, rows: Tensor) -> FirstOrderSides:
+        """Those of chosen rows."""
+        return FirstOrderSides(self.added.index_select(1, rows), self.signs, self.scale)
+
+    def evaluate(self, scores: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        n_rows, n_labels = scores.shape
+        exponents = torch.addcmul(self.added, functional.pad(scores, (0, 1)), self.signs)
+        exponents = exponents.view(2 * n_rows, n_labels + 1)
+        if n_labels + 1 < VECTOR and not scores.is_cuda:
+            log_shares = torch.log_softmax(exponents.t(), dim=0)
+        else:
+            log_shares = torch.log_softmax(exponents, dim=1).t()
+        at_threshold = log_shares[-1].view(2, n_rows).sum(dim=0)
+        loss = at_threshold.mul_(weight).sum().div_(-self.scale)
+        shares = log_shares.exp_()[:-1]  # (n_labels, 2 n)
+        gradient = torch.sub(shares[:, :n_rows], shares[:, n_rows:]).mul_(weight)
+        return loss, gradient.t()
 
 
 @dataclass(frozen=True)
