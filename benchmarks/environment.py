@@ -24,11 +24,15 @@ OF_A_KIND = {
     "defaults": ("defaults_search.py",),
     "network speed": ("network_speed.py", "network_point.py"),
     "growth": ("growth_data.py", "growth_point.py"),
+    "network mlce": ("methods.py", "network_methods.py"),
+    "network sklearn": ("network_methods.py",),
+    "network search": ("network_search_space.py",),
 }
 #: Of our own source, by kind; the tuner's for what it tunes, else all of it.
 OUR_SOURCE = {
     "sklearn": (),
     "peer": (),
+    "network sklearn": (),
     "tuned sklearn": ("sklearn_mlce/model_selection.py", "sklearn_mlce/_thresholds"),
 }
 PEER_REQUIREMENTS = Path(__file__).with_name("requirements-peers.txt")

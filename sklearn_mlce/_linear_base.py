@@ -9,7 +9,7 @@ from sklearn.base import _fit_context
 from sklearn.utils.extmath import safe_sparse_dot
 
 from sklearn_mlce._base import check_label_weight, fitted_state_kept
-from sklearn_mlce._loss_options import LossOptions, resolve_loss
+from sklearn_mlce._loss_options import FOR_LABELS, LossOptions, resolve_loss
 from sklearn_mlce._solvers.design import mean_squared_distance
 from sklearn_mlce._solvers.fit import SolverOptions, resolve_solver
 from sklearn_mlce._solvers.problem import LinearProblem
@@ -19,8 +19,6 @@ from sklearn_mlce._targets import FIXED_SCORE, Targets
 from sklearn_mlce._training.device import resolve_device
 from sklearn_mlce._training.randomness import draw_seed
 
-# Chosen over all data sets of the benchmarks: threshold zero then needs no tuning.
-_FOR_LABELS = LossOptions(scale=8.0, margins=(0.2, 1.8), orders=("all", "all"))
 # Without a margin threshold zero is good where scores are large: of 1, 10, 100 and 1000 this was
 # the best or next to it at every order.
 _C_WITHOUT_MARGIN = 100.0
@@ -185,7 +183,7 @@ class LinearMLCE(StreamingMLCE):
             scale=self.scale,
             margin=self.margin,
             order=self.order,
-            for_labels=_FOR_LABELS,
+            for_labels=FOR_LABELS,
         )
 
     def _default_C(self, X: Any, sample_weight: np.ndarray | None, kind: str) -> float:

@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 
 from sklearn_mlce._base import check_label_weight
+from sklearn_mlce._loss_options import FOR_LABELS, PUBLISHED, LossOptions, resolve_loss
 from sklearn_mlce._streaming import StreamingMLCE
 from sklearn_mlce._targets import TargetFormat
 from sklearn_mlce._training.batches import Rows
 from sklearn_mlce._training.device import resolve_device
 from sklearn_mlce._training.engine import TrainingResult, compute_scores
+from sklearn_mlce._training.input_scaling import scaling_of
 from sklearn_mlce._training.perceptron import Architecture
-from sklearn_mlce._training.plan import TrainingPlan, layer_widths, rows_per_batch
+from sklearn_mlce._training.plan import TrainingPlan, layer_widths, passes, rows_per_batch
 from sklearn_mlce._training.precision import resolve_precision
 from sklearn_mlce._training.randomness import draw_seed
 from sklearn_mlce._training.state import Arrays, TrainingState
@@ -37,6 +39,7 @@ class NetworkMLCE(StreamingMLCE):
     hidden_layer_sizes: Any
     activation: str
     dropout: float
+    input_scaling: str | None
     alpha: float
     batch_size: int | str
     learning_rate: str
@@ -50,20 +53,21 @@ class NetworkMLCE(StreamingMLCE):
     compile: bool
     random_state: Any
 
-    def _plan(self, rows: Rows, max_epochs: int, keep_optimizer: bool) -> TrainingPlan:
-        hidden = layer_widths(self.hidden_layer_sizes)
-        n_outputs = rows.targets.n_outputs
+    def _plan(
+        self, rows: Rows, max_epochs: int | str, keep_optimizer: bool, go_on: bool
+    ) -> TrainingPlan:
         device = resolve_device(self.device)
         options = self._loss_options(rows.targets.kind)
+        batch_size = rows_per_batch(self.batch_size, len(rows))
         return TrainingPlan(
-            architecture=Architecture(rows.X.shape[1], hidden, n_outputs, self.activation),
+            architecture=self._planned_architecture(rows, go_on),
             dropout=float(self.dropout),
             alpha=float(self.alpha),
-            batch_size=rows_per_batch(self.batch_size),
+            batch_size=batch_size,
             learning_rate=float(self.learning_rate_init),
             schedule=self.learning_rate,
             gradient_clipping=self.gradient_clipping,
-            max_epochs=max_epochs,
+            max_epochs=passes(max_epochs, batch_size, len(rows)),
             patience=self.n_iter_no_change,
             label_weight=check_label_weight(self.label_weight, rows.targets),
             loss=options,
@@ -71,6 +75,18 @@ class NetworkMLCE(StreamingMLCE):
             mixed_precision=resolve_precision(self.precision, device, rows.X.dtype),
             compile=self.compile,
             keep_optimizer=keep_optimizer,
+        )
+
+    def _planned_architecture(self, rows: Rows, go_on: bool) -> Architecture:
+        scaling = scaling_of(self.input_scaling, rows.X)
+        if go_on and self.input_scaling == "auto" and hasattr(self, "state_dict_"):
+            scaling = self._architecture.input_scaling  # what the first rows made of it
+        return Architecture(
+            rows.X.shape[1],
+            layer_widths(self.hidden_layer_sizes),
+            rows.targets.n_outputs,
+            self.activation,
+            scaling,
         )
 
     def _start(self, plan: TrainingPlan, target_format: TargetFormat, go_on: bool) -> TrainingState:
@@ -85,8 +101,9 @@ class NetworkMLCE(StreamingMLCE):
         ):
             raise ValueError(
                 f"training cannot go on: the network has layers {last.sizes}, activation "
-                f"{last.activation!r} and was trained on {self._target_format.kind} y of classes "
-                f"{self.classes_}, got {now.sizes}, {now.activation!r}, {target_format.kind} and "
+                f"{last.activation!r}, input scaling {last.input_scaling!r} and was trained on "
+                f"{self._target_format.kind} y of classes {self.classes_}, got {now.sizes}, "
+                f"{now.activation!r}, {now.input_scaling!r}, {target_format.kind} and "
                 f"{target_format.classes}. Set warm_start=False and call fit to start anew"
             )
         return TrainingState(
@@ -104,6 +121,13 @@ class NetworkMLCE(StreamingMLCE):
         for name, curve in curves.items():
             setattr(self, name, (getattr(self, name, []) if went_on else []) + list(curve))
         self.n_iter_ = len(self.loss_curve_)
+
+    def _loss_options(self, kind: str) -> LossOptions:
+        # A soft target's weight is inside the logarithm, where a large scale drowns it.
+        for_labels = PUBLISHED if kind == "soft" else FOR_LABELS
+        return resolve_loss(
+            kind, scale=self.scale, margin=self.margin, order=self.order, for_labels=for_labels
+        )
 
     def _scores(self, X: Any) -> np.ndarray:
         device = resolve_device(self.device)

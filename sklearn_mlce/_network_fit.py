@@ -42,7 +42,7 @@ class TrainableNetwork(NetworkMLCE):
     """The methods that train a network estimator."""
 
     # The parameters that are read here.
-    max_epochs: int
+    max_epochs: int | str
     scoring: Any
     validation_fraction: float
     callbacks: Any
@@ -103,8 +103,8 @@ class TrainableNetwork(NetworkMLCE):
             monitor = FitMonitor(self, X, y, sample_weight)
             rows = Rows(*self._validate_fit(X, y, sample_weight))
             warn_unknown_labels(rows.targets)
-            monitor.open("epoch", self.max_epochs)
-            plan = self._plan(rows, self.max_epochs, keep_optimizer=self.warm_start)
+            plan = self._plan(rows, self.max_epochs, self.warm_start, go_on=self.warm_start)
+            monitor.open("epoch", plan.max_epochs)
             start = self._start(plan, rows.targets.format, go_on=self.warm_start)
             self._set_target_format(rows.targets.format)
             held_out = given_rows(
@@ -209,7 +209,8 @@ class TrainableNetwork(NetworkMLCE):
         with fitted_state_kept(self):
             first = not hasattr(self, "state_dict_")
             rows = Rows(*self._validate_chunk(X, y, classes, sample_weight, first))
-            plan = replace(self._plan(rows, 1, keep_optimizer=True), schedule="constant")
+            plan = self._plan(rows, 1, keep_optimizer=True, go_on=True)
+            plan = replace(plan, schedule="constant")
             start = self._start(plan, rows.targets.format, go_on=True)
             fixed = fixed_scores(rows.targets)
             if first:

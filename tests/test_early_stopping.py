@@ -84,8 +84,9 @@ def test_scores_of_single_labels(kind):
 
 def test_the_loss_is_scored_by_default():
     given = {"X_val": X[VALID], "y_val": Y[VALID]}
-    model = stopping(max_epochs=3).fit(X[TRAIN], Y[TRAIN], **given)
-    scores = mlp(learning_rate_init=0.05).fit(X[TRAIN], Y[TRAIN]).decision_function(X[VALID])
+    model = stopping(max_epochs=3, order=1).fit(X[TRAIN], Y[TRAIN], **given)
+    alike = mlp(learning_rate_init=0.05, order=1).fit(X[TRAIN], Y[TRAIN])
+    scores = alike.decision_function(X[VALID])
     off = np.where(Y[VALID] == 1, -np.inf, scores)
     on = np.where(Y[VALID] == 1, -scores, -np.inf)
     losses = [np.log1p(np.exp(part).sum(axis=1)) for part in (off, on)]

@@ -132,7 +132,7 @@ def test_a_step_that_ends_the_last_batch_astray_is_named():
                 net.module_.layers[0].bias.data[0] = np.inf
 
     with pytest.raises(ValueError, match=r"weights are not finite after the last batch of epoch 2"):
-        mlp(callbacks=[AfterTheStep()]).fit(X, Y)
+        mlp(batch_size=10**9, callbacks=[AfterTheStep()]).fit(X, Y)
 
 
 @pytest.mark.parametrize("parameters", [{}, {"early_stopping": True}])

@@ -64,8 +64,9 @@ def test_global_generators_are_left_alone(data, random_state, early_stopping):
 @pytest.mark.parametrize("sizes", [(), (8,), (8, 6)])
 def test_sparse_equals_dense(data, container, sizes):
     X, Y = np.maximum(data[0], 0), data[1]
-    dense = small(hidden_layer_sizes=sizes).fit(X, Y)
-    sparse = small(hidden_layer_sizes=sizes).fit(container(X), sp.csr_array(Y))
+    model = small(hidden_layer_sizes=sizes, input_scaling="overall")
+    dense = clone(model).fit(X, Y)
+    sparse = model.fit(container(X), sp.csr_array(Y))
     np.testing.assert_allclose(
         dense.decision_function(X), sparse.decision_function(container(X)), atol=1e-10
     )
@@ -126,7 +127,13 @@ def test_without_hidden_layers_it_approaches_the_linear_model(data):
     X, Y = data
     linear = MLCEClassifier(C=1e6, order=1, tol=1e-8).fit(X, Y)
     model = MLCEMLP(
-        (), batch_size=FULL_BATCH, alpha=0.0, learning_rate_init=0.02, max_epochs=1500
+        (),
+        input_scaling=None,
+        batch_size=FULL_BATCH,
+        alpha=0.0,
+        learning_rate_init=0.02,
+        max_epochs=1500,
+        order=1,
     ).fit(X, Y)
     assert model.loss_curve_[-1] == pytest.approx(linear.loss_curve_[-1], rel=1e-4)
     np.testing.assert_allclose(model.decision_function(X), linear.decision_function(X), atol=0.05)

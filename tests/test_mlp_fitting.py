@@ -122,7 +122,7 @@ def test_partial_fit_fixes_a_score_until_a_positive_is_seen(data):
 def test_partial_fit_of_sparse_weighted_chunks(data):
     X, Y = np.maximum(data[0], 0), data[1]
     weight = np.arange(len(X)) % 3
-    sparse, dense = small(), small()
+    sparse, dense = small(input_scaling="overall"), small(input_scaling="overall")
     for rows in (slice(0, 100), slice(100, 240)):
         sparse.partial_fit(sp.csr_array(X[rows]), sp.csr_array(Y[rows]), None, weight[rows])
         kept = weight[rows] > 0

@@ -25,6 +25,7 @@ from sklearn_mlce._training.plan import TrainingPlan
 from sklearn_mlce._training.progress import KeepProgress, Progress, begin_history
 from sklearn_mlce._training.randomness import EpochRandomness
 from sklearn_mlce._training.schedule import SCHEDULES
+from sklearn_mlce._training.starting_point import start_from_rows
 from sklearn_mlce._training.state import (
     Arrays,
     TrainingState,
@@ -40,6 +41,9 @@ from sklearn_mlce._training.validation import Diverged
 
 # Entries of the widest dense layer that are held at a time where there is no gradient.
 _ENTRIES_PER_PASS = 2**22
+# Added to the root of AdamW's mean squares for the weights of features of which few rows have each.
+# Without it a feature that one row has moves as far as a common one, and rows are learned by heart.
+_EPS = 3e-3
 
 
 @dataclass(frozen=True)
@@ -133,11 +137,11 @@ def _make_net(
     """An initialised net that stands where `start` says."""
     rows_per_pass = _rows_per_pass(plan.architecture, rows.X)
     net = PerceptronNet(
-        _make_module(plan, start, rows.X.dtype, randomness),
+        _make_module(plan, start, rows, randomness),
         Criterion(),
         optimizer=FusedAdamW,
         optimizer__weight_decay=0.0,
-        optimizer__param_groups=[("*.weight", {"weight_decay": plan.alpha})],
+        optimizer__param_groups=_weight_groups(plan),
         lr=plan.learning_rate,
         iterator_train=Batches,
         iterator_train__batch_size=plan.batch_size,
@@ -166,21 +170,29 @@ def _make_net(
     return net
 
 
+def _weight_groups(plan: TrainingPlan) -> list[tuple[str, dict[str, float]]]:
+    """What AdamW is told of the weights, the first of these that fits a name; not of biases."""
+    decayed = {"weight_decay": plan.alpha}
+    first = decayed | {"eps": _EPS} if plan.architecture.input_scaling == "overall" else decayed
+    return [("layers.0.weight", first), ("*.weight", decayed)]
+
+
 def _encoder(plan: TrainingPlan, rows: Rows, batch_size: int) -> TargetEncoder:
     batch_rows = min(batch_size, len(rows))
     return TargetEncoder(plan.loss, batch_rows, rows.X.dtype, plan.device, plan.label_weight)
 
 
 def _make_module(
-    plan: TrainingPlan, start: TrainingState, dtype: np.dtype, randomness: EpochRandomness
+    plan: TrainingPlan, start: TrainingState, rows: Rows, randomness: EpochRandomness
 ) -> Perceptron:
-    torch_dtype = torch.float32 if dtype == np.float32 else torch.float64
+    torch_dtype = torch.float32 if rows.X.dtype == np.float32 else torch.float64
     dropout = Dropout(plan.dropout, randomness.dropout_generator) if plan.dropout > 0 else None
     module = Perceptron(plan.architecture, torch_dtype, dropout=dropout)
     if start.weights:
         weights_from_arrays(module, start.weights)
     else:
         initialise(module, randomness.weight_generator())
+        start_from_rows(module, rows, plan.loss)
     return module
 
 

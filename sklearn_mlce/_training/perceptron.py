@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sklearn_mlce._training.input_scaling import Scaling, make_scaling
 from sklearn_mlce._training.sparse import SparseBatch
 
 
@@ -35,6 +36,7 @@ class Architecture:
     hidden_layer_sizes: tuple[int, ...]
     n_outputs: int
     activation: str
+    input_scaling: str | None = None  # as scaling_of gives it
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -66,7 +68,8 @@ class Layer(nn.Module):
 class Perceptron(nn.Module):
     """A multi-layer perceptron over dense rows or a :class:`SparseBatch`.
 
-    Its weights are not set: fill them with :func:`initialise` or by ``load_state_dict``.
+    Nothing in it is set: :func:`initialise` draws the weights and `input_scaling` has to learn from
+    rows, or ``load_state_dict`` sets both.
     """
 
     def __init__(
@@ -77,6 +80,9 @@ class Perceptron(nn.Module):
         dropout: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        self.input_scaling: Scaling = make_scaling(
+            architecture.input_scaling, architecture.n_features, dtype, device
+        )
         pairs = zip(architecture.sizes[:-1], architecture.sizes[1:], strict=True)
         self.layers = nn.ModuleList([Layer(*pair, dtype, device) for pair in pairs])
         self.activation = ACTIVATIONS[architecture.activation]
@@ -84,6 +90,7 @@ class Perceptron(nn.Module):
 
     def forward(self, x: Tensor | SparseBatch) -> Tensor:
         """Scores ``(n, n_outputs)``."""
+        x = self.input_scaling(x)
         *hidden, output = self.layers
         for layer in hidden:
             x = self.dropout(self.activation(layer(x)))

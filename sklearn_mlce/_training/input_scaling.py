@@ -1,0 +1,173 @@
+"""Scaling of the features as the first layer of the network, learned from the training rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+
+from sklearn_mlce._sparse import dense_tensor
+from sklearn_mlce._training.sparse import CompressedRows, SparseBatch
+
+# Dense rows that statistics are taken from: enough of them, evenly spaced over X, so that neither
+# the time nor the memory grows with it.
+_ROWS_OF_STATISTICS = 4096
+# Half the width of the values that scaled features can have.
+_CLIP = 3.0
+# Root mean square of what is not 0 in scaled sparse rows. They have few such entries: of this size
+# they reach the hidden units about as strongly as dense rows do.
+_OVERALL_SIZE = 3.0
+
+
+def scaling_of(input_scaling: str | None, X: Any) -> str | None:
+    """The estimator's `input_scaling` for X, with "auto" resolved.
+
+    Raises
+    ------
+    ValueError
+        If "robust" is asked of sparse rows.
+    """
+    if input_scaling == "auto":
+        return "overall" if sp.issparse(X) else "robust"
+    if input_scaling == "robust" and sp.issparse(X):
+        raise ValueError(
+            "input_scaling='robust' subtracts medians, which would make sparse X dense. Set "
+            "input_scaling='overall', which multiplies X by one number, or input_scaling=None"
+        )
+    return input_scaling
+
+
+class Scaling(nn.Module):
+    """The rows as they are; base of those that change them."""
+
+    def forward(self, x: Tensor | SparseBatch) -> Tensor | SparseBatch:
+        """Scaled rows ``(n, d)``."""
+        return x
+
+    def learn(self, X: Any, weight: np.ndarray | None) -> None:
+        """Take what it needs from rows ``(n, d)`` and their weights."""
+
+
+class RobustScaling(Scaling):
+    r"""``z / sqrt(1 + (z / 3)^2)`` of ``z = (x - centre) * factor``, for dense rows.
+
+    The centre is the median; the factor is one over the distance of the quartiles, or where that is
+    0, two over the range, or 0. The last step draws outliers smoothly in, to 3 at most [1]_.
+
+    References
+    ----------
+    .. [1] Holzmueller, Grinsztajn, Steinwart, "Better by Default: Strong Pre-Tuned MLPs and Boosted
+       Trees on Tabular Data", https://arxiv.org/abs/2407.04491, 2024.
+    """
+
+    centre: Tensor
+    factor: Tensor
+
+    def __init__(self, n_features: int, dtype: torch.dtype, device: torch.device | str) -> None:
+        super().__init__()
+        for name in ("centre", "factor"):
+            self.register_buffer(name, torch.empty(n_features, dtype=dtype, device=device))
+
+    def forward(self, x: Tensor | SparseBatch) -> Tensor:
+        """Scaled rows ``(n, d)``; sparse ones, which only predicting meets, become dense."""
+        if isinstance(x, SparseBatch):
+            x = _dense(x.rows, len(self.centre))
+        scaled = (x - self.centre).mul_(self.factor)
+        return scaled.div_((scaled / _CLIP).square_().add_(1).sqrt_())
+
+    def learn(self, X: np.ndarray, weight: np.ndarray | None) -> None:
+        """Take the centre and the factor from rows ``(n, d)`` and their weights."""
+        chosen = _spread(len(X), _ROWS_OF_STATISTICS)
+        X = np.asarray(X[chosen])
+        weight = np.ones(len(X)) if weight is None else weight[chosen]
+        low, centre, high = weighted_quantiles(X, weight, (0.25, 0.5, 0.75))
+        width = (high - low).astype(np.float64)
+        whole = (X.max(axis=0) - X.min(axis=0)) / 2
+        width = np.where(width > 0, width, whole)
+        factor = np.divide(1, width, out=np.zeros_like(width), where=width > 0)
+        self.centre.copy_(dense_tensor(centre))
+        self.factor.copy_(dense_tensor(factor))
+
+
+class OverallScaling(Scaling):
+    """``x * factor`` with one factor, which makes the root mean square of the entries 3.
+
+    Entries of 0 do not count. Zeros stay, and so do the relative sizes that TF-IDF gives features.
+    """
+
+    factor: Tensor
+
+    def __init__(self, dtype: torch.dtype, device: torch.device | str) -> None:
+        super().__init__()
+        self.register_buffer("factor", torch.empty(1, dtype=dtype, device=device))
+
+    def forward(self, x: Tensor | SparseBatch) -> Tensor | SparseBatch:
+        """Scaled rows ``(n, d)``."""
+        if not isinstance(x, SparseBatch):
+            return x * self.factor
+        transposed = None if x.transposed is None else self._scaled(x.transposed)
+        return SparseBatch(self._scaled(x.rows), transposed)
+
+    def _scaled(self, rows: CompressedRows) -> CompressedRows:
+        return rows._replace(values=rows.values * self.factor)
+
+    def learn(self, X: Any, weight: np.ndarray | None) -> None:
+        """Take the factor from rows ``(n, d)`` and their weights."""
+        if not sp.issparse(X):  # a part, to make it sparse: a memory map stays on the disk
+            chosen = _spread(len(X), _ROWS_OF_STATISTICS)
+            X, weight = sp.csr_array(X[chosen]), None if weight is None else weight[chosen]
+        weight = np.ones(X.shape[0]) if weight is None else weight
+        squares = np.square(X.data, dtype=np.float64)
+        each = np.repeat(weight, np.diff(X.indptr)) * (squares > 0)
+        total = each @ squares
+        self.factor.fill_(_OVERALL_SIZE * np.sqrt(each.sum() / total) if total > 0 else 1.0)
+
+
+def make_scaling(
+    kind: str | None, n_features: int, dtype: torch.dtype, device: torch.device | str
+) -> Scaling:
+    """A module for what :func:`scaling_of` found; its buffers are not set."""
+    if kind == "robust":
+        return RobustScaling(n_features, dtype, device)
+    return OverallScaling(dtype, device) if kind == "overall" else Scaling()
+
+
+def weighted_quantiles(X: np.ndarray, weight: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
+    """Quantiles ``(n_levels, d)`` of each column, as if each row stood there `weight` times.
+
+    Where the level falls between two rows, it is the mean of the two.
+    """
+    order = np.argsort(X, axis=0)
+    ordered = np.take_along_axis(X, order, axis=0)
+    reached = np.cumsum(weight[order], axis=0, dtype=np.float64)
+    last = len(X) - 1
+    found = []
+    for level in levels:
+        target = level * reached[-1]
+        tolerance = 1e-9 * reached[-1]
+        at, above = (
+            np.minimum((reached < bound).sum(axis=0), last)[None]
+            for bound in (target - tolerance, target + tolerance)
+        )
+        pair = (np.take_along_axis(ordered, rows, axis=0)[0] for rows in (at, above))
+        found.append(sum(pair) / 2)
+    return np.stack(found)
+
+
+def _spread(n_rows: int, n_most: int) -> slice | np.ndarray:
+    """All rows, or `n_most` of them, evenly spaced."""
+    if n_rows <= n_most:
+        return slice(None)
+    return np.linspace(0, n_rows - 1, n_most).round().astype(np.int64)
+
+
+def _dense(rows: CompressedRows, n_columns: int) -> Tensor:
+    n_rows = len(rows.offsets) - 1
+    dense = rows.values.new_zeros(n_rows, n_columns)
+    numbers = torch.repeat_interleave(
+        torch.arange(n_rows, device=dense.device), rows.offsets.diff().long()
+    )
+    return dense.index_put_((numbers, rows.columns.long()), rows.values, accumulate=True)

@@ -1,0 +1,191 @@
+"""What the network learns from the rows before its first step: the scaling, and the last biases."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from scipy.optimize import minimize_scalar
+
+from sklearn_mlce import MLCEMLP
+from sklearn_mlce._loss_options import FOR_LABELS, LossOptions
+from sklearn_mlce._targets import encode_targets
+from sklearn_mlce._training import input_scaling as scaling_module
+from sklearn_mlce._training.input_scaling import make_scaling, scaling_of, weighted_quantiles
+from sklearn_mlce._training.plan import passes, rows_per_batch
+from sklearn_mlce._training.sparse import sparse_batch
+from sklearn_mlce._training.starting_point import constant_scores, output_frequencies
+
+CPU = torch.device("cpu")
+
+
+def skewed_rows(n_rows=120):
+    """Rows of very different features: heavy tails, mostly one value, one value alone."""
+    X = np.random.default_rng(0).standard_normal((n_rows, 4))
+    X[:, 0] = 1e6 * np.exp(3 * X[:, 0])
+    X[:, 1] = X[:, 1] > 1.5
+    X[:, 2] = 7.0
+    return X
+
+
+def labels_of(X):
+    return np.column_stack([X[:, 0] > np.median(X[:, 0]), X[:, 3] > 0, X[:, 1] > 0]).astype(int)
+
+
+def small(**parameters):
+    defaults = {"hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
+    return MLCEMLP(**(defaults | parameters))
+
+
+def learned(kind, X, weight=None):
+    scaling = make_scaling(kind, X.shape[1], torch.float64, CPU)
+    scaling.learn(X, weight)
+    return scaling
+
+
+def test_robust_scaling_by_its_formula():
+    X = skewed_rows()
+    scaled = learned("robust", X)(torch.from_numpy(X)).numpy()
+    low, centre, high = np.quantile(X, [0.25, 0.5, 0.75], axis=0, method="averaged_inverted_cdf")
+    for column, width in ((0, high[0] - low[0]), (1, 0.5), (3, high[3] - low[3])):
+        z = (X[:, column] - centre[column]) / width
+        np.testing.assert_allclose(scaled[:, column], z / np.sqrt(1 + (z / 3) ** 2))
+    assert not scaled[:, 2].any()
+    assert np.abs(scaled).max() <= 3
+    assert (np.argsort(scaled[:, 0]) == np.argsort(X[:, 0])).all()
+
+
+def test_quantiles_weigh_rows_as_often_as_they_count():
+    rng = np.random.default_rng(1)
+    X, weight = rng.standard_normal((40, 3)), rng.integers(1, 4, 40)
+    levels = (0.25, 0.5, 0.75)
+    expected = np.quantile(X.repeat(weight, axis=0), levels, axis=0, method="averaged_inverted_cdf")
+    for factor in (1, 0.1):
+        np.testing.assert_array_equal(weighted_quantiles(X, factor * weight, levels), expected)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_overall_scaling_keeps_zeros_and_makes_entries_of_one_size(container):
+    X = np.maximum(skewed_rows(), 0)
+    weight = np.arange(1.0, len(X) + 1)
+    scaling = learned("overall", container(X), weight)
+    rows = container(X)
+    scaled = scaling(
+        sparse_batch(rows, CPU, training=True) if sp.issparse(rows) else torch.from_numpy(X)
+    )
+    dense = X * scaling.factor.item()
+    if sp.issparse(rows):
+        np.testing.assert_allclose(scaled.matmul(torch.eye(4, dtype=torch.float64)), dense)
+        np.testing.assert_allclose(scaled.transposed.matmul(torch.eye(120).double()), dense.T)
+    else:
+        np.testing.assert_allclose(scaled, dense)
+    squares = np.ma.masked_equal(dense, 0) ** 2
+    assert np.ma.average(squares, weights=np.tile(weight[:, None], 4)) == pytest.approx(9)
+
+
+def test_scaling_of_rows_without_entries():
+    for X in (np.zeros((5, 2)), sp.csr_array((5, 2))):
+        assert learned("overall", X).factor.item() == 1
+
+
+def test_what_auto_is():
+    assert scaling_of("auto", np.ones((2, 2))) == "robust"
+    assert scaling_of("auto", sp.csr_array((2, 2))) == "overall"
+    assert scaling_of(None, np.ones((2, 2))) is None
+    with pytest.raises(ValueError, match=r"would make sparse X dense. Set input_scaling='overall'"):
+        small(input_scaling="robust").fit(sp.csr_array(np.eye(6)), np.eye(6, 2, dtype=int))
+
+
+def test_units_of_the_features_do_not_matter():
+    X = skewed_rows()
+    Y, factors, shifts = labels_of(X), 2.0 ** np.array([3, -2, 1, 5]), np.array([0, 1, 2, -4])
+    model, other = small().fit(X, Y), small().fit(X * factors + shifts, Y)
+    np.testing.assert_allclose(
+        model.decision_function(X), other.decision_function(X * factors + shifts), atol=1e-6
+    )
+
+
+def test_a_fit_on_dense_rows_scores_sparse_ones():
+    X = np.maximum(skewed_rows(), 0)
+    model = small().fit(X, labels_of(X))
+    np.testing.assert_allclose(
+        model.decision_function(sp.csr_array(X)), model.decision_function(X), atol=1e-12
+    )
+
+
+def test_large_data_are_read_in_part(monkeypatch):
+    monkeypatch.setattr(scaling_module, "_ROWS_OF_STATISTICS", 50)
+    X = skewed_rows(5000)
+    chosen = np.linspace(0, 4999, 50).round().astype(int)
+    for kind in ("robust", "overall"):
+        part, whole = learned(kind, X[chosen]), learned(kind, X, np.ones(5000))
+        assert all(map(torch.equal, part.buffers(), whole.buffers()))
+
+
+def test_the_scaling_is_of_the_first_rows_and_travels_with_the_model():
+    X = skewed_rows()
+    Y = labels_of(X)
+    for model in (small(warm_start=True).fit(X, Y), small().partial_fit(X, Y)):
+        before = copy.deepcopy(model.state_dict_)
+        go_on = model.fit if model.warm_start else model.partial_fit
+        go_on(2 * X, Y)
+        for name in ("input_scaling.centre", "input_scaling.factor"):
+            np.testing.assert_array_equal(model.state_dict_[name], before[name])
+        twin = pickle.loads(pickle.dumps(model))
+        np.testing.assert_array_equal(twin.decision_function(X), model.decision_function(X))
+    sparse = small().partial_fit(sp.csr_array(X), Y).partial_fit(X, Y)
+    assert sparse.state_dict_["input_scaling.factor"].shape == (1,)
+    with pytest.raises(ValueError, match=r"input scaling 'overall'.*got .*None"):
+        sparse.set_params(input_scaling=None).partial_fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "options", [LossOptions(), FOR_LABELS, LossOptions(2.0, (0.0, 3.0)), LossOptions(8, (80, 80))]
+)
+def test_the_first_scores_are_the_best_constant_ones(options):
+    frequencies = np.array([0.01, 0.3, 0.5, 0.9])
+    found = constant_scores(frequencies, options)
+    for p, score in zip(frequencies, found, strict=True):
+
+        def loss(s, p=p):
+            below, above = options.margins
+            positive = np.logaddexp(0, -options.scale * (s - above))
+            return p * positive + (1 - p) * np.logaddexp(0, options.scale * (s + below))
+
+        best = minimize_scalar(loss, bounds=(-150, 150), options={"xatol": 1e-10})
+        assert loss(score) <= best.fun * (1 + 1e-9)
+
+
+def test_frequencies_of_each_kind_of_y():
+    labels = np.array([[1, 0], [1, 1], [0, 0], [1, 0]])
+    weight = np.array([1.0, 2.0, 3.0, 4.0])
+    expected = weight @ labels / 10
+    soft = labels * 0.5
+    for y, found in ((labels, expected), (labels[:, 0], expected[:1]), (soft, expected / 2)):
+        np.testing.assert_allclose(output_frequencies(encode_targets(y), weight), found)
+    unknown = np.column_stack([labels, np.full(4, np.nan)])
+    unknown[2, 0] = np.nan
+    found = output_frequencies(encode_targets(unknown), weight)
+    np.testing.assert_allclose(found, [1, 0.2, 0.5])
+    classes = output_frequencies(encode_targets(np.array(list("abca"))), weight)
+    np.testing.assert_allclose(classes, [0.5, 0.2, 0.3])
+
+
+def test_a_network_of_no_use_predicts_the_frequencies():
+    X = np.zeros((50, 1))
+    y = np.repeat(["a", "b", "c"], [25, 15, 10])
+    model = small(max_epochs=1, learning_rate_init=1e-12).fit(X, y)
+    np.testing.assert_allclose(model.predict_proba(X)[0], [0.5, 0.3, 0.2], atol=1e-6)
+
+
+def test_batches_and_epochs_follow_the_rows():
+    assert [rows_per_batch("auto", n) for n in (1, 322, 1500, 4880, 10**6)] == [
+        32, 32, 128, 512, 512
+    ]  # fmt: skip
+    assert rows_per_batch(7, 1000) == 7
+    assert 300 <= passes("auto", 128, 1500) * 12 < 300 + 12
+    assert passes("auto", 32, 1) == 60
+    assert passes("auto", 512, 10**6) == 3
+    assert passes(4, 512, 1) == 4
