@@ -15,6 +15,8 @@ from . import (
     linear,
     loss_memory,
     loss_speed,
+    network,
+    network_search,
     network_speed,
     objective,
     peers,
@@ -30,7 +32,14 @@ from .tuned_recipes import RECIPES
 
 PARTS = ("loss", "convergence", "linear", "tuned", "growth", "network_speed")
 # What decided a constant, a reference, or the peers' long runs; run by name only.
-STUDIES = ("peers_tuned", "defaults", "threshold_shrinkage", "reference")
+STUDIES = (
+    "network",
+    "network_search",
+    "peers_tuned",
+    "defaults",
+    "threshold_shrinkage",
+    "reference",
+)
 RESULTS = Path(__file__).with_name("results")
 
 
@@ -56,7 +65,7 @@ def parse(arguments=None) -> argparse.Namespace:
     parser.add_argument("--sets", help=f"comma-separated, of {', '.join(datasets.NAMES)}")
     parser.add_argument("--methods", help=f"comma-separated, of {', '.join(_method_names())}")
     parser.add_argument("--full", action="store_true", help="the slow methods and sets too (hours)")
-    parser.add_argument("--seeds", type=int, help="of each recipe of tuned (default: 3, or 1)")
+    parser.add_argument("--seeds", type=int, help="of tuned and network (default: 1 to 5)")
     parser.add_argument("--fresh", action="store_true", help="forget what earlier runs measured")
     parser.add_argument("--no-peers", action="store_true", help="leave LibMultiLabel out")
     parser.add_argument("--threads", type=int, default=2, help="of torch and BLAS (default 2)")
@@ -152,6 +161,30 @@ def _write_tuned(options, store, of_peers):
     return write(options.out, "tuned", title, describe(options.threads), tables)
 
 
+def run_network(options) -> Path:
+    """Measure networks and write ``network.md``."""
+    store, path = Store(options.out / ".state" / "network.json", options.fresh), options.out
+    kinds = network.KINDS[1:] if options.no_peers else network.KINDS
+    for name in (name for name in options.sets if name in network.SETS):
+        for kind in kinds:
+            network.run(store, name, kind, options.threads, options.seeds, _say)
+            tables = network.tables(store, options.threads)
+            header = describe(options.threads)
+            path = write(options.out, "network", "Networks: quality and time", header, tables)
+    return path
+
+
+def run_network_search(options) -> Path:
+    """Search the network's defaults and write ``network_search.md``."""
+    store = Store(options.out / ".state" / "network_search.json", options.fresh)
+    path, title = options.out, "The search for the defaults of MLCEMLP"
+    for name in options.sets:
+        network_search.run(store, [name], options.threads, options.seeds, _say)
+        tables = network_search.tables(store)
+        path = write(options.out, "network_search", title, describe(options.threads), tables)
+    return path
+
+
 def run_growth(options) -> Path:
     """Measure growth and write ``growth.md`` and ``growth.png``."""
     store = Store(options.out / ".state" / "growth.json", options.fresh)
@@ -223,6 +256,8 @@ def main(arguments=None) -> int:
         "linear": run_linear,
         "tuned": run_tuned,
         "peers_tuned": run_peers_tuned,
+        "network": run_network,
+        "network_search": run_network_search,
         "growth": run_growth,
         "network_speed": run_network_speed,
         "defaults": run_defaults,

@@ -231,13 +231,13 @@ def test_default_search_finds_the_best_threshold_and_ranks_what_was_kept(tmp_pat
 
 
 def test_kept_defaults_are_the_estimators():
-    from sklearn_mlce._linear_base import _FOR_LABELS
+    from sklearn_mlce._loss_options import FOR_LABELS
 
     kept, shift = defaults_search.KEPT, defaults_search.KEPT_SHIFT
-    assert _FOR_LABELS.orders == (kept.order, kept.order)
-    assert _FOR_LABELS.scale == kept.scale
+    assert FOR_LABELS.orders == (kept.order, kept.order)
+    assert FOR_LABELS.scale == kept.scale
     margins = (defaults_search.MARGIN - shift, defaults_search.MARGIN + shift)
-    assert _FOR_LABELS.margins == pytest.approx(margins)
+    assert FOR_LABELS.margins == pytest.approx(margins)
     assert kept in defaults_search.candidates()
 
 

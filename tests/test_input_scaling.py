@@ -116,9 +116,9 @@ def test_a_fit_on_dense_rows_scores_sparse_ones():
 
 
 def test_large_data_are_read_in_part(monkeypatch):
-    monkeypatch.setattr(scaling_module, "_ROWS_OF_STATISTICS", 50)
+    monkeypatch.setattr(scaling_module, "_ENTRIES_OF_STATISTICS", 4 * 300)
     X = skewed_rows(5000)
-    chosen = np.linspace(0, 4999, 50).round().astype(int)
+    chosen = np.linspace(0, 4999, 300).round().astype(int)
     for kind in ("robust", "overall"):
         part, whole = learned(kind, X[chosen]), learned(kind, X, np.ones(5000))
         assert all(map(torch.equal, part.buffers(), whole.buffers()))

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from sklearn_mlce._sparse import dense_tensor
 from sklearn_mlce._training.sparse import CompressedRows, SparseBatch
 
-# Dense rows that statistics are taken from: enough of them, evenly spaced over X, so that neither
-# the time nor the memory grows with it.
-_ROWS_OF_STATISTICS = 4096
+# Entries of dense rows that statistics are taken from, enough of them in rows evenly spaced over X,
+# so that neither the time nor the memory grows with it; and those of which quantiles are taken at
+# a time.
+_ENTRIES_OF_STATISTICS, _ENTRIES_SORTED = 2**19, 2**15
 # Half the width of the values that scaled features can have.
 _CLIP = 3.0
 # Root mean square of what is not 0 in scaled sparse rows. They have few such entries: of this size
@@ -80,10 +81,13 @@ class RobustScaling(Scaling):
 
     def learn(self, X: np.ndarray, weight: np.ndarray | None) -> None:
         """Take the centre and the factor from rows ``(n, d)`` and their weights."""
-        chosen = _spread(len(X), _ROWS_OF_STATISTICS)
+        chosen = _spread(*X.shape)
         X = np.asarray(X[chosen])
         weight = np.ones(len(X)) if weight is None else weight[chosen]
-        low, centre, high = weighted_quantiles(X, weight, (0.25, 0.5, 0.75))
+        step = max(1, _ENTRIES_SORTED // len(X))
+        parts = [X[:, first : first + step] for first in range(0, X.shape[1], step)]
+        found = [weighted_quantiles(part, weight, (0.25, 0.5, 0.75)) for part in parts]
+        low, centre, high = np.concatenate(found, axis=1)
         width = (high - low).astype(np.float64)
         whole = (X.max(axis=0) - X.min(axis=0)) / 2
         width = np.where(width > 0, width, whole)
@@ -117,7 +121,7 @@ class OverallScaling(Scaling):
     def learn(self, X: Any, weight: np.ndarray | None) -> None:
         """Take the factor from rows ``(n, d)`` and their weights."""
         if not sp.issparse(X):  # a part, to make it sparse: a memory map stays on the disk
-            chosen = _spread(len(X), _ROWS_OF_STATISTICS)
+            chosen = _spread(*X.shape)
             X, weight = sp.csr_array(X[chosen]), None if weight is None else weight[chosen]
         weight = np.ones(X.shape[0]) if weight is None else weight
         squares = np.square(X.data, dtype=np.float64)
@@ -157,8 +161,9 @@ def weighted_quantiles(X: np.ndarray, weight: np.ndarray, levels: tuple[float, .
     return np.stack(found)
 
 
-def _spread(n_rows: int, n_most: int) -> slice | np.ndarray:
-    """All rows, or `n_most` of them, evenly spaced."""
+def _spread(n_rows: int, n_features: int) -> slice | np.ndarray:
+    """All rows, or as many of them as statistics are taken from, evenly spaced."""
+    n_most = max(256, _ENTRIES_OF_STATISTICS // n_features)
     if n_rows <= n_most:
         return slice(None)
     return np.linspace(0, n_rows - 1, n_most).round().astype(np.int64)
