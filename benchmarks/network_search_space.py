@@ -36,6 +36,7 @@ CANDIDATES = {
     "batches of 256": {"batch_size": 256},
     "step 0.001": {"learning_rate_init": 0.001},
     "step 0.01": {"learning_rate_init": 0.01},
+    "constant step": {"learning_rate": "constant"},
     "10 epochs": {"max_epochs": 10},
     "40 epochs": {"max_epochs": 40},
     "published loss": {"order": 1},

@@ -43,7 +43,7 @@ class MLCEMLP(TrainableNetwork):
     batch_size : int or "auto", default="auto"
         Rows of a step; "auto" is about a tenth of the rows, a power of 2 from 32 to 512. A batch
         never holds more rows than there are, and one that holds them all is not shuffled.
-    learning_rate : {"constant", "one_cycle"}, default="constant"
+    learning_rate : {"constant", "one_cycle"}, default="one_cycle"
         How the step size changes during `fit`, from step to step: not at all, or in the first
         twentieth of the steps linearly up to `learning_rate_init` and then along half a cosine
         down to almost 0, which it reaches after `max_epochs`. `partial_fit` knows no last step
@@ -51,7 +51,7 @@ class MLCEMLP(TrainableNetwork):
     learning_rate_init : float, default=0.003
         Step size of AdamW, the largest one where it changes.
     max_epochs : int or "auto", default="auto"
-        Passes over the training rows; "auto" makes about 300 steps, in 3 to 60 passes. All
+        Passes over the training rows; "auto" makes about 400 steps, in 3 to 60 passes. All
         are made unless `early_stopping` or a callback ends the training; there is no test of
         convergence and so no ConvergenceWarning.
     gradient_clipping : float, default=None
@@ -223,7 +223,7 @@ class MLCEMLP(TrainableNetwork):
         input_scaling: str | None = "auto",
         alpha: float = 0.01,
         batch_size: int | str = "auto",
-        learning_rate: str = "constant",
+        learning_rate: str = "one_cycle",
         learning_rate_init: float = 0.003,
         max_epochs: int | str = "auto",
         gradient_clipping: float | None = None,

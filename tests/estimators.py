@@ -13,9 +13,12 @@ def linear(**parameters):
 
 
 def mlp(**parameters):
-    """Return a small perceptron that trains for three epochs."""
+    """Return a small perceptron that trains for three epochs.
+
+    Its step size is constant: a shorter training is the beginning of a longer one.
+    """
     defaults = {"hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
-    return MLCEMLP(**(defaults | parameters))
+    return MLCEMLP(**(defaults | {"learning_rate": "constant"} | parameters))
 
 
 on_both = pytest.mark.parametrize("make", [linear, mlp])

@@ -185,7 +185,7 @@ def test_batches_and_epochs_follow_the_rows():
         32, 32, 128, 512, 512
     ]  # fmt: skip
     assert rows_per_batch(7, 1000) == 7
-    assert 300 <= passes("auto", 128, 1500) * 12 < 300 + 12
+    assert 400 <= passes("auto", 128, 1500) * 12 < 400 + 12
     assert passes("auto", 32, 1) == 60
     assert passes("auto", 512, 10**6) == 3
     assert passes(4, 512, 1) == 4

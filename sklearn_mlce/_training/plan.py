@@ -15,7 +15,7 @@ from sklearn_mlce._training.perceptron import Architecture
 # "auto", chosen over the data sets of the benchmarks: batches of about a tenth of the rows, and
 # so many epochs that the number of steps hardly depends on the number of rows.
 _SMALLEST_BATCH, _LARGEST_BATCH = 32, 512
-_STEPS = 300
+_STEPS = 400
 _FEWEST_EPOCHS, _MOST_EPOCHS = 3, 60
 
 
