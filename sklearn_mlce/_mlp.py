@@ -95,9 +95,9 @@ class MLCEMLP(TrainableNetwork):
         Where to train and to predict. "auto" is "cuda" where torch finds a GPU, else "cpu".
     precision : {"auto", "full", "mixed"}, default="auto"
         Precision of training. "full" is that of X; "mixed" multiplies matrices in bfloat16 and
-        keeps weights and loss in float32, for float32 X on a GPU or CPU that has instructions
-        for it, and is refused elsewhere. "auto" is mixed on such a GPU, full on a CPU.
-        Predictions are always made in the precision of X.
+        keeps weights and loss in float32, on a GPU or CPU that has instructions for it, and is
+        refused elsewhere. "auto" is mixed on such a GPU, and float32 elsewhere, for float64 X
+        too. Scaling and predictions are always made in the precision of X.
     compile : bool, default=False
         Whether to train by :func:`torch.compile`, which takes a minute to begin with and needs
         a C++ compiler.

@@ -16,7 +16,7 @@ from sklearn_mlce._training.engine import TrainingResult, compute_scores
 from sklearn_mlce._training.input_scaling import scaling_of
 from sklearn_mlce._training.perceptron import Architecture
 from sklearn_mlce._training.plan import TrainingPlan, layer_widths, passes, rows_per_batch
-from sklearn_mlce._training.precision import resolve_precision
+from sklearn_mlce._training.precision import resolve_precision, training_dtype
 from sklearn_mlce._training.randomness import draw_seed
 from sklearn_mlce._training.state import Arrays, TrainingState
 
@@ -72,7 +72,8 @@ class NetworkMLCE(StreamingMLCE):
             label_weight=check_label_weight(self.label_weight, rows.targets),
             loss=options,
             device=device,
-            mixed_precision=resolve_precision(self.precision, device, rows.X.dtype),
+            dtype=training_dtype(self.precision, rows.X.dtype),
+            mixed_precision=resolve_precision(self.precision, device),
             compile=self.compile,
             keep_optimizer=keep_optimizer,
         )

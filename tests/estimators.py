@@ -18,7 +18,7 @@ def mlp(**parameters):
     Its step size is constant: a shorter training is the beginning of a longer one.
     """
     defaults = {"hidden_layer_sizes": (8,), "max_epochs": 3, "random_state": 0}
-    return MLCEMLP(**(defaults | {"learning_rate": "constant"} | parameters))
+    return MLCEMLP(**(defaults | {"learning_rate": "constant", "precision": "full"} | parameters))
 
 
 on_both = pytest.mark.parametrize("make", [linear, mlp])

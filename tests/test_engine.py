@@ -138,22 +138,46 @@ def test_the_optimizer_is_torchs():
 
 
 def test_precision_is_refused_where_it_is_of_no_use(monkeypatch):
-    with pytest.raises(ValueError, match=r"X is not float32\. Pass X\.astype\(np\.float32\)"):
-        small(precision="mixed").fit(X, Y)
     monkeypatch.setattr(precision, "_has_bfloat16", lambda device: False)
-    with pytest.raises(ValueError, match=r"this cpu has no instructions.* Set precision='full'"):
-        small(precision="mixed").fit(X.astype(np.float32), Y)
+    with pytest.raises(ValueError, match=r"this cpu has no instructions.* Set precision='auto'"):
+        small(precision="mixed").fit(X, Y)
 
 
 def test_automatic_precision(monkeypatch):
     resolve, cuda = precision.resolve_precision, torch.device("cuda")
     monkeypatch.setattr(precision, "_has_bfloat16", lambda device: True)
-    assert resolve("auto", cuda, np.float32)
-    assert not resolve("auto", cuda, np.float64)
-    assert not resolve("auto", CPU, np.float32)
-    assert not resolve("full", cuda, np.float32)
+    assert resolve("auto", cuda)
+    assert not resolve("auto", CPU)
+    assert not resolve("full", cuda)
     monkeypatch.setattr(precision, "_has_bfloat16", lambda device: False)
-    assert not resolve("auto", cuda, np.float32)
+    assert not resolve("auto", cuda)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_training_in_float32_keeps_the_precision_of_the_rows(container):
+    """Doubles are scaled as doubles, even far from zero, and predicted as doubles."""
+    rows = container(np.maximum(X, 0))
+    fits = {
+        (name, dtype): small(precision=name).fit(rows.astype(dtype), Y)
+        for name in ("auto", "full")
+        for dtype in (np.float32, np.float64)
+    }
+    for (name, dtype), model in fits.items():
+        assert all(array.dtype == dtype for array in model.state_dict_.values())
+        assert model.decision_function(rows.astype(dtype)).dtype == dtype
+        held = model.state_dict_["layers.0.weight"]
+        rounded = held.astype(np.float32).astype(dtype)
+        assert np.array_equal(held, rounded) == (name == "auto" or dtype == np.float32)
+    single, double = (fits["auto", dtype].state_dict_ for dtype in (np.float32, np.float64))
+    np.testing.assert_allclose(single["layers.0.weight"], double["layers.0.weight"], atol=1e-4)
+
+
+def test_a_large_offset_does_not_drown_in_float32():
+    offset = 1.7e9  # a time in seconds
+    near, far = (small(max_epochs=20).fit(features, Y) for features in (X, X + offset))
+    np.testing.assert_allclose(
+        far.decision_function(X + offset), near.decision_function(X), atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])

@@ -27,9 +27,12 @@ def data():
 
 
 def small(**parameters):
-    """Return an estimator that trains in a moment, in more than one batch per epoch."""
+    """Return an estimator that trains in a moment, in more than one batch per epoch.
+
+    It computes in the precision of X, so that what is equal but for rounding is equal.
+    """
     defaults = {"hidden_layer_sizes": (8,), "batch_size": 50, "max_epochs": 4, "random_state": 0}
-    return MLCEMLP(**(defaults | parameters))
+    return MLCEMLP(**(defaults | {"precision": "full"} | parameters))
 
 
 def full_batch(**parameters):

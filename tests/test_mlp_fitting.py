@@ -26,7 +26,7 @@ def small(**parameters):
     Its step size is constant: a shorter training is the beginning of a longer one.
     """
     defaults = {"hidden_layer_sizes": (8,), "batch_size": 50, "max_epochs": 4, "random_state": 0}
-    return MLCEMLP(**(defaults | {"learning_rate": "constant"} | parameters))
+    return MLCEMLP(**(defaults | {"learning_rate": "constant", "precision": "full"} | parameters))
 
 
 def assert_same_weights(left, right):

@@ -249,7 +249,7 @@ def test_predictor_computes_with_the_arrays_it_is_given():
     architecture = Architecture(3, (5, 4), 2, "gelu")
     module = Perceptron(architecture, torch.float64, dropout=Dropout(0.5, torch.Generator()))
     initialise(module, torch.Generator().manual_seed(0))
-    weights = weights_to_arrays(module)
+    weights = weights_to_arrays(module, np.dtype(np.float64))
     for array in weights.values():
         array.setflags(write=False)  # as memory maps are
     x = torch.ones(2, 3, dtype=torch.float64)

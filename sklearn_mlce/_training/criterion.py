@@ -31,6 +31,6 @@ class Criterion(nn.Module):
         if targets.sample_weight is None:
             weight = values.new_full((1,), 1 / targets.total_weight)
         else:
-            weight = targets.sample_weight / targets.total_weight
+            weight = (targets.sample_weight / targets.total_weight).to(values.dtype)
         loss, gradient = targets.encoded.evaluate(values, weight)
         return loss, gradient if values.dtype == scores.dtype else gradient.to(scores.dtype)

@@ -32,6 +32,7 @@ from sklearn_mlce._training.state import (
     optimizer_from_arrays,
     optimizer_to_arrays,
     predictor,
+    torch_dtype,
     weights_from_arrays,
     weights_to_arrays,
 )
@@ -162,6 +163,7 @@ def _make_net(
     net.n_epochs_in_all = plan.max_epochs
     net.largest_norm = plan.gradient_clipping
     net.mixed_precision = plan.mixed_precision
+    net.kept_dtype = rows.X.dtype
     net.initialize()
     if plan.compile:
         compile_in_place(net.module_, plan.device)
@@ -179,15 +181,19 @@ def _weight_groups(plan: TrainingPlan) -> list[tuple[str, dict[str, float]]]:
 
 def _encoder(plan: TrainingPlan, rows: Rows, batch_size: int) -> TargetEncoder:
     batch_rows = min(batch_size, len(rows))
-    return TargetEncoder(plan.loss, batch_rows, rows.X.dtype, plan.device, plan.label_weight)
+    return TargetEncoder(plan.loss, batch_rows, plan.dtype, plan.device, plan.label_weight)
 
 
 def _make_module(
     plan: TrainingPlan, start: TrainingState, rows: Rows, randomness: EpochRandomness
 ) -> Perceptron:
-    torch_dtype = torch.float32 if rows.X.dtype == np.float32 else torch.float64
     dropout = Dropout(plan.dropout, randomness.dropout_generator) if plan.dropout > 0 else None
-    module = Perceptron(plan.architecture, torch_dtype, dropout=dropout)
+    module = Perceptron(
+        plan.architecture,
+        torch_dtype(plan.dtype),
+        dropout=dropout,
+        input_dtype=torch_dtype(rows.X.dtype),
+    )
     if start.weights:
         weights_from_arrays(module, start.weights)
     else:
@@ -203,8 +209,8 @@ def _state_of(net: PerceptronNet, start: TrainingState, keep_optimizer: bool) ->
 
 
 def net_weights(net: PerceptronNet) -> Arrays:
-    """Weights of a net in training."""
-    return weights_to_arrays(net.module_)
+    """Weights of a net in training, in the precision of X, in which it will predict."""
+    return weights_to_arrays(net.module_, net.kept_dtype)
 
 
 def compute_scores(

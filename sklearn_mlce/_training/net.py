@@ -37,6 +37,7 @@ class PerceptronNet(NeuralNet):
     n_epochs_in_all = 0  # that the schedule is made for
     largest_norm: float | None = None  # of a step's gradient
     mixed_precision = False
+    kept_dtype: Any = None  # of the arrays that are kept of its weights
     _parameters: list[nn.Parameter]
 
     @property

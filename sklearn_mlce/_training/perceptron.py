@@ -78,10 +78,12 @@ class Perceptron(nn.Module):
         dtype: torch.dtype,
         device: torch.device | str = "cpu",
         dropout: nn.Module | None = None,
+        input_dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        # Scaling is done in the rows' own precision: a large offset would drown in a lower one.
         self.input_scaling: Scaling = make_scaling(
-            architecture.input_scaling, architecture.n_features, dtype, device
+            architecture.input_scaling, architecture.n_features, input_dtype or dtype, device
         )
         pairs = zip(architecture.sizes[:-1], architecture.sizes[1:], strict=True)
         self.layers = nn.ModuleList([Layer(*pair, dtype, device) for pair in pairs])
@@ -90,8 +92,8 @@ class Perceptron(nn.Module):
 
     def forward(self, x: Tensor | SparseBatch) -> Tensor:
         """Scores ``(n, n_outputs)``."""
-        x = self.input_scaling(x)
         *hidden, output = self.layers
+        x = self.input_scaling(x).to(output.weight.dtype)
         for layer in hidden:
             x = self.dropout(self.activation(layer(x)))
         return output(x)

@@ -35,6 +35,7 @@ class TrainingPlan:
     label_weight: np.ndarray | None
     loss: LossOptions
     device: torch.device
+    dtype: np.dtype  # of the weights and the loss in training
     mixed_precision: bool
     compile: bool
     keep_optimizer: bool  # whether its moments are wanted at the end

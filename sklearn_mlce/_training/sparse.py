@@ -24,6 +24,10 @@ class CompressedRows(NamedTuple):
     columns: Tensor  # (nnz,)
     values: Tensor  # (nnz,)
 
+    def to(self, dtype: torch.dtype) -> CompressedRows:
+        """The same rows with values of another precision."""
+        return self._replace(values=self.values.to(dtype))
+
     def part(self, start: int, stop: int) -> CompressedRows:
         """Some of the rows."""
         if start == 0 and stop >= len(self.offsets) - 1:
@@ -49,6 +53,13 @@ class SparseBatch(NamedTuple):
 
     rows: CompressedRows
     transposed: CompressedRows | None
+
+    def to(self, dtype: torch.dtype) -> SparseBatch:
+        """The same rows with values of another precision."""
+        if self.rows.values.dtype == dtype:
+            return self
+        transposed = None if self.transposed is None else self.transposed.to(dtype)
+        return SparseBatch(self.rows.to(dtype), transposed)
 
     def matmul(self, weight: Tensor) -> Tensor:
         """Product ``(n, width)`` with a dense weight ``(d, width)``, differentiable in it."""

@@ -25,9 +25,15 @@ class TrainingState:
     n_epochs: int  # passed with these weights
 
 
-def weights_to_arrays(module: nn.Module) -> Arrays:
-    """Copy a module's weights into arrays, by name."""
-    return {name: _copied(tensor) for name, tensor in module.state_dict().items()}
+def torch_dtype(dtype: np.dtype) -> torch.dtype:
+    """The torch dtype of an array's precision."""
+    return torch.float32 if dtype == np.float32 else torch.float64
+
+
+def weights_to_arrays(module: nn.Module, dtype: np.dtype) -> Arrays:
+    """Copy a module's weights into arrays of a precision, by name."""
+    tensors = module.state_dict().items()
+    return {name: tensor.detach().cpu().numpy().astype(dtype) for name, tensor in tensors}
 
 
 def weights_from_arrays(module: nn.Module, weights: Mapping[str, np.ndarray]) -> None:

@@ -58,7 +58,7 @@ class ScoreEpochs(Callback):
         if self.score is None:
             score = -net.history[-1, "valid_loss"]
         else:
-            score = self.score(weights_to_arrays(net.module_))
+            score = self.score(weights_to_arrays(net.module_, net.kept_dtype))
         net.history.record("valid_score", score)
 
 
