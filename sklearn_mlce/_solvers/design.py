@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
+from sklearn.utils.extmath import row_norms
 from torch import Tensor
 
 from sklearn_mlce._kernel import row_blocks
@@ -162,9 +163,8 @@ def mean_squared_distance(X: Any, row_weight: np.ndarray, *, centred: bool) -> f
 
     1 where it is zero, so that it can be divided by.
     """
-    squares = X.multiply(X).sum(axis=1) if sp.issparse(X) else np.einsum("ij,ij->i", X, X)
     weight = row_weight / row_weight.sum(dtype=np.float64)
-    distance = float(weight @ np.asarray(squares, dtype=np.float64).ravel())
+    distance = float(weight @ row_norms(X, squared=True).astype(np.float64))
     if centred:
         mean = np.asarray(X.T @ weight)
         distance -= float(mean @ mean)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.utils.extmath import row_norms
 
 from sklearn_mlce._solvers.row_batches import RowBatches
 
@@ -91,10 +92,7 @@ def _largest_square(batches: RowBatches) -> float:
     largest = 0.0
     for rows in batches.blocks():
         X = batches.X[rows]
-        if sp.issparse(X):
-            squares = np.asarray(X.multiply(X).sum(axis=1)).ravel()
-        else:
-            squares = np.einsum("ij,ij->i", X, X)
+        squares = row_norms(X, squared=True)
         if offset is not None:
             squares = squares - 2 * (X @ offset) + offset @ offset
         squares = squares if weight is None else squares * weight[rows]
