@@ -21,6 +21,9 @@ from torch import Tensor
 from sklearn_mlce._kernel import row_blocks
 from sklearn_mlce._sparse import csr_tensor, dense_tensor
 
+# Entries of X whose weighted sum is taken at a time: 32 MiB of float64.
+_ENTRIES_SUMMED = 2**22
+
 
 class Design:
     """Products of ``[X - offset, 1]`` (or X, without intercept) and of its transpose.
@@ -44,7 +47,7 @@ class Design:
         self.n_rows, self.n_features = X.shape
         entries = X.data if sp.issparse(X) else X
         self.largest_entry = float(np.abs(entries).max(initial=0.0))
-        offset = (X.T @ row_weight).astype(X.dtype, copy=False) if fit_intercept else None
+        offset = sum_of_rows(X, row_weight).astype(X.dtype) if fit_intercept else None
         self._offset = None if offset is None else dense_tensor(offset, device)
         if sp.issparse(X):
             self._products: _DenseProducts | _SparseProducts = _SparseProducts(
@@ -158,6 +161,20 @@ class _SparseProducts:
             out.addr_(self._offset.square(), sums)
 
 
+def sum_of_rows(X: Any, weight: np.ndarray) -> np.ndarray:
+    """Weighted sum ``(n_features,)`` of the rows, in float64.
+
+    A block of rows at a time: the product of all would first copy X to the precision of the sum.
+    """
+    entries_per_row = (X.nnz if sp.issparse(X) else X.size) / max(X.shape[0], 1)
+    step = max(1, int(_ENTRIES_SUMMED / max(entries_per_row, 1)))
+    total = np.zeros(X.shape[1])
+    for start in range(0, X.shape[0], step):
+        rows = slice(start, start + step)
+        total += X[rows].T @ weight[rows]
+    return total
+
+
 def mean_squared_distance(X: Any, row_weight: np.ndarray, *, centred: bool) -> float:
     """Weighted mean of the rows' squared distance from their mean, or from zero; any weights.
 
@@ -166,7 +183,7 @@ def mean_squared_distance(X: Any, row_weight: np.ndarray, *, centred: bool) -> f
     weight = row_weight / row_weight.sum(dtype=np.float64)
     distance = float(weight @ row_norms(X, squared=True).astype(np.float64))
     if centred:
-        mean = np.asarray(X.T @ weight)
+        mean = sum_of_rows(X, weight)
         distance -= float(mean @ mean)
     return distance if distance > 0 else 1.0
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sklearn_mlce._solvers.batch_losses import BatchLoss
 from sklearn_mlce._solvers.centred_weights import CentredWeights
+from sklearn_mlce._solvers.design import sum_of_rows
 from sklearn_mlce._solvers.intercepts import label_masses
 from sklearn_mlce._solvers.newton_cg import IterationMonitor
 from sklearn_mlce._solvers.problem import LinearProblem
@@ -97,7 +98,7 @@ def fit_sgd(
     loss = BatchLoss(problem.options, targets.n_outputs, label_weight)
     offset = None
     if problem.fit_intercept:
-        offset = (X.T @ problem.row_weight()).astype(X.dtype, copy=False)
+        offset = sum_of_rows(X, problem.row_weight()).astype(X.dtype)
     if start is None:
         start = problem.constant_scores()
     weights = CentredWeights(

@@ -16,6 +16,7 @@ import numpy as np
 
 from sklearn_mlce._solvers.batch_losses import BatchLoss
 from sklearn_mlce._solvers.centred_weights import CentredWeights
+from sklearn_mlce._solvers.design import sum_of_rows
 from sklearn_mlce._solvers.intercepts import intercept_start, label_masses
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.row_batches import RowBatches
@@ -126,7 +127,7 @@ def _first_chunk(problem: LinearProblem, state: StreamState) -> StreamState:
         n_steps = max(_STEPS_OF_FIT, int(state.total_weight / (unit * batch_size)))
     offset = None
     if problem.fit_intercept:
-        offset = (problem.X.T @ problem.row_weight()).astype(problem.X.dtype, copy=False)
+        offset = sum_of_rows(problem.X, problem.row_weight()).astype(problem.X.dtype)
     return replace(
         state,
         batch_size=batch_size,
