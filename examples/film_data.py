@@ -125,7 +125,8 @@ def make_film_features():
     names = TfidfVectorizer(token_pattern=r"[^;\s][^;]*", binary=True, dtype=np.float32)
     words = TfidfVectorizer(stop_words="english", dtype=np.float32)
     numbers = make_pipeline(
-        SimpleImputer(strategy="median", add_indicator=True), QuantileTransformer(n_quantiles=100)
+        SimpleImputer(strategy="median", add_indicator=True),
+        QuantileTransformer(n_quantiles=100, random_state=0),
     )
     return ColumnTransformer(
         [
