@@ -179,6 +179,10 @@ OTHERS = {
     "epochs": ({"max_epochs": 9}, "max_epochs: 8 there, 9 here"),
     "batches": ({"batch_size": 5}, "batch_size: 16 there, 5 here"),
     "loss": ({"scale": 2.0}, "scale, margin and order: "),
+    "precision": (
+        {"precision": "full"},
+        "precision of the weights: float32 there, float64 here",
+    ),
     "seed": ({"random_state": 4}, "random_state: "),
     "weights": ({"label_weight": [1, 2, 3, 4]}, "label_weight: None there"),
     "held out": (

@@ -21,7 +21,8 @@ _NOT_COMPARED = ("device", "compile", "keep_optimizer")
 _PARAMETERS = {
     "learning_rate": "learning_rate_init",
     "schedule": "learning_rate",
-    "mixed_precision": "precision",
+    "dtype": "precision of the weights",
+    "mixed_precision": "mixed precision",
     "patience": "n_iter_no_change",
     "loss": "scale, margin and order",
 }
