@@ -18,13 +18,15 @@ from sklearn.utils.multiclass import check_classification_targets
 # so is its square.
 FIXED_SCORE = 1e9
 
+_BLOCK_ENTRIES = 2**22  # of soft targets that are looked at at a time
+
 
 @dataclass(frozen=True)
 class TargetFormat:
     """What a fitted estimator remembers of y, so that it can answer in kind."""
 
-    kind: str  # "binary", "multiclass", "multilabel" or "soft"
-    classes: np.ndarray  # the estimator's classes_
+    kind: str  # "binary", "multiclass", "multilabel", "soft" or "multioutput"
+    classes: Any  # the estimator's classes_: an array, or a list of them for "multioutput"
     dtype: np.dtype  # of the predicted labels
     sparse_container: type | None  # csr_matrix or csr_array where y was sparse
     label_names: np.ndarray | None  # (n_labels,) where y was a DataFrame
@@ -34,8 +36,28 @@ class TargetFormat:
         """Whether y is one class per row."""
         return self.kind in ("binary", "multiclass")
 
+    @property
+    def n_outputs(self) -> int:
+        """Number of score columns: 1 for binary, one per class or label otherwise."""
+        if self.kind == "multioutput":
+            return sum(self.sizes)
+        return 1 if self.kind == "binary" else len(self.classes)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of classes of each output of a multiclass-multioutput y."""
+        return tuple(map(len, self.classes)) if self.kind == "multioutput" else ()
+
+    def split(self, columns: np.ndarray) -> list[np.ndarray]:
+        """The columns ``(..., n_outputs)`` of each output of a multiclass-multioutput y."""
+        return np.split(columns, np.cumsum(self.sizes)[:-1], axis=-1)
+
     def decode(self, scores: np.ndarray) -> Any:
         """Labels of scores ``(n, n_outputs)``: the sign of each, or the largest of a row."""
+        if self.kind == "multioutput":
+            parts = zip(self.classes, self.split(scores), strict=True)
+            best = [classes[part.argmax(axis=1)] for classes, part in parts]
+            return np.column_stack(best).astype(self.dtype, copy=False)
         if self.kind == "binary":
             return self.classes[(scores[:, 0] > 0).astype(np.intp)]
         if self.kind == "multiclass":
@@ -56,7 +78,9 @@ class Targets:
 
     format: TargetFormat
     codes: np.ndarray | None = None  # multiclass: (n,) index into classes
-    positives: sp.csr_array | None = None  # binary (n, 1), multilabel (n, L): a 1 per positive
+    # A 1 per positive: binary (n, 1), multilabel (n, L), multioutput (n, sum of sizes), where
+    # each output has one in each row.
+    positives: sp.csr_array | None = None
     dense: np.ndarray | None = None  # soft: (n, L) in [0, 1], NaN where unknown
 
     @property
@@ -65,7 +89,7 @@ class Targets:
         return self.format.kind
 
     @property
-    def classes(self) -> np.ndarray:
+    def classes(self) -> Any:
         """The estimator's ``classes_``."""
         return self.format.classes
 
@@ -87,7 +111,7 @@ class Targets:
     @property
     def n_outputs(self) -> int:
         """Number of score columns: 1 for binary, one per class or label otherwise."""
-        return 1 if self.kind == "binary" else len(self.classes)
+        return self.format.n_outputs
 
     def take(self, rows: Any) -> Targets:
         """Targets of a slice, mask or index array of rows."""
@@ -102,8 +126,13 @@ class Targets:
         """Targets of some outputs; every row of a multiclass y must be of one of them."""
         if mask.all():
             return self
+        if self.kind == "multioutput":
+            parts = zip(self.classes, self.format.split(mask), strict=True)
+            classes: Any = [of_one[part] for of_one, part in parts if part.any()]
+        else:
+            classes = self.classes[mask]
         return Targets(
-            replace(self.format, classes=self.classes[mask]),
+            replace(self.format, classes=classes),
             codes=None if self.codes is None else (np.cumsum(mask) - 1)[self.codes],
             positives=None if self.positives is None else self.positives[:, mask],
             dense=None if self.dense is None else self.dense[:, mask],
@@ -154,6 +183,26 @@ def fixed_scores(targets: Targets) -> np.ndarray:
     fixed[always] = FIXED_SCORE
     fixed[never] = -FIXED_SCORE
     return fixed
+
+
+def label_masses(targets: Targets, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of the positive and of the negative rows of each output."""
+    total = weight.sum()
+    if targets.codes is not None:
+        of_classes = np.bincount(targets.codes, weights=weight, minlength=targets.n_outputs)
+        return of_classes, total - of_classes
+    if targets.positives is not None:
+        of_labels = targets.positives.T @ weight
+        return of_labels, total - of_labels
+    assert targets.dense is not None
+    positive, known = np.zeros(targets.n_outputs), np.zeros(targets.n_outputs)
+    step = max(1, _BLOCK_ENTRIES // targets.n_outputs)
+    for start in range(0, targets.n_rows, step):
+        rows = slice(start, start + step)
+        block = targets.dense[rows]
+        positive += weight[rows] @ np.nan_to_num(block)
+        known += weight[rows] @ ~np.isnan(block)
+    return positive, known - positive
 
 
 def _label_names(y: Any) -> np.ndarray | None:
@@ -230,11 +279,68 @@ def _encode_dense(array: np.ndarray, label_names: np.ndarray | None) -> Targets:
     if hard and known.size == numeric.size:
         target_format = TargetFormat("multilabel", classes, numeric.dtype, None, label_names)
         return Targets(target_format, positives=_ones(sp.csr_array(numeric != 0)))
+    if not hard and _are_codes(known):
+        return encode_outputs(numeric)
     if not hard:
         _refuse_other_codes(known)
     dense = numeric.astype(np.result_type(numeric.dtype, np.float32), copy=False)
     target_format = TargetFormat("soft", classes, np.dtype(np.int64), None, label_names)
     return Targets(target_format, dense=dense)
+
+
+def _are_codes(known: np.ndarray) -> bool:
+    """Whether these are whole numbers of more than two values, classes of several outputs."""
+    if known.dtype.kind == "f" and not np.array_equal(known, np.round(known)):
+        return False
+    return len(np.unique(known)) > 2
+
+
+def encode_outputs(y: Any, classes: Any = None) -> Targets:
+    """Targets of several outputs, each of some classes; those that y holds if None are given.
+
+    Raises
+    ------
+    ValueError
+        If an entry is unknown (NaN), or not among the classes of its output.
+    """
+    array = _as_numeric(_as_array(y))
+    if array.ndim != 2 or (classes is not None and array.shape[1] != len(classes)):
+        n_outputs = "some" if classes is None else str(len(classes))
+        raise ValueError(
+            f"y has shape {array.shape}; expected a column for each of {n_outputs} outputs"
+        )
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise ValueError(
+            "y holds classes of several outputs, some of them NaN; expected a class for each. Drop "
+            "the rows that have none, or fit one estimator for each output"
+        )
+    columns = array.T
+    known = [np.unique(column) for column in columns] if classes is None else list(classes)
+    for number, (column, of_output) in enumerate(zip(columns, known, strict=True)):
+        unseen = np.setdiff1d(column, of_output)
+        if len(unseen):
+            raise ValueError(
+                f"output {number} of y holds {unseen[:5].tolist()}, which are not among its "
+                f"classes, {of_output.tolist()}. Pass every class to the first call: "
+                "partial_fit(X, y, classes=[classes of output 0, classes of output 1, ...])"
+            )
+    target_format = TargetFormat("multioutput", known, array.dtype, None, _label_names(y))
+    codes = [np.searchsorted(of_one, part) for of_one, part in zip(known, columns, strict=True)]
+    starts = np.cumsum((0, *target_format.sizes[:-1]))
+    indices = (np.column_stack(codes) + starts).ravel()
+    ends = len(known) * np.arange(len(array) + 1)
+    positives = (np.ones(len(indices), dtype=np.int8), indices, ends)
+    shape = (len(array), target_format.n_outputs)
+    return Targets(target_format, positives=sp.csr_array(positives, shape=shape))
+
+
+def same_classes(first: Any, second: Any) -> bool:
+    """Whether two estimators' ``classes_`` are the same."""
+    if isinstance(first, list) != isinstance(second, list):
+        return False
+    if not isinstance(first, list):
+        return np.array_equal(first, second)
+    return len(first) == len(second) and all(map(np.array_equal, first, second))
 
 
 def _as_numeric(array: np.ndarray) -> np.ndarray:
@@ -262,12 +368,6 @@ def _refuse_other_codes(known: np.ndarray) -> None:
         raise ValueError(
             f"y is a matrix coded as {seen}; expected 0 and 1. "
             f"Pass (y == {values[-1]:g}).astype(int)"
-        )
-    if np.array_equal(values, np.round(values)):
-        raise ValueError(
-            f"y is multiclass-multioutput, with values {seen} and more; expected a matrix of 0 "
-            "and 1. For several multiclass outputs wrap the estimator: "
-            "sklearn.multioutput.MultiOutputClassifier(estimator)"
         )
     raise ValueError(
         f"Unknown label type: continuous-multioutput, with values from {low:g} to {high:g}; "

@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, St
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from sklearn_mlce._base import checked_weight, fitted_state_kept
+from sklearn_mlce._fit_monitor import fitted_state_kept
 from sklearn_mlce._targets import Targets, encode_targets
 from sklearn_mlce._thresholds.objective import HeldOut, Objective, objective_of
 from sklearn_mlce._thresholds.out_of_fold import (
@@ -32,6 +32,7 @@ from sklearn_mlce._thresholds.out_of_fold import (
 from sklearn_mlce._thresholds.predictions import BaseThresholded
 from sklearn_mlce._thresholds.splits import splits_of
 from sklearn_mlce._thresholds.sweep import tune
+from sklearn_mlce._weights import checked_weight
 
 __all__ = ["MultilabelTunedThresholdClassifierCV"]
 

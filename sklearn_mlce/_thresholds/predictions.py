@@ -12,7 +12,7 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklearn_mlce._base import _SCORES_PER_BLOCK
+from sklearn_mlce._base import SCORES_PER_BLOCK
 from sklearn_mlce._targets import FIXED_SCORE, TargetFormat
 from sklearn_mlce._thresholds.out_of_fold import scores_of
 
@@ -75,7 +75,7 @@ class BaseThresholded(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if self._target_format.sparse_container is None:
             return self._target_format.decode(self._shifted(X))
         n_rows = _num_samples(X)
-        step = max(1, _SCORES_PER_BLOCK // len(self._never_predicted))
+        step = max(1, SCORES_PER_BLOCK // len(self._never_predicted))
         if n_rows <= step:
             return self._target_format.decode(self._shifted(X))
         blocks = (np.arange(i, min(i + step, n_rows)) for i in range(0, n_rows, step))
