@@ -11,6 +11,7 @@ from . import (
     convergence,
     datasets,
     defaults,
+    family,
     growth,
     linear,
     loss_memory,
@@ -35,6 +36,7 @@ PARTS = ("loss", "convergence", "linear", "tuned", "growth", "network_speed")
 STUDIES = (
     "network",
     "network_search",
+    "family",
     "peers_tuned",
     "defaults",
     "threshold_shrinkage",
@@ -65,7 +67,7 @@ def parse(arguments=None) -> argparse.Namespace:
     parser.add_argument("--sets", help=f"comma-separated, of {', '.join(datasets.NAMES)}")
     parser.add_argument("--methods", help=f"comma-separated, of {', '.join(_method_names())}")
     parser.add_argument("--full", action="store_true", help="the slow methods and sets too (hours)")
-    parser.add_argument("--seeds", type=int, help="of tuned and network (default: 1 to 5)")
+    parser.add_argument("--seeds", type=int, help="of tuned, network and family (default: 1 to 5)")
     parser.add_argument("--fresh", action="store_true", help="forget what earlier runs measured")
     parser.add_argument("--no-peers", action="store_true", help="leave LibMultiLabel out")
     parser.add_argument("--threads", type=int, default=2, help="of torch and BLAS (default 2)")
@@ -185,6 +187,16 @@ def run_network_search(options) -> Path:
     return path
 
 
+def run_family(options) -> Path:
+    """Measure every loss in both models and write ``family.md``."""
+    store, path = Store(options.out / ".state" / "family.json", options.fresh), options.out
+    for name in (name for name in options.sets if name in family.SETS):
+        family.run(store, name, options.threads, options.seeds, _say)
+        header, tables = describe(options.threads), family.tables(store)
+        path = write(options.out, "family", "Every loss in both models", header, tables)
+    return path
+
+
 def run_growth(options) -> Path:
     """Measure growth and write ``growth.md`` and ``growth.png``."""
     store = Store(options.out / ".state" / "growth.json", options.fresh)
@@ -258,6 +270,7 @@ def main(arguments=None) -> int:
         "peers_tuned": run_peers_tuned,
         "network": run_network,
         "network_search": run_network_search,
+        "family": run_family,
         "growth": run_growth,
         "network_speed": run_network_speed,
         "defaults": run_defaults,
