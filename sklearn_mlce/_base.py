@@ -18,7 +18,8 @@ from sklearn_mlce._compat import CallbackSupportMixin
 from sklearn_mlce._decisions import largest_scores, shifted_to_best
 from sklearn_mlce._loss_options import LossOptions, check_targets
 from sklearn_mlce._probabilities import clipped, probabilities_of
-from sklearn_mlce._targets import TargetFormat, Targets, encode_targets
+from sklearn_mlce._target_encoding import encode_targets
+from sklearn_mlce._targets import TargetFormat, Targets
 from sklearn_mlce._weights import check_takes_weight, checked_weight
 
 # Scores that a sparse prediction holds at a time: 32 MiB of float64.

@@ -16,7 +16,8 @@ from sklearn_mlce._compat import with_callbacks
 from sklearn_mlce._fit_monitor import FitMonitor, fitted_state_kept
 from sklearn_mlce._linear import MLCEClassifier
 from sklearn_mlce._loss_options import LOSSES
-from sklearn_mlce._targets import FIXED_SCORE, Targets, encode_targets
+from sklearn_mlce._target_encoding import encode_targets
+from sklearn_mlce._targets import FIXED_SCORE, Targets
 from sklearn_mlce._thresholds.objective import Objective, objective_of
 from sklearn_mlce._thresholds.out_of_fold import (
     held_out_of_folds,

@@ -9,7 +9,8 @@ import numpy as np
 
 from sklearn_mlce._base import BaseMLCE
 from sklearn_mlce._loss_options import COUNTED
-from sklearn_mlce._targets import Targets, encode_outputs
+from sklearn_mlce._target_encoding import encode_outputs
+from sklearn_mlce._targets import Targets
 from sklearn_mlce._training.chunks import (
     agreed_classes,
     are_classes_of_outputs,

@@ -17,7 +17,8 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_mlce._fit_monitor import fitted_state_kept
-from sklearn_mlce._targets import Targets, encode_targets
+from sklearn_mlce._target_encoding import encode_targets
+from sklearn_mlce._targets import Targets
 from sklearn_mlce._thresholds.objective import HeldOut, Objective, objective_of
 from sklearn_mlce._thresholds.out_of_fold import (
     default_threshold,

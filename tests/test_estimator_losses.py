@@ -13,7 +13,7 @@ from sklearn_mlce._loss_options import COUNTED, LABEL_TERMS, LossOptions, resolv
 from sklearn_mlce._solvers import batch_losses
 from sklearn_mlce._solvers.batch_losses import BatchLoss, LabelCounts
 from sklearn_mlce._solvers.losses_of_targets import row_loss_of
-from sklearn_mlce._targets import encode_targets
+from sklearn_mlce._target_encoding import encode_targets
 from sklearn_mlce._training.batch_targets import encode
 from sklearn_mlce.losses import (
     AsymmetricLoss,

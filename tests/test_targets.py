@@ -7,7 +7,8 @@ import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import DataConversionWarning
 
-from sklearn_mlce._targets import FIXED_SCORE, encode_targets, fixed_scores
+from sklearn_mlce._target_encoding import encode_targets
+from sklearn_mlce._targets import FIXED_SCORE, fixed_scores
 
 HARD = np.array([[0, 1, 1], [1, 0, 1], [0, 0, 0]])
 

@@ -12,7 +12,7 @@ from sklearn_mlce._solvers.batch_matrices import dense_matrix
 from sklearn_mlce._training.batch_targets import EncodedTargets
 from sklearn_mlce._weights import takes_sample_weight
 
-# How a curvature is estimated: rows of random scores, moved this far to and fro.
+# How a curvature is estimated: rows of random scores, each moved this far up or down.
 _PROBE_ROWS, _PROBE_SPREAD, _PROBE_STEP = 64, 2.0, 0.1
 
 
