@@ -27,7 +27,8 @@ SCORES_PER_BLOCK = 2**22
 
 
 def _has_probabilities(estimator: BaseMLCE) -> bool:
-    loss = estimator.loss
+    options = getattr(estimator, "_fitted_options", None)
+    loss = estimator.loss if options is None else options.module or options.loss
     if loss == "squared_hinge" or isinstance(loss, nn.Module):
         raise AttributeError(
             f"loss={loss!r} gives no probabilities. Use decision_function, wrap the estimator in "
@@ -39,8 +40,11 @@ def _has_probabilities(estimator: BaseMLCE) -> bool:
 class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Base of the estimators: a subclass fits, and gives the scores of validated X."""
 
+    # What predictions need of the fit, whatever becomes of the parameters.
     _target_format: TargetFormat
-    classes_: np.ndarray
+    _fitted_options: LossOptions
+    _n_best: int | None  # labels of a row, where it is known
+    classes_: Any
 
     # The parameters that are read here.
     loss: str | nn.Module
@@ -102,6 +106,8 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 f"learn_threshold=True learns the threshold of a row's labels, but {why}. Set "
                 "learn_threshold=False"
             )
+        if isinstance(k, bool):
+            raise ValueError(f"n_labels_per_row={k} is no number. Set it to None or to a number")
         if k is None and options.loss == "pairwise":
             raise ValueError(
                 "loss='pairwise' orders the labels of a row and knows no threshold. Set "
@@ -114,8 +120,13 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 f"{kind} y. Set it to {most} at most, or to None"
             )
 
-    def _set_target_format(self, target_format: TargetFormat) -> None:
+    def _remember(self, targets: Targets) -> None:
+        """Set what predictions need to know of y and of the parameters."""
+        target_format = targets.format
         self._target_format = target_format
+        self._fitted_options = self._options_for(targets)
+        labels = target_format.kind in ("multilabel", "soft")
+        self._n_best = self.n_labels_per_row if labels else None
         self.classes_ = target_format.classes
         if target_format.label_names is not None:
             self.label_names_ = target_format.label_names
@@ -131,9 +142,7 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _decision_scores(self, X: Any) -> np.ndarray:
         """Scores ``(n, n_outputs)`` of validated X, above zero where a label is predicted."""
         scores = self._scores(X)
-        if self.n_labels_per_row is None or self._target_format.kind not in ("multilabel", "soft"):
-            return scores
-        return shifted_to_best(scores, self.n_labels_per_row)
+        return scores if self._n_best is None else shifted_to_best(scores, self._n_best)
 
     def decision_function(self, X: Any) -> Any:
         """Scores of each label; above zero is what :meth:`predict` returns.
@@ -244,7 +253,7 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         kind = self._target_format.kind
         if kind == "multioutput":
             return [clipped(softmax(part, axis=1)) for part in self._target_format.split(scores)]
-        return clipped(probabilities_of(scores, kind, self._loss_options(kind)))
+        return clipped(probabilities_of(scores, kind, self._fitted_options))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Share of the rows whose labels are all predicted right.
@@ -266,7 +275,14 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         float
             The share.
         """
+        check_is_fitted(self)
         if self._target_format.kind != "multioutput":
             return super().score(X, y, sample_weight)
-        right = (self.predict(X) == np.asarray(y)).all(axis=1)
+        truth, predicted = np.asarray(y), self.predict(X)
+        if truth.shape != predicted.shape:
+            raise ValueError(
+                f"y has shape {truth.shape}; expected {predicted.shape}, a class of each output "
+                "for each row of X"
+            )
+        right = (predicted == truth).all(axis=1)
         return float(np.average(right, weights=sample_weight))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from sklearn_mlce._targets import FIXED_SCORE
+
+_BLOCK_ENTRIES = 2**22  # that are shifted at a time
+
 
 def largest_scores(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Columns ``(n, k)`` and values of the largest scores of each row, ties by column."""
@@ -21,17 +25,30 @@ def largest_scores(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 def shifted_to_best(scores: np.ndarray, k: int) -> np.ndarray:
     """Scores ``(n, L)`` less a number per row, so that the `k` largest alone are above zero.
 
-    The number is the midpoint of the k-th and the next score, or one less than the last where
-    there is no next. Where the two are equal, or too near to have a midpoint, ties go to the
-    lower column, whose score becomes the smallest positive number.
+    The number is the midpoint of the k-th and the next score, or one beside the nearer where the
+    other is missing or that of a label that training could not place. Where the two are equal, or
+    too near to have a midpoint, ties go to the lower column, whose score becomes the smallest
+    positive number.
     """
-    n_columns = scores.shape[1]
+    shifted = np.empty_like(scores)
+    step = max(1, _BLOCK_ENTRIES // scores.shape[1])
+    for start in range(0, len(scores), step):
+        rows = slice(start, start + step)
+        shifted[rows] = _shifted_rows(scores[rows], k)
+    return shifted
+
+
+def _shifted_rows(scores: np.ndarray, k: int) -> np.ndarray:
     chosen = np.zeros(scores.shape, dtype=bool)
     np.put_along_axis(chosen, largest_scores(scores, k)[0], True, axis=1)
-    last = np.min(scores, axis=1, where=chosen, initial=np.inf)
-    following = np.max(scores, axis=1, where=~chosen, initial=-np.inf)
-    middle = last - 1 if k == n_columns else last / 2 + following / 2
-    shifted = scores - middle[:, None]
+    placed = np.abs(scores) < FIXED_SCORE / 2  # beside the others the scores would be rounded away
+    last = np.min(scores, axis=1, where=chosen & placed, initial=np.inf)
+    following = np.max(scores, axis=1, where=~chosen & placed, initial=-np.inf)
+    with np.errstate(invalid="ignore"):  # infinity less infinity, where neither is there
+        middle = last / 2 + following / 2
+    middle = np.where(np.isinf(following), last - 1, middle)
+    middle = np.where(np.isinf(last), following + 1, middle)
+    shifted = scores - np.where(np.isinf(middle), 0, middle)[:, None].astype(scores.dtype)
     shifted[chosen & (shifted <= 0)] = np.finfo(shifted.dtype).tiny
     shifted[~chosen & (shifted > 0)] = 0
     return shifted

@@ -99,6 +99,8 @@ def labels_of(targets: Targets, target_format: TargetFormat) -> Any:
     if targets.codes is not None:
         return targets.classes[targets.codes]
     assert targets.positives is not None
+    if target_format.kind == "multioutput":
+        return target_format.decode(targets.positives.toarray())
     if target_format.kind == "binary":
         return targets.classes[targets.positives.toarray()[:, 0]]
     if target_format.sparse_container is not None:

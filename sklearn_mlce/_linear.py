@@ -115,16 +115,17 @@ class MLCEClassifier(LinearMLCE):
     Attributes
     ----------
     coef_ : ndarray of shape (n_outputs, n_features)
-        Coefficients; one row for a binary `y`, else one per label or class. Float32 where X
-        was float32, otherwise float64.
+        Coefficients; one row for a binary `y`, else one per label or class, output by output.
+        Float32 where X was float32, otherwise float64.
     intercept_ : ndarray of shape (n_outputs,)
         Intercepts. A label that was positive in no training row has coefficients 0 and
-        intercept -1e9, below all others, and is never predicted; one that was negative in none
-        has intercept 1e9.
+        intercept -1e9, below all others, and is never predicted, unless `n_labels_per_row` asks
+        for more labels than were trained; one that was negative in none has intercept 1e9.
     C_ : float
         The `C` that was used.
-    classes_ : ndarray
-        Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one.
+    classes_ : ndarray or list of ndarray
+        Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one; a list of the classes
+        of each output of a multiclass-multioutput one.
     label_names_ : ndarray of shape (n_labels,)
         Column names of `y`. Only where `y` was a DataFrame.
     n_iter_ : int
@@ -278,7 +279,8 @@ class MLCEClassifier(LinearMLCE):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features; float32 and float64 are kept, others become float64.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown.
+            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or, of
+            shape (n_samples, n_outputs), the classes of several outputs as whole numbers.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row.
 
@@ -302,7 +304,7 @@ class MLCEClassifier(LinearMLCE):
             X, targets, sample_weight = self._validate_fit(X, y, sample_weight)
             warn_unknown_labels(targets)
             start = self._start(X, targets)
-            self._set_target_format(targets.format)
+            self._remember(targets)
             fixed = fixed_scores(targets)
             problem = self._problem(X, targets, sample_weight, np.isnan(fixed))
             options = self._solver_options(problem)

@@ -66,7 +66,8 @@ class LinearMLCE(StreamingMLCE):
             Classes, or the labels of each row; the first call fixes which, and how many labels.
             A label is trained from the first chunk on by which it has been seen both ways.
         classes : array-like of shape (n_classes,), default=None
-            All classes of a 1-D `y`, on the first call; None takes those of its chunk. With a
+            All classes of a 1-D `y`, or a list of those of each output, on the first call; None
+            takes those of its chunk. With a
             multi-label `y`, None, ``np.arange(n_labels)``, or ``[0, 1]``, the values of its
             entries, which :func:`~sklearn.model_selection.learning_curve` passes.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -95,7 +96,7 @@ class LinearMLCE(StreamingMLCE):
             first = not hasattr(self, "coef_")
             X, targets, sample_weight = self._validate_chunk(X, y, classes, sample_weight, first)
             if first:
-                self._set_target_format(targets.format)
+                self._remember(targets)
             state = self._stream_state(targets, first)
             problem = self._problem(X, targets, sample_weight, np.isnan(state.fixed))
             if self.C is None and not first:  # of the first chunk, or of an earlier fit

@@ -138,8 +138,9 @@ class MLCEMLP(TrainableNetwork):
     optimizer_state_ : dict of str to dict of str to ndarray
         AdamW's moments of each weight and bias of `state_dict_`. Only with ``warm_start=True`` or
         after `partial_fit`; elsewhere empty, so that pickles stay small.
-    classes_ : ndarray
-        Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one.
+    classes_ : ndarray or list of ndarray
+        Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one; a list of the classes
+        of each output of a multiclass-multioutput one.
     label_names_ : ndarray of shape (n_labels,)
         Column names of `y`. Only where `y` was a DataFrame.
     n_iter_ : int
@@ -164,15 +165,18 @@ class MLCEMLP(TrainableNetwork):
     Notes
     -----
     `y` may be a 0/1 matrix, dense or sparse; a matrix of soft targets in [0, 1], or with NaN for
-    unknown labels; or 1-D classes. Features of any size will do, since the network scales them
-    itself. Sparse X is never made dense. `partial_fit` learns the scaling, and how often each label
-    occurs, from the first chunk, which should be a fair sample of a few hundred rows.
+    unknown labels; 1-D classes; or a column of whole-number classes for each of several outputs,
+    compared as :func:`~sklearn_mlce.losses.multioutput_loss` does. Features of any size will do,
+    since the network scales them itself. Sparse X is never made dense. `partial_fit` learns the
+    scaling, and how often each label occurs, from the first chunk, which should be a fair sample of
+    a few hundred rows.
 
     The defaults were chosen on six public data sets, see :doc:`/user_guide/network`. The last
     biases start at the scores that fit the labels' frequencies best.
 
     A label that is positive in no training row has the score -1e9, below all others, and is
-    never predicted; one that is negative in none has 1e9.
+    never predicted, unless `n_labels_per_row` asks for more labels than were trained; one that is
+    negative in none has 1e9.
 
     With ``sample_weight`` the loss of a step is the weighted mean over its batch.
 

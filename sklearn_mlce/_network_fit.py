@@ -71,7 +71,8 @@ class TrainableNetwork(NetworkMLCE):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features; float32 and float64 are kept, others become float64.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown.
+            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or, of
+            shape (n_samples, n_outputs), the classes of several outputs as whole numbers.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
@@ -108,7 +109,7 @@ class TrainableNetwork(NetworkMLCE):
             plan = self._plan(rows, self.max_epochs, self.warm_start, go_on=self.warm_start)
             monitor.open("epoch", plan.max_epochs)
             start = self._start(plan, rows.targets.format, go_on=self.warm_start)
-            self._set_target_format(rows.targets.format)
+            self._remember(rows.targets)
             held_out = given_rows(
                 self, X_val, y_val, sample_weight_val, rows.X.dtype, used=self.early_stopping
             )
@@ -189,7 +190,8 @@ class TrainableNetwork(NetworkMLCE):
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
             Classes, or the labels of each row; the first call fixes which, and how many labels.
         classes : array-like of shape (n_classes,), default=None
-            All classes of a 1-D `y`, on the first call; None takes those of its chunk. With a
+            All classes of a 1-D `y`, or a list of those of each output, on the first call; None
+            takes those of its chunk. With a
             multi-label `y`, None, ``np.arange(n_labels)``, or ``[0, 1]``, the values of its
             entries, which :func:`~sklearn.model_selection.learning_curve` passes.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -217,7 +219,7 @@ class TrainableNetwork(NetworkMLCE):
             start = self._start(plan, rows.targets.format, go_on=True)
             fixed = fixed_scores(rows.targets)
             if first:
-                self._set_target_format(rows.targets.format)
+                self._remember(rows.targets)
                 self._fixed_scores = fixed
             self._fixed_scores = np.where(fixed == self._fixed_scores, fixed, np.nan)
             self._architecture = plan.architecture

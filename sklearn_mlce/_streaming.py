@@ -16,9 +16,8 @@ from sklearn_mlce._training.chunks import (
     are_classes_of_outputs,
     are_label_values,
     classes_of_outputs,
-    from_one_hot,
+    encode_classes,
     is_single_label,
-    one_hot,
 )
 
 
@@ -60,11 +59,16 @@ class StreamingMLCE(BaseMLCE):
         if classes is not None and (single or not are_label_values(classes)):
             known = agreed_classes(classes, known)
         if single and known is not None:
-            y = one_hot(y, known)
+            encode = partial(encode_classes, classes=known)
+            return self._validate_fit(X, y, sample_weight, reset=first, encode=encode)
         X, targets, weight = self._validate_fit(X, y, sample_weight, reset=first)
-        if single and known is not None:
-            targets = from_one_hot(targets.positives, known)
-        elif known is not None and not np.array_equal(targets.classes, known):
+        if known is not None and targets.kind == "multioutput":
+            raise ValueError(
+                "y holds classes of several outputs, but that of the first call to partial_fit "
+                "was taken for labels. Pass every class to the first call: "
+                "partial_fit(X, y, classes=[classes of output 0, classes of output 1, ...])"
+            )
+        if known is not None and not np.array_equal(targets.classes, known):
             raise ValueError(
                 f"y has {targets.n_outputs} labels; expected {len(known)}, as the first call to "
                 "partial_fit or its classes say. Pass the same columns in every call"

@@ -114,7 +114,7 @@ def _encode_dense(array: np.ndarray, label_names: np.ndarray | None) -> Targets:
         target_format = TargetFormat("multilabel", classes, numeric.dtype, None, label_names)
         return Targets(target_format, positives=_ones(sp.csr_array(numeric != 0)))
     if not hard and _are_codes(known):
-        return encode_outputs(numeric)
+        return _encode_outputs(array, None, label_names)
     if not hard:
         _refuse_other_codes(known)
     dense = numeric.astype(np.result_type(numeric.dtype, np.float32), copy=False)
@@ -124,9 +124,8 @@ def _encode_dense(array: np.ndarray, label_names: np.ndarray | None) -> Targets:
 
 def _are_codes(known: np.ndarray) -> bool:
     """Whether these are whole numbers of more than two values, classes of several outputs."""
-    if known.dtype.kind == "f" and not np.array_equal(known, np.round(known)):
-        return False
-    return len(np.unique(known)) > 2
+    whole = known.dtype.kind != "f" or bool((np.isfinite(known) & (known == np.round(known))).all())
+    return whole and len(np.unique(known)) > 2
 
 
 def encode_outputs(y: Any, classes: Any = None) -> Targets:
@@ -137,7 +136,13 @@ def encode_outputs(y: Any, classes: Any = None) -> Targets:
     ValueError
         If an entry is unknown (NaN), or not among the classes of its output.
     """
-    array = _as_numeric(_as_array(y))
+    return _encode_outputs(_as_array(y), classes, _label_names(y))
+
+
+def _encode_outputs(array: np.ndarray, classes: Any, label_names: np.ndarray | None) -> Targets:
+    if array.dtype.kind == "O":  # whole numbers stay whole
+        array = np.array(array.tolist())
+    array = _as_numeric(array)
     if array.ndim != 2 or (classes is not None and array.shape[1] != len(classes)):
         n_outputs = "some" if classes is None else str(len(classes))
         raise ValueError(
@@ -158,7 +163,7 @@ def encode_outputs(y: Any, classes: Any = None) -> Targets:
                 f"classes, {of_output.tolist()}. Pass every class to the first call: "
                 "partial_fit(X, y, classes=[classes of output 0, classes of output 1, ...])"
             )
-    target_format = TargetFormat("multioutput", known, array.dtype, None, _label_names(y))
+    target_format = TargetFormat("multioutput", known, array.dtype, None, label_names)
     codes = [np.searchsorted(of_one, part) for of_one, part in zip(known, columns, strict=True)]
     starts = np.cumsum((0, *target_format.sizes[:-1]))
     indices = (np.column_stack(codes) + starts).ravel()

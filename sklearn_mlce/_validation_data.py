@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ import scipy.sparse as sp
 from sklearn.utils import column_or_1d
 
 from sklearn_mlce._base import BaseMLCE
+from sklearn_mlce._target_encoding import encode_outputs
 from sklearn_mlce._targets import Targets
 from sklearn_mlce._training.batches import Rows
-from sklearn_mlce._training.chunks import from_one_hot, one_hot
+from sklearn_mlce._training.chunks import encode_classes
 
 
 def given_rows(
@@ -58,6 +60,9 @@ def _validated(
     estimator: BaseMLCE, X: Any, y: Any, sample_weight: Any
 ) -> tuple[Any, Targets, np.ndarray | None]:
     classes = estimator.classes_
+    if isinstance(classes, list):
+        encode = partial(encode_outputs, classes=classes)
+        return estimator._validate_fit(X, y, sample_weight, reset=False, encode=encode)
     if estimator._target_format.single_label:
         y = column_or_1d(y.toarray() if sp.issparse(y) else y, warn=True)
         unseen = [value for value in np.unique(y).tolist() if value not in classes]
@@ -66,10 +71,8 @@ def _validated(
                 f"y_val holds {unseen[:5]}, which are not among the classes of y, "
                 f"{classes.tolist()}. Leave these rows out of X_val and y_val"
             )
-        codes = one_hot(y, classes)  # a few rows need not hold two classes
-        X, targets, weight = estimator._validate_fit(X, codes, sample_weight, reset=False)
-        assert targets.positives is not None
-        return X, from_one_hot(targets.positives, classes), weight
+        encode = partial(encode_classes, classes=classes)
+        return estimator._validate_fit(X, y, sample_weight, reset=False, encode=encode)
     X, targets, weight = estimator._validate_fit(X, y, sample_weight, reset=False)
     if targets.format.single_label or targets.n_outputs != len(classes):
         raise ValueError(

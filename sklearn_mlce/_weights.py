@@ -77,7 +77,13 @@ def check_label_weight(
     if isinstance(label_weight, str):  # "balanced", the only one that the parameter may be
         return _balanced(targets, sample_weight)
     weight = _of_names(label_weight, targets) if isinstance(label_weight, dict) else label_weight
-    weight = np.asarray(weight, dtype=np.float64)
+    try:
+        weight = np.asarray(weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"label_weight={label_weight!r} holds what is no number; expected one for each label, "
+            "a dict of numbers by label, or 'balanced'"
+        ) from error
     if weight.shape != (targets.n_outputs,):
         raise ValueError(
             f"label_weight has shape {weight.shape}; expected one number for each of the "

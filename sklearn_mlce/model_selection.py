@@ -211,6 +211,7 @@ class MultilabelTunedThresholdClassifierCV(BaseThresholded):
         """
         with fitted_state_kept(self):
             objective = objective_of(self.scoring, self.thresholds)
+            _check_has_thresholds(self.estimator)
             targets = _encode(y, objective)
             (X,) = indexable(X)
             check_consistent_length(X, np.empty(targets.n_rows))
@@ -310,6 +311,16 @@ class MultilabelTunedThresholdClassifierCV(BaseThresholded):
                 splitter=self.cv,
                 method_mapping=MethodMapping().add(caller="fit", callee="split"),
             )
+        )
+
+
+def _check_has_thresholds(estimator: Any) -> None:
+    """Raise ValueError if the estimator predicts a number of labels, whatever their scores."""
+    k = getattr(estimator, "n_labels_per_row", None)
+    if k is not None:
+        raise ValueError(
+            f"n_labels_per_row={k} of {type(estimator).__name__} predicts {k} labels for each row, "
+            "and no threshold plays a part. Set n_labels_per_row=None to tune one"
         )
 
 

@@ -33,7 +33,8 @@ def focal(scores, targets, weights, *, gamma=2.0, alpha=None):
 
 def class_balanced_focal(scores, targets, weights, *, label_counts, beta=0.9, gamma=2.0):
     balanced = [(1 - beta) / (1 - beta ** max(count, 1)) for count in label_counts]
-    mean = sum(balanced) / len(balanced)
+    in_use = [b for b, count in zip(balanced, label_counts, strict=True) if count > 0]
+    mean = sum(in_use) / len(in_use)
     weights = [w * b / mean for w, b in zip(weights, balanced, strict=True)]
     return focal(scores, targets, weights, gamma=gamma)
 

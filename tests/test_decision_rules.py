@@ -6,9 +6,10 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from sklearn_mlce import MLCEMLP, MLCEClassifier
+from sklearn_mlce import MLCEMLP, MLCEClassifier, MLCEClassifierCV
 from sklearn_mlce._decisions import shifted_to_best
 from sklearn_mlce.losses import mlce_loss
+from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 from tests.estimators import labelled_rows, on_both, single_labels
 
 FULL_BATCH = {"batch_size": 10**6, "dropout": 0.0, "input_scaling": None}
@@ -33,6 +34,24 @@ def test_the_k_best_alone_are_above_zero(k, dtype):
         last, following = -np.sort(-apart, axis=1)[:, k - 1], -np.sort(-apart, axis=1)[:, k]
         middle = (last + following)[:, None] / 2
         np.testing.assert_allclose(shifted[:20], apart - middle, rtol=1e-6, atol=20)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_labels_that_training_could_not_place_do_not_round_the_others_away(dtype):
+    scores = np.array([[0.5, 0.25, -1e9, -1e9], [1e9, 0.25, 0.5, -1e9]], dtype=dtype)
+    for k, first in ((3, [1.25, 1.0]), (2, [1.25, 1.0])):
+        shifted = shifted_to_best(scores, k)
+        assert (shifted > 0).sum(axis=1).tolist() == [k, k]
+        np.testing.assert_array_equal(shifted[0, :2], first)
+    np.testing.assert_array_equal(shifted_to_best(scores, 1)[1, 1:3], [-1.25, -1.0])
+    assert (shifted_to_best(scores, 4) > 0).all()
+
+
+def test_large_matrices_are_shifted_by_blocks(monkeypatch):
+    scores = np.random.default_rng(0).normal(size=(50, 4))
+    whole = shifted_to_best(scores, 2)
+    monkeypatch.setattr("sklearn_mlce._decisions._BLOCK_ENTRIES", 12)
+    np.testing.assert_array_equal(shifted_to_best(scores, 2), whole)
 
 
 @pytest.mark.parametrize("loss", ["pairwise", "mlce", "asymmetric"])
@@ -132,7 +151,10 @@ def test_a_learned_threshold_goes_on_in_chunks(make):
     model = make(learn_threshold=True, random_state=0)
     for part in (slice(0, 45), slice(45, 90)):
         model.partial_fit(X[part], Y[part])
-    assert np.isfinite(model.loss_curve_).all()
+    plain = make(random_state=0).partial_fit(X[:45], Y[:45]).partial_fit(X[45:], Y[45:])
+    scores = model.decision_function(X)
+    assert np.abs(plain.decision_function(X) - scores).max() > 1e-3
+    assert np.corrcoef(plain.decision_function(X).ravel(), scores.ravel())[0, 1] > 0.7
 
 
 @on_both
@@ -143,6 +165,47 @@ def test_a_threshold_is_learned_where_there_is_one(make):
             make(learn_threshold=True).fit(X, y)
     with pytest.raises(ValueError, match=r"loss='pairwise' has none. Set learn_threshold=False"):
         make(learn_threshold=True, loss="pairwise", n_labels_per_row=1).fit(X, Y)
+
+
+@on_both
+def test_the_rules_hold_for_chunks_of_classes_too(make):
+    X, Y = labelled_rows()
+    y = Y[:, :3].sum(axis=1)
+    classes = np.unique(y)
+    make(loss="pairwise", n_labels_per_row=1, random_state=0).partial_fit(X, y, classes)
+    for options, message in (
+        ({"learn_threshold": True}, "y is multiclass"),
+        ({"n_labels_per_row": 3}, "1 of a multiclass y"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make(**options).partial_fit(X, y, classes)
+
+
+@on_both
+def test_predictions_are_those_of_the_fit_whatever_becomes_of_the_parameters(make):
+    X, Y = labelled_rows()
+    model = make(n_labels_per_row=2, random_state=0).fit(X, Y)
+    labels, probabilities = model.predict(X), model.predict_proba(X)
+    model.set_params(n_labels_per_row=None, order=1, loss="squared_hinge")
+    np.testing.assert_array_equal(model.predict(X), labels)
+    np.testing.assert_array_equal(model.predict_proba(X), probabilities)
+    with pytest.raises(ValueError, match="n_labels_per_row=True is no number"):
+        make(n_labels_per_row=True).fit(X, Y)
+
+
+def test_thresholds_are_not_tuned_for_a_known_number_of_labels():
+    X, Y = labelled_rows()
+    with pytest.raises(ValueError, match="n_labels_per_row=2 of MLCEClassifier predicts 2 labels"):
+        MultilabelTunedThresholdClassifierCV(MLCEClassifier(n_labels_per_row=2)).fit(X, Y)
+
+
+def test_label_weights_by_name_reach_the_folds():
+    X, Y = labelled_rows()
+    frame = pd.DataFrame(Y, columns=list("abcd"))
+    by_name = MLCEClassifierCV([0.1, 1.0], label_weight={"b": 3.0}, random_state=0).fit(X, frame)
+    by_place = MLCEClassifierCV([0.1, 1.0], label_weight=[1, 3, 1, 1], random_state=0).fit(X, Y)
+    np.testing.assert_array_equal(by_name.coef_, by_place.coef_)
+    np.testing.assert_array_equal(by_name.label_names_, list("abcd"))
 
 
 @on_both
@@ -163,6 +226,8 @@ def test_label_weights_by_name_number_or_place(make, loss):
         make(label_weight={"e": 1.0}, **options).fit(X, frame)
     with pytest.raises(ValueError, match=r"keys \['a'\], which are no column numbers of y"):
         make(label_weight={"a": 1.0}, **options).fit(X, Y)
+    with pytest.raises(ValueError, match="holds what is no number; expected one for each label"):
+        make(label_weight=["a", "b", "c", "d"], **options).fit(X, Y)
 
 
 @on_both

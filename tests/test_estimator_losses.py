@@ -23,8 +23,9 @@ from sklearn_mlce.losses import (
     FocalLoss,
     MLCELoss,
     PairwiseLoss,
+    binary_cross_entropy_loss,
 )
-from tests.estimators import labelled_rows, linear, on_both
+from tests.estimators import labelled_rows, linear, mlp, on_both
 from tests.linear_problems import parameters_of
 
 CPU = torch.device("cpu")
@@ -202,6 +203,7 @@ def test_label_counts_are_those_of_the_training_rows(make, loss, monkeypatch):
 @on_both
 def test_weights_of_rows_count_in_label_counts(make):
     X, Y = labelled_rows()
+    Y[:, 1] = np.arange(len(Y)) < 3  # rare enough for its weight to hang on its count
     options = {"loss": "class_balanced_focal", "random_state": 0}
     if make is linear:
         options |= {"solver": "sgd", "max_iter": 500}
@@ -275,6 +277,60 @@ def test_a_module_without_weights_takes_none(make):
         make(loss=FocalLoss(), label_weight=[1, 2, 3, 4]).fit(X, Y)
     with pytest.raises(ValueError, match="beside a module"):
         make(loss=FocalLoss(), scale=2.0).fit(X, Y)
+
+
+class _PerLabel(torch.nn.Module):
+    def forward(self, scores, targets):
+        return torch.nn.functional.softplus(scores).mean(dim=0)
+
+
+class _Detached(torch.nn.Module):
+    def forward(self, scores, targets):
+        return scores.detach().sum()
+
+
+class _Number(torch.nn.Module):
+    def forward(self, scores, targets):
+        return 1.0
+
+
+class _OneByOne(torch.nn.Module):
+    def forward(self, scores, targets):
+        return binary_cross_entropy_loss(scores, targets).reshape(1)
+
+
+@on_both
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (_PerLabel(), r"_PerLabel\(scores, targets\) returned shape \(4,\) for scores of shape"),
+        (_Number(), "_Number.* returned <class 'float'>"),
+        (_Detached(), "has no gradient in the scores"),
+    ],
+)
+def test_what_a_module_returns_is_checked(make, module, message):
+    X, Y = labelled_rows()
+    with pytest.raises(ValueError, match=message):
+        make(loss=module, random_state=0).fit(X, Y)
+
+
+@on_both
+def test_a_number_may_come_in_a_dimension(make):
+    X, Y = labelled_rows()
+    of_one = make(loss=_OneByOne(), random_state=0).fit(X, Y)
+    plain = make(loss=BinaryCrossEntropyLoss(), random_state=0).fit(X, Y)
+    np.testing.assert_array_equal(of_one.decision_function(X), plain.decision_function(X))
+
+
+def test_a_checkpoint_knows_its_module(tmp_path):
+    X, Y = labelled_rows()
+    options = {"checkpoint_dir": tmp_path, "random_state": 0}
+    mlp(loss=torch.nn.BCEWithLogitsLoss(reduction="sum"), **options).fit(X, Y)
+    for other in (torch.nn.BCEWithLogitsLoss(), _OneByOne(), FocalLoss()):
+        with pytest.raises(ValueError, match="module"):
+            mlp(loss=other, resume=True, **options).fit(X, Y)
+    same = torch.nn.BCEWithLogitsLoss(reduction="sum")
+    assert mlp(loss=same, resume=True, **options).fit(X, Y).n_iter_ == 3
 
 
 def test_thresholds_are_tuned_for_other_losses_too():

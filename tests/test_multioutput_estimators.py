@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
@@ -172,6 +173,10 @@ def test_fits_go_on_copy_and_travel(make):
     assert search.best_score_ > 0.2
 
 
+def _share_right(estimator, X, y):
+    return estimator.score(X, y)
+
+
 @on_both
 def test_early_rows_are_held_out_by_class(make):
     if make is linear:
@@ -179,6 +184,12 @@ def test_early_rows_are_held_out_by_class(make):
     X, Y = outputs()
     model = mlp(early_stopping=True, validation_fraction=0.3).fit(X, Y)
     assert len(model.validation_scores_) == model.n_iter_
+    scored = mlp(early_stopping=True, scoring=_share_right).fit(
+        X[20:], Y[20:], X_val=X[:20], y_val=Y[:20]
+    )
+    assert scored.validation_scores_[scored.best_epoch_ - 1] == scored.score(X[:20], Y[:20])
+    few = mlp(early_stopping=True).fit(X[4:], Y[4:], X_val=X[:4], y_val=Y[:4])
+    assert len(few.validation_scores_) == few.n_iter_
     with pytest.raises(ValueError, match="y holds the classes of several outputs"):
         mlp(early_stopping=True, scoring="f1_micro").fit(X, Y)
 
@@ -212,6 +223,31 @@ def test_others_refuse_several_outputs():
         MLCEClassifier().fit(X, Y).predict_topk(X, 1)
     with pytest.raises(ValueError, match="some of them NaN; expected a class for each"):
         MLCEClassifier().fit(X, np.where(Y == 5, np.nan, Y))
+    with pytest.raises(ValueError, match="Input y contains infinity"):
+        MLCEClassifier().fit(X, np.where(Y == 5, np.inf, 0))
+    with pytest.raises(NotFittedError):
+        MLCEClassifier().score(X, Y)
+    with pytest.raises(ValueError, match=r"y has shape \(120,\); expected \(120, 3\)"):
+        MLCEClassifier().fit(X, Y).score(X, Y[:, 0])
+
+
+@on_both
+def test_names_and_whole_numbers_are_kept(make):
+    X, Y = outputs()
+    frame = pd.DataFrame(Y, columns=["a", "b", "c"])
+    assert make(random_state=0).fit(X, frame).label_names_.tolist() == ["a", "b", "c"]
+    labels = make(random_state=0).fit(X, Y.astype(object)).predict(X)
+    assert labels.dtype.kind == "i"
+
+
+@on_both
+def test_a_first_chunk_of_two_values_needs_the_classes(make):
+    X, Y = outputs()
+    model = make(random_state=0).partial_fit(X, (Y > 5).astype(int))
+    with pytest.raises(ValueError, match=r"was taken for labels. Pass every class"):
+        model.partial_fit(X, Y)
+    classes = tuple(np.unique(column) for column in Y.T)
+    make(random_state=0).partial_fit(X, Y, classes=classes).partial_fit(X[:2], Y[:2])
 
 
 def test_the_loss_of_the_estimator_is_the_public_one():

@@ -77,6 +77,8 @@ def resolve_solver(
     """The solver that an estimator's parameters ask for, and how far it goes."""
     n_rows, n_features = problem.X.shape
     n_outputs = max(1, int(problem.trained.sum()))
+    if problem.options.sizes:  # scores of the smaller outputs are padded
+        n_outputs = len(problem.options.sizes) * max(problem.options.sizes)
     if not problem.options.convex:
         if solver == "newton-cg":
             raise ValueError(

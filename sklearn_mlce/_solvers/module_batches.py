@@ -68,6 +68,8 @@ class ModuleBatches:
         if not same and self._takes_weight:
             arguments["sample_weight"] = weight
         loss = module(scores, matrix, **arguments)
+        _check_result(module, loss, scores)
+        loss = loss.reshape(()) if loss.numel() == 1 and len(scores) > 1 else loss
         total = torch.ones_like(scores[:1, 0]) if weight is None else weight
         if loss.ndim > 0:
             rows = loss.flatten(1).sum(dim=1) if loss.ndim > 1 else loss
@@ -88,3 +90,22 @@ class ModuleBatches:
         )
         found = float((after - before).abs().max()) / _PROBE_STEP
         return found if 0 < found < float("inf") else 1.0
+
+
+def _check_result(module: nn.Module, loss: Any, scores: Tensor) -> None:
+    """Raise ValueError unless a loss is a number, or one for each row or cell, with a gradient."""
+    fits = isinstance(loss, Tensor) and (
+        loss.numel() == 1 or loss.shape in (scores.shape[:1], scores.shape)
+    )
+    if not fits:
+        seen = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"{type(loss)}"
+        raise ValueError(
+            f"{type(module).__name__}(scores, targets) returned {seen} for scores of shape "
+            f"{tuple(scores.shape)}; expected a tensor of one number, or of one for each row or "
+            "each cell"
+        )
+    if not loss.requires_grad:
+        raise ValueError(
+            f"what {type(module).__name__}(scores, targets) returned has no gradient in the "
+            "scores; expected a loss computed from them by torch, without detach or item"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from sklearn_mlce._solvers.output_layout import OutputLayout
@@ -18,12 +19,16 @@ class MultioutputBatches:
 
     def __init__(self, sizes: tuple[int, ...]) -> None:
         self._sizes = sizes
+        self._layouts: dict[torch.device, OutputLayout] = {}
 
     def evaluate(
         self, scores: Tensor, targets: EncodedTargets, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         assert isinstance(targets, Positives)
-        layout = OutputLayout(self._sizes, scores.device)
+        layout = self._layouts.get(scores.device)
+        if layout is None:
+            layout = OutputLayout(self._sizes, scores.device)
+            self._layouts[scores.device] = layout
         if weight is not None:
             weight = weight.expand(len(scores))
         no_weight = scores.new_zeros(1, 1, 1)  # its logarithm

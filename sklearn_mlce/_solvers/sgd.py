@@ -107,7 +107,8 @@ class StochasticDescent:
             raise ValueError(
                 f"the loss became {objective} after {self.n_steps} steps of solver='sgd'; expected "
                 "it to stay finite. Scale the features, as StandardScaler and MaxAbsScaler do, "
-                "bound sample_weight, or set solver='newton-cg'"
+                "bound sample_weight, or, where the loss is convex, set solver='newton-cg'. A loss "
+                "of your own has to pass over targets that are NaN"
             )
         return objective
 

@@ -82,17 +82,17 @@ def learn_chunk(
     state, is_new = _seen(problem, state)
     batches = _batches(problem, state)
     if state.gram == 0:
-        gram = gram_eigenvalue(batches, np.random.default_rng(state.seed))
-        if problem.learn_threshold:
-            gram *= curvature_of_threshold(problem.targets)
-        state = replace(state, gram=gram)
+        state = replace(state, gram=gram_eigenvalue(batches, np.random.default_rng(state.seed)))
     if problem.fit_intercept and is_new.any():
         _place(problem, is_new, parameters)
     loss = _loss_in_play(problem, np.isnan(state.fixed))
     offset = None if state.offset is None else dense_tensor(state.offset, problem.device)
     weights = CentredWeights(dense_tensor(parameters, problem.device), offset)
+    gram = state.gram
+    if problem.learn_threshold:
+        gram *= curvature_of_threshold(problem.targets)
     steps = Steps(
-        first_step(loss, state.gram),
+        first_step(loss, gram),
         steps_of_intercepts(batches, loss, state.positive, state.negative),
         _share,
     )

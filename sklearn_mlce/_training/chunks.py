@@ -1,7 +1,7 @@
 """Classes of one chunk of a stream, encoded by the classes of the whole stream.
 
 A chunk need not hold every class, nor even two, so it cannot be recognised for what it is by
-itself. It passes validation in its multi-label form.
+itself.
 """
 
 from __future__ import annotations
@@ -39,8 +39,14 @@ def agreed_classes(classes: Any, known: np.ndarray | None) -> np.ndarray:
 
 
 def are_classes_of_outputs(classes: Any) -> bool:
-    """Whether classes are those of several outputs: a list of arrays."""
-    return isinstance(classes, list) and len(classes) > 0 and all(np.ndim(c) == 1 for c in classes)
+    """Whether classes are those of several outputs: an array for each."""
+    if isinstance(classes, np.ndarray):
+        return classes.ndim == 2
+    return (
+        isinstance(classes, list | tuple)
+        and len(classes) > 0
+        and all(np.ndim(of_output) == 1 for of_output in classes)
+    )
 
 
 def classes_of_outputs(classes: Any, known: list[np.ndarray] | None) -> list[np.ndarray]:
@@ -57,20 +63,15 @@ def classes_of_outputs(classes: Any, known: list[np.ndarray] | None) -> list[np.
     return found
 
 
-def one_hot(y: Any, classes: np.ndarray) -> sp.csr_array:
-    """The multi-label form of a chunk's classes.
+def encode_classes(y: Any, classes: np.ndarray) -> Targets:
+    """Single-label targets of rows that need not hold every class, nor even two.
 
     Parameters
     ----------
     y : array-like of shape (n,) or (n, 1)
         Class of each row.
     classes : ndarray of shape (n_classes,)
-        All classes of the stream, sorted.
-
-    Returns
-    -------
-    csr_array of shape (n, n_classes)
-        A 1 for the class of each row.
+        All classes, sorted.
 
     Raises
     ------
@@ -86,13 +87,7 @@ def one_hot(y: Any, classes: np.ndarray) -> sp.csr_array:
             "partial_fit(X, y, classes=all_classes)"
         )
     codes = np.searchsorted(classes, y)
-    ones = np.ones(len(y), dtype=np.int8)
-    return sp.csr_array((ones, codes, np.arange(len(y) + 1)), shape=(len(y), len(classes)))
-
-
-def from_one_hot(positives: sp.csr_array, classes: np.ndarray) -> Targets:
-    """Single-label targets of their multi-label form ``(n, n_classes)``."""
     target_format = encode_targets(classes).format
     if target_format.kind == "multiclass":
-        return Targets(target_format, codes=positives.indices.astype(np.int64))
-    return Targets(target_format, positives=positives[:, [1]])
+        return Targets(target_format, codes=codes)
+    return Targets(target_format, positives=sp.csr_array(codes[:, None].astype(np.int8)))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from torch import nn
 
 from sklearn_mlce._training.batches import Rows
@@ -100,14 +101,24 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, nn.Module):
-        state = value.state_dict().items()
-        return {"module": repr(value), **{name: _plain(part.cpu().numpy()) for name, part in state}}
+        return _module(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: getattr(value, field.name)  # not asdict, which would copy arrays
             for field in dataclasses.fields(value)
         }
     return str(value)
+
+
+def _module(module: nn.Module) -> dict[str, Any]:
+    """Classes of a module's parts, their plain attributes, and the checksums of their tensors."""
+    found: dict[str, Any] = {}
+    for name, part in module.named_modules(prefix="module"):
+        found[name] = f"{type(part).__module__}.{type(part).__qualname__}"
+        plain = {key: value for key, value in vars(part).items() if not key.startswith("_")}
+        found |= {f"{name}.{key}": str(value) for key, value in plain.items()}
+    tensors = {name: part.cpu().to(torch.float64) for name, part in module.state_dict().items()}
+    return found | {name: _checksum(part.numpy()) for name, part in tensors.items()}
 
 
 def _rows(rows: Rows) -> dict[str, Any]:

@@ -36,7 +36,8 @@ def class_balanced_focal_loss(
         w_i \propto \frac{1 - \beta}{1 - \beta^{n_i}}.
 
     The weights are the inverse of the *effective number* of rows, which grows with
-    :math:`n_i` up to :math:`1 / (1 - \beta)`. As in the paper they are scaled to a mean of 1.
+    :math:`n_i` up to :math:`1 / (1 - \beta)`. As in the paper they are scaled to a mean of 1,
+    over the labels that some row carries.
 
     Use it where rare labels should count as much as frequent ones. It weighs both sides of a
     label alike; :func:`distribution_balanced_loss` does not.
@@ -131,11 +132,12 @@ def class_balanced_labels(counts: Tensor, beta: float = 0.9, gamma: float = 2.0)
 
 
 def effective_number_weights(counts: Tensor, beta: float) -> Tensor:
-    """Inverse effective numbers of rows ``(n_labels,)``, with a mean of 1."""
+    """Inverse effective numbers of rows ``(n_labels,)``, with a mean of 1 over labels in use."""
     # 1 - beta^n; with beta near 1 the difference would cancel
     log_beta = torch.tensor(beta, dtype=torch.float64).log()
     inverse = -1 / torch.expm1(counts.clamp(min=1) * log_beta)
-    return inverse / inverse.mean()
+    in_use = counts > 0 if bool((counts > 0).any()) else counts == counts
+    return inverse / inverse[in_use].mean()
 
 
 def check_class_balanced_options(beta: float, gamma: float) -> None:
