@@ -8,6 +8,7 @@ from pathlib import Path
 
 from . import (
     calibration,
+    calibrators,
     convergence,
     datasets,
     defaults,
@@ -38,6 +39,7 @@ STUDIES = (
     "peers_tuned",
     "defaults",
     "threshold_shrinkage",
+    "calibrators",
     "reference",
 )
 RESULTS = Path(__file__).with_name("results")
@@ -222,6 +224,17 @@ def run_threshold_shrinkage(options) -> Path:
     return write(options.out, "threshold_shrinkage", title, describe(options.threads), tables)
 
 
+def run_calibrators(options) -> Path:
+    """Measure calibrated probabilities and write ``calibrators.md``."""
+    store, path = Store(options.out / ".state" / "calibrators.json", options.fresh), options.out
+    for name in (name for name in calibrators.SETS if name in options.sets):
+        calibrators.run(store, [name], options.threads, _say)
+        tables = calibrators.tables(store, calibrators.SETS)
+        title = "Probabilities before and after calibration"
+        path = write(options.out, "calibrators", title, describe(options.threads), tables)
+    return path
+
+
 def run_reference(options) -> Path:
     """Find the optima again and write ``reference_objectives.json``."""
     known = objective.references()
@@ -262,6 +275,7 @@ def main(arguments=None) -> int:
         "network_speed": run_network_speed,
         "defaults": run_defaults,
         "threshold_shrinkage": run_threshold_shrinkage,
+        "calibrators": run_calibrators,
         "reference": run_reference,
     }
     with limited_threads(options.threads):

@@ -37,11 +37,10 @@ _OTHERWISE = ". For more classes use sklearn.calibration.CalibratedClassifierCV"
 class MultilabelCalibratedClassifierCV(BaseWrapper):
     r"""Multi-label classifier whose probabilities are calibrated on out-of-fold scores.
 
-    Wraps any multi-label estimator with a `decision_function` or else `predict_proba`. Each
-    fold's rows are scored by a clone that was fitted on the others. Maps from scores to
-    probabilities are fitted on these scores, for each label, but drawn towards one that serves
-    all labels, the more so the fewer positives the label has. It is to multi-label estimators
-    what :class:`~sklearn.calibration.CalibratedClassifierCV` is to others.
+    Each fold's rows are scored by a clone of the estimator that was fitted on the others. Maps
+    from scores to probabilities are fitted on these scores, for each label, but drawn towards one
+    that serves all labels, the more so the fewer positives the label has. It is to multi-label
+    estimators what :class:`~sklearn.calibration.CalibratedClassifierCV` is to others.
 
     Parameters
     ----------
@@ -102,18 +101,18 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
               \begin{pmatrix} a - a_0 \\ b - b_0 \end{pmatrix},
 
     where :math:`M` holds the moments 1, s and s squared of the scores near the shared map's
-    middle, weighed by :math:`p (1 - p)`. With :math:`k = 10` a label of about ten positives lies
+    middle, weighed by :math:`p (1 - p)`. With :math:`k = 3` a label of about three positives lies
     midway; an isotonic regression of :math:`n` has a share of :math:`n / (n + 100)` beside the
     sigmoid. Both constants come from the data sets of the benchmarks. All slopes are positive:
     within a label, the order of the scores of one model stays.
 
     `y` may be a 0/1 matrix, dense or sparse, soft in [0, 1], with NaN for unknown labels, or
     1-D with two classes, as far as the estimator takes such a `y`. A soft target counts as a
-    fraction of a positive, an unknown one not at all. A binary `y` has one map, to which there
-    is nothing to draw it: that of :class:`~sklearn.calibration.CalibratedClassifierCV`.
+    fraction of a positive, an unknown one not at all. The sigmoid of a binary `y` is, of a decision
+    function, that of :class:`~sklearn.calibration.CalibratedClassifierCV`.
 
     A label that no row carries (or every one does) has nothing to be learned from: of n rows, all
-    get the probability 1 / (2n + 2) (or one less this), and the score -1e9 (or 1e9). A label
+    get the probability 1 / (2n + 2) (or one less that), and the score -1e9 (or 1e9). A label
     that no training row of a fold carries takes no part in that fold.
 
     References

@@ -80,7 +80,7 @@ def test_with_more_and_more_shrinkage_all_labels_have_the_shared_map():
 
 def test_a_label_with_few_known_cells_stays_near_the_shared_map_and_others_leave_it():
     labels = LABELS.astype(float)
-    labels[12:, 2] = np.nan
+    labels[5:, 2] = np.nan
     held_out = cells(labels=labels)
     shared, own, drawn = (
         expit(fit(held_out).log_odds(SCORES))

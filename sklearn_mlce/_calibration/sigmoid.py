@@ -24,7 +24,7 @@ from sklearn_mlce._calibration.newton import minimise
 
 # Positives of a label at which its own cells and the shared map weigh the same. Chosen by
 # benchmarks/calibrators.py.
-SHRINKAGE = 10.0
+SHRINKAGE = 3.0
 
 # Least slope, on standardised scores: what keeps the order of scores that say nothing, or the
 # opposite of what they should.
