@@ -12,6 +12,7 @@ from . import (
     convergence,
     datasets,
     defaults,
+    family,
     growth,
     linear,
     loss_memory,
@@ -36,6 +37,7 @@ PARTS = ("loss", "convergence", "linear", "tuned", "growth", "network_speed")
 STUDIES = (
     "network",
     "network_search",
+    "family",
     "peers_tuned",
     "defaults",
     "threshold_shrinkage",
@@ -67,7 +69,7 @@ def parse(arguments=None) -> argparse.Namespace:
     parser.add_argument("--sets", help=f"comma-separated, of {', '.join(datasets.NAMES)}")
     parser.add_argument("--methods", help=f"comma-separated, of {', '.join(_method_names())}")
     parser.add_argument("--full", action="store_true", help="the slow methods and sets too (hours)")
-    parser.add_argument("--seeds", type=int, help="of tuned and network (default: 1 to 5)")
+    parser.add_argument("--seeds", type=int, help="of tuned, network and family (default: 1 to 5)")
     parser.add_argument("--fresh", action="store_true", help="forget what earlier runs measured")
     parser.add_argument("--no-peers", action="store_true", help="leave LibMultiLabel out")
     parser.add_argument("--threads", type=int, default=2, help="of torch and BLAS (default 2)")
@@ -187,6 +189,16 @@ def run_network_search(options) -> Path:
     return path
 
 
+def run_family(options) -> Path:
+    """Measure every loss in both models and write ``family.md``."""
+    store, path = Store(options.out / ".state" / "family.json", options.fresh), options.out
+    for name in (name for name in options.sets if name in family.SETS):
+        family.run(store, name, options.threads, options.seeds, _say)
+        header, tables = describe(options.threads), family.tables(store)
+        path = write(options.out, "family", "Every loss in both models", header, tables)
+    return path
+
+
 def run_growth(options) -> Path:
     """Measure growth and write ``growth.md`` and ``growth.png``."""
     store = Store(options.out / ".state" / "growth.json", options.fresh)
@@ -216,22 +228,22 @@ def run_defaults(options) -> Path:
 
 def run_threshold_shrinkage(options) -> Path:
     """Measure thresholds per label and write ``threshold_shrinkage.md``."""
-    store = Store(options.out / ".state" / "threshold_shrinkage.json", options.fresh)
-    names = [name for name in threshold_shrinkage.SETS if name in options.sets]
-    threshold_shrinkage.run(store, names, options.threads, _say)
     title = "Thresholds per label: how far to draw them towards the global one"
-    tables = threshold_shrinkage.tables(store, threshold_shrinkage.SETS)
-    return write(options.out, "threshold_shrinkage", title, describe(options.threads), tables)
+    return _study(options, threshold_shrinkage, "threshold_shrinkage", title)
 
 
 def run_calibrators(options) -> Path:
     """Measure calibrated probabilities and write ``calibrators.md``."""
-    store, path = Store(options.out / ".state" / "calibrators.json", options.fresh), options.out
-    for name in (name for name in calibrators.SETS if name in options.sets):
-        calibrators.run(store, [name], options.threads, _say)
-        tables = calibrators.tables(store, calibrators.SETS)
-        title = "Probabilities before and after calibration"
-        path = write(options.out, "calibrators", title, describe(options.threads), tables)
+    title = "Probabilities before and after calibration"
+    return _study(options, calibrators, "calibrators", title)
+
+
+def _study(options, module, name, title):
+    store, path = Store(options.out / ".state" / f"{name}.json", options.fresh), options.out
+    for one in (one for one in module.SETS if one in options.sets):
+        module.run(store, [one], options.threads, _say)
+        tables = module.tables(store, module.SETS)
+        path = write(options.out, name, title, describe(options.threads), tables)
     return path
 
 
@@ -263,25 +275,10 @@ def main(arguments=None) -> int:
         Exit status: 0, or 2 where something that is needed is not there.
     """
     options = parse(arguments)
-    parts = {
-        "loss": run_loss,
-        "convergence": run_convergence,
-        "linear": run_linear,
-        "tuned": run_tuned,
-        "peers_tuned": run_peers_tuned,
-        "network": run_network,
-        "network_search": run_network_search,
-        "growth": run_growth,
-        "network_speed": run_network_speed,
-        "defaults": run_defaults,
-        "threshold_shrinkage": run_threshold_shrinkage,
-        "calibrators": run_calibrators,
-        "reference": run_reference,
-    }
     with limited_threads(options.threads):
         for part in options.parts:
-            try:
-                _say(f"wrote {parts[part](options)}")
+            try:  # "loss" is done by run_loss, and so on
+                _say(f"wrote {globals()[f'run_{part}'](options)}")
             except (FileNotFoundError, ModuleNotFoundError, RuntimeError) as error:
                 print(f"benchmarks: {part}: {error}", file=sys.stderr)
                 return 2

@@ -53,7 +53,7 @@ def figures(name: str, make) -> dict[str, float]:
     """
     from sklearn_mlce._calibration.fitting import Calibration
     from sklearn_mlce._calibration.members import learned_by_any, mean_log_odds
-    from sklearn_mlce._targets import encode_targets
+    from sklearn_mlce._target_encoding import encode_targets
 
     dataset = datasets.load(name)
     X, Y = dataset.X_train, dataset.Y_train
@@ -153,7 +153,7 @@ def run(store: Store, names, threads: int, say=print) -> None:
     say : callable, default=print
         Told the progress.
     """
-    mark = fingerprint("mlce", threads)
+    mark = fingerprint("calibrators", threads)
     for name in (name for name in names if name in SETS):
         jobs = {
             title: Job(lambda n=name, m=make: figures(n, m), 1, mark)

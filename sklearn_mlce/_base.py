@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.special import expit, log_expit, softmax
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_consistent_length,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from torch import nn
 
 from sklearn_mlce._compat import CallbackSupportMixin
-from sklearn_mlce._loss_options import LossOptions, resolve_loss
-from sklearn_mlce._targets import TargetFormat, Targets, encode_targets
+from sklearn_mlce._decisions import largest_scores, shifted_to_best
+from sklearn_mlce._loss_options import LossOptions, check_targets
+from sklearn_mlce._probabilities import clipped, probabilities_of
+from sklearn_mlce._target_encoding import encode_targets
+from sklearn_mlce._targets import TargetFormat, Targets
+from sklearn_mlce._weights import check_takes_weight, checked_weight
 
 # Scores that a sparse prediction holds at a time: 32 MiB of float64.
-_SCORES_PER_BLOCK = 2**22
+SCORES_PER_BLOCK = 2**22
 
 
 def _has_probabilities(estimator: BaseMLCE) -> bool:
-    loss = getattr(estimator, "loss", "mlce")
-    if loss == "squared_hinge":
+    loss = estimator.loss
+    if loss == "squared_hinge" or isinstance(loss, nn.Module):
         raise AttributeError(
             f"loss={loss!r} gives no probabilities. Use decision_function, wrap the estimator in "
             "a calibrator, or set loss='mlce' or loss='bce'"
@@ -45,17 +43,21 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     classes_: np.ndarray
 
     # The parameters that are read here.
-    scale: float | None
-    margin: Any
-    order: Any
+    loss: str | nn.Module
+    learn_threshold: bool
+    n_labels_per_row: int | None
 
     @abstractmethod
     def _scores(self, X: Any) -> np.ndarray:
         """Scores ``(n, n_outputs)`` of validated X."""
 
+    @abstractmethod
     def _loss_options(self, kind: str) -> LossOptions:
         """The loss for a kind of y."""
-        return resolve_loss(kind, scale=self.scale, margin=self.margin, order=self.order)
+
+    def _options_for(self, targets: Targets) -> LossOptions:
+        """The loss for some targets."""
+        return self._loss_options(targets.kind)._replace(sizes=targets.format.sizes)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -64,20 +66,53 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return tags
 
     def _validate_fit(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool = True
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        reset: bool = True,
+        encode: Callable[[Any], Targets] = encode_targets,
     ) -> tuple[Any, Targets, np.ndarray | None]:
         """Validated X, encoded targets and weights, without the rows of weight 0."""
-        targets = encode_targets(y)
+        targets = encode(y)
         X = validate_data(
             self, X, accept_sparse="csr", dtype=(np.float64, np.float32), order="C", reset=reset
         )
         if X.shape[0] != targets.n_rows:
             check_consistent_length(X, np.empty(targets.n_rows))
+        options = self._options_for(targets)
+        check_targets(options, targets)
+        self._check_rule(options, targets)
         sample_weight = checked_weight(sample_weight, X, X.dtype)
+        if sample_weight is not None:
+            check_takes_weight(options)
         if sample_weight is None or sample_weight.all():
             return X, targets, sample_weight
         kept = sample_weight > 0
         return X[kept], targets.take(kept), sample_weight[kept]
+
+    def _check_rule(self, options: LossOptions, targets: Targets) -> None:
+        """Raise ValueError unless labels can be decided as the parameters ask for."""
+        kind, k, single = targets.kind, self.n_labels_per_row, targets.format.single_label
+        no_labels = single or kind == "multioutput"
+        if self.learn_threshold and (no_labels or options.loss == "pairwise"):
+            why = f"y is {kind}" if no_labels else "loss='pairwise' has none"
+            raise ValueError(
+                f"learn_threshold=True learns the threshold of a row's labels, but {why}. Set "
+                "learn_threshold=False"
+            )
+        if k is None and options.loss == "pairwise":
+            raise ValueError(
+                "loss='pairwise' orders the labels of a row and knows no threshold. Set "
+                "n_labels_per_row to the number of labels to predict for each row"
+            )
+        most = 1 if no_labels else targets.n_outputs
+        if k is not None and k > most:
+            raise ValueError(
+                f"n_labels_per_row={k} is more than the labels that a row can have, {most} of a "
+                f"{kind} y. Set it to {most} at most, or to None"
+            )
 
     def _set_target_format(self, target_format: TargetFormat) -> None:
         self._target_format = target_format
@@ -93,7 +128,14 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False
         )
 
-    def decision_function(self, X: Any) -> np.ndarray:
+    def _decision_scores(self, X: Any) -> np.ndarray:
+        """Scores ``(n, n_outputs)`` of validated X, above zero where a label is predicted."""
+        scores = self._scores(X)
+        if self.n_labels_per_row is None or self._target_format.kind not in ("multilabel", "soft"):
+            return scores
+        return shifted_to_best(scores, self.n_labels_per_row)
+
+    def decision_function(self, X: Any) -> Any:
         """Scores of each label; above zero is what :meth:`predict` returns.
 
         Parameters
@@ -103,11 +145,14 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_labels)
+        ndarray of shape (n_samples,) or (n_samples, n_labels), or list of ndarray
             One score per row for binary y, per label for multi-label y, per class for
-            multiclass y, whose prediction is the class of the largest score.
+            multiclass y, whose prediction is the class of the largest score. For
+            multiclass-multioutput y an array of shape (n_samples, n_classes) for each output.
         """
-        scores = self._scores(self._validate_predict(X))
+        scores = self._decision_scores(self._validate_predict(X))
+        if self._target_format.kind == "multioutput":
+            return self._target_format.split(scores)
         return scores[:, 0] if self._target_format.kind == "binary" else scores
 
     def predict(self, X: Any) -> Any:
@@ -125,11 +170,11 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             in its dtype for a matrix, sparse for sparse y. int64 for soft or unknown targets.
         """
         X = self._validate_predict(X)
-        step = max(1, _SCORES_PER_BLOCK // len(self.classes_))
+        step = max(1, SCORES_PER_BLOCK // len(self.classes_))
         if self._target_format.sparse_container is None or X.shape[0] <= step:
-            return self._target_format.decode(self._scores(X))
-        blocks = range(0, X.shape[0], step)
-        labels = [self._target_format.decode(self._scores(X[i : i + step])) for i in blocks]
+            return self._target_format.decode(self._decision_scores(X))
+        parts = (X[i : i + step] for i in range(0, X.shape[0], step))
+        labels = [self._target_format.decode(self._decision_scores(part)) for part in parts]
         return sp.vstack(labels, format="csr")
 
     def predict_topk(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -155,32 +200,34 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If `k` is not such a number, or y was binary.
+            If `k` is not such a number, or y was binary or of several outputs.
         """
         X = self._validate_predict(X)
-        if self._target_format.kind == "binary":
-            raise ValueError("predict_topk ranks labels or classes, but y was binary. Use predict")
+        kind = self._target_format.kind
+        if kind in ("binary", "multioutput"):
+            raise ValueError(f"predict_topk ranks labels or classes, but y was {kind}. Use predict")
         n_outputs = len(self.classes_)
         if not 1 <= k <= n_outputs or k != int(k):
             raise ValueError(f"k must be an integer from 1 to {n_outputs}, got {k!r}")
-        step = max(1, _SCORES_PER_BLOCK // n_outputs)
+        step = max(1, SCORES_PER_BLOCK // n_outputs)
         blocks = range(0, max(X.shape[0], 1), step)
-        best = [largest_scores(self._scores(X[i : i + step]), int(k)) for i in blocks]
+        best = [largest_scores(self._decision_scores(X[i : i + step]), int(k)) for i in blocks]
         indices, scores = zip(*best, strict=True)
         return np.concatenate(indices), np.concatenate(scores)
 
     @available_if(_has_probabilities)
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> Any:
         """Scores mapped into (0, 1) by a fixed increasing function.
 
         For 1-D y these are the probabilities of logistic and softmax regression, and of
         ``loss="bce"`` with multiclass y the sigmoids divided by their sum. For multi-label y the
-        map is a sigmoid: of ``scale * score`` for order "all" and ``loss="bce"``, of
+        map is a sigmoid: of ``scale * score`` for order "all" and the other losses, of
         ``2 * scale * score`` for order 1 (which soft targets satisfy at the minimum of the loss);
         with a margin it is less steep, and is centred where labels are as likely as not. Scores of
         0, where :meth:`predict` decides, then have probabilities below one half: a label is worth
         predicting, as the F-measure counts, where it is about half as likely as the F-measure is
-        high. No fixed map is calibrated on all data. ``loss="squared_hinge"`` has none.
+        high. No fixed map is calibrated on all data. ``loss="squared_hinge"`` and a loss given as
+        a module have none.
 
         Parameters
         ----------
@@ -189,169 +236,37 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n_samples, n_classes) or (n_samples, n_labels), float64
-            Never exactly 0 or 1. Two columns for binary y.
+        ndarray of shape (n_samples, n_classes) or (n_samples, n_labels), or list of ndarray
+            Float64, never exactly 0 or 1. Two columns for binary y. For multiclass-multioutput y
+            the softmax of each output, an array of shape (n_samples, n_classes) each.
         """
-        scores = self._scores(self._validate_predict(X)).astype(np.float64, copy=False)
+        scores = self._decision_scores(self._validate_predict(X)).astype(np.float64, copy=False)
         kind = self._target_format.kind
-        probabilities = _probabilities(scores, kind, self._loss_options(kind))
-        return np.clip(probabilities, np.finfo(np.float64).tiny, np.nextafter(1.0, 0.0))
+        if kind == "multioutput":
+            return [clipped(softmax(part, axis=1)) for part in self._target_format.split(scores)]
+        return clipped(probabilities_of(scores, kind, self._loss_options(kind)))
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Share of the rows whose labels are all predicted right.
 
-def _probabilities(scores: np.ndarray, kind: str, options: LossOptions) -> np.ndarray:
-    """Probabilities of scores by the kind of y and the loss."""
-    if kind == "binary":
-        logits = options.scale * scores
-        return expit(np.hstack([-logits, logits]))
-    if kind == "multiclass":
-        logits = options.scale * scores
-        return softmax(log_expit(logits) if options.loss == "bce" else logits, axis=1)
-    slope, centre = _probability_map(options)
-    return expit(slope * (scores - centre))
+        Of a multi-label y this is a strict measure; ``scoring="f1_micro"`` and the like take
+        others in a search. It is scikit-learn's, which leaves out multiclass-multioutput y.
 
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to label.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
 
-def _probability_map(options: LossOptions) -> tuple[float, float]:
-    """Slope and centre of the sigmoid that makes probabilities of a multi-label y's scores.
-
-    Without margins the slope is the loss's own: at the minimum of order "all" it is the scale,
-    at that of order 1 twice the scale. Margins m make the scores of regularised models gather
-    between -m and m; that the slope falls to 5 / m then, and how far the centre follows a
-    difference between the margins, was chosen on the data sets of the benchmarks.
-    """
-    slope = options.scale if options.orders == ("all", "all") else 2 * options.scale
-    slope = 1.0 if options.loss == "bce" else slope
-    margin = max(sum(options.margins) / 2, 0.0)
-    return slope / (1 + slope * margin / 5), 0.3 * (options.margins[1] - options.margins[0])
-
-
-def largest_scores(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Columns ``(n, k)`` and values of the largest scores of each row, ties by column."""
-    n_rows, n_columns = scores.shape
-    last = np.partition(scores, n_columns - k, axis=1)[:, n_columns - k, None]
-    above, level = scores > last, scores == last
-    room = k - above.sum(axis=1, keepdims=True)
-    chosen = above | (level & (np.cumsum(level, axis=1) <= room))
-    indices = np.nonzero(chosen)[1].reshape(n_rows, k)
-    values = np.take_along_axis(scores, indices, axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    return np.take_along_axis(indices, order, axis=1), np.take_along_axis(values, order, axis=1)
-
-
-def checked_weight(sample_weight: Any, X: Any, dtype: Any) -> np.ndarray | None:
-    """Weights of the rows as an array ``(n,)``, or None.
-
-    Raises
-    ------
-    ValueError
-        If they are not one non-negative finite number per row, one of them positive.
-    """
-    if sample_weight is None:
-        return None
-    weight = _check_sample_weight(sample_weight, X, dtype=dtype, ensure_non_negative=True)
-    if not weight.any():
-        raise ValueError("sample_weight is zero for every row; expected a positive weight")
-    return weight
-
-
-def check_label_weight(label_weight: Any, targets: Targets) -> np.ndarray | None:
-    """Weights ``(n_labels,)`` as float64, or None.
-
-    Raises
-    ------
-    ValueError
-        If y is 1-D, or the weights are not one positive finite number per label.
-    """
-    if label_weight is None:
-        return None
-    if targets.kind in ("binary", "multiclass"):
-        raise ValueError(
-            f"label_weight weighs the labels of a multi-label y, but y is {targets.kind}. "
-            "Set label_weight=None and pass sample_weight to fit"
-        )
-    weight = np.asarray(label_weight, dtype=np.float64)
-    if weight.shape != (targets.n_outputs,):
-        raise ValueError(
-            f"label_weight has shape {weight.shape}; expected one number for each of the "
-            f"{targets.n_outputs} labels, shape ({targets.n_outputs},)"
-        )
-    if not (np.isfinite(weight) & (weight > 0)).all():
-        raise ValueError(
-            "label_weight must hold positive finite numbers, got values from "
-            f"{weight.min()} to {weight.max()}. Leave a label out by dropping its column of y"
-        )
-    return weight
-
-
-def warn_unknown_labels(targets: Targets) -> None:
-    """Warn of labels that are unknown in every row."""
-    if targets.dense is None:
-        return
-    unknown = np.flatnonzero(np.isnan(targets.dense).all(axis=0))
-    if len(unknown):
-        warnings.warn(
-            f"labels {unknown[:10].tolist()} are unknown (NaN) in every row; they are treated as "
-            "labels without a positive and never predicted",
-            UserWarning,
-            stacklevel=3,
-        )
-
-
-class FitMonitor:
-    """Tells scikit-learn's callbacks of a fit and of each of its iterations.
-
-    Parameters
-    ----------
-    estimator : BaseMLCE
-        The estimator being fitted.
-    X, y, sample_weight : array-like
-        What `fit` was given, which callbacks may score the estimator on.
-    """
-
-    # Fitted attributes at the state that an iteration hands over, None where it makes no model
-    # that could predict; set before the first one.
-    attributes_of: Callable[[Any], dict[str, Any] | None]
-
-    def __init__(self, estimator: BaseMLCE, X: Any, y: Any, sample_weight: Any) -> None:
-        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
-        self._hook_arguments = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
-        self._context = estimator._init_callback_context(max_subtasks=None)
-        self.stopped = False
-
-    def open(self, task_name: str, max_iter: int | None) -> None:
-        """The fit begins: its arguments are valid, and tell its iterations' name and number."""
-        self._task_name = task_name
-        self._context.max_subtasks = max_iter
-        self._context.call_on_fit_task_begin(**self._hook_arguments)
-
-    def begin(self) -> None:
-        """An iteration begins."""
-        self._iteration = self._context.subcontext(task_name=self._task_name)
-        self._iteration.call_on_fit_task_begin(**self._hook_arguments)
-
-    def end(self, state: Any) -> bool:
-        """It ended in this state; whether a callback asks the fit to stop."""
-        self.stopped = self._iteration.call_on_fit_task_end(
-            **self._hook_arguments, reconstruction_attributes=lambda: self.attributes_of(state)
-        )
-        return self.stopped
-
-    def close(self) -> None:
-        """The fit ended, and the estimator holds its fitted attributes."""
-        self._context.call_on_fit_task_end(**self._hook_arguments, reconstruction_attributes={})
-
-
-@contextmanager
-def fitted_state_kept(estimator: BaseEstimator) -> Iterator[None]:
-    """Give an estimator back its attributes if the block fails, so that an earlier fit survives.
-
-    What belongs to scikit-learn's callbacks is left to scikit-learn.
-    """
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        state = vars(estimator)
-        for name in [name for name in state if name not in before and "callback" not in name]:
-            del state[name]
-        state.update((name, value) for name, value in before.items() if "callback" not in name)
-        raise
+        Returns
+        -------
+        float
+            The share.
+        """
+        if self._target_format.kind != "multioutput":
+            return super().score(X, y, sample_weight)
+        right = (self.predict(X) == np.asarray(y)).all(axis=1)
+        return float(np.average(right, weights=sample_weight))

@@ -40,10 +40,12 @@ def epoch_scorer(estimator: BaseMLCE, scoring: Any, rows: Rows) -> Callable[[Arr
     """
     if isinstance(scoring, str) and scoring == "loss":
         return None
-    if isinstance(scoring, str) and rows.targets.kind == "soft":
+    if isinstance(scoring, str) and rows.targets.kind in ("soft", "multioutput"):
+        soft = rows.targets.kind == "soft"
+        held = "soft or unknown (NaN) targets" if soft else "the classes of several outputs"
         raise ValueError(
-            f"scoring={scoring!r} compares with labels of 0 and 1, but y holds soft or unknown "
-            "(NaN) targets. Set scoring='loss', or pass a callable scorer(estimator, X, y)"
+            f"scoring={scoring!r} compares with labels of 0 and 1, but y holds {held}. Set "
+            "scoring='loss', or pass a callable scorer(estimator, X, y)"
         )
     scorer = get_scorer(scoring)
     target_format = _answered_in(scorer, estimator._target_format)

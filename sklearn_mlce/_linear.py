@@ -8,13 +8,16 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, Options, StrOptions
+from torch import nn
 
-from sklearn_mlce._base import FitMonitor, fitted_state_kept, warn_unknown_labels
 from sklearn_mlce._compat import with_callbacks
+from sklearn_mlce._fit_monitor import FitMonitor, fitted_state_kept
 from sklearn_mlce._linear_base import LinearMLCE
+from sklearn_mlce._loss_options import LOSSES
 from sklearn_mlce._solvers.fit import fit_linear
 from sklearn_mlce._solvers.stream import StreamState
 from sklearn_mlce._targets import fixed_scores
+from sklearn_mlce._weights import warn_unknown_labels
 
 
 class MLCEClassifier(LinearMLCE):
@@ -47,17 +50,32 @@ class MLCEClassifier(LinearMLCE):
         For a multi-label `y` and "mlce", None is one over the mean squared distance of the rows
         of X from their mean (from zero without intercept), so that the unit of X does not
         matter, and a hundred times that where the loss has no margin; otherwise it is 1.0.
-    loss : {"mlce", "bce", "squared_hinge"}, default="mlce"
-        "mlce" is the loss above. The others stand in its place, for comparison, as sums over the
-        labels: "bce" of logistic losses, "squared_hinge" of
+    loss : {"mlce", "pairwise", "bce", "squared_hinge", "focal", "class_balanced_focal", \
+            "distribution_balanced", "asymmetric"} or Module, default="mlce"
+        "mlce" is the loss above, and the others stand in its place. "pairwise" compares each
+        positive of a row with each negative and has no threshold, see `n_labels_per_row`. The
+        rest are sums over the labels: "bce" of logistic losses, "squared_hinge" of
         :math:`\max(0, 1 - y_{ri} s_{ri})^2` with :math:`y_{ri} = \pm 1`, the objective of
-        :class:`~sklearn.svm.LinearSVC` but for its penalty of the intercept. A multiclass `y` is
-        then fitted one class against the rest. They take no scale, margin or order;
-        `label_weight` multiplies a label's loss.
+        :class:`~sklearn.svm.LinearSVC` but for its penalty of the intercept, and the others as in
+        :mod:`sklearn_mlce.losses`, with the options that are the default there and the labels'
+        counts in `y`. These others are not convex and take ``solver="sgd"``, as does a torch
+        module ``loss(scores, targets)`` of your own, or of :mod:`sklearn_mlce.losses` with other
+        options. A multiclass `y` is fitted one class against the rest by the sums over labels.
+    learn_threshold : bool, default=False
+        Whether the labels of a row are compared with a threshold score of their own, linear in the
+        features and penalised like the labels' scores, in place of zero. It is subtracted from
+        them in the end, so that zero is the threshold again: what changes is that a shift of all
+        scores costs one coefficient rather than one per label.
+    n_labels_per_row : int, default=None
+        Number of labels to predict for each row of a multi-label `y`: the best ones. Scores are
+        shifted, row by row, so that these alone are above zero. "pairwise" needs it.
     fit_intercept : bool, default=True
         Whether scores have an intercept.
-    label_weight : array-like of shape (n_labels,), default=None
-        Positive weight of each label of a multi-label `y`, inside the logarithms of "mlce".
+    label_weight : array-like of shape (n_labels,), dict or "balanced", default=None
+        Positive weight of each label of a multi-label `y`: inside the logarithms of "mlce" and
+        "pairwise", a factor of the label's loss elsewhere. A dict holds those that are not 1 by
+        the column names of `y`, or by column number where it has none. "balanced" is the mean
+        number of positive rows of a label over the label's own.
     scale : float, default=None
         Scale :math:`\gamma` of the scores in the loss, which is divided by it. None is 8 for a
         multi-label `y` where margin and order are None as well, otherwise 1.
@@ -193,9 +211,11 @@ class MLCEClassifier(LinearMLCE):
 
     _parameter_constraints: ClassVar[dict] = {
         "C": [Interval(Real, 0, None, closed="neither"), None],
-        "loss": [StrOptions({"mlce", "bce", "squared_hinge"})],
+        "loss": [StrOptions(set(LOSSES)), nn.Module],
+        "learn_threshold": ["boolean"],
+        "n_labels_per_row": [Interval(Integral, 1, None, closed="left"), None],
         "fit_intercept": ["boolean"],
-        "label_weight": ["array-like", None],
+        "label_weight": ["array-like", StrOptions({"balanced"}), dict, None],
         "scale": [Interval(Real, 0, None, closed="neither"), None],
         "margin": [Interval(Real, 0, None, closed="left"), tuple, list, None],
         "order": [
@@ -217,7 +237,9 @@ class MLCEClassifier(LinearMLCE):
         self,
         C: float | None = None,
         *,
-        loss: str = "mlce",
+        loss: Any = "mlce",
+        learn_threshold: bool = False,
+        n_labels_per_row: int | None = None,
         fit_intercept: bool = True,
         label_weight: Any = None,
         scale: float | None = None,
@@ -232,6 +254,8 @@ class MLCEClassifier(LinearMLCE):
     ) -> None:
         self.C = C
         self.loss = loss
+        self.learn_threshold = learn_threshold
+        self.n_labels_per_row = n_labels_per_row
         self.fit_intercept = fit_intercept
         self.label_weight = label_weight
         self.scale = scale

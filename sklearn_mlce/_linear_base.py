@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.metaestimators import available_if
 
-from sklearn_mlce._base import check_label_weight, fitted_state_kept
+from sklearn_mlce._fit_monitor import fitted_state_kept
 from sklearn_mlce._loss_options import FOR_LABELS, LossOptions, resolve_loss
 from sklearn_mlce._solvers.design import mean_squared_distance
 from sklearn_mlce._solvers.fit import SolverOptions, resolve_solver
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.stream import StreamState, learn_chunk
-from sklearn_mlce._streaming import StreamingMLCE
-from sklearn_mlce._targets import FIXED_SCORE, Targets
+from sklearn_mlce._streaming import StreamingMLCE, learns_from_chunks
+from sklearn_mlce._targets import FIXED_SCORE, Targets, same_classes
 from sklearn_mlce._training.device import resolve_device
 from sklearn_mlce._training.randomness import draw_seed
+from sklearn_mlce._weights import check_label_weight
 
 # Without a margin threshold zero is good where scores are large: of 1, 10, 100 and 1000 this was
 # the best or next to it at every order.
@@ -35,7 +37,6 @@ class LinearMLCE(StreamingMLCE):
 
     # The parameters that are read here.
     C: float | None
-    loss: str
     fit_intercept: bool
     label_weight: Any
     solver: str
@@ -45,6 +46,7 @@ class LinearMLCE(StreamingMLCE):
     device: str
     random_state: Any
 
+    @available_if(learns_from_chunks)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
         r"""Pass once over a chunk of rows in mini-batches, going on from the last call or fit.
@@ -81,6 +83,8 @@ class LinearMLCE(StreamingMLCE):
             If X, y, a weight or a parameter is not usable or does not fit the earlier calls, or
             if ``solver="newton-cg"``, which needs all rows at once. The state before the call
             is then kept.
+        AttributeError
+            If `loss` or `label_weight` needs the labels of all rows.
         """
         if self.solver == "newton-cg":
             raise ValueError(
@@ -144,16 +148,19 @@ class LinearMLCE(StreamingMLCE):
         sample_weight: np.ndarray | None,
         trained: np.ndarray,
     ) -> LinearProblem:
+        options = self._options_for(targets)
         return LinearProblem(
             X=X,
             targets=targets,
-            trained=trained,
+            # A module may know its labels by their places, so that none can be left out.
+            trained=np.ones_like(trained) if options.module is not None else trained,
             sample_weight=sample_weight,
-            options=self._loss_options(targets.kind),
-            label_weight=check_label_weight(self.label_weight, targets),
+            options=options,
+            label_weight=check_label_weight(self.label_weight, targets, options, sample_weight),
             C=self._default_C(X, sample_weight, targets.kind) if self.C is None else float(self.C),
             fit_intercept=bool(self.fit_intercept),
             device=resolve_device(self.device),
+            learn_threshold=bool(self.learn_threshold),
         )
 
     def _solver_options(self, problem: LinearProblem) -> SolverOptions:
@@ -166,7 +173,7 @@ class LinearMLCE(StreamingMLCE):
             return None
         shape = (X.shape[1] + 1, targets.n_outputs)
         last = np.vstack([self.coef_.T, self.intercept_]).astype(X.dtype, copy=False)
-        if last.shape != shape or not np.array_equal(self.classes_, targets.classes):
+        if last.shape != shape or not same_classes(self.classes_, targets.classes):
             raise ValueError(
                 f"warm_start=True continues a fit of {last.shape[0] - 1} features and classes "
                 f"{self.classes_}, got {shape[0] - 1} features and classes {targets.classes}. "
@@ -188,10 +195,11 @@ class LinearMLCE(StreamingMLCE):
 
     def _default_C(self, X: Any, sample_weight: np.ndarray | None, kind: str) -> float:
         """C of rows for which none is given."""
-        if self.loss != "mlce" or kind in ("binary", "multiclass"):
+        options = self._loss_options(kind)
+        if options.loss != "mlce" or kind in ("binary", "multiclass"):
             return 1.0
         weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
-        factor = 1.0 if sum(self._loss_options(kind).margins) > 0 else _C_WITHOUT_MARGIN
+        factor = 1.0 if sum(options.margins) > 0 else _C_WITHOUT_MARGIN
         return factor / mean_squared_distance(X, weight, centred=bool(self.fit_intercept))
 
     def _scores(self, X: Any) -> np.ndarray:

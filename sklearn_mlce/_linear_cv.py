@@ -10,11 +10,14 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length, validate_data
+from torch import nn
 
-from sklearn_mlce._base import FitMonitor, checked_weight, fitted_state_kept
 from sklearn_mlce._compat import with_callbacks
+from sklearn_mlce._fit_monitor import FitMonitor, fitted_state_kept
 from sklearn_mlce._linear import MLCEClassifier
-from sklearn_mlce._targets import FIXED_SCORE, Targets, encode_targets
+from sklearn_mlce._loss_options import LOSSES
+from sklearn_mlce._target_encoding import encode_targets
+from sklearn_mlce._targets import FIXED_SCORE, Targets
 from sklearn_mlce._thresholds.objective import Objective, objective_of
 from sklearn_mlce._thresholds.out_of_fold import (
     held_out_of_folds,
@@ -24,6 +27,7 @@ from sklearn_mlce._thresholds.out_of_fold import (
 )
 from sklearn_mlce._thresholds.splits import splits_of
 from sklearn_mlce._thresholds.sweep import tune
+from sklearn_mlce._weights import checked_weight
 
 # Smallest and largest C of a grid that is given by its size, as factors of MLCEClassifier's own.
 C_FACTORS = (0.1, 10.0)
@@ -60,12 +64,16 @@ class MLCEClassifierCV(MLCEClassifier):
         at zero and chooses C for it. The classes of a multiclass `y` have no thresholds.
     n_jobs : int, default=None
         Number of folds fitted at a time; -1 for as many as there are processors.
-    loss : {"mlce", "bce", "squared_hinge"}, default="mlce"
-        What is minimised, as in :class:`MLCEClassifier`.
+    loss : {"mlce", "bce", "squared_hinge", "focal", "class_balanced_focal", \
+            "distribution_balanced", "asymmetric"} or Module, default="mlce"
+        What is minimised, as in :class:`MLCEClassifier`; not "pairwise", which has no threshold.
+    learn_threshold : bool, default=False
+        Whether each fit learns a threshold of its rows, as in :class:`MLCEClassifier`.
     fit_intercept : bool, default=True
         Whether scores have an intercept in training. Thresholds become intercepts either way.
-    label_weight : array-like of shape (n_labels,), default=None
-        Positive weight of each label of a multi-label `y` in the loss.
+    label_weight : array-like of shape (n_labels,), dict or "balanced", default=None
+        Positive weight of each label of a multi-label `y` in the loss, as in
+        :class:`MLCEClassifier`.
     scale : float, default=None
         Scale of the scores in the loss, as in :class:`MLCEClassifier`.
     margin : float or pair of float, default=None
@@ -146,14 +154,17 @@ class MLCEClassifierCV(MLCEClassifier):
         **{
             name: constraint
             for name, constraint in MLCEClassifier._parameter_constraints.items()
-            if name not in ("C", "warm_start")
+            if name not in ("C", "warm_start", "n_labels_per_row")
         },
+        "loss": [StrOptions(set(LOSSES) - {"pairwise"}), nn.Module],
         "Cs": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "cv": ["cv_object", Interval(Real, 0, 1, closed="neither")],
         "scoring": [str, callable],
         "thresholds": [StrOptions({"global", "per_label"}), None],
         "n_jobs": [Integral, None],
     }
+
+    n_labels_per_row = None  # the thresholds decide
 
     def __init__(
         self,
@@ -163,7 +174,8 @@ class MLCEClassifierCV(MLCEClassifier):
         scoring: Any = "f1_micro",
         thresholds: str | None = "global",
         n_jobs: int | None = None,
-        loss: str = "mlce",
+        loss: Any = "mlce",
+        learn_threshold: bool = False,
         fit_intercept: bool = True,
         label_weight: Any = None,
         scale: float | None = None,
@@ -181,6 +193,7 @@ class MLCEClassifierCV(MLCEClassifier):
         self.thresholds = thresholds
         self.n_jobs = n_jobs
         self.loss = loss
+        self.learn_threshold = learn_threshold
         self.fit_intercept = fit_intercept
         self.label_weight = label_weight
         self.scale = scale

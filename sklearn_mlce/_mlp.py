@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
+from torch import nn
 
+from sklearn_mlce._loss_options import LOSSES
 from sklearn_mlce._network_fit import TrainableNetwork
 from sklearn_mlce._training.perceptron import ACTIVATIONS
 from sklearn_mlce._training.schedule import SCHEDULES
@@ -68,8 +70,25 @@ class MLCEMLP(TrainableNetwork):
         not given `X_val`. Every label or class keeps a positive row to train on.
     n_iter_no_change : int, default=10
         Epochs without a better score after which `early_stopping` stops.
-    label_weight : array-like of shape (n_labels,), default=None
-        Positive weight of each label of a multi-label `y`, inside the logarithms of the loss.
+    loss : {"mlce", "pairwise", "bce", "squared_hinge", "focal", "class_balanced_focal", \
+            "distribution_balanced", "asymmetric"} or Module, default="mlce"
+        What is minimised: "mlce", shaped by `scale`, `margin` and `order`; "pairwise", which
+        compares each positive of a row with each negative and has no threshold, see
+        `n_labels_per_row`; or a sum over the labels, as in :mod:`sklearn_mlce.losses`, with the
+        options that are the default there and the labels' counts in `y`. For other options pass a
+        module from there; any torch module ``loss(scores, targets)`` will do. A multiclass `y` is
+        trained one class against the rest by the sums over labels.
+    learn_threshold : bool, default=False
+        Whether the labels of a row are compared with an output of the network in place of zero. It
+        is subtracted from their scores, so that zero is the threshold again.
+    n_labels_per_row : int, default=None
+        Number of labels to predict for each row of a multi-label `y`: the best ones. Scores are
+        shifted, row by row, so that these alone are above zero. "pairwise" needs it.
+    label_weight : array-like of shape (n_labels,), dict or "balanced", default=None
+        Positive weight of each label of a multi-label `y`: inside the logarithms of "mlce" and
+        "pairwise", a factor of the label's loss elsewhere. A dict holds those that are not 1 by
+        the column names of `y`, or by column number where it has none. "balanced" is the mean
+        number of positive rows of a label over the label's own.
     scale : float, default=None
         Scale of the scores in the loss, which is divided by it.
     margin : float or pair of float, default=None
@@ -194,7 +213,10 @@ class MLCEMLP(TrainableNetwork):
         "scoring": [StrOptions({"loss", *get_scorer_names()}), callable],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "label_weight": ["array-like", None],
+        "loss": [StrOptions(set(LOSSES)), nn.Module],
+        "learn_threshold": ["boolean"],
+        "n_labels_per_row": [Interval(Integral, 1, None, closed="left"), None],
+        "label_weight": ["array-like", StrOptions({"balanced"}), dict, None],
         "scale": [Interval(Real, 0, None, closed="neither"), None],
         "margin": [Interval(Real, 0, None, closed="left"), tuple, list, None],
         "order": [
@@ -231,6 +253,9 @@ class MLCEMLP(TrainableNetwork):
         scoring: Any = "loss",
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
+        loss: Any = "mlce",
+        learn_threshold: bool = False,
+        n_labels_per_row: int | None = None,
         label_weight: Any = None,
         scale: float | None = None,
         margin: Any = None,
@@ -251,7 +276,8 @@ class MLCEMLP(TrainableNetwork):
         self.max_epochs, self.gradient_clipping = max_epochs, gradient_clipping
         self.early_stopping, self.scoring = early_stopping, scoring
         self.validation_fraction, self.n_iter_no_change = validation_fraction, n_iter_no_change
-        self.label_weight = label_weight
+        self.loss, self.learn_threshold = loss, learn_threshold
+        self.n_labels_per_row, self.label_weight = n_labels_per_row, label_weight
         self.scale, self.margin, self.order = scale, margin, order
         self.callbacks = callbacks
         self.checkpoint_dir, self.resume = checkpoint_dir, resume

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_mlce._base import check_label_weight
 from sklearn_mlce._loss_options import FOR_LABELS, PUBLISHED, LossOptions, resolve_loss
 from sklearn_mlce._streaming import StreamingMLCE
-from sklearn_mlce._targets import TargetFormat
+from sklearn_mlce._targets import TargetFormat, same_classes
 from sklearn_mlce._training.batches import Rows
 from sklearn_mlce._training.device import resolve_device
 from sklearn_mlce._training.engine import TrainingResult, compute_scores
@@ -19,6 +18,7 @@ from sklearn_mlce._training.plan import TrainingPlan, layer_widths, passes, rows
 from sklearn_mlce._training.precision import resolve_precision, training_dtype
 from sklearn_mlce._training.randomness import draw_seed
 from sklearn_mlce._training.state import Arrays, TrainingState
+from sklearn_mlce._weights import check_label_weight
 
 
 class NetworkMLCE(StreamingMLCE):
@@ -57,7 +57,7 @@ class NetworkMLCE(StreamingMLCE):
         self, rows: Rows, max_epochs: int | str, keep_optimizer: bool, go_on: bool
     ) -> TrainingPlan:
         device = resolve_device(self.device)
-        options = self._loss_options(rows.targets.kind)
+        options = self._options_for(rows.targets)
         batch_size = rows_per_batch(self.batch_size, len(rows))
         return TrainingPlan(
             architecture=self._planned_architecture(rows, go_on),
@@ -69,7 +69,9 @@ class NetworkMLCE(StreamingMLCE):
             gradient_clipping=self.gradient_clipping,
             max_epochs=passes(max_epochs, batch_size, len(rows)),
             patience=self.n_iter_no_change,
-            label_weight=check_label_weight(self.label_weight, rows.targets),
+            label_weight=check_label_weight(
+                self.label_weight, rows.targets, options, rows.sample_weight
+            ),
             loss=options,
             device=device,
             dtype=training_dtype(self.precision, rows.X.dtype),
@@ -88,6 +90,7 @@ class NetworkMLCE(StreamingMLCE):
             rows.targets.n_outputs,
             self.activation,
             scaling,
+            learned_threshold=bool(self.learn_threshold),
         )
 
     def _start(self, plan: TrainingPlan, target_format: TargetFormat, go_on: bool) -> TrainingState:
@@ -98,7 +101,7 @@ class NetworkMLCE(StreamingMLCE):
         if (
             last != now
             or self._target_format.single_label != target_format.single_label
-            or not np.array_equal(self.classes_, target_format.classes)
+            or not same_classes(self.classes_, target_format.classes)
         ):
             raise ValueError(
                 f"training cannot go on: the network has layers {last.sizes}, activation "
@@ -127,7 +130,12 @@ class NetworkMLCE(StreamingMLCE):
         # A soft target's weight is inside the logarithm, where a large scale drowns it.
         for_labels = PUBLISHED if kind == "soft" else FOR_LABELS
         return resolve_loss(
-            kind, scale=self.scale, margin=self.margin, order=self.order, for_labels=for_labels
+            kind,
+            loss=self.loss,
+            scale=self.scale,
+            margin=self.margin,
+            order=self.order,
+            for_labels=for_labels,
         )
 
     def _scores(self, X: Any) -> np.ndarray:

@@ -11,10 +11,11 @@ from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
 
-from sklearn_mlce._base import FitMonitor, fitted_state_kept, warn_unknown_labels
 from sklearn_mlce._compat import with_callbacks
 from sklearn_mlce._epoch_scores import epoch_scorer
+from sklearn_mlce._fit_monitor import FitMonitor, fitted_state_kept
 from sklearn_mlce._network import NetworkMLCE
+from sklearn_mlce._streaming import learns_from_chunks
 from sklearn_mlce._targets import fixed_scores
 from sklearn_mlce._training.batches import Rows
 from sklearn_mlce._training.checkpoint import CheckpointFile
@@ -26,16 +27,17 @@ from sklearn_mlce._training.state import TrainingState
 from sklearn_mlce._training.supervision import Supervision
 from sklearn_mlce._training.validation import user_callbacks
 from sklearn_mlce._validation_data import given_rows
+from sklearn_mlce._weights import warn_unknown_labels
 
 
-def _holds_no_rows_out(estimator: NetworkMLCE) -> bool:
+def _takes_chunks(estimator: NetworkMLCE) -> bool:
     if estimator.early_stopping:
         raise AttributeError(
             "partial_fit makes one epoch over the rows it is given and holds none out, but "
             "early_stopping is True. Set early_stopping=False and score rows of your own after "
             "each call"
         )
-    return True
+    return learns_from_chunks(estimator)
 
 
 class TrainableNetwork(NetworkMLCE):
@@ -172,7 +174,7 @@ class TrainableNetwork(NetworkMLCE):
         if stopped_by is not None:
             raise stopped_by
 
-    @available_if(_holds_no_rows_out)
+    @available_if(_takes_chunks)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Make one epoch over a chunk of rows, going on from the last call or fit.
@@ -204,7 +206,8 @@ class TrainableNetwork(NetworkMLCE):
             If X, y, a weight or a parameter is not usable or does not fit the earlier calls.
             The state before the call is then kept.
         AttributeError
-            If `early_stopping` is set: a chunk holds no rows out.
+            If `early_stopping` is set: a chunk holds no rows out; or if `loss` or `label_weight`
+            needs the labels of all rows.
         """
         with fitted_state_kept(self):
             first = not hasattr(self, "state_dict_")

@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from sklearn_mlce._base import BaseMLCE
+from sklearn_mlce._loss_options import COUNTED
+from sklearn_mlce._target_encoding import encode_outputs
 from sklearn_mlce._targets import Targets
 from sklearn_mlce._training.chunks import (
     agreed_classes,
+    are_classes_of_outputs,
     are_label_values,
+    classes_of_outputs,
     from_one_hot,
     is_single_label,
     one_hot,
 )
+
+
+def learns_from_chunks(estimator: Any) -> bool:
+    """Whether chunks can tell what `fit` reads from all labels.
+
+    Raises
+    ------
+    AttributeError
+        If they cannot, so that the estimator has no partial_fit.
+    """
+    if isinstance(estimator.loss, str) and estimator.loss in COUNTED:
+        raise AttributeError(
+            f"loss={estimator.loss!r} weighs labels by how many of all rows carry them, which a "
+            "chunk does not know. Call fit, or pass the loss as a module of sklearn_mlce.losses, "
+            "with the label_counts of the whole stream"
+        )
+    if isinstance(estimator.label_weight, str):
+        raise AttributeError(
+            f"label_weight={estimator.label_weight!r} needs the labels of all rows, which a chunk "
+            "does not know. Call fit, or pass an array of weights"
+        )
+    return True
 
 
 class StreamingMLCE(BaseMLCE):
@@ -24,7 +51,11 @@ class StreamingMLCE(BaseMLCE):
         self, X: Any, y: Any, classes: Any, sample_weight: Any, first: bool
     ) -> tuple[Any, Targets, np.ndarray | None]:
         """Like :meth:`_validate_fit`, by the classes of the first call."""
-        known = None if first else self.classes_
+        known: Any = None if first else self.classes_
+        several = isinstance(known, list) or (first and are_classes_of_outputs(classes))
+        if several:
+            encode = partial(encode_outputs, classes=classes_of_outputs(classes, known))
+            return self._validate_fit(X, y, sample_weight, reset=first, encode=encode)
         single = is_single_label(y) if first else self._target_format.single_label
         if classes is not None and (single or not are_label_values(classes)):
             known = agreed_classes(classes, known)

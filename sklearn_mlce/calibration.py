@@ -14,7 +14,6 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, St
 from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from sklearn_mlce._base import checked_weight, fitted_state_kept
 from sklearn_mlce._calibration.cells import shares
 from sklearn_mlce._calibration.fitting import Calibration
 from sklearn_mlce._calibration.members import (
@@ -23,15 +22,15 @@ from sklearn_mlce._calibration.members import (
     learned_by_any,
     mean_log_odds,
 )
+from sklearn_mlce._fit_monitor import fitted_state_kept
 from sklearn_mlce._targets import FIXED_SCORE
 from sklearn_mlce._thresholds.out_of_fold import default_threshold, plain_targets
 from sklearn_mlce._thresholds.predictions import BaseWrapper, encode_thresholded
 from sklearn_mlce._thresholds.routing import routed_params, router_of
 from sklearn_mlce._thresholds.splits import splits_of
+from sklearn_mlce._weights import checked_weight
 
 __all__ = ["MultilabelCalibratedClassifierCV"]
-
-_OTHERWISE = ". For more classes use sklearn.calibration.CalibratedClassifierCV"
 
 
 class MultilabelCalibratedClassifierCV(BaseWrapper):
@@ -200,7 +199,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
             If the data or a parameter is not usable. An earlier fit is then kept.
         """
         with fitted_state_kept(self):
-            targets = encode_thresholded(y, _OTHERWISE)
+            targets = encode_thresholded(y, "sklearn.calibration.CalibratedClassifierCV")
             (X,) = indexable(X)
             check_consistent_length(X, np.empty(targets.n_rows))
             frozen = isinstance(self.estimator, FrozenEstimator)

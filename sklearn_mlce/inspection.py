@@ -18,7 +18,8 @@ from sklearn_mlce._inspection.counts import (
 )
 from sklearn_mlce._inspection.hints import hints_of
 from sklearn_mlce._inspection.rendering import as_html, as_text
-from sklearn_mlce._targets import Targets, encode_targets
+from sklearn_mlce._target_encoding import encode_targets
+from sklearn_mlce._targets import Targets
 
 __all__ = ["LabelDescription", "describe_labels"]
 
@@ -172,6 +173,11 @@ def describe_labels(y: Any, *, n_pairs: int = 10, min_pair_samples: int = 5) -> 
     _check_count(n_pairs, "n_pairs")
     _check_count(min_pair_samples, "min_pair_samples")
     targets = encode_targets(y)
+    if targets.kind == "multioutput":
+        raise ValueError(
+            "y holds the classes of several outputs, not labels; expected 0, 1, a number between, "
+            "or NaN. Describe one output at a time: describe_labels(y[:, 0])"
+        )
     carried = carried_labels(targets)
     n_samples, n_labels = carried.shape
     if n_samples == 0:

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, St
 from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from sklearn_mlce._base import checked_weight, fitted_state_kept
+from sklearn_mlce._fit_monitor import fitted_state_kept
 from sklearn_mlce._targets import Targets
 from sklearn_mlce._thresholds.objective import HeldOut, objective_of
 from sklearn_mlce._thresholds.out_of_fold import (
@@ -30,6 +30,7 @@ from sklearn_mlce._thresholds.predictions import BaseThresholded, encode_thresho
 from sklearn_mlce._thresholds.routing import routed_params, router_of
 from sklearn_mlce._thresholds.splits import splits_of
 from sklearn_mlce._thresholds.sweep import tune
+from sklearn_mlce._weights import checked_weight
 
 __all__ = ["MultilabelTunedThresholdClassifierCV"]
 

@@ -17,7 +17,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_mlce._targets import encode_targets
+from sklearn_mlce._target_encoding import encode_targets
 from sklearn_mlce._training.batches import Rows
 from sklearn_mlce._training.holdout import held_out_rows
 from sklearn_mlce._training.randomness import draw_seed, split_order

@@ -81,7 +81,7 @@ def test_without_thresholds_c_is_chosen_for_zero():
 def test_every_parameter_of_the_model_is_passed_on():
     own = MLCEClassifierCV().get_params()
     plain = MLCEClassifier().get_params()
-    assert set(plain) - set(own) == {"C", "warm_start"}
+    assert set(plain) - set(own) == {"C", "warm_start", "n_labels_per_row"}
     shared = set(plain) & set(own)
     assert {name: own[name] for name in shared} == {name: plain[name] for name in shared}
     for name in shared:
@@ -89,7 +89,13 @@ def test_every_parameter_of_the_model_is_passed_on():
 
 
 @pytest.mark.parametrize(
-    "options", [{"order": (2, "all"), "scale": 2.0}, {"loss": "bce"}, {"loss": "squared_hinge"}]
+    "options",
+    [
+        {"order": (2, "all"), "scale": 2.0},
+        {"loss": "bce"},
+        {"loss": "squared_hinge"},
+        {"learn_threshold": True, "order": 1},
+    ],
 )
 def test_losses_are_those_of_the_model(options):
     chosen = MLCEClassifierCV([1.0], random_state=0, **options, **EXACT).fit(X, Y)

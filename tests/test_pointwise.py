@@ -176,7 +176,8 @@ def test_squared_hinge_has_no_probabilities():
 def test_options_of_mlce_are_refused(loss, given):
     X, Y = make_labels(np.random.default_rng(7))
     (name,) = given
-    with pytest.raises(ValueError, match=rf"shape loss='mlce'.*loss='{loss}'. Set {name}=None"):
+    message = rf"shape loss='mlce'.*beside loss='{loss}'. Set {name}=None"
+    with pytest.raises(ValueError, match=message):
         MLCEClassifier(loss=loss, **given).fit(X, Y)
 
 

@@ -7,7 +7,7 @@ import torch
 from scipy.special import logsumexp
 
 from sklearn_mlce._loss_options import LossOptions
-from sklearn_mlce._targets import encode_targets
+from sklearn_mlce._target_encoding import encode_targets
 from sklearn_mlce._training import batches as batches_module
 from sklearn_mlce._training.batches import Batches, Rows
 from sklearn_mlce._training.criterion import Criterion

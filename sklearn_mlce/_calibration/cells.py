@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from sklearn_mlce._targets import FIXED_SCORE, Targets, fixed_scores
+from sklearn_mlce._targets import FIXED_SCORE, Targets, fixed_scores, label_masses
 from sklearn_mlce._thresholds.objective import HeldOut
 from sklearn_mlce._thresholds.out_of_fold import held_out_of, without
 
@@ -99,12 +98,6 @@ def shares(targets: Targets, sample_weight: np.ndarray | None) -> np.ndarray:
     Unknown rows are left out, unless there are no others: such a label counts as never carried.
     """
     weight = np.ones(targets.n_rows) if sample_weight is None else sample_weight
-    known: Any = weight.sum()
-    if targets.dense is not None:
-        unknown = np.isnan(targets.dense)
-        mass = weight @ np.where(unknown, 0.0, targets.dense)
-        known = weight @ ~unknown
-        known = np.where(known > 0, known, weight.sum())
-    else:
-        mass = targets.positives.T @ weight  # type: ignore[union-attr]
-    return (mass + 0.5) / (known + 1)
+    positive, negative = label_masses(targets, weight)
+    known = positive + negative
+    return (positive + 0.5) / (np.where(known > 0, known, weight.sum()) + 1)

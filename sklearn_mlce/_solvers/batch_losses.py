@@ -2,20 +2,56 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple, Protocol
+
+import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_mlce._kernel import Affine, Cells, cells_from_indices
-from sklearn_mlce._loss_options import LossOptions
-from sklearn_mlce._pointwise import pointwise_loss_and_gradient
-from sklearn_mlce._thresholded import loss_and_gradient
-from sklearn_mlce._training.batch_targets import ClassCodes, EncodedTargets, Positives
+from sklearn_mlce._loss_options import LABEL_TERMS, LossOptions
+from sklearn_mlce._solvers.label_term_batches import LabelTermBatches
+from sklearn_mlce._solvers.module_batches import ModuleBatches
+from sklearn_mlce._solvers.multioutput_batches import MultioutputBatches
+from sklearn_mlce._solvers.pairwise_batches import PairwiseBatches
+from sklearn_mlce._solvers.pointwise_batches import PointwiseBatches
+from sklearn_mlce._solvers.thresholded_batches import ThresholdedBatches
+from sklearn_mlce._sparse import dense_tensor
+from sklearn_mlce._targets import Targets, label_masses
+from sklearn_mlce._training.batch_targets import EncodedTargets
 
-# Second derivative of a loss in one score, at most: of MLCE, of any order, it is a probability
-# times its complement, times the scale. Rows where several labels are at once in doubt have a
-# larger eigenvalue (up to twice that of order 1, four times that of order 2) but are few, and the
-# gradients are bounded: steps made for one label stay stable and converge several times faster.
-_CURVATURE_OF_LABEL = {"mlce": 1 / 4, "bce": 1 / 4, "squared_hinge": 2.0}
+
+class LabelCounts(NamedTuple):
+    """What the rows of a fit say of its labels."""
+
+    positive: Tensor  # (L,), float64: weight of the rows that carry a label
+    total: float  # weight of all rows
+
+
+def label_counts(
+    options: LossOptions, targets: Targets, sample_weight: np.ndarray | None, device: torch.device
+) -> LabelCounts | None:
+    """Counts of training rows, where the loss asks for them."""
+    if not options.counted:
+        return None
+    weight = np.ones(targets.n_rows) if sample_weight is None else sample_weight
+    weight = weight.astype(np.float64)
+    positive, _ = label_masses(targets, weight)
+    return LabelCounts(dense_tensor(positive, device), float(weight.sum()))
+
+
+class BatchForm(Protocol):
+    """A loss in the form in which batches are evaluated."""
+
+    bounded: bool  # whether the gradient in a score is
+
+    @property
+    def curvature(self) -> float:
+        """Bound of the second derivative of a row's loss in one of its scores."""
+
+    def evaluate(
+        self, scores: Tensor, targets: EncodedTargets, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """As :meth:`BatchLoss.__call__`."""
 
 
 class BatchLoss:
@@ -29,24 +65,24 @@ class BatchLoss:
         Number L of scores of a row.
     label_weight : Tensor of shape (L,) or None
         Weight of each output; one of weight 0 takes no part.
+    counts : LabelCounts or None
+        Of the training rows, where `options` says that the loss needs them.
     """
 
     def __init__(
-        self, options: LossOptions, n_outputs: int, label_weight: Tensor | None = None
+        self,
+        options: LossOptions,
+        n_outputs: int,
+        label_weight: Tensor | None = None,
+        counts: LabelCounts | None = None,
     ) -> None:
         self._options = options
-        self._n_outputs = n_outputs
-        self._label_weight = label_weight
-        log_weight = None if label_weight is None else label_weight.log()
-        self._affine = Affine(options.scale, options.margins, log_weight)
+        self._form = _form(options, n_outputs, label_weight, counts)
 
     @property
     def curvature(self) -> float:
         """Bound of the second derivative of a row's loss in one of its scores."""
-        bound = _CURVATURE_OF_LABEL[self._options.loss] * self._options.scale
-        if self._options.loss == "mlce" or self._label_weight is None:
-            return bound
-        return bound * float(self._label_weight.max())
+        return self._form.curvature
 
     def intercept_curvatures(self, positive_share: Tensor) -> Tensor:
         """Second derivatives ``(L,)`` of the mean loss in the intercepts, near their optimum.
@@ -54,7 +90,7 @@ class BatchLoss:
         A logistic term is curved where its label is in doubt, as about as many rows as have it
         are: the share of them in all, where it is less than half.
         """
-        if self._options.loss == "squared_hinge":
+        if not self.bounded:
             return torch.full_like(positive_share, self.curvature)
         in_doubt = torch.minimum(positive_share, 1 - positive_share)
         return in_doubt.clamp(max=1 / 4) * 4 * self.curvature
@@ -62,7 +98,7 @@ class BatchLoss:
     @property
     def bounded(self) -> bool:
         """Whether the gradient in a score is."""
-        return self._options.loss != "squared_hinge"
+        return self._form.bounded
 
     @property
     def unit(self) -> float:
@@ -72,46 +108,29 @@ class BatchLoss:
     def __call__(
         self, scores: Tensor, targets: EncodedTargets, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Loss ``(n,)`` of each row times its weight, and the gradient ``(n, L)`` of their sum."""
-        if self._options.loss != "mlce":
-            return pointwise_loss_and_gradient(
-                self._options.loss, scores, self._matrix(targets), self._label_weight, weight
-            )
-        scale = self._affine.scale
-        if weight is None and scale != 1:
-            weight = scores.new_full((len(scores),), 1 / scale)
-        elif weight is not None:
-            weight = weight / scale
-        if isinstance(targets, ClassCodes):
-            return self._softmax(scores, targets.codes, weight)
-        return loss_and_gradient(
-            scores, self._matrix(targets), self._affine, self._options.orders, weight
-        )
+        """Losses of the rows times their weights, and the gradient ``(n, L)`` of their sum.
 
-    def _matrix(self, targets: EncodedTargets) -> Tensor | Cells:
-        if isinstance(targets, Positives):
-            return cells_from_indices(targets.row_ends(), targets.indices, self._n_outputs)
-        if isinstance(targets, ClassCodes):
-            row_ends = torch.arange(len(targets.codes) + 1, device=targets.codes.device)
-            return cells_from_indices(row_ends, targets.codes, self._n_outputs)
-        return targets.dense
+        `weight` is of shape (n,), or (1,) where all rows have the same. The losses are of shape
+        (n,), or (1,) where only their sum is known.
+        """
+        return self._form.evaluate(scores, targets, weight)
 
-    def _softmax(
-        self, scores: Tensor, codes: Tensor, weight: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Softmax cross-entropy, the margin standing between the true class and each other."""
-        scale, (margin, _), log_weight = self._affine
-        logits = scale * scores
-        if log_weight is not None:
-            logits += log_weight
-        at_codes = codes[:, None]
-        if margin:
-            logits.scatter_add_(1, at_codes, logits.new_full((len(codes), 1), -scale * margin))
-        log_softmax = torch.log_softmax(logits, dim=1)
-        values = log_softmax.gather(1, at_codes).squeeze(1).neg_()
-        gradient = log_softmax.exp_()
-        gradient.scatter_add_(1, at_codes, gradient.new_full((len(codes), 1), -1.0))
-        gradient.mul_(scale)
-        if weight is None:
-            return values, gradient
-        return values.mul_(weight), gradient.mul_(weight[:, None])
+
+def _form(
+    options: LossOptions,
+    n_outputs: int,
+    label_weight: Tensor | None,
+    counts: LabelCounts | None,
+) -> BatchForm:
+    if options.module is not None:
+        return ModuleBatches(options.module, n_outputs)
+    if options.loss == "mlce":
+        return ThresholdedBatches(options, n_outputs, label_weight)
+    if options.loss == "multioutput":
+        return MultioutputBatches(options.sizes)
+    if options.loss == "pairwise":
+        return PairwiseBatches(options, n_outputs, label_weight)
+    if options.loss in LABEL_TERMS:
+        counted = None if counts is None else (counts.positive, counts.total)
+        return LabelTermBatches(options.loss, n_outputs, label_weight, counted)
+    return PointwiseBatches(options.loss, n_outputs, label_weight)

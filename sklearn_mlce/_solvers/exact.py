@@ -66,5 +66,10 @@ def minimise_exactly(
         return separable_newton(
             separable, first, constant, tol=tol, max_iter=max_iter, monitor=monitor
         )
-    objective = LinearObjective(design, loss_of(np.arange(len(outputs))), l2=problem.l2)
+    objective = LinearObjective(
+        design,
+        loss_of(np.arange(len(outputs))),
+        l2=problem.l2,
+        learned_threshold=problem.learn_threshold,
+    )
     return newton_cg(objective, first, constant, tol=tol, max_iter=max_iter, monitor=monitor)

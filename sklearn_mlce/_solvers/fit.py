@@ -77,6 +77,13 @@ def resolve_solver(
     """The solver that an estimator's parameters ask for, and how far it goes."""
     n_rows, n_features = problem.X.shape
     n_outputs = max(1, int(problem.trained.sum()))
+    if not problem.options.convex:
+        if solver == "newton-cg":
+            raise ValueError(
+                f"solver='newton-cg' needs a convex loss, and that of {problem.options.name} is "
+                "not known to be one. Set solver='auto' or solver='sgd'"
+            )
+        solver = "sgd"
     if solver == "auto":
         n_entries = problem.X.nnz if sp.issparse(problem.X) else None
         solver = choose_solver(n_rows, n_features, n_entries, n_outputs)
@@ -161,6 +168,8 @@ def coefficients(parameters: np.ndarray, n_features: int, fixed: np.ndarray) -> 
     long as fitting it, and a sparse product would have to transpose it back.
     """
     trained = np.isnan(fixed)
+    if parameters.shape[1] > trained.sum():  # of a loss that takes all outputs
+        parameters = parameters[:, trained]
     if trained.all():
         by_features = parameters[:n_features]
     else:

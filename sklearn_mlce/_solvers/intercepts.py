@@ -13,9 +13,7 @@ from sklearn_mlce._loss_options import LossOptions
 from sklearn_mlce._solvers.coupled_intercepts import coupled_intercepts
 from sklearn_mlce._solvers.label_balance import LabelBalance
 from sklearn_mlce._solvers.separable_intercepts import separable_intercepts
-from sklearn_mlce._targets import Targets
-
-_BLOCK_ENTRIES = 2**22
+from sklearn_mlce._targets import Targets, label_masses
 
 
 def intercept_start(
@@ -26,8 +24,9 @@ def intercept_start(
 ) -> np.ndarray:
     r"""Intercepts near those that minimise the loss while all coefficients are zero.
 
-    Of the losses that are sums over labels it is the minimum (of order "all" with soft targets,
-    which stand inside its logarithms, only near it). Of the others a label's condition
+    Of the convex losses that are sums over labels it is the minimum (of order "all" with soft
+    targets, which stand inside its logarithms, only near it); the pairwise loss and those that are
+    not convex start at the logits, a module at zero. Of the others a label's condition
     hangs on the sums over the other labels of a row; with these held fixed it is solved label by
     label, which never increases the loss of order 1 (its logarithms are below their tangents),
     and all intercepts are shifted together, the direction in which that is slow.
@@ -48,35 +47,19 @@ def intercept_start(
     ndarray of shape (n_outputs,), float64
         Finite intercepts.
     """
+    if options.module is not None:
+        return np.zeros(targets.n_outputs)
     weight = np.ones(targets.n_rows) if weight is None else weight.astype(np.float64)
     positive, negative = label_masses(targets, weight)
     if options.loss == "mlce" and targets.codes is not None:
         return np.log(positive / positive.mean()) / options.scale
+    if options.loss == "multioutput":
+        return np.log(positive / weight.sum())
     separate = separable_intercepts(positive, negative, options, label_weight)
-    if options.separable or len(positive) == 1:
+    if options.separable or options.loss != "mlce" or len(positive) == 1:
         return separate
     log_weight = np.zeros(len(positive)) if label_weight is None else np.log(label_weight)
     balance = LabelBalance(
         options.scale, options.margins, log_weight, positive, negative, float(weight.sum())
     )
     return coupled_intercepts(targets, weight, balance, options.orders, separate)
-
-
-def label_masses(targets: Targets, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weight of the positive and of the negative rows of each output."""
-    total = weight.sum()
-    if targets.codes is not None:
-        of_classes = np.bincount(targets.codes, weights=weight, minlength=targets.n_outputs)
-        return of_classes, total - of_classes
-    if targets.positives is not None:
-        of_labels = targets.positives.T @ weight
-        return of_labels, total - of_labels
-    assert targets.dense is not None
-    positive, known = np.zeros(targets.n_outputs), np.zeros(targets.n_outputs)
-    step = max(1, _BLOCK_ENTRIES // targets.n_outputs)
-    for start in range(0, targets.n_rows, step):
-        rows = slice(start, start + step)
-        block = targets.dense[rows]
-        positive += weight[rows] @ np.nan_to_num(block)
-        known += weight[rows] @ ~np.isnan(block)
-    return positive, known - positive

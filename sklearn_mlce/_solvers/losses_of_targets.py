@@ -9,6 +9,8 @@ from torch import Tensor
 
 from sklearn_mlce._kernel import Affine, Cells, cells_from_indices
 from sklearn_mlce._loss_options import LossOptions
+from sklearn_mlce._solvers.multioutput_rows import MultioutputRows
+from sklearn_mlce._solvers.pairwise_rows import PairwiseRows
 from sklearn_mlce._solvers.pointwise_rows import PointwiseRows
 from sklearn_mlce._solvers.row_losses import HardRows, RowLoss, SoftmaxRows, SoftRows
 from sklearn_mlce._sparse import dense_tensor
@@ -33,6 +35,13 @@ def row_loss_of(
         codes = dense_tensor(np.searchsorted(outputs, targets.codes), weight.device)
         return SoftmaxRows(codes, weight, affine)
     encoded = _encoded(targets, outputs, weight)
+    if options.loss == "multioutput":
+        assert isinstance(encoded, Cells)
+        kept = np.isin(np.arange(targets.n_outputs), outputs)
+        return MultioutputRows(encoded.columns, weight, targets.of_outputs(kept).format.sizes)
+    if options.loss == "pairwise":
+        affine = affine._replace(margins=(options.margins[0], 0.0))
+        return PairwiseRows(encoded, weight, affine)
     if options.loss != "mlce":
         return PointwiseRows(options.loss, encoded, weight, label_weight)
     if isinstance(encoded, Cells):

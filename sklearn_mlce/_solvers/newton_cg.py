@@ -65,12 +65,19 @@ class LinearObjective:
         The loss; its weights should sum to one, which makes this the mean objective.
     l2 : float
         Strength of the penalty; intercepts are not penalised.
+    learned_threshold : bool, default=False
+        Whether a threshold score was subtracted from the outputs: an output more, whose
+        coefficients are penalised too. Those that minimise the penalty are minus the outputs' sum
+        over L + 1, which leaves ``norm(W)^2 - norm(sum of W)^2 / (L + 1)`` of it.
     """
 
-    def __init__(self, design: Design, row_loss: RowLoss, l2: float) -> None:
+    def __init__(
+        self, design: Design, row_loss: RowLoss, l2: float, *, learned_threshold: bool = False
+    ) -> None:
         self.design = design
         self.row_loss = row_loss
         self.l2 = l2
+        self._learned_threshold = learned_threshold
         self._scratch: tuple[Tensor, Tensor] | None = None
 
     def at(self, parameters: Tensor, scores: Tensor | None = None) -> _Point:
@@ -78,7 +85,11 @@ class LinearObjective:
         scores = self.design.scores(parameters) if scores is None else scores
         rows = self.row_loss.evaluate(scores)
         coefficients = parameters[: self.design.n_features]
-        penalty = 0.5 * self.l2 * float(coefficients.double().square().sum())
+        square = float(coefficients.double().square().sum())
+        if self._learned_threshold:
+            sums = coefficients.sum(dim=1, dtype=torch.float64)
+            square -= float(sums @ sums) / (coefficients.shape[1] + 1)
+        penalty = 0.5 * self.l2 * square
         return _Point(parameters, scores, rows, rows.value + penalty)
 
     def gradient(self, point: _Point) -> Tensor:
@@ -108,6 +119,9 @@ class LinearObjective:
     def _add_penalty(self, product: Tensor, parameters: Tensor) -> Tensor:
         coefficients = slice(self.design.n_features)
         product[coefficients].add_(parameters[coefficients], alpha=self.l2)
+        if self._learned_threshold:
+            sums = parameters[coefficients].sum(dim=1, keepdim=True)
+            product[coefficients].sub_(sums, alpha=self.l2 / (parameters.shape[1] + 1))
         return product
 
 

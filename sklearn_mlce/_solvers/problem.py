@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._loss_options import LossOptions
+from sklearn_mlce._solvers.batch_losses import BatchLoss, label_counts
 from sklearn_mlce._solvers.intercepts import intercept_start
 from sklearn_mlce._sparse import dense_tensor
 from sklearn_mlce._targets import Targets
@@ -26,6 +27,7 @@ class LinearProblem(NamedTuple):
     C: float
     fit_intercept: bool
     device: torch.device
+    learn_threshold: bool = False
 
     @property
     def total_weight(self) -> float:
@@ -50,7 +52,14 @@ class LinearProblem(NamedTuple):
     def separable(self) -> bool:
         """Whether the loss is a sum over outputs, each a problem of its own."""
         softmax = self.targets.codes is not None and self.options.loss == "mlce"
-        return self.options.separable and not softmax
+        return self.options.separable and not softmax and not self.learn_threshold
+
+    def batch_loss(self) -> BatchLoss:
+        """The loss of the trained outputs, batch by batch."""
+        targets = self.trained_targets()
+        options = self.options._replace(sizes=targets.format.sizes)
+        counts = label_counts(self.options, targets, self.sample_weight, self.device)
+        return BatchLoss(options, targets.n_outputs, self.trained_label_weight(), counts)
 
     def trained_label_weight(self) -> Tensor | None:
         """Weights of the trained outputs."""

@@ -17,14 +17,19 @@ import numpy as np
 from sklearn_mlce._solvers.batch_losses import BatchLoss
 from sklearn_mlce._solvers.centred_weights import CentredWeights
 from sklearn_mlce._solvers.design import sum_of_rows
-from sklearn_mlce._solvers.intercepts import intercept_start, label_masses
+from sklearn_mlce._solvers.intercepts import intercept_start
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.row_batches import RowBatches
 from sklearn_mlce._solvers.sgd import Steps, StochasticDescent
-from sklearn_mlce._solvers.sgd_fit import batch_size_for, first_step, steps_of_intercepts
+from sklearn_mlce._solvers.sgd_fit import (
+    batch_size_for,
+    curvature_of_threshold,
+    first_step,
+    steps_of_intercepts,
+)
 from sklearn_mlce._solvers.step_sizes import gram_eigenvalue
 from sklearn_mlce._sparse import dense_tensor
-from sklearn_mlce._targets import fixed_scores
+from sklearn_mlce._targets import fixed_scores, label_masses
 
 _SLOW_STEPS = 50
 _STEPS_OF_FIT = 1000  # at least, as if its rows had been streamed
@@ -77,7 +82,10 @@ def learn_chunk(
     state, is_new = _seen(problem, state)
     batches = _batches(problem, state)
     if state.gram == 0:
-        state = replace(state, gram=gram_eigenvalue(batches, np.random.default_rng(state.seed)))
+        gram = gram_eigenvalue(batches, np.random.default_rng(state.seed))
+        if problem.learn_threshold:
+            gram *= curvature_of_threshold(problem.targets)
+        state = replace(state, gram=gram)
     if problem.fit_intercept and is_new.any():
         _place(problem, is_new, parameters)
     loss = _loss_in_play(problem, np.isnan(state.fixed))
@@ -88,7 +96,9 @@ def learn_chunk(
         steps_of_intercepts(batches, loss, state.positive, state.negative),
         _share,
     )
-    descent = StochasticDescent(weights, loss, steps, state.n_steps)
+    descent = StochasticDescent(
+        weights, loss, steps, state.n_steps, learned_threshold=problem.learn_threshold
+    )
     order = np.random.default_rng([state.seed, state.n_chunks]).permutation(batches.n_rows)
     objective = descent.epoch(batches, order, 1 / (problem.C * state.total_weight))
     return weights.parameters().cpu().numpy(), replace(state, n_steps=descent.n_steps), objective

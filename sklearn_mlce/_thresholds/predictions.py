@@ -13,8 +13,9 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklearn_mlce._base import _SCORES_PER_BLOCK
-from sklearn_mlce._targets import FIXED_SCORE, TargetFormat, Targets, encode_targets
+from sklearn_mlce._base import SCORES_PER_BLOCK
+from sklearn_mlce._target_encoding import encode_targets
+from sklearn_mlce._targets import FIXED_SCORE, TargetFormat, Targets
 from sklearn_mlce._thresholds.out_of_fold import scores_of
 
 
@@ -60,7 +61,7 @@ class BaseWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if self._target_format.sparse_container is None:
             return self._target_format.decode(self._zero_scores(X))
         n_rows = _num_samples(X)
-        step = max(1, _SCORES_PER_BLOCK // len(self.classes_))
+        step = max(1, SCORES_PER_BLOCK // self._target_format.n_outputs)
         if n_rows <= step:
             return self._target_format.decode(self._zero_scores(X))
         blocks = (np.arange(i, min(i + step, n_rows)) for i in range(0, n_rows, step))
@@ -128,19 +129,25 @@ class BaseThresholded(BaseWrapper):
         return shifted
 
 
-def encode_thresholded(y: Any, otherwise: str = "") -> Targets:
-    """Encode a y that can be predicted by a threshold; `otherwise` says what takes any other.
+def encode_thresholded(y: Any, for_classes: str | None = None) -> Targets:
+    """Encode a y that is predicted by thresholds; `for_classes` names what takes more classes.
 
     Raises
     ------
     ValueError
-        If y has more than two classes, or cannot be trained on at all.
+        If y has more than two classes or several outputs, or cannot be trained on at all.
     """
     targets = encode_targets(y)
+    if targets.kind == "multioutput":
+        raise ValueError(
+            "y is multiclass-multioutput: the best class of each output is predicted, and no "
+            "threshold plays a part; expected a matrix of labels, or two classes"
+        )
     if targets.kind == "multiclass":
+        instead = f". For more classes use {for_classes}" if for_classes else ""
         raise ValueError(
             f"Only binary classification is supported. y has the {len(targets.classes)} classes "
             f"{targets.classes[:5].tolist()}, of which the highest score is predicted, so that no "
-            f"threshold plays a part; expected a matrix of labels, or two classes{otherwise}"
+            f"threshold plays a part; expected a matrix of labels, or two classes{instead}"
         )
     return targets

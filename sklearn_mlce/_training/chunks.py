@@ -12,7 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import column_or_1d
 
-from sklearn_mlce._targets import Targets, encode_targets
+from sklearn_mlce._target_encoding import encode_targets
+from sklearn_mlce._targets import Targets, same_classes
 
 
 def is_single_label(y: Any) -> bool:
@@ -35,6 +36,25 @@ def agreed_classes(classes: Any, known: np.ndarray | None) -> np.ndarray:
             f"{known.tolist()}. Leave classes out after the first call"
         )
     return classes
+
+
+def are_classes_of_outputs(classes: Any) -> bool:
+    """Whether classes are those of several outputs: a list of arrays."""
+    return isinstance(classes, list) and len(classes) > 0 and all(np.ndim(c) == 1 for c in classes)
+
+
+def classes_of_outputs(classes: Any, known: list[np.ndarray] | None) -> list[np.ndarray]:
+    """Sorted classes of each output; ValueError if an earlier call had others."""
+    if classes is None:
+        assert known is not None
+        return known
+    found = [np.unique(of_output) for of_output in classes]
+    if known is not None and not same_classes(found, known):
+        raise ValueError(
+            f"classes={[c.tolist() for c in found]} are not the same as on the first call to "
+            f"partial_fit, {[c.tolist() for c in known]}. Leave classes out after the first call"
+        )
+    return found
 
 
 def one_hot(y: Any, classes: np.ndarray) -> sp.csr_array:

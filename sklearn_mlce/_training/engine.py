@@ -13,6 +13,7 @@ from scipy.sparse import issparse
 from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 
+from sklearn_mlce._solvers.batch_losses import label_counts
 from sklearn_mlce._training.batches import Batches, Rows, features
 from sklearn_mlce._training.callbacks import SeedEpochs
 from sklearn_mlce._training.compiler import compile_in_place
@@ -181,7 +182,14 @@ def _weight_groups(plan: TrainingPlan) -> list[tuple[str, dict[str, float]]]:
 
 def _encoder(plan: TrainingPlan, rows: Rows, batch_size: int) -> TargetEncoder:
     batch_rows = min(batch_size, len(rows))
-    return TargetEncoder(plan.loss, batch_rows, plan.dtype, plan.device, plan.label_weight)
+    return TargetEncoder(
+        plan.loss,
+        batch_rows,
+        plan.dtype,
+        plan.device,
+        plan.label_weight,
+        label_counts(plan.loss, rows.targets, rows.sample_weight, plan.device),
+    )
 
 
 def _make_module(

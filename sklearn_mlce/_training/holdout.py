@@ -42,7 +42,7 @@ def _positives(targets: Targets) -> sp.csr_array:
         offsets = np.arange(n_rows + 1)
         return sp.csr_array((np.ones(n_rows), codes, offsets), shape=(n_rows, targets.n_outputs))
     assert targets.positives is not None
-    if targets.kind == "multilabel":
+    if targets.kind != "binary":
         return targets.positives
     positive = targets.positives.toarray().astype(bool)
     return sp.csr_array(np.hstack([~positive, positive]))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from torch import nn
 
 from sklearn_mlce._training.batches import Rows
 from sklearn_mlce._training.plan import TrainingPlan
@@ -24,7 +25,7 @@ _PARAMETERS = {
     "dtype": "precision of the weights",
     "mixed_precision": "mixed precision",
     "patience": "n_iter_no_change",
-    "loss": "scale, margin and order",
+    "loss": "loss, scale, margin and order",
 }
 
 _ROWS_READ = 16  # of X; reading all of it would take as long as an epoch
@@ -98,6 +99,9 @@ def _plain(value: Any) -> Any:
         return value.tolist() if value.size <= 16 else _checksum(value)
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, nn.Module):
+        state = value.state_dict().items()
+        return {"module": repr(value), **{name: _plain(part.cpu().numpy()) for name, part in state}}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: getattr(value, field.name)  # not asdict, which would copy arrays

@@ -37,11 +37,13 @@ class Architecture:
     n_outputs: int
     activation: str
     input_scaling: str | None = None  # as scaling_of gives it
+    learned_threshold: bool = False  # one more unit, the last, to subtract from the others
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Width of every layer, the input's first and the output's last."""
-        return (self.n_features, *self.hidden_layer_sizes, self.n_outputs)
+        n_last = self.n_outputs + self.learned_threshold
+        return (self.n_features, *self.hidden_layer_sizes, n_last)
 
 
 class Layer(nn.Module):
@@ -89,6 +91,7 @@ class Perceptron(nn.Module):
         self.layers = nn.ModuleList([Layer(*pair, dtype, device) for pair in pairs])
         self.activation = ACTIVATIONS[architecture.activation]
         self.dropout = nn.Identity() if dropout is None else dropout
+        self.learned_threshold = architecture.learned_threshold
 
     def forward(self, x: Tensor | SparseBatch) -> Tensor:
         """Scores ``(n, n_outputs)``."""
@@ -96,7 +99,8 @@ class Perceptron(nn.Module):
         x = self.input_scaling(x).to(output.weight.dtype)
         for layer in hidden:
             x = self.dropout(self.activation(layer(x)))
-        return output(x)
+        scores = output(x)
+        return scores[:, :-1] - scores[:, -1:] if self.learned_threshold else scores
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ import torch
 
 from sklearn_mlce._loss_options import LossOptions
 from sklearn_mlce._sparse import dense_tensor
-from sklearn_mlce._targets import Targets
+from sklearn_mlce._targets import Targets, label_masses
 from sklearn_mlce._training.batches import Rows
 from sklearn_mlce._training.perceptron import Perceptron
 
@@ -21,23 +21,21 @@ _RAREST = 1e-4
 def start_from_rows(module: Perceptron, rows: Rows, options: LossOptions) -> None:
     """Let the input scaling learn, and set the last biases by the frequencies of the labels."""
     module.input_scaling.learn(rows.X, rows.sample_weight)
+    if options.module is not None:  # whose scores may mean anything
+        return
     frequencies = output_frequencies(rows.targets, rows.sample_weight)
-    bias = constant_scores(frequencies, options, multiclass=rows.targets.codes is not None)
+    one_of_several = rows.targets.codes is not None and options.loss == "mlce"
+    softmax = one_of_several or options.loss == "multioutput"
+    scores = dense_tensor(constant_scores(frequencies, options, multiclass=softmax))
     *_, output = module.layers
-    output.get_parameter("bias").copy_(dense_tensor(bias))
+    output.get_parameter("bias")[: len(scores)].copy_(scores)
 
 
 def output_frequencies(targets: Targets, weight: np.ndarray | None) -> np.ndarray:
     """Weighted mean ``(n_outputs,)`` of each label or class; one half where nothing is known."""
     weight = np.ones(targets.n_rows) if weight is None else weight.astype(np.float64)
-    if targets.codes is not None:
-        return np.bincount(targets.codes, weight, targets.n_outputs) / weight.sum()
-    if targets.positives is not None:
-        return (weight @ targets.positives) / weight.sum()
-    assert targets.dense is not None  # one of the three always is given
-    known = ~np.isnan(targets.dense)
-    total = weight @ known
-    positive = weight @ np.where(known, targets.dense, 0)
+    positive, negative = label_masses(targets, weight)
+    total = positive + negative
     return np.divide(positive, total, out=np.full(len(total), 0.5), where=total > 0)
 
 

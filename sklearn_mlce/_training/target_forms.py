@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sklearn_mlce._loss_options import LossOptions
-from sklearn_mlce._solvers.batch_losses import BatchLoss
+from sklearn_mlce._solvers.batch_losses import BatchLoss, LabelCounts
 from sklearn_mlce._sparse import dense_tensor
 from sklearn_mlce._targets import Targets
 from sklearn_mlce._training.batch_targets import encode
@@ -42,7 +42,9 @@ class TargetEncoder:
     device : torch.device
         Where it is computed.
     label_weight : ndarray of shape (n_labels,), default=None
-        Factor of each label's exponential; multi-label targets only.
+        Weight of each label; multi-label targets only.
+    counts : LabelCounts, default=None
+        Of the training rows, where the loss needs them.
     """
 
     def __init__(
@@ -52,12 +54,14 @@ class TargetEncoder:
         dtype: np.dtype,
         device: torch.device,
         label_weight: np.ndarray | None = None,
+        counts: LabelCounts | None = None,
     ) -> None:
         self._options = options
         self._batch_rows = batch_rows
         self._dtype = np.dtype(dtype)
         self._device = device
         self._label_weight = None if label_weight is None else label_weight.astype(dtype)
+        self._counts = counts
 
     def __call__(self, targets: Targets) -> LossTargets:
         """Targets in their cheapest form."""
@@ -69,7 +73,7 @@ class TargetEncoder:
         return 0 if form == self._listed else 2 * targets.n_outputs * self._dtype.itemsize
 
     def _form(self, targets: Targets) -> Callable[[Targets], LossTargets]:
-        if targets.codes is not None:
+        if targets.codes is not None or self._options.loss != "mlce":
             return self._listed
         if targets.dense is not None:
             return self._soft
@@ -113,7 +117,7 @@ class TargetEncoder:
 
     def _listed(self, targets: Targets) -> ListedTargets:
         weight = None if self._label_weight is None else self._tensor(self._label_weight)
-        loss = BatchLoss(self._options, targets.n_outputs, weight)
+        loss = BatchLoss(self._options, targets.n_outputs, weight, self._counts)
         return ListedTargets(encode(targets, self._dtype, self._device), loss)
 
     def _two_sides(self, added: np.ndarray) -> TwoSides | FirstOrderSides:

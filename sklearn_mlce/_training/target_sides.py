@@ -38,7 +38,7 @@ class LossTargets(Protocol):
 
 @dataclass(frozen=True)
 class ListedTargets:
-    """Classes, or the positives of many labels as a list of cells."""
+    """Targets in the form of any loss: classes, the positives as a list of cells, or a matrix."""
 
     encoded: EncodedTargets
     loss: BatchLoss
@@ -47,7 +47,7 @@ class ListedTargets:
         return ListedTargets(self.encoded.cut(start, stop), self.loss)
 
     def evaluate(self, scores: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        losses, gradient = self.loss(scores, self.encoded, weight.expand(len(scores)))
+        losses, gradient = self.loss(scores, self.encoded, weight)
         return losses.sum(), gradient
 
 

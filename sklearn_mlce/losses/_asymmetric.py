@@ -8,7 +8,7 @@ from sklearn_mlce._kernel import Cells
 from sklearn_mlce._loss_arguments import check_number
 from sklearn_mlce.losses._label_terms import FocalTerm, ShiftedFocalTerm
 from sklearn_mlce.losses._module import RowLoss
-from sklearn_mlce.losses._per_label import LabelLoss, per_label_loss, weights_of
+from sklearn_mlce.losses._per_label import LabelLoss, MakeLoss, per_label_loss, weights_of
 
 
 def asymmetric_loss(
@@ -101,21 +101,28 @@ def asymmetric_loss(
     >>> round(asymmetric_loss(scores, torch.tensor([[1, 0, 0]])).item(), 4)
     0.2187
     """
-    check_asymmetric_options(gamma_positive, gamma_negative, margin)
-    negative = ShiftedFocalTerm(gamma_negative, margin) if margin else FocalTerm(gamma_negative)
-
-    def make_loss(cells: Cells, weight: Tensor | None) -> LabelLoss:
-        return LabelLoss(negative, FocalTerm(gamma_positive), weight=weights_of(weight))
-
     return per_label_loss(
         scores,
         targets,
-        make_loss,
+        asymmetric_labels(gamma_positive, gamma_negative, margin),
         name="asymmetric_loss",
         sample_weight=sample_weight,
         label_weight=label_weight,
         reduction=reduction,
     )
+
+
+def asymmetric_labels(
+    gamma_positive: float = 0.0, gamma_negative: float = 4.0, margin: float = 0.05
+) -> MakeLoss:
+    """What labels cost, by checked options."""
+    check_asymmetric_options(gamma_positive, gamma_negative, margin)
+    negative = ShiftedFocalTerm(gamma_negative, margin) if margin else FocalTerm(gamma_negative)
+
+    def make_loss(cells: Cells, scores: Tensor, weight: Tensor | None) -> LabelLoss:
+        return LabelLoss(negative, FocalTerm(gamma_positive), weight=weights_of(weight))
+
+    return make_loss
 
 
 def check_asymmetric_options(gamma_positive: float, gamma_negative: float, margin: float) -> None:

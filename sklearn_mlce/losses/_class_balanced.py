@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._kernel import Cells
-from sklearn_mlce._loss_arguments import check_label_counts
+from sklearn_mlce._loss_arguments import check_label_counts, computing_dtype
 from sklearn_mlce.losses._focal import check_focal_options
 from sklearn_mlce.losses._label_terms import FocalTerm
 from sklearn_mlce.losses._module import RowLoss
-from sklearn_mlce.losses._per_label import LabelLoss, per_label_loss, weights_of
+from sklearn_mlce.losses._per_label import LabelLoss, MakeLoss, per_label_loss, weights_of
 
 
 def class_balanced_focal_loss(
@@ -105,24 +105,29 @@ def class_balanced_focal_loss(
     >>> round(class_balanced_focal_loss(scores, targets, counts).item(), 4)
     0.829
     """
-    check_class_balanced_options(beta, gamma)
     counts = check_label_counts(label_counts, scores)
-
-    def make_loss(cells: Cells, weight: Tensor | None) -> LabelLoss:
-        balanced = effective_number_weights(counts, beta).to(scores.device, torch.float64)
-        balanced = balanced if weight is None else balanced * weight
-        dtype = torch.promote_types(scores.dtype, torch.float32)
-        return LabelLoss(FocalTerm(gamma), FocalTerm(gamma), weight=weights_of(balanced.to(dtype)))
-
     return per_label_loss(
         scores,
         targets,
-        make_loss,
+        class_balanced_labels(counts, beta, gamma),
         name="class_balanced_focal_loss",
         sample_weight=sample_weight,
         label_weight=label_weight,
         reduction=reduction,
     )
+
+
+def class_balanced_labels(counts: Tensor, beta: float = 0.9, gamma: float = 2.0) -> MakeLoss:
+    """What labels cost, by checked counts and options."""
+    check_class_balanced_options(beta, gamma)
+    balanced = effective_number_weights(counts, beta)
+
+    def make_loss(cells: Cells, scores: Tensor, weight: Tensor | None) -> LabelLoss:
+        own = balanced.to(scores.device, torch.float64)
+        own = (own if weight is None else own * weight).to(computing_dtype(scores))
+        return LabelLoss(FocalTerm(gamma), FocalTerm(gamma), weight=weights_of(own))
+
+    return make_loss
 
 
 def effective_number_weights(counts: Tensor, beta: float) -> Tensor:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._kernel import Cells
-from sklearn_mlce._loss_arguments import check_label_counts, check_number
+from sklearn_mlce._loss_arguments import check_label_counts, check_number, computing_dtype
 from sklearn_mlce.losses._focal import check_focal_options
 from sklearn_mlce.losses._label_terms import FocalTerm
 from sklearn_mlce.losses._module import RowLoss
-from sklearn_mlce.losses._per_label import LabelLoss, per_label_loss, weights_of
+from sklearn_mlce.losses._per_label import LabelLoss, MakeLoss, per_label_loss, weights_of
 
 WeightMap = tuple[float, float, float]
 
@@ -135,33 +135,47 @@ def distribution_balanced_loss(
     >>> round(distribution_balanced_loss(scores, targets, counts, 1000).item(), 4)
     1.0869
     """
-    check_distribution_balanced_options(n_samples, weight_map, negative_scale, bias_scale, gamma)
-    counts = check_label_counts(label_counts, scores).clamp(1, n_samples - 1)
-    dtype = torch.promote_types(scores.dtype, torch.float32)
-    shift = (bias_scale * torch.log(n_samples / counts - 1)).to(scores.device, dtype)
-
-    def make_loss(cells: Cells, weight: Tensor | None) -> LabelLoss:
-        weights = weights_of(weight)
-        if weight_map is not None:
-            inverse = counts.reciprocal().to(scores.device, dtype)
-            n_rows = scores.shape[:-1].numel()
-            weights = _rebalanced_weights(cells, inverse, n_rows, weight_map, weights)
-        return LabelLoss(
-            FocalTerm(gamma, scale=negative_scale),
-            FocalTerm(gamma),
-            shift=shift if bias_scale else None,
-            weight=weights,
-        )
-
+    counts = check_label_counts(label_counts, scores)
     return per_label_loss(
         scores,
         targets,
-        make_loss,
+        distribution_balanced_labels(
+            counts, n_samples, weight_map, negative_scale, bias_scale, gamma
+        ),
         name="distribution_balanced_loss",
         sample_weight=sample_weight,
         label_weight=label_weight,
         reduction=reduction,
     )
+
+
+def distribution_balanced_labels(
+    counts: Tensor,
+    n_samples: float,
+    weight_map: WeightMap | None = (0.1, 10.0, 0.2),
+    negative_scale: float = 2.0,
+    bias_scale: float = 0.05,
+    gamma: float = 2.0,
+) -> MakeLoss:
+    """What labels cost, by checked counts and options."""
+    check_distribution_balanced_options(n_samples, weight_map, negative_scale, bias_scale, gamma)
+    counts = counts.clamp(1, n_samples - 1)
+    biases = bias_scale * torch.log(n_samples / counts - 1)
+
+    def make_loss(cells: Cells, scores: Tensor, weight: Tensor | None) -> LabelLoss:
+        device, dtype = scores.device, computing_dtype(scores)
+        weights = weights_of(weight)
+        if weight_map is not None:
+            inverse = counts.reciprocal().to(device, dtype)
+            weights = _rebalanced_weights(cells, inverse, len(scores), weight_map, weights)
+        return LabelLoss(
+            FocalTerm(gamma, scale=negative_scale),
+            FocalTerm(gamma),
+            shift=biases.to(device, dtype) if bias_scale else None,
+            weight=weights,
+        )
+
+    return make_loss
 
 
 def _rebalanced_weights(
@@ -186,7 +200,7 @@ def _rebalanced_weights(
 
 
 def check_distribution_balanced_options(
-    n_samples: int,
+    n_samples: float,
     weight_map: WeightMap | None,
     negative_scale: float,
     bias_scale: float,

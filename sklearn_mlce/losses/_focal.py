@@ -8,7 +8,7 @@ from sklearn_mlce._kernel import Cells
 from sklearn_mlce._loss_arguments import check_number
 from sklearn_mlce.losses._label_terms import FocalTerm
 from sklearn_mlce.losses._module import RowLoss
-from sklearn_mlce.losses._per_label import LabelLoss, per_label_loss, weights_of
+from sklearn_mlce.losses._per_label import LabelLoss, MakeLoss, per_label_loss, weights_of
 
 
 def focal_loss(
@@ -96,23 +96,28 @@ def focal_loss(
     >>> round(focal_loss(scores, torch.tensor([[1, 0, 0]])).item(), 4)
     0.4019
     """
-    check_focal_options(gamma, alpha)
-    positive, negative = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
-
-    def make_loss(cells: Cells, weight: Tensor | None) -> LabelLoss:
-        return LabelLoss(
-            FocalTerm(gamma, negative), FocalTerm(gamma, positive), weight=weights_of(weight)
-        )
-
     return per_label_loss(
         scores,
         targets,
-        make_loss,
+        focal_labels(gamma, alpha),
         name="focal_loss",
         sample_weight=sample_weight,
         label_weight=label_weight,
         reduction=reduction,
     )
+
+
+def focal_labels(gamma: float = 2.0, alpha: float | None = None) -> MakeLoss:
+    """What labels cost, by checked options."""
+    check_focal_options(gamma, alpha)
+    positive, negative = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
+
+    def make_loss(cells: Cells, scores: Tensor, weight: Tensor | None) -> LabelLoss:
+        return LabelLoss(
+            FocalTerm(gamma, negative), FocalTerm(gamma, positive), weight=weights_of(weight)
+        )
+
+    return make_loss
 
 
 def check_focal_options(gamma: float, alpha: float | None = None) -> None:

@@ -134,16 +134,16 @@ def pairwise_loss(
     def evaluate(scores: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
         out = torch.empty_like(scores, memory_format=torch.contiguous_format)
         if cells is None:
-            losses = _soft_rows(scores, targets, affine, factor, out)
+            losses = soft_pairs(scores, targets, affine, factor, out)
         else:
-            losses = _hard_rows(scores, cells, affine, factor, out)
+            losses = hard_pairs(scores, cells, affine, factor, out)
         return losses, out if with_gradient else None
 
     rows = closed_form_loss(flatten_rows(scores), evaluate)
     return rows.reshape(scores.shape[:-1]) if reduction == "none" else rows.sum()
 
 
-def _hard_rows(
+def hard_pairs(
     scores: Tensor, cells: Cells, affine: Affine, factor: Tensor | None, out: Tensor
 ) -> Tensor:
     """Losses ``(n,)`` of rows times their factors; their gradient is written to ``out``."""
@@ -165,7 +165,7 @@ def _hard_rows(
     return losses
 
 
-def _soft_rows(
+def soft_pairs(
     scores: Tensor, targets: Tensor, affine: Affine, factor: Tensor | None, out: Tensor
 ) -> Tensor:
     """Losses ``(n,)`` of rows times their factors; their gradient is written to ``out``."""

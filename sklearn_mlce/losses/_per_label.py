@@ -40,25 +40,27 @@ class LabelLoss(NamedTuple):
     weight: Callable[[slice], Tensor | None] = lambda block: None
 
 
+# Of the cells of hard targets, the flattened scores, which tell the number of rows, the dtype and
+# the device, and the checked label weights.
+MakeLoss = Callable[[Cells, Tensor, Tensor | None], LabelLoss]
+
+
 def per_label_loss(
     scores: Tensor,
     targets: Tensor,
-    make_loss: Callable[[Cells, Tensor | None], LabelLoss],
+    make_loss: MakeLoss,
     *,
     name: str,
     sample_weight: Tensor | None,
     label_weight: Tensor | None,
     reduction: str,
 ) -> Tensor:
-    """Reduced loss of scores and hard targets ``(..., L)``.
-
-    `make_loss` takes the cells of the flattened targets and the checked label weights.
-    """
+    """Reduced loss of scores and hard targets ``(..., L)``."""
     check_reduction(reduction)
     flat = flatten_rows(scores)
     cells = hard_cells(scores, targets, name)
     dtype = computing_dtype(scores)
-    loss = make_loss(cells, check_label_weight(label_weight, scores, dtype))
+    loss = make_loss(cells, flat, check_label_weight(label_weight, scores, dtype))
     factor = row_factors(sample_weight, scores, reduction, dtype)
 
     def evaluate(scores: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor | None]:

@@ -1,0 +1,37 @@
+"""Which labels of a row its scores choose, where their number is known."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def largest_scores(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Columns ``(n, k)`` and values of the largest scores of each row, ties by column."""
+    n_rows, n_columns = scores.shape
+    last = np.partition(scores, n_columns - k, axis=1)[:, n_columns - k, None]
+    above, level = scores > last, scores == last
+    room = k - above.sum(axis=1, keepdims=True)
+    chosen = above | (level & (np.cumsum(level, axis=1) <= room))
+    indices = np.nonzero(chosen)[1].reshape(n_rows, k)
+    values = np.take_along_axis(scores, indices, axis=1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    return np.take_along_axis(indices, order, axis=1), np.take_along_axis(values, order, axis=1)
+
+
+def shifted_to_best(scores: np.ndarray, k: int) -> np.ndarray:
+    """Scores ``(n, L)`` less a number per row, so that the `k` largest alone are above zero.
+
+    The number is the midpoint of the k-th and the next score, or one less than the last where
+    there is no next. Where the two are equal, or too near to have a midpoint, ties go to the
+    lower column, whose score becomes the smallest positive number.
+    """
+    n_columns = scores.shape[1]
+    chosen = np.zeros(scores.shape, dtype=bool)
+    np.put_along_axis(chosen, largest_scores(scores, k)[0], True, axis=1)
+    last = np.min(scores, axis=1, where=chosen, initial=np.inf)
+    following = np.max(scores, axis=1, where=~chosen, initial=-np.inf)
+    middle = last - 1 if k == n_columns else last / 2 + following / 2
+    shifted = scores - middle[:, None]
+    shifted[chosen & (shifted <= 0)] = np.finfo(shifted.dtype).tiny
+    shifted[~chosen & (shifted > 0)] = 0
+    return shifted

@@ -1,0 +1,70 @@
+"""What a fit tells while it runs, and what survives where it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sklearn.base import BaseEstimator
+
+
+class FitMonitor:
+    """Tells scikit-learn's callbacks of a fit and of each of its iterations.
+
+    Parameters
+    ----------
+    estimator : estimator with scikit-learn's callbacks
+        The one being fitted.
+    X, y, sample_weight : array-like
+        What `fit` was given, which callbacks may score the estimator on.
+    """
+
+    # Fitted attributes at the state that an iteration hands over, None where it makes no model
+    # that could predict; set before the first one.
+    attributes_of: Callable[[Any], dict[str, Any] | None]
+
+    def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any) -> None:
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        self._hook_arguments = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+        self._context = estimator._init_callback_context(max_subtasks=None)
+        self.stopped = False
+
+    def open(self, task_name: str, max_iter: int | None) -> None:
+        """The fit begins: its arguments are valid, and tell its iterations' name and number."""
+        self._task_name = task_name
+        self._context.max_subtasks = max_iter
+        self._context.call_on_fit_task_begin(**self._hook_arguments)
+
+    def begin(self) -> None:
+        """An iteration begins."""
+        self._iteration = self._context.subcontext(task_name=self._task_name)
+        self._iteration.call_on_fit_task_begin(**self._hook_arguments)
+
+    def end(self, state: Any) -> bool:
+        """It ended in this state; whether a callback asks the fit to stop."""
+        self.stopped = self._iteration.call_on_fit_task_end(
+            **self._hook_arguments, reconstruction_attributes=lambda: self.attributes_of(state)
+        )
+        return self.stopped
+
+    def close(self) -> None:
+        """The fit ended, and the estimator holds its fitted attributes."""
+        self._context.call_on_fit_task_end(**self._hook_arguments, reconstruction_attributes={})
+
+
+@contextmanager
+def fitted_state_kept(estimator: BaseEstimator) -> Iterator[None]:
+    """Give an estimator back its attributes if the block fails, so that an earlier fit survives.
+
+    What belongs to scikit-learn's callbacks is left to scikit-learn.
+    """
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        state = vars(estimator)
+        for name in [name for name in state if name not in before and "callback" not in name]:
+            del state[name]
+        state.update((name, value) for name, value in before.items() if "callback" not in name)
+        raise

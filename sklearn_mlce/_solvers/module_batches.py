@@ -1,0 +1,90 @@
+"""A loss that the user wrote as a torch module, of batches."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_mlce._solvers.batch_matrices import dense_matrix
+from sklearn_mlce._training.batch_targets import EncodedTargets
+from sklearn_mlce._weights import takes_sample_weight
+
+# How a curvature is estimated: rows of random scores, each moved this far up or down.
+_PROBE_ROWS, _PROBE_SPREAD, _PROBE_STEP = 64, 2.0, 0.1
+
+
+class ModuleBatches:
+    """The losses of a module called with scores and dense targets; see :class:`BatchLoss`.
+
+    Where the module returns one number it is the loss of the batch: its mean unless the module's
+    `reduction` is "sum". Otherwise it is one loss per row, or per cell, which are summed.
+
+    Parameters
+    ----------
+    module : Module
+        The loss; a copy is used.
+    n_outputs : int
+        Number L of scores of a row.
+    """
+
+    bounded = False
+
+    def __init__(self, module: nn.Module, n_outputs: int) -> None:
+        self._module = copy.deepcopy(module)
+        self._n_outputs = n_outputs
+        self._takes_weight = takes_sample_weight(module)
+        self._is_sum = getattr(module, "reduction", None) == "sum"
+        self._curvature: float | None = None
+
+    @property
+    def curvature(self) -> float:
+        if self._curvature is None:
+            self._curvature = self._estimated_curvature()
+        return self._curvature
+
+    def evaluate(
+        self, scores: Tensor, targets: EncodedTargets, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        matrix = dense_matrix(targets, self._n_outputs, scores.dtype)
+        return self._loss_and_gradient(scores, matrix, weight)
+
+    def _loss_and_gradient(
+        self, scores: Tensor, matrix: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            variable = scores.detach().requires_grad_()
+            loss = self._sum(variable, matrix, weight)
+            (gradient,) = torch.autograd.grad(loss, variable)
+        return loss.detach().reshape(1), gradient
+
+    def _sum(self, scores: Tensor, matrix: Tensor, weight: Tensor | None) -> Tensor:
+        """Sum over the rows of their losses times their weights."""
+        module = self._module.to(scores.device)
+        same = weight is None or weight.numel() == 1
+        arguments: dict[str, Any] = {}
+        if not same and self._takes_weight:
+            arguments["sample_weight"] = weight
+        loss = module(scores, matrix, **arguments)
+        total = torch.ones_like(scores[:1, 0]) if weight is None else weight
+        if loss.ndim > 0:
+            rows = loss.flatten(1).sum(dim=1) if loss.ndim > 1 else loss
+            return (rows if arguments else rows * total).sum()
+        if self._is_sum:
+            return loss if arguments else loss * total.reshape(())
+        return loss * (total.sum() * (len(scores) if same else 1))
+
+    def _estimated_curvature(self) -> float:
+        """How much the gradient changes, at most, where random scores are moved a little."""
+        generator = torch.Generator().manual_seed(0)
+        shape = (_PROBE_ROWS, self._n_outputs)
+        scores = _PROBE_SPREAD * torch.randn(shape, generator=generator)
+        matrix = (torch.rand(shape, generator=generator) < 0.5).float()
+        step = _PROBE_STEP * torch.sign(torch.randn(shape, generator=generator))
+        before, after = (
+            self._loss_and_gradient(place, matrix, None)[1] for place in (scores, scores + step)
+        )
+        found = float((after - before).abs().max()) / _PROBE_STEP
+        return found if 0 < found < float("inf") else 1.0

@@ -1,0 +1,72 @@
+r"""The loss of several outputs of several classes, with curvature, for second-order solvers.
+
+An output i of class j compares the score of j with that of each other class k, and the exponentials
+of these differences are pooled, over the outputs of class j, in one logarithm. With the share
+:math:`p_{ik}` of a pair in its pool the gradient is p at k and minus its sum over k at j. In the
+differences :math:`d` the Hessian is :math:`\mathrm{diag}(p) - p p^T` within each pool.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sklearn_mlce._solvers.output_layout import OutputLayout
+from sklearn_mlce._solvers.row_losses import weighted_total
+from sklearn_mlce.losses._multioutput_rows import hard_rows
+
+
+class MultioutputRows:
+    """Loss of class codes; ``weight`` (n,) sums the rows.
+
+    Parameters
+    ----------
+    columns : Tensor of shape (n * n_outputs,)
+        Column of the class of each output, row by row.
+    weight : Tensor of shape (n,)
+        Weights of the rows.
+    sizes : tuple of int
+        Number of classes of each output.
+    """
+
+    def __init__(self, columns: Tensor, weight: Tensor, sizes: tuple[int, ...]) -> None:
+        self._layout = OutputLayout(sizes, weight.device)
+        self._codes = self._layout.codes(columns)
+        self._weight = weight
+
+    def evaluate(self, scores: Tensor) -> _MultioutputDerivatives:
+        """Value and derivatives at ``scores``."""
+        no_weight = scores.new_zeros(1, 1, 1)  # its logarithm
+        losses, gradient = hard_rows(self._layout.split(scores), self._codes, no_weight, None)
+        value = weighted_total(losses, self._weight)
+        return _MultioutputDerivatives(value, gradient, self._codes, self._weight, self._layout)
+
+
+class _MultioutputDerivatives:
+    def __init__(
+        self, value: float, gradient: Tensor, codes: Tensor, weight: Tensor, layout: OutputLayout
+    ) -> None:
+        self.value = value
+        self._gradient = gradient  # (n, n_outputs, most classes), of the rows' own losses
+        self._codes, self._layout = codes, layout
+        self._weight = weight[:, None]
+
+    def gradient(self) -> Tensor:
+        return self._layout.join(self._gradient).mul(self._weight)
+
+    def curvature_diagonal(self) -> Tensor:
+        size = self._layout.join(self._gradient).abs()
+        return size.sub_(size.square()).mul_(self._weight)
+
+    def curvature_product(self, direction: Tensor) -> Tensor:
+        moves = self._layout.split(direction, absent=0.0)
+        own = self._codes[..., None]
+        shares = self._gradient.scatter(2, own, 0.0)
+        moves = moves - moves.gather(2, own)  # of the differences
+        product = shares * moves
+        pools = moves.new_zeros(len(moves), moves.shape[2])
+        pools.scatter_add_(1, self._codes, product.sum(dim=2))
+        product -= shares * pools.gather(1, self._codes)[..., None]
+        product.scatter_(2, own, -product.sum(dim=2, keepdim=True))
+        torch.mul(self._layout.join(product), self._weight, out=direction)
+        return direction

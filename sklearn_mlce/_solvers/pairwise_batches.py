@@ -1,0 +1,35 @@
+"""The pairwise loss of batches."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sklearn_mlce._kernel import Affine, Cells
+from sklearn_mlce._loss_options import LossOptions
+from sklearn_mlce._solvers.batch_matrices import cells_or_matrix
+from sklearn_mlce._solvers.thresholded_batches import CURVATURE_OF_LABEL, divided_by_scale
+from sklearn_mlce._training.batch_targets import EncodedTargets
+from sklearn_mlce.losses._pairwise import hard_pairs, soft_pairs
+
+
+class PairwiseBatches:
+    """Each positive beside each negative, divided by the scale; see :class:`BatchLoss`."""
+
+    bounded = True
+
+    def __init__(self, options: LossOptions, n_outputs: int, label_weight: Tensor | None) -> None:
+        log_weight = None if label_weight is None else label_weight.log()
+        self._affine = Affine(options.scale, (options.margins[0], 0.0), log_weight)
+        self._n_outputs = n_outputs
+        self.curvature = CURVATURE_OF_LABEL * options.scale
+
+    def evaluate(
+        self, scores: Tensor, targets: EncodedTargets, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        weight = divided_by_scale(weight, scores, self._affine.scale)
+        matrix = cells_or_matrix(targets, self._n_outputs)
+        gradient = torch.empty_like(scores, memory_format=torch.contiguous_format)
+        if isinstance(matrix, Cells):
+            return hard_pairs(scores, matrix, self._affine, weight, gradient), gradient
+        return soft_pairs(scores, matrix, self._affine, weight, gradient), gradient

@@ -1,0 +1,89 @@
+r"""The pairwise loss, with gradient and curvature, for second-order solvers.
+
+With the softmax p of a row's negatives and q of its positives, and the sigmoid c of the
+difference of their log-sum-exps, the loss has the gradient :math:`g = c (p - q)` in the scores
+and, scale aside, the Hessian
+
+.. math:: c (\mathrm{diag}(p) - p p^T + \mathrm{diag}(q) - q q^T) + c (1 - c) (p - q)(p - q)^T.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sklearn_mlce._kernel import (
+    Affine,
+    BlockMemory,
+    Cells,
+    negative_blocks,
+    positive_exponents,
+    soft_blocks,
+)
+from sklearn_mlce._layouts import MatrixRows
+from sklearn_mlce._orders import softplus
+from sklearn_mlce._solvers.row_losses import weighted_total
+
+
+class PairwiseRows:
+    """Pairwise loss of targets; ``weight`` sums the rows, the loss is divided by the scale."""
+
+    def __init__(self, targets: Cells | Tensor, weight: Tensor, affine: Affine) -> None:
+        self.targets = targets
+        self.weight = weight
+        self.affine = affine
+
+    def evaluate(self, scores: Tensor) -> _PairwiseDerivatives:
+        """Value and derivatives at ``scores``."""
+        (p, of_negatives), (q, of_positives) = self._softmax(scores, 1), self._softmax(scores, -1)
+        paired = of_negatives.add_(of_positives)
+        value = weighted_total(softplus(paired), self.weight, self.affine.scale)
+        return _PairwiseDerivatives(value, p, q, torch.sigmoid(paired), self.weight, self.affine)
+
+    def _softmax(self, scores: Tensor, sign: int) -> tuple[Tensor, Tensor]:
+        """Softmax ``(n, L)`` of one side, 0 off it, and the log-sum-exp ``(n,)``."""
+        if isinstance(self.targets, Cells) and sign < 0:
+            softmax = torch.full_like(scores, -torch.inf)
+            exponents = positive_exponents(scores, self.targets, self.affine, scores.dtype)
+            softmax.view(-1).index_copy_(0, self.targets.positive, exponents)
+        else:
+            softmax = torch.empty_like(scores)
+            memory = BlockMemory(scores, scores.dtype, softmax)
+            blocks = (
+                negative_blocks(scores, self.targets, self.affine, memory)
+                if isinstance(self.targets, Cells)
+                else soft_blocks(scores, self.targets, self.affine, sign, memory)
+            )
+            for _ in blocks:  # each writes its exponents into the memory
+                pass
+        largest, log_sum = MatrixRows().softmax_(softmax)
+        return softmax, largest.add_(log_sum)
+
+
+class _PairwiseDerivatives:
+    def __init__(
+        self, value: float, p: Tensor, q: Tensor, share: Tensor, weight: Tensor, affine: Affine
+    ) -> None:
+        self.value = value
+        self._p, self._q = p, q
+        self._share = share[:, None]
+        self._weight, self._scale = weight[:, None], affine.scale
+
+    def gradient(self) -> Tensor:
+        return torch.sub(self._p, self._q).mul_(self._share * self._weight)
+
+    def curvature_diagonal(self) -> Tensor:
+        p, q, share = self._p, self._q, self._share
+        diagonal = (p - p.square()).add_(q - q.square())
+        diagonal.addcmul_(1 - share, (p - q).square_())
+        return diagonal.mul_(share * self._weight * self._scale)
+
+    def curvature_product(self, direction: Tensor) -> Tensor:
+        p, q, share = self._p, self._q, self._share
+        p_dot = torch.linalg.vecdot(p, direction)[:, None]
+        q_dot = torch.linalg.vecdot(q, direction)[:, None]
+        between = (1 - share) * (p_dot - q_dot)
+        # p (d - p.d + between) + q (d - q.d - between)
+        of_positives = (direction - (q_dot + between)).mul_(q)
+        direction.sub_(p_dot - between).mul_(p).add_(of_positives)
+        return direction.mul_(share * self._weight * self._scale)

@@ -1,0 +1,200 @@
+"""What y is as users give it: recognise its kind, check it, and encode it for training.
+
+scikit-learn's own recognition takes -1/1 and 1/2 matrices for multi-label targets and refuses
+soft and unknown ones, so the package has its own. Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+from sklearn_mlce._targets import TargetFormat, Targets
+
+
+def encode_targets(y: Any) -> Targets:
+    """Recognise, check and encode y.
+
+    Raises
+    ------
+    ValueError
+        If y is of a kind that cannot be trained on; the message says what to type instead.
+    """
+    if y is None:
+        raise ValueError("fit requires y to be passed, but the target y is None")
+    if sp.issparse(y):
+        return _encode_single(y.toarray()) if y.shape[1] == 1 else _encode_sparse(y)
+    label_names = _label_names(y)
+    array = _as_array(y)
+    if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1):
+        return _encode_single(array)
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ValueError(
+            f"y must have shape (n_samples,) or (n_samples, n_labels), got shape {array.shape}"
+        )
+    return _encode_dense(array, label_names)
+
+
+def _label_names(y: Any) -> np.ndarray | None:
+    if getattr(y, "ndim", 2) != 2 or not hasattr(y, "columns"):
+        return None
+    return np.asarray(list(y.columns), dtype=object)
+
+
+def _as_array(y: Any) -> np.ndarray:
+    """An array of y; missing entries of a DataFrame's nullable columns become NaN."""
+    if hasattr(y, "columns") and hasattr(y, "convert_dtypes"):  # pandas
+        nullable = any(not isinstance(dtype, np.dtype) for dtype in y.dtypes)
+        array = y.to_numpy(dtype=float, na_value=np.nan) if nullable else y.to_numpy()
+    else:
+        try:
+            array = np.asarray(y)
+        except ValueError as error:
+            raise ValueError(_label_sets_message(y)) from error
+    first = array[0] if array.ndim == 1 and len(array) else None
+    if isinstance(first, (set, frozenset, list, tuple, np.ndarray)):
+        raise ValueError(_label_sets_message(y))
+    return array
+
+
+def _label_sets_message(y: Any) -> str:
+    return (
+        f"y is a collection of label sets such as {y[0]!r}; expected a matrix of 0 and 1 of shape "
+        "(n_samples, n_labels). Pass MultiLabelBinarizer().fit_transform(y)"
+    )
+
+
+def _encode_single(array: np.ndarray) -> Targets:
+    y = column_or_1d(array, warn=True)
+    if y.dtype.kind == "f":
+        assert_all_finite(y, input_name="y")
+    check_classification_targets(y)
+    classes, codes = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"y has only 1 class, {classes.tolist()}; expected at least two classes")
+    kind = "binary" if len(classes) == 2 else "multiclass"
+    target_format = TargetFormat(kind, classes, classes.dtype, None, None)
+    if kind == "multiclass":
+        return Targets(target_format, codes=codes)
+    return Targets(target_format, positives=_ones(sp.csr_array(codes[:, None])))
+
+
+def _ones(matrix: Any) -> sp.csr_array:
+    """The non-zero pattern of a matrix without stored zeros, as a canonical CSR array."""
+    data = np.ones(len(matrix.indices), dtype=np.int8)
+    return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def _encode_sparse(y: Any) -> Targets:
+    matrix = y.tocsr(copy=True)
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    wrong = matrix.data[matrix.data != 1]
+    if len(wrong):
+        raise ValueError(
+            f"sparse y must hold only 0 and 1, got {np.unique(wrong)[:5].tolist()}. Pass "
+            "(y > 0).astype(int) if every other entry is a negative label, y.toarray() for soft "
+            "(between 0 and 1) or unknown (NaN) targets"
+        )
+    container = sp.csr_array if isinstance(y, sp.sparray) else sp.csr_matrix
+    target_format = TargetFormat("multilabel", np.arange(y.shape[1]), matrix.dtype, container, None)
+    return Targets(target_format, positives=_ones(matrix))
+
+
+def _encode_dense(array: np.ndarray, label_names: np.ndarray | None) -> Targets:
+    classes = np.arange(array.shape[1])
+    numeric = _as_numeric(array)
+    known = numeric[~np.isnan(numeric)] if numeric.dtype.kind == "f" else numeric
+    hard = ((known == 0) | (known == 1)).all()
+    if hard and known.size == numeric.size:
+        target_format = TargetFormat("multilabel", classes, numeric.dtype, None, label_names)
+        return Targets(target_format, positives=_ones(sp.csr_array(numeric != 0)))
+    if not hard and _are_codes(known):
+        return encode_outputs(numeric)
+    if not hard:
+        _refuse_other_codes(known)
+    dense = numeric.astype(np.result_type(numeric.dtype, np.float32), copy=False)
+    target_format = TargetFormat("soft", classes, np.dtype(np.int64), None, label_names)
+    return Targets(target_format, dense=dense)
+
+
+def _are_codes(known: np.ndarray) -> bool:
+    """Whether these are whole numbers of more than two values, classes of several outputs."""
+    if known.dtype.kind == "f" and not np.array_equal(known, np.round(known)):
+        return False
+    return len(np.unique(known)) > 2
+
+
+def encode_outputs(y: Any, classes: Any = None) -> Targets:
+    """Targets of several outputs, each of some classes; those that y holds if None are given.
+
+    Raises
+    ------
+    ValueError
+        If an entry is unknown (NaN), or not among the classes of its output.
+    """
+    array = _as_numeric(_as_array(y))
+    if array.ndim != 2 or (classes is not None and array.shape[1] != len(classes)):
+        n_outputs = "some" if classes is None else str(len(classes))
+        raise ValueError(
+            f"y has shape {array.shape}; expected a column for each of {n_outputs} outputs"
+        )
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise ValueError(
+            "y holds classes of several outputs, some of them NaN; expected a class for each. Drop "
+            "the rows that have none, or fit one estimator for each output"
+        )
+    columns = array.T
+    known = [np.unique(column) for column in columns] if classes is None else list(classes)
+    for number, (column, of_output) in enumerate(zip(columns, known, strict=True)):
+        unseen = np.setdiff1d(column, of_output)
+        if len(unseen):
+            raise ValueError(
+                f"output {number} of y holds {unseen[:5].tolist()}, which are not among its "
+                f"classes, {of_output.tolist()}. Pass every class to the first call: "
+                "partial_fit(X, y, classes=[classes of output 0, classes of output 1, ...])"
+            )
+    target_format = TargetFormat("multioutput", known, array.dtype, None, _label_names(y))
+    codes = [np.searchsorted(of_one, part) for of_one, part in zip(known, columns, strict=True)]
+    starts = np.cumsum((0, *target_format.sizes[:-1]))
+    indices = (np.column_stack(codes) + starts).ravel()
+    ends = len(known) * np.arange(len(array) + 1)
+    positives = (np.ones(len(indices), dtype=np.int8), indices, ends)
+    shape = (len(array), target_format.n_outputs)
+    return Targets(target_format, positives=sp.csr_array(positives, shape=shape))
+
+
+def _as_numeric(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind in "biuf":
+        return array
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"multi-label y must hold numbers, got dtype {array.dtype} with entries such as "
+            f"{array.flat[0]!r}. Pass a 0/1 matrix; MultiLabelBinarizer makes one from label sets"
+        ) from error
+
+
+def _refuse_other_codes(known: np.ndarray) -> None:
+    """Raise ValueError for values that are neither 0/1 nor soft targets."""
+    low, high = known.min(), known.max()
+    if low >= 0 and high <= 1:
+        return
+    values = np.unique(known)
+    seen = values[:5].tolist()
+    if not np.isfinite([low, high]).all():
+        raise ValueError("Input y contains infinity; expected 0, 1, a number between, or NaN")
+    if len(values) <= 2:
+        raise ValueError(
+            f"y is a matrix coded as {seen}; expected 0 and 1. "
+            f"Pass (y == {values[-1]:g}).astype(int)"
+        )
+    raise ValueError(
+        f"Unknown label type: continuous-multioutput, with values from {low:g} to {high:g}; "
+        "expected 0 and 1, soft targets in [0, 1], or NaN for unknown"
+    )

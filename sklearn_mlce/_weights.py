@@ -1,0 +1,132 @@
+"""The weights of rows and of labels, as users give them."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight
+from torch import nn
+
+from sklearn_mlce._loss_options import LossOptions
+from sklearn_mlce._targets import Targets, label_masses
+
+
+def checked_weight(sample_weight: Any, X: Any, dtype: Any) -> np.ndarray | None:
+    """Weights of the rows as an array ``(n,)``, or None.
+
+    Raises
+    ------
+    ValueError
+        If they are not one non-negative finite number per row, one of them positive.
+    """
+    if sample_weight is None:
+        return None
+    weight = _check_sample_weight(sample_weight, X, dtype=dtype, ensure_non_negative=True)
+    if not weight.any():
+        raise ValueError("sample_weight is zero for every row; expected a positive weight")
+    return weight
+
+
+def check_takes_weight(options: LossOptions) -> None:
+    """Raise ValueError where rows have weights and the loss is a module that takes none."""
+    module = options.module
+    if module is None or takes_sample_weight(module):
+        return
+    if getattr(module, "reduction", None) != "none":
+        raise ValueError(
+            f"sample_weight is given, but {type(module).__name__}.forward takes no "
+            "sample_weight and its reduction is not 'none'. Make it with reduction='none', or pass "
+            "sample_weight=None"
+        )
+
+
+def takes_sample_weight(module: nn.Module) -> bool:
+    """Whether a loss takes the weights of rows."""
+    return "sample_weight" in inspect.signature(module.forward).parameters
+
+
+def check_label_weight(
+    label_weight: Any,
+    targets: Targets,
+    options: LossOptions,
+    sample_weight: np.ndarray | None = None,
+) -> np.ndarray | None:
+    """Weights ``(n_labels,)`` as float64, or None.
+
+    Raises
+    ------
+    ValueError
+        If y is 1-D, the loss is a module, or the weights are not one positive finite number per
+        label, a dict of some labels' or "balanced".
+    """
+    if label_weight is None:
+        return None
+    if targets.kind not in ("multilabel", "soft"):
+        raise ValueError(
+            f"label_weight weighs the labels of a multi-label y, but y is {targets.kind}. "
+            "Set label_weight=None and pass sample_weight to fit"
+        )
+    if options.module is not None:
+        raise ValueError(
+            "label_weight is given, but a loss that is a module is used as it is. Set "
+            "label_weight=None and give the weights to the module"
+        )
+    if isinstance(label_weight, str):  # "balanced", the only one that the parameter may be
+        return _balanced(targets, sample_weight)
+    weight = _of_names(label_weight, targets) if isinstance(label_weight, dict) else label_weight
+    weight = np.asarray(weight, dtype=np.float64)
+    if weight.shape != (targets.n_outputs,):
+        raise ValueError(
+            f"label_weight has shape {weight.shape}; expected one number for each of the "
+            f"{targets.n_outputs} labels, shape ({targets.n_outputs},)"
+        )
+    if not (np.isfinite(weight) & (weight > 0)).all():
+        raise ValueError(
+            "label_weight must hold positive finite numbers, got values from "
+            f"{weight.min()} to {weight.max()}. Leave a label out by dropping its column of y"
+        )
+    return weight
+
+
+def _balanced(targets: Targets, sample_weight: np.ndarray | None) -> np.ndarray:
+    """The mean number of positives of a label over its own; 1 where it has none."""
+    rows = np.ones(targets.n_rows) if sample_weight is None else sample_weight.astype(np.float64)
+    positive, _ = label_masses(targets, rows)
+    seen = positive > 0
+    weight = np.ones(targets.n_outputs)
+    weight[seen] = positive[seen].mean() / positive[seen]
+    return weight
+
+
+def _of_names(weights: dict, targets: Targets) -> np.ndarray:
+    """Weights of labels by their column names, or numbers where y has none; 1 of the others."""
+    names = targets.classes if targets.label_names is None else targets.label_names
+    places = {name: place for place, name in enumerate(names.tolist())}
+    unknown = [name for name in weights if name not in places]
+    if unknown:
+        known = "column numbers of y" if targets.label_names is None else "column names of y"
+        raise ValueError(
+            f"label_weight has the keys {unknown[:5]}, which are no {known}; expected some of "
+            f"{list(places)[:5]} and so on"
+        )
+    found = np.ones(targets.n_outputs)
+    for name, weight in weights.items():
+        found[places[name]] = weight
+    return found
+
+
+def warn_unknown_labels(targets: Targets) -> None:
+    """Warn of labels that are unknown in every row."""
+    if targets.dense is None:
+        return
+    unknown = np.flatnonzero(np.isnan(targets.dense).all(axis=0))
+    if len(unknown):
+        warnings.warn(
+            f"labels {unknown[:10].tolist()} are unknown (NaN) in every row; they are treated as "
+            "labels without a positive and never predicted",
+            UserWarning,
+            stacklevel=3,
+        )
