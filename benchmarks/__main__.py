@@ -8,6 +8,7 @@ from pathlib import Path
 
 from . import (
     calibration,
+    calibrators,
     convergence,
     datasets,
     defaults,
@@ -40,6 +41,7 @@ STUDIES = (
     "peers_tuned",
     "defaults",
     "threshold_shrinkage",
+    "calibrators",
     "reference",
 )
 RESULTS = Path(__file__).with_name("results")
@@ -226,12 +228,23 @@ def run_defaults(options) -> Path:
 
 def run_threshold_shrinkage(options) -> Path:
     """Measure thresholds per label and write ``threshold_shrinkage.md``."""
-    store = Store(options.out / ".state" / "threshold_shrinkage.json", options.fresh)
-    names = [name for name in threshold_shrinkage.SETS if name in options.sets]
-    threshold_shrinkage.run(store, names, options.threads, _say)
     title = "Thresholds per label: how far to draw them towards the global one"
-    tables = threshold_shrinkage.tables(store, threshold_shrinkage.SETS)
-    return write(options.out, "threshold_shrinkage", title, describe(options.threads), tables)
+    return _study(options, threshold_shrinkage, "threshold_shrinkage", title)
+
+
+def run_calibrators(options) -> Path:
+    """Measure calibrated probabilities and write ``calibrators.md``."""
+    title = "Probabilities before and after calibration"
+    return _study(options, calibrators, "calibrators", title)
+
+
+def _study(options, module, name, title):
+    store, path = Store(options.out / ".state" / f"{name}.json", options.fresh), options.out
+    for one in (one for one in module.SETS if one in options.sets):
+        module.run(store, [one], options.threads, _say)
+        tables = module.tables(store, module.SETS)
+        path = write(options.out, name, title, describe(options.threads), tables)
+    return path
 
 
 def run_reference(options) -> Path:
@@ -262,25 +275,10 @@ def main(arguments=None) -> int:
         Exit status: 0, or 2 where something that is needed is not there.
     """
     options = parse(arguments)
-    parts = {
-        "loss": run_loss,
-        "convergence": run_convergence,
-        "linear": run_linear,
-        "tuned": run_tuned,
-        "peers_tuned": run_peers_tuned,
-        "network": run_network,
-        "network_search": run_network_search,
-        "family": run_family,
-        "growth": run_growth,
-        "network_speed": run_network_speed,
-        "defaults": run_defaults,
-        "threshold_shrinkage": run_threshold_shrinkage,
-        "reference": run_reference,
-    }
     with limited_threads(options.threads):
         for part in options.parts:
-            try:
-                _say(f"wrote {parts[part](options)}")
+            try:  # "loss" is done by run_loss, and so on
+                _say(f"wrote {globals()[f'run_{part}'](options)}")
             except (FileNotFoundError, ModuleNotFoundError, RuntimeError) as error:
                 print(f"benchmarks: {part}: {error}", file=sys.stderr)
                 return 2

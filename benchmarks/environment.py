@@ -27,6 +27,7 @@ OF_A_KIND = {
     "network mlce": ("methods.py", "network_methods.py"),
     "network sklearn": ("network_methods.py",),
     "family mlce": ("methods.py", "calibration.py", "family_recipes.py"),
+    "calibrators": ("methods.py", "calibration.py", "calibrators.py"),
     "network search": ("network_search_space.py",),
 }
 #: Of our own source, by kind; the tuner's for what it tunes, else all of it.

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
-import warnings
 from functools import partial
 from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn import get_config
 from sklearn.base import _fit_context, clone
-from sklearn.utils import Bunch, indexable
+from sklearn.utils import indexable
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_mlce._fit_monitor import fitted_state_kept
-from sklearn_mlce._target_encoding import encode_targets
 from sklearn_mlce._targets import Targets
-from sklearn_mlce._thresholds.objective import HeldOut, Objective, objective_of
+from sklearn_mlce._thresholds.objective import HeldOut, objective_of
 from sklearn_mlce._thresholds.out_of_fold import (
     default_threshold,
     held_out_of,
@@ -30,7 +26,8 @@ from sklearn_mlce._thresholds.out_of_fold import (
     scores_of,
     without,
 )
-from sklearn_mlce._thresholds.predictions import BaseThresholded
+from sklearn_mlce._thresholds.predictions import BaseThresholded, encode_thresholded
+from sklearn_mlce._thresholds.routing import routed_params, router_of
 from sklearn_mlce._thresholds.splits import splits_of
 from sklearn_mlce._thresholds.sweep import tune
 from sklearn_mlce._weights import checked_weight
@@ -212,10 +209,14 @@ class MultilabelTunedThresholdClassifierCV(BaseThresholded):
         with fitted_state_kept(self):
             objective = objective_of(self.scoring, self.thresholds)
             _check_has_thresholds(self.estimator)
-            targets = _encode(y, objective)
+            targets = encode_thresholded(y)
+            objective.check_kind(targets.kind)
             (X,) = indexable(X)
             check_consistent_length(X, np.empty(targets.n_rows))
-            routed = self._route(sample_weight, params)
+            prefit = isinstance(self.cv, str)
+            routed = routed_params(
+                self, sample_weight, params, prefit=prefit, weighs="the rows of the objective"
+            )
             weight = checked_weight(sample_weight, X, np.float64)
             held_out = self._fit_and_score(X, targets, weight, routed)
             default = default_threshold(self.estimator_)
@@ -234,31 +235,6 @@ class MultilabelTunedThresholdClassifierCV(BaseThresholded):
                 feature_names_in_=getattr(self.estimator_, "feature_names_in_", None),
             )
         return self
-
-    def _set_optional_attributes(self, **attributes: Any) -> None:
-        """Set those that are not None; an earlier fit may have left the others."""
-        for name, value in attributes.items():
-            if value is not None:
-                setattr(self, name, value)
-            elif name in vars(self):
-                delattr(self, name)
-
-    def _route(self, sample_weight: Any, params: dict[str, Any]) -> Any:
-        """Who gets which of the parameters of `fit`."""
-        if get_config().get("enable_metadata_routing", False):
-            return process_routing(self, "fit", sample_weight=sample_weight, **params)
-        accepted = "sample_weight" in inspect.signature(self.estimator.fit).parameters
-        if sample_weight is not None and accepted:
-            params = {**params, "sample_weight": sample_weight}
-        elif sample_weight is not None and self.cv != "prefit":
-            warnings.warn(
-                f"fit of {type(self.estimator).__name__} does not take sample_weight: it weighs "
-                "the rows of the objective alone. Name the step of a pipeline, as in "
-                "step__sample_weight=..., or enable metadata routing, to weigh the fits too",
-                UserWarning,
-                stacklevel=4,
-            )
-        return Bunch(estimator=Bunch(fit=params), splitter=Bunch(split={}))
 
     def _fit_and_score(
         self, X: Any, targets: Targets, weight: np.ndarray | None, routed: Any
@@ -300,18 +276,7 @@ class MultilabelTunedThresholdClassifierCV(BaseThresholded):
         MetadataRouter
             The routing information.
         """
-        return (
-            MetadataRouter(owner=self)
-            .add_self_request(self)
-            .add(
-                estimator=self.estimator,
-                method_mapping=MethodMapping().add(caller="fit", callee="fit"),
-            )
-            .add(
-                splitter=self.cv,
-                method_mapping=MethodMapping().add(caller="fit", callee="split"),
-            )
-        )
+        return router_of(self)
 
 
 def _check_has_thresholds(estimator: Any) -> None:
@@ -322,15 +287,3 @@ def _check_has_thresholds(estimator: Any) -> None:
             f"n_labels_per_row={k} of {type(estimator).__name__} predicts {k} labels for each row, "
             "and no threshold plays a part. Set n_labels_per_row=None to tune one"
         )
-
-
-def _encode(y: Any, objective: Objective) -> Targets:
-    targets = encode_targets(y)
-    if targets.kind == "multiclass":
-        raise ValueError(
-            f"Only binary classification is supported. y has the {len(targets.classes)} classes "
-            f"{targets.classes[:5].tolist()}, of which the highest score is predicted, so that no "
-            "threshold plays a part; expected a matrix of labels, or two classes"
-        )
-    objective.check_kind(targets.kind)
-    return targets

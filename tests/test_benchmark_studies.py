@@ -7,6 +7,7 @@ from sklearn.metrics import log_loss
 
 from benchmarks import (
     calibration,
+    calibrators,
     datasets,
     defaults,
     defaults_search,
@@ -261,3 +262,21 @@ def test_a_stream_passes_every_row_once(monkeypatch):
     monkeypatch.setattr(growth_point, "mlce", lambda **parameters: Model())
     growth_point.stream("sgd", 25_000, 1000, 20, 10_000)
     assert rows == [10_000, 10_000, 5000]
+
+
+def test_calibrators_are_judged_on_test_rows_and_their_constants_on_training_rows(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(calibrators, "SETS", ("made",))
+    monkeypatch.setattr(datasets, "load", lambda name: make_dataset(n=400))
+    store = Store(tmp_path / "state.json")
+    calibrators.run(store, ["made", "yeast"], threads=1, say=quiet)
+    judged, sigmoid, isotonic = calibrators.tables(store, ["made"])
+    assert len(judged.rows) == 2 * len(calibrators.ESTIMATORS)
+    for row in judged.rows[1::2]:
+        before, *after = map(float, row[3:])
+        assert all(0 < value < before + 0.2 for value in after)
+    for table in (sigmoid, isotonic):
+        assert len(table.rows) == 2 * (len(calibrators.ESTIMATORS) + 2)
+        assert [row[2] for row in table.rows[:2]] == ["all", "all"]
+    assert calibrators.tables(Store(tmp_path / "none.json"), ["made"]) == []

@@ -1,0 +1,220 @@
+"""Probabilities before and after calibration, and how far maps should be drawn together."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from scipy.special import expit, log_expit
+from sklearn.model_selection import KFold
+
+from . import datasets
+from .calibration import calibration_error, log_loss
+from .environment import fingerprint
+from .methods import linear_svc, logistic, mlce, timed_fit
+from .report import Table
+from .store import Job, Store, measure
+
+SETS = ("yeast", "birds", "bibtex", "films", "goemotions", "delicious")
+FOLDS = 5
+#: What the tables call an estimator, and how it is made.
+ESTIMATORS = {
+    "MLCEClassifier()": mlce,
+    "MLCEClassifier(order=1)": partial(mlce, order=1),
+    "OneVsRest LogisticRegression": logistic,
+    "OneVsRest LinearSVC": linear_svc,
+}
+BEFORE = "before"
+#: Maps, and whether each fold has its own.
+MAPS = {
+    "scale": ("scale", False),
+    "sigmoid": ("sigmoid", False),
+    "isotonic": ("isotonic", False),
+    "sigmoid, ensemble": ("sigmoid", True),
+}
+#: Positives at which a label's own map and what it is drawn to weigh the same.
+SHRINKAGES = (1, 3, 10, 30, 100, 300, 1000)
+SWEPT = ("sigmoid", "isotonic")
+
+
+def figures(name: str, make) -> dict[str, float]:
+    """Calibration error and log-loss on the test rows, and the sweep on the training rows.
+
+    Parameters
+    ----------
+    name : str
+        A set.
+    make : callable
+        Gives an unfitted estimator.
+
+    Returns
+    -------
+    dict
+        By ``"<map> ece"`` and ``"<map> log_loss"``, and what `sweep` returns.
+    """
+    from sklearn_mlce._calibration.fitting import Calibration
+    from sklearn_mlce._calibration.members import learned_by_any, mean_log_odds
+    from sklearn_mlce._target_encoding import encode_targets
+
+    dataset = datasets.load(name)
+    X, Y = dataset.X_train, dataset.Y_train
+    problem = Calibration("sigmoid", encode_targets(Y), None)
+    splits = list(KFold(FOLDS, shuffle=True, random_state=0).split(X))
+    parts, clones = problem.score_folds(make(), X, splits, {}, None)
+    whole, learned = timed_fit(make(), X, Y)[1], problem.learned(np.arange(X.shape[0]))
+    probabilities = {BEFORE: _before(whole, dataset.X_test)}
+    for title, (method, ensemble) in MAPS.items():
+        fit = replace(problem, method=method).calibrated
+        members = (
+            [fit(one, [part], part.learned) for one, part in zip(clones, parts, strict=True)]
+            if ensemble
+            else [fit(whole, parts, learned)]
+        )
+        p = expit(mean_log_odds(members, dataset.X_test))
+        probabilities[title] = np.where(learned_by_any(members), p, 0.5 / (X.shape[0] + 1))
+    truth, found = dataset.Y_test.toarray()[:, ~dataset.unseen], {}
+    for title, p in probabilities.items():
+        found[f"{title} ece"] = calibration_error(truth, p[:, ~dataset.unseen])
+        found[f"{title} log_loss"] = log_loss(truth, p[:, ~dataset.unseen])
+    return found | sweep(problem.held_out(parts, None))
+
+
+def _before(model, X):
+    """What users have without a calibrator; for a support vector machine sigmoids of its scores."""
+    if hasattr(model, "predict_proba"):
+        return np.asarray(model.predict_proba(X))
+    return expit(model.decision_function(X))
+
+
+def sweep(held_out) -> dict[str, float]:
+    """Log-loss of each half of out-of-fold rows by maps of the other half, by shrinkage.
+
+    Parameters
+    ----------
+    held_out : HeldOut
+        Scores of the training rows.
+
+    Returns
+    -------
+    dict
+        By ``"<map> <shrinkage> all"`` and ``"... rare"``, of the quarter of the labels that have
+        the fewest positives: nats per row.
+    """
+    from sklearn_mlce._calibration.cells import cells_of
+    from sklearn_mlce._calibration.isotonic import ISOTONIC_SHRINKAGE, fit_isotonic
+    from sklearn_mlce._calibration.sigmoid import fit_sigmoids
+
+    n_rows = len(held_out.scores)
+    counts = np.asarray(held_out.positives.sum(axis=0)).ravel()
+    carried = np.flatnonzero(counts)
+    rare = carried[counts[carried].argsort(kind="stable")][: max(len(carried) // 4, 1)]
+    order = np.random.default_rng(0).permutation(n_rows)
+    halves = [_rows(held_out, np.sort(half)) for half in np.array_split(order, 2)]
+    found = {}
+    for fitted, judged in (halves, halves[::-1]):
+        cells = cells_of(fitted)
+        isotonic = fit_isotonic(cells)
+        n_positives = ISOTONIC_SHRINKAGE * isotonic.shares / (1 - isotonic.shares)
+        for k in SHRINKAGES:
+            maps = {
+                "sigmoid": fit_sigmoids(cells, k),
+                "isotonic": replace(isotonic, shares=n_positives / (n_positives + k)),
+            }
+            for title, calibrator in maps.items():
+                losses = _losses(judged, calibrator) / n_rows
+                for group, total in (("all", losses.sum()), ("rare", losses[rare].sum())):
+                    key = f"{title} {k} {group}"
+                    found[key] = found.get(key, 0.0) + float(total)
+    return found
+
+
+def _rows(held_out, rows):
+    return replace(held_out, scores=held_out.scores[rows], positives=held_out.positives[rows])
+
+
+def _losses(held_out, calibrator):
+    """Log-loss of each label, summed over its cells that take part."""
+    taken = np.isfinite(held_out.scores)
+    log_odds = calibrator.log_odds(np.where(taken, held_out.scores, 0.0).astype(np.float64))
+    loss = -log_expit(-log_odds) - held_out.positives.toarray() * log_odds
+    return (loss * taken).sum(axis=0)
+
+
+def run(store: Store, names, threads: int, say=print) -> None:
+    """Measure what is still missing.
+
+    Parameters
+    ----------
+    store : Store
+        Holds the samples, one group a set.
+    names : sequence of str
+        Sets; those that are not in `SETS` are passed over.
+    threads : int
+        That the measuring process has.
+    say : callable, default=print
+        Told the progress.
+    """
+    mark = fingerprint("calibrators", threads)
+    for name in (name for name in names if name in SETS):
+        jobs = {
+            title: Job(lambda n=name, m=make: figures(n, m), 1, mark)
+            for title, make in ESTIMATORS.items()
+        }
+        measure(store, name, jobs, say)
+
+
+def tables(store: Store, names) -> list[Table]:
+    """Lay out what the store holds: the test rows, and a table for each sweep.
+
+    Parameters
+    ----------
+    store : Store
+    names : sequence of str
+        Sets.
+
+    Returns
+    -------
+    list of Table
+    """
+    done = [(name, title) for name in names for title in store.groups.get(name, {})]
+    if not done:
+        return []
+    return [_test_table(store, done), *(_sweep_table(store, done, what) for what in SWEPT)]
+
+
+def _test_table(store, done):
+    columns = ("set", "estimator", "figure", BEFORE, *MAPS)
+    result = Table("On the test rows", columns)
+    for name, title in done:
+        row = store.medians(name, title)
+        for what, heading in (("ece", "calibration error"), ("log_loss", "log-loss per row")):
+            values = (f"{row[f'{column} {what}']:.4f}" for column in columns[3:])
+            result.add(name, title, heading, *values)
+    result.note(
+        f"Maps of {FOLDS} folds of the training rows. Calibration error as in `calibration.md`. "
+        "*before* is `predict_proba`, of LinearSVC the sigmoid of its scores. Labels that no "
+        "training row carries are left out."
+    )
+    return result
+
+
+def _sweep_table(store, done, what):
+    columns = ("set", "estimator", "labels", *(f"k = {k}" for k in SHRINKAGES))
+    result = Table(f"{what.capitalize()}: log-loss by shrinkage k", columns)
+    for group in ("all", "rare"):
+        grid = np.array(
+            [
+                [store.medians(name, title)[f"{what} {k} {group}"] for k in SHRINKAGES]
+                for name, title in done
+            ]
+        )
+        for (name, title), row in zip(done, grid, strict=True):
+            result.add(name, title, group, *(f"{value:.4f}" for value in row))
+        excess = grid / grid.min(axis=1, keepdims=True) - 1
+        for heading, values in (("mean", excess.mean(axis=0)), ("most", excess.max(axis=0))):
+            cells = (f"{100 * value:.2f}%" for value in values)
+            result.add(f"{heading} above the best k", "", group, *cells)
+    result.note(
+        "On training rows alone: each half of the out-of-fold scores judged by maps of the other "
+        "half, nats per row. *rare* is the quarter of the labels with the fewest positives."
+    )
+    return result

@@ -1,0 +1,1 @@
+"""Maps from scores to probabilities, fitted on held-out rows."""
