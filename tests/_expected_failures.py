@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils.estimator_checks import _enforce_estimator_tags_y
 
+from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 
 _ROWS_ARE_DRAWN = (
@@ -36,12 +37,13 @@ _WHERE_CLASSES_ARE_SWAPPED = {
 def expected_failures(estimator):
     """Return the name and reason of each check that the estimator is expected to fail."""
     parameters = estimator.get_params()
-    if isinstance(estimator, MultilabelTunedThresholdClassifierCV):
+    wrappers = (MultilabelTunedThresholdClassifierCV, MultilabelCalibratedClassifierCV)
+    if isinstance(estimator, wrappers):
         swapped = _enforce_estimator_tags_y(estimator, np.array([1, 0])).tolist() != [1, 0]
-        return {
-            "check_classifiers_train": _HALF_IS_NOT_THE_THRESHOLD,
-            **(_WHERE_CLASSES_ARE_SWAPPED if swapped else {}),
-        }
+        found = dict(_WHERE_CLASSES_ARE_SWAPPED) if swapped else {}
+        if isinstance(estimator, MultilabelTunedThresholdClassifierCV):
+            found["check_classifiers_train"] = _HALF_IS_NOT_THE_THRESHOLD
+        return found
     draws_rows = (
         parameters.get("dropout", 0) > 0
         or parameters.get("early_stopping", False)

@@ -241,12 +241,13 @@ def test_nothing_to_calibrate_on_is_said():
     np.testing.assert_allclose(empty.predict_proba(SCORES[:3, :2]), 0.5 / 21)
 
 
-def test_fixed_scores_of_a_frozen_estimator_are_left_out():
+@pytest.mark.parametrize("options", [{}, {"n_labels_per_row": 1}, {"learn_threshold": True}])
+def test_fixed_scores_of_a_frozen_estimator_are_left_out(options):
     X = np.random.default_rng(0).normal(size=(90, 4))
     labels = (X[:, :3] > 0).astype(int)
     early = labels[:60].copy()
     early[:, 1] = 0
-    frozen = FrozenEstimator(MLCEClassifier().fit(X[:60], early))
+    frozen = FrozenEstimator(MLCEClassifier(**options).fit(X[:60], early))
     model = Calibrated(frozen).fit(X[60:], labels[60:])
     probabilities = model.predict_proba(X)
     np.testing.assert_allclose(probabilities[:, 1], (labels[60:, 1].sum() + 0.5) / 31)

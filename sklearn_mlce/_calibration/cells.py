@@ -77,10 +77,14 @@ def held_out_cells(
     by which our own estimators say so, are set to -inf.
     """
     parts = [
-        without(~known | (np.abs(part) >= FIXED_SCORE), part)
-        for known, part in zip(learned, scores, strict=True)
+        without(~known | ~placed(part), part) for known, part in zip(learned, scores, strict=True)
     ]
     return held_out_of(targets, rows, np.concatenate(parts), sample_weight)
+
+
+def placed(scores: np.ndarray) -> np.ndarray:
+    """Mask of the scores that are not fixed ones, which may have been shifted since."""
+    return np.abs(scores) < FIXED_SCORE / 2
 
 
 def learned_labels(

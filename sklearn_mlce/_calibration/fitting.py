@@ -10,14 +10,14 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mlce._calibration.cells import held_out_cells, learned_labels
+from sklearn_mlce._calibration.cells import held_out_cells, learned_labels, placed
 from sklearn_mlce._calibration.members import (
     CalibratedClassifier,
     as_scores,
     fit_map,
     probability_floor,
 )
-from sklearn_mlce._targets import FIXED_SCORE, Targets
+from sklearn_mlce._targets import Targets
 from sklearn_mlce._thresholds.objective import HeldOut
 from sklearn_mlce._thresholds.out_of_fold import (
     default_threshold,
@@ -50,7 +50,7 @@ class Calibration:
         """A fitted estimator, with maps of all rows."""
         check_is_fitted(estimator)
         scores = scores_of(estimator, X, self.targets.n_outputs)
-        learned = (np.abs(scores) < FIXED_SCORE).any(axis=0)
+        learned = np.any(placed(scores), axis=0)
         part = Part(np.arange(self.targets.n_rows), scores, learned)
         return self.calibrated(estimator, [part], learned)
 
