@@ -32,7 +32,8 @@ def _has_probabilities(estimator: BaseMLCE) -> bool:
     if loss == "squared_hinge" or isinstance(loss, nn.Module):
         raise AttributeError(
             f"loss={loss!r} gives no probabilities. Use decision_function, wrap the estimator in "
-            "a calibrator, or set loss='mlce' or loss='bce'"
+            "sklearn_mlce.calibration.MultilabelCalibratedClassifierCV, or set loss='mlce' or "
+            "loss='bce'"
         )
     return True
 

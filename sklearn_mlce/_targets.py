@@ -129,7 +129,8 @@ class Targets:
             replace(self.format, classes=classes),
             codes=None if self.codes is None else (np.cumsum(mask) - 1)[self.codes],
             positives=None if self.positives is None else self.positives[:, mask],
-            dense=None if self.dense is None else self.dense[:, mask],
+            # In rows again: columns that are picked out lie by columns.
+            dense=None if self.dense is None else np.ascontiguousarray(self.dense[:, mask]),
         )
 
 

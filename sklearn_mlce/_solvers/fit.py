@@ -159,7 +159,10 @@ def _first(problem: LinearProblem, start: np.ndarray | None) -> Tensor | None:
     if start is None:
         return None
     n_parameters = problem.X.shape[1] + problem.fit_intercept
-    start = start[:n_parameters] if problem.trained.all() else start[:n_parameters, problem.trained]
+    start = start[:n_parameters]
+    if not problem.trained.all():
+        # In rows again: columns that are picked out lie by columns, and a step touches rows.
+        start = np.ascontiguousarray(start[:, problem.trained])
     return dense_tensor(start, problem.device)
 
 
