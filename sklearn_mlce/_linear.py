@@ -65,7 +65,8 @@ class MLCEClassifier(LinearMLCE):
         Whether the labels of a row are compared with a threshold score of their own, linear in the
         features and penalised like the labels' scores, in place of zero. It is subtracted from
         them in the end, so that zero is the threshold again: what changes is that a shift of all
-        scores costs one coefficient rather than one per label.
+        scores costs one coefficient rather than one per label. Needs "newton-cg", which "auto"
+        then is, and a convex loss.
     n_labels_per_row : int, default=None
         Number of labels to predict for each row of a multi-label `y`: the best ones. Scores are
         shifted, row by row, so that these alone are above zero. "pairwise" needs it.

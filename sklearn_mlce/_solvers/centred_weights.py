@@ -89,13 +89,6 @@ class CentredWeights:
         square -= self._offset_square * float(self._sums @ self._sums)
         return self._factor**2 * max(square, 0.0)
 
-    def squared_norm_of_sum(self) -> float:
-        """Sum of the squared sums over the outputs."""
-        total, along = float(self._sums.sum()), float(self._along_offset.sum())
-        square = float(torch.linalg.vector_norm(self._matrix.sum(dim=1))) ** 2
-        square -= 2 * total * along + self._offset_square * total**2
-        return self._factor**2 * max(square, 0.0)
-
     def parameters(self) -> Tensor:
         """Parameters of the features as given, written over those that were passed."""
         if self._offset is not None:

@@ -79,6 +79,15 @@ def resolve_solver(
     n_outputs = max(1, int(problem.trained.sum()))
     if problem.options.sizes:  # scores of the smaller outputs are padded
         n_outputs = len(problem.options.sizes) * max(problem.options.sizes)
+    if problem.learn_threshold:
+        if solver == "sgd" or not problem.options.convex:
+            raise ValueError(
+                "learn_threshold=True needs the exact solver: a threshold is one direction in "
+                "which all labels bend, where mini-batches get nowhere. Set solver='auto' or "
+                f"solver='newton-cg' and a convex loss; got solver={solver!r} and "
+                f"{problem.options.name}"
+            )
+        solver = "newton-cg"
     if not problem.options.convex:
         if solver == "newton-cg":
             raise ValueError(

@@ -68,24 +68,13 @@ class StochasticDescent:
         Sizes of the steps.
     n_steps : int, default=0
         Steps made before.
-    learned_threshold : bool, default=False
-        Whether the scores are less a threshold score, one output more that starts from zero. Its
-        coefficients stay minus the sum of the others' and need not be kept: its step is added to
-        all others'.
     """
 
     def __init__(
-        self,
-        weights: CentredWeights,
-        loss: BatchLoss,
-        steps: Steps,
-        n_steps: int = 0,
-        *,
-        learned_threshold: bool = False,
+        self, weights: CentredWeights, loss: BatchLoss, steps: Steps, n_steps: int = 0
     ) -> None:
         self.weights, self._loss, self._steps = weights, loss, steps
         self.n_steps = n_steps
-        self._learned_threshold = learned_threshold
 
     def epoch(self, batches: RowBatches, order: np.ndarray, l2: float) -> float:
         """Pass over all rows in an order; returns the mean objective met on the way.
@@ -102,7 +91,7 @@ class StochasticDescent:
             total = values if total is None else total.add_(values)
             total_weight += batch.total_weight
         mean = float(total) / total_weight if total is not None else 0.0
-        objective = mean + l2 / 2 * self._squared_norm()
+        objective = mean + l2 / 2 * self.weights.squared_norm()
         if not math.isfinite(objective):
             raise ValueError(
                 f"the loss became {objective} after {self.n_steps} steps of solver='sgd'; expected "
@@ -118,21 +107,8 @@ class StochasticDescent:
         values, gradient = self._loss(scores, batch.targets, batch.weight)
         share = self._steps.share(self.n_steps)
         rate = self._steps.first * share
-        of_weights = gradient
-        if self._learned_threshold:
-            of_weights = gradient + gradient.sum(dim=1, keepdim=True)
-        sums = self.weights.step(batch.features, of_weights, rate, rate * l2 * batch.total_weight)
+        sums = self.weights.step(batch.features, gradient, rate, rate * l2 * batch.total_weight)
         if sums is not None:
-            if self._learned_threshold:
-                sums = gradient.sum(dim=0)
             self.weights.intercepts.addcmul_(self._steps.of_intercepts, sums, value=-share)
         self.n_steps += 1
         return values.sum(dtype=torch.float64)
-
-    def _squared_norm(self) -> float:
-        """Of all coefficients, those of the threshold score included."""
-        square = self.weights.squared_norm()
-        if not self._learned_threshold:
-            return square
-        n_outputs = len(self.weights.intercepts)
-        return square - self.weights.squared_norm_of_sum() / (n_outputs + 1)

@@ -18,7 +18,7 @@ from sklearn_mlce._solvers.row_batches import RowBatches
 from sklearn_mlce._solvers.sgd import Steps, StochasticDescent, linearly_to_zero
 from sklearn_mlce._solvers.step_sizes import gram_eigenvalue
 from sklearn_mlce._sparse import dense_tensor
-from sklearn_mlce._targets import Targets, label_masses
+from sklearn_mlce._targets import label_masses
 
 _EPOCHS = 10
 _MIN_STEPS = 1000
@@ -106,7 +106,7 @@ def fit_sgd(
     batch_size = batch_size_for(X.shape[0], targets.n_outputs)
     batches = RowBatches(X, targets, weight, offset, batch_size, problem.device)
     steps = _steps(problem, batches, loss, n_epochs, np.random.default_rng(seed))
-    descent = StochasticDescent(weights, loss, steps, learned_threshold=problem.learn_threshold)
+    descent = StochasticDescent(weights, loss, steps)
     loss_curve: list[float] = []
     for epoch in range(1, n_epochs + 1):
         monitor.begin()
@@ -126,8 +126,6 @@ def _steps(
 ) -> Steps:
     """Steps that fall linearly to zero over the epochs."""
     gram = gram_eigenvalue(batches, rng)
-    if problem.learn_threshold:
-        gram *= curvature_of_threshold(batches.targets)
     # Sum over all rows of a step's penalty, the steps being half the first one on the average.
     passed = problem.l2 * batches.n_rows * n_epochs / 2
     weight = np.ones(batches.n_rows) if batches.weight is None else batches.weight
@@ -137,16 +135,6 @@ def _steps(
         of_intercepts=steps_of_intercepts(batches, loss, *masses),
         share=linearly_to_zero(n_epochs * batches.n_batches),
     )
-
-
-def curvature_of_threshold(targets: Targets) -> float:
-    """By how much a learned threshold bends the loss of a row more than one of its labels does.
-
-    It stands in the term of every label; those in doubt, which bend, are about twice as many as
-    a row carries.
-    """
-    positive, _ = label_masses(targets, np.ones(targets.n_rows))
-    return 2 + 2 * float(positive.sum() / max(targets.n_rows, 1))
 
 
 def first_step(loss: BatchLoss, gram: float, passed: float | None = None) -> float:

@@ -23,7 +23,6 @@ from sklearn_mlce._solvers.row_batches import RowBatches
 from sklearn_mlce._solvers.sgd import Steps, StochasticDescent
 from sklearn_mlce._solvers.sgd_fit import (
     batch_size_for,
-    curvature_of_threshold,
     first_step,
     steps_of_intercepts,
 )
@@ -88,17 +87,12 @@ def learn_chunk(
     loss = _loss_in_play(problem, np.isnan(state.fixed))
     offset = None if state.offset is None else dense_tensor(state.offset, problem.device)
     weights = CentredWeights(dense_tensor(parameters, problem.device), offset)
-    gram = state.gram
-    if problem.learn_threshold:
-        gram *= curvature_of_threshold(problem.targets)
     steps = Steps(
-        first_step(loss, gram),
+        first_step(loss, state.gram),
         steps_of_intercepts(batches, loss, state.positive, state.negative),
         _share,
     )
-    descent = StochasticDescent(
-        weights, loss, steps, state.n_steps, learned_threshold=problem.learn_threshold
-    )
+    descent = StochasticDescent(weights, loss, steps, state.n_steps)
     order = np.random.default_rng([state.seed, state.n_chunks]).permutation(batches.n_rows)
     objective = descent.epoch(batches, order, 1 / (problem.C * state.total_weight))
     return weights.parameters().cpu().numpy(), replace(state, n_steps=descent.n_steps), objective
