@@ -50,15 +50,15 @@ class MLCEClassifier(LinearMLCE):
         For a multi-label `y` and "mlce", None is one over the mean squared distance of the rows
         of X from their mean (from zero without intercept), so that the unit of X does not
         matter, and a hundred times that where the loss has no margin; otherwise it is 1.0.
-    loss : {"mlce", "pairwise", "bce", "squared_hinge", "focal", "class_balanced_focal", \
-            "distribution_balanced", "asymmetric"} or Module, default="mlce"
+    loss : str or Module, default="mlce"
         "mlce" is the loss above, and the others stand in its place. "pairwise" compares each
         positive of a row with each negative and has no threshold, see `n_labels_per_row`. The
         rest are sums over the labels: "bce" of logistic losses, "squared_hinge" of
         :math:`\max(0, 1 - y_{ri} s_{ri})^2` with :math:`y_{ri} = \pm 1`, the objective of
-        :class:`~sklearn.svm.LinearSVC` but for its penalty of the intercept, and the others as in
+        :class:`~sklearn.svm.LinearSVC` but for its penalty of the intercept, and "focal",
+        "class_balanced_focal", "distribution_balanced" and "asymmetric" as in
         :mod:`sklearn_mlce.losses`, with the options that are the default there and the labels'
-        counts in `y`. These others are not convex and take ``solver="sgd"``, as does a torch
+        counts in `y`. These four are not convex and take ``solver="sgd"``, as does a torch
         module ``loss(scores, targets)`` of your own, or of :mod:`sklearn_mlce.losses` with other
         options. A multiclass `y` is fitted one class against the rest by the sums over labels.
     learn_threshold : bool, default=False

@@ -64,8 +64,7 @@ class MLCEClassifierCV(MLCEClassifier):
         at zero and chooses C for it. The classes of a multiclass `y` have no thresholds.
     n_jobs : int, default=None
         Number of folds fitted at a time; -1 for as many as there are processors.
-    loss : {"mlce", "bce", "squared_hinge", "focal", "class_balanced_focal", \
-            "distribution_balanced", "asymmetric"} or Module, default="mlce"
+    loss : str or Module, default="mlce"
         What is minimised, as in :class:`MLCEClassifier`; not "pairwise", which has no threshold.
     learn_threshold : bool, default=False
         Whether each fit learns a threshold of its rows, as in :class:`MLCEClassifier`.

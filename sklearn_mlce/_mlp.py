@@ -70,12 +70,13 @@ class MLCEMLP(TrainableNetwork):
         not given `X_val`. Every label or class keeps a positive row to train on.
     n_iter_no_change : int, default=10
         Epochs without a better score after which `early_stopping` stops.
-    loss : {"mlce", "pairwise", "bce", "squared_hinge", "focal", "class_balanced_focal", \
-            "distribution_balanced", "asymmetric"} or Module, default="mlce"
+    loss : str or Module, default="mlce"
         What is minimised: "mlce", shaped by `scale`, `margin` and `order`; "pairwise", which
         compares each positive of a row with each negative and has no threshold, see
-        `n_labels_per_row`; or a sum over the labels, as in :mod:`sklearn_mlce.losses`, with the
-        options that are the default there and the labels' counts in `y`. For other options pass a
+        `n_labels_per_row`; or a sum over the labels, which "bce", "squared_hinge", "focal",
+        "class_balanced_focal", "distribution_balanced" and "asymmetric" are, as in
+        :mod:`sklearn_mlce.losses`, with the options that are the default there and the labels'
+        counts in `y`. For other options pass a
         module from there; any torch module ``loss(scores, targets)`` will do. A multiclass `y` is
         trained one class against the rest by the sums over labels.
     learn_threshold : bool, default=False
