@@ -148,17 +148,20 @@ class MLCEClassifier(LinearMLCE):
     Notes
     -----
     `y` may be a 0/1 matrix, dense or sparse; a matrix of soft targets in [0, 1], or with NaN
-    for unknown labels; or 1-D classes. `score` is scikit-learn's: subset accuracy for a
-    multi-label `y`. Pass ``scoring="f1_micro"`` to searches instead.
+    for unknown labels; 1-D classes; or a column of whole-number classes for each of several
+    outputs, compared as :func:`~sklearn_mlce.losses.multioutput_loss` does. `score` is the share of
+    rows with every label right. Pass ``scoring="f1_micro"`` to searches instead.
 
     ``solver="auto"`` is "sgd" where X is sparse, there are several outputs, and (stored entries
     + ``n_features``) * ``n_outputs`` is at least ten million, or where ``n_samples * n_outputs`` is
-    above a hundred million; otherwise it is "newton-cg".
+    above a hundred million; otherwise it is "newton-cg". A loss that is not known to be convex
+    makes it "sgd", `learn_threshold` "newton-cg".
 
     Newton's linear systems are solved by conjugate gradients, preconditioned by the Hessian's
     diagonal. A Hessian-vector product takes one product with X and one with its transpose. Of
-    losses that are sums over labels (order "all", "bce" and "squared_hinge") the scores of one
-    block of labels are kept in memory, of the others those of all; `y` as the list of its
+    losses that are sums over labels (order "all", "bce" and "squared_hinge", without
+    `learn_threshold`) the scores of one block of labels are kept in memory, of the others those of
+    all; `y` as the list of its
     positives.
 
     A step of "sgd" for the rows of a batch, with the gradient :math:`g_r` of a row's loss in its

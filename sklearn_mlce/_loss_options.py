@@ -51,7 +51,7 @@ class LossOptions(NamedTuple):
     @property
     def name(self) -> str:
         """The loss as the user gave it."""
-        return f"loss={self.loss if self.module is None else type(self.module).__name__}"
+        return f"loss={self.loss!r}" if self.module is None else type(self.module).__name__
 
 
 # Logistic and softmax regression, which users of a 1-D y expect.

@@ -23,6 +23,7 @@ from sklearn_mlce._calibration.members import (
     mean_log_odds,
 )
 from sklearn_mlce._fit_monitor import fitted_state_kept
+from sklearn_mlce._probabilities import clipped
 from sklearn_mlce._targets import FIXED_SCORE
 from sklearn_mlce._thresholds.out_of_fold import default_threshold, plain_targets
 from sklearn_mlce._thresholds.predictions import BaseWrapper, encode_thresholded
@@ -279,7 +280,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         probabilities = expit(scores)
         if not self._learned.all():
             probabilities[:, ~self._learned] = self._shares[~self._learned]
-        return np.clip(probabilities, np.finfo(np.float64).tiny, np.nextafter(1.0, 0.0))
+        return clipped(probabilities)
 
     def _zero_scores(self, X: Any) -> np.ndarray:
         """Log-odds ``(n, n_outputs)``, the fixed scores of what was not learned among them."""

@@ -131,6 +131,5 @@ def _form(
     if options.loss == "pairwise":
         return PairwiseBatches(options, n_outputs, label_weight)
     if options.loss in LABEL_TERMS:
-        counted = None if counts is None else (counts.positive, counts.total)
-        return LabelTermBatches(options.loss, n_outputs, label_weight, counted)
+        return LabelTermBatches(options.loss, n_outputs, label_weight, counts)
     return PointwiseBatches(options.loss, n_outputs, label_weight)
