@@ -27,7 +27,7 @@ from sklearn_mlce._thresholds.out_of_fold import (
 )
 from sklearn_mlce._thresholds.splits import splits_of
 from sklearn_mlce._thresholds.sweep import tune
-from sklearn_mlce._weights import check_label_weight, checked_weight
+from sklearn_mlce._weights import checked_weight
 
 # Smallest and largest C of a grid that is given by its size, as factors of MLCEClassifier's own.
 C_FACTORS = (0.1, 10.0)
@@ -240,10 +240,6 @@ class MLCEClassifierCV(MLCEClassifier):
             monitor.open("C", len(Cs))
             targets = encode_targets(y)
             objective.check_kind(targets.kind)
-            self._label_weight = self.label_weight
-            if isinstance(self.label_weight, dict):  # by names that the folds' y will not have
-                options = self._options_for(targets)
-                self._label_weight = check_label_weight(self.label_weight, targets, options)
             X = validate_data(
                 self, X, accept_sparse="csr", dtype=(np.float64, np.float32), order="C"
             )
@@ -321,7 +317,6 @@ class MLCEClassifierCV(MLCEClassifier):
         """The estimator of one C, with every parameter that it shares with this one."""
         shared = MLCEClassifier._get_param_names()
         own = self.get_params(deep=False)
-        own["label_weight"] = getattr(self, "_label_weight", self.label_weight)
         return MLCEClassifier(C=C, **{name: own[name] for name in shared if name in own})
 
     def _adopt(self, model: MLCEClassifier, targets: Targets) -> None:

@@ -6,6 +6,7 @@ soft and unknown ones, so the package has its own. Nothing here needs torch.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,8 @@ def encode_targets(y: Any) -> Targets:
         raise ValueError(
             f"y must have shape (n_samples,) or (n_samples, n_labels), got shape {array.shape}"
         )
-    return _encode_dense(array, label_names)
+    targets = _encode_dense(array, label_names)
+    return targets if label_names is None else replace(targets, frame=type(y))
 
 
 def _label_names(y: Any) -> np.ndarray | None:

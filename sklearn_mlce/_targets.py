@@ -76,6 +76,7 @@ class Targets:
     # each output has one in each row.
     positives: sp.csr_array | None = None
     dense: np.ndarray | None = None  # soft: (n, L) in [0, 1], NaN where unknown
+    frame: type | None = None  # the class of y, where it was a DataFrame of several columns
 
     @property
     def kind(self) -> str:

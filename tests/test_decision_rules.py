@@ -2,12 +2,14 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import scipy.sparse as sp
 import torch
 
 from sklearn_mlce import MLCEMLP, MLCEClassifier, MLCEClassifierCV
 from sklearn_mlce._decisions import shifted_to_best
+from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
 from sklearn_mlce.losses import mlce_loss
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 from tests.estimators import labelled_rows, mlp, on_both, single_labels
@@ -201,13 +203,27 @@ def test_thresholds_are_not_tuned_for_a_known_number_of_labels():
         MultilabelTunedThresholdClassifierCV(MLCEClassifier(n_labels_per_row=2)).fit(X, Y)
 
 
-def test_label_weights_by_name_reach_the_folds():
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda weight: MLCEClassifierCV([0.1, 1.0], label_weight=weight, random_state=0),
+        lambda weight: MultilabelTunedThresholdClassifierCV(
+            MLCEClassifier(label_weight=weight), random_state=0
+        ),
+        lambda weight: MultilabelCalibratedClassifierCV(
+            MLCEClassifier(label_weight=weight), random_state=0
+        ),
+    ],
+    ids=["C", "thresholds", "calibration"],
+)
+def test_label_weights_by_name_reach_the_folds(make, frame):
     X, Y = labelled_rows()
-    frame = pd.DataFrame(Y, columns=list("abcd"))
-    by_name = MLCEClassifierCV([0.1, 1.0], label_weight={"b": 3.0}, random_state=0).fit(X, frame)
-    by_place = MLCEClassifierCV([0.1, 1.0], label_weight=[1, 3, 1, 1], random_state=0).fit(X, Y)
-    np.testing.assert_array_equal(by_name.coef_, by_place.coef_)
-    np.testing.assert_array_equal(by_name.label_names_, list("abcd"))
+    names = list("abcd")
+    by_name = make({"b": 3.0}).fit(X, frame(dict(zip(names, Y.T, strict=True))))
+    by_place = make([1, 3, 1, 1]).fit(X, Y)
+    np.testing.assert_array_equal(by_name.predict_proba(X), by_place.predict_proba(X))
+    np.testing.assert_array_equal(by_name.label_names_, names)
 
 
 @on_both

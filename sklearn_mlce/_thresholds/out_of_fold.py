@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,15 @@ def _of_class_one(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
 
 
 def plain_targets(targets: Targets) -> Any:
-    """The y that any estimator can be given: int64 labels, since narrower ones get permuted."""
+    """The y that any estimator can be given: int64 labels, since narrower ones get permuted.
+
+    A DataFrame is one again, since a dict of label weights goes by the names of its columns.
+    """
+    if targets.frame is not None:
+        array = plain_targets(replace(targets, frame=None))
+        names = list(targets.label_names)  # type: ignore[arg-type]
+        of_polars = targets.frame.__module__.startswith("polars")
+        return targets.frame(array, **{"schema" if of_polars else "columns": names})
     if targets.dense is not None:
         return targets.dense
     if targets.codes is not None:
