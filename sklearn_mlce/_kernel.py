@@ -8,19 +8,20 @@ The negatives' side has ``z_i = scale * (s_i + margin) + log(weight_i)``, the po
 ``z_i = -scale * (s_i - margin) + log(weight_i)``; a label that does not take part has weight 0,
 hence the exponent -inf.
 
-Work goes by blocks of rows that stay in the processor's cache. Hard positives are few, so they
-are kept as a list of cells and their side is reduced over that list; soft ones are dense.
+Work goes by blocks of rows that stay in the processor's cache. Hard positives that are few are
+kept as a list of cells, and their side is reduced over that list; else both sides are matrices.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from sklearn_mlce._hard_targets import Cells, HardMatrix
 from sklearn_mlce._layouts import CellRows, MatrixRows
 from sklearn_mlce._orders import SIDES, Order, Side
 
@@ -34,51 +35,6 @@ class Affine(NamedTuple):
     scale: float = 1.0
     margins: tuple[float, float] = (0.0, 0.0)  # of the negatives' side, of the positives' side
     log_weight: Tensor | None = None  # broadcastable to the scores
-
-
-class Cells(NamedTuple):
-    """Hard targets as lists of cells, row-major; every cell not listed is a negative."""
-
-    rows: Tensor  # (n_positives,) row of each positive cell
-    columns: Tensor  # (n_positives,)
-    positive: Tensor  # (n_positives,) flat index, row * n_labels + column
-    masked: Tensor  # (n_masked,) flat index of positive or unknown cells
-
-
-def cells_from_indices(indptr: Tensor, indices: Tensor, n_labels: int) -> Cells:
-    """Cells of hard targets given in compressed sparse row form."""
-    n_rows = len(indptr) - 1
-    if indices.device.type == "cpu":  # a fifth of the time of torch's repeat_interleave
-        rows = torch.from_numpy(np.repeat(np.arange(n_rows), np.diff(indptr.numpy())))
-    else:
-        rows = torch.repeat_interleave(
-            torch.arange(n_rows, device=indices.device), indptr.diff(), output_size=len(indices)
-        )
-    positive = torch.add(indices, rows, alpha=n_labels)
-    return Cells(rows, indices, positive, positive)
-
-
-def cells_from_dense(targets: Tensor) -> Cells | None:
-    """Cells of dense targets ``(n, L)``, or None when some target is soft."""
-    masked = _flat_nonzero(targets)
-    values = targets.reshape(-1)[masked]
-    hard = values == 1
-    if bool(hard.all()):
-        positive = masked
-    elif targets.is_floating_point() and bool((hard | values.isnan()).all()):
-        positive = masked[hard]
-    else:
-        return None
-    n_labels = targets.shape[1]
-    rows = torch.div(positive, n_labels, rounding_mode="floor")
-    return Cells(rows, positive - rows * n_labels, positive, masked)
-
-
-def _flat_nonzero(targets: Tensor) -> Tensor:
-    mask = targets.bool()  # NaN is True; a tenth of the time of a comparison with 0
-    if mask.device.type == "cpu":  # NumPy's scan of a sparse mask is ten times torch.nonzero's
-        return torch.from_numpy(np.flatnonzero(mask.detach().numpy()))
-    return mask.reshape(-1).nonzero().squeeze(1)
 
 
 def row_blocks(scores: Tensor) -> Iterator[slice]:
@@ -111,11 +67,20 @@ class BlockMemory:
         return self._memory[block] if self.in_place else self._memory[: block.stop - block.start]
 
 
-def _fill_exponents(exponents: Tensor, scores: Tensor, sign: float, affine: Affine) -> None:
-    """Write ``sign * scale * (scores + sign * margin)`` into ``exponents``."""
-    if scores.dtype != exponents.dtype:  # or the product would be rounded to the scores' dtype
-        scores = exponents.copy_(scores)
-    torch.mul(scores, sign * affine.scale, out=exponents)
+def _fill_exponents(
+    exponents: Tensor, scores: Tensor, sign: int, affine: Affine, left_out: bool
+) -> None:
+    """Write ``sign * scale * (scores + sign * margin)`` into ``exponents``.
+
+    They hold inf where the cell is left out, which becomes -inf, and 0 elsewhere, if
+    ``left_out``.
+    """
+    if left_out:
+        torch.sub(scores, exponents, alpha=sign, out=exponents).mul_(sign * affine.scale)
+    elif scores.dtype != exponents.dtype:  # a product would be rounded to the scores' dtype
+        exponents.copy_(scores).mul_(sign * affine.scale)
+    else:
+        torch.mul(scores, sign * affine.scale, out=exponents)
     margin = affine.margins[0 if sign > 0 else 1]
     if margin:
         exponents.add_(affine.scale * margin)
@@ -127,47 +92,52 @@ def _block_log_weight(affine: Affine, scores: Tensor, block: slice) -> Tensor | 
     return affine.log_weight.expand_as(scores)[block]
 
 
-def soft_blocks(
-    scores: Tensor, targets: Tensor, affine: Affine, sign: int, memory: BlockMemory
+def matrix_blocks(
+    scores: Tensor,
+    targets: Tensor | HardMatrix | Cells,
+    affine: Affine,
+    sign: int,
+    memory: BlockMemory,
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Blocks of rows and the exponents of one side of soft targets.
+    """Blocks of rows and the exponents of one side, -inf where a cell takes no part.
 
     ``sign`` is +1 for the negatives, whose weight is ``1 - targets``, and -1 for the positives,
-    whose weight is ``targets``.
+    whose weight is ``targets``. The positives of cells are a list, not a matrix.
     """
-    for block in memory.slices:
-        exponents = memory.of(block)
-        _fill_exponents(exponents, scores[block], sign, affine)
-        target = targets[block].to(exponents.dtype)
-        weight = torch.log1p(-target) if sign > 0 else torch.log(target)
-        exponents += weight.nan_to_num_(nan=-torch.inf, neginf=-torch.inf)
-        if (log_weight := _block_log_weight(affine, scores, block)) is not None:
-            exponents += log_weight
-        yield block, exponents
-
-
-def negative_blocks(
-    scores: Tensor, cells: Cells, affine: Affine, memory: BlockMemory
-) -> Iterator[tuple[slice, Tensor]]:
-    """Blocks of rows and the exponents of the negatives of hard targets.
-
-    They are -inf at the cells that are masked.
-    """
-    n_rows, n_labels = scores.shape
-    bounds = [0, len(cells.masked)]
-    if len(memory.slices) != 1:
-        edges = [block.start * n_labels for block in memory.slices] + [n_rows * n_labels]
-        bounds = torch.searchsorted(
-            cells.masked, torch.tensor(edges, device=scores.device)
-        ).tolist()
+    masked = _masked_cells(scores, targets, memory) if isinstance(targets, Cells) else None
+    hard = targets if isinstance(targets, HardMatrix) else None
     for number, block in enumerate(memory.slices):
         exponents = memory.of(block)
-        _fill_exponents(exponents, scores[block], 1, affine)
+        if hard is not None:
+            hard.fill_left_out(exponents, block, sign)
+        _fill_exponents(exponents, scores[block], sign, affine, hard is not None)
         if (log_weight := _block_log_weight(affine, scores, block)) is not None:
             exponents += log_weight
-        masked = cells.masked[bounds[number] : bounds[number + 1]]
-        exponents.view(-1).index_fill_(0, masked - block.start * n_labels, -torch.inf)
+        if masked is not None:
+            exponents.view(-1).index_fill_(0, masked[number], -torch.inf)
+        elif isinstance(targets, Tensor):
+            exponents += _log_share(targets[block].to(exponents.dtype), sign)
         yield block, exponents
+
+
+def _masked_cells(scores: Tensor, cells: Cells, memory: BlockMemory) -> list[Tensor]:
+    """Flat indices of the masked cells within each block."""
+    if len(memory.slices) == 1:
+        return [cells.masked]
+    n_rows, n_labels = scores.shape
+    firsts = [block.start * n_labels for block in memory.slices]
+    edges = torch.tensor([*firsts, n_rows * n_labels], device=scores.device)
+    bounds = torch.searchsorted(cells.masked, edges).tolist()
+    return [
+        cells.masked[low:high] - first
+        for first, (low, high) in zip(firsts, pairwise(bounds), strict=True)
+    ]
+
+
+def _log_share(target: Tensor, sign: int) -> Tensor:
+    """Logarithm of the weight that a soft target has on a side; -inf where it has none."""
+    share = torch.log1p(-target) if sign > 0 else torch.log(target)
+    return share.nan_to_num_(nan=-torch.inf, neginf=-torch.inf)
 
 
 def positive_exponents(scores: Tensor, cells: Cells, affine: Affine, dtype: torch.dtype) -> Tensor:
@@ -190,9 +160,9 @@ def evaluate_blocks(
         yield block, *SIDES[order].evaluate(exponents, of_block, weight[block], MatrixRows())
 
 
-def soft_side(
+def matrix_side(
     scores: Tensor,
-    targets: Tensor,
+    targets: Tensor | HardMatrix | Cells,
     affine: Affine,
     order: Order,
     logit: Tensor | None,
@@ -201,43 +171,21 @@ def soft_side(
     factor: Tensor,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Values ``(n,)`` of one side of soft targets, whose sign is as in :func:`soft_blocks`.
+    """Values ``(n,)`` of one side, whose sign is as in :func:`matrix_blocks`.
 
-    ``out += sign * factor * gradient`` in the exponents, where ``out`` is given.
+    Where ``out`` is given, ``factor * gradient`` in the exponents is written to it for the
+    negatives, and subtracted from it for the positives.
     """
     values = torch.zeros_like(factor) if logit is None else logit.clone()
-    memory = BlockMemory(scores, factor.dtype, None)
-    blocks = soft_blocks(scores, targets, affine, sign, memory)
-    for block, block_values, side in evaluate_blocks(blocks, order, logit, factor):
-        values[block] = block_values
-        if out is not None:
-            out[block] += sign * side.gradient_()
-    return values
-
-
-def negatives_of_cells(
-    scores: Tensor,
-    cells: Cells,
-    affine: Affine,
-    order: Order,
-    logit: Tensor | None,
-    *,
-    factor: Tensor,
-    out: Tensor | None = None,
-) -> Tensor:
-    """Values ``(n,)`` of the side of the negatives of hard targets.
-
-    ``out = factor * gradient`` in the exponents, where ``out`` is given; it is zero at the
-    cells that are masked.
-    """
-    values = torch.zeros_like(factor) if logit is None else logit.clone()
-    memory = BlockMemory(scores, factor.dtype, out)
-    blocks = negative_blocks(scores, cells, affine, memory)
+    memory = BlockMemory(scores, factor.dtype, out if sign > 0 else None)
+    blocks = matrix_blocks(scores, targets, affine, sign, memory)
     for block, block_values, side in evaluate_blocks(blocks, order, logit, factor):
         values[block] = block_values
         if out is not None:
             gradient = side.gradient_()
-            if not memory.in_place:
+            if sign < 0:
+                out[block] -= gradient
+            elif not memory.in_place:
                 out[block] = gradient
     return values
 

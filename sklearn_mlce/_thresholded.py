@@ -7,13 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sklearn_mlce._kernel import (
-    Affine,
-    Cells,
-    negatives_of_cells,
-    positives_of_cells,
-    soft_side,
-)
+from sklearn_mlce._hard_targets import Cells, HardMatrix
+from sklearn_mlce._kernel import Affine, matrix_side, positives_of_cells
 from sklearn_mlce._loss_arguments import (
     check_margin,
     check_options,
@@ -28,7 +23,7 @@ from sklearn_mlce._orders import Orders, check_order
 
 def thresholded_loss(
     scores: Tensor,
-    targets: Tensor | Cells,
+    targets: Tensor | HardMatrix | Cells,
     *,
     sample_weight: Tensor | None,
     label_weight: Tensor | None,
@@ -62,7 +57,7 @@ class _ThresholdedLoss(torch.autograd.Function):
         ctx: Any,
         scores: Tensor,
         threshold: Tensor | None,
-        targets: Tensor | Cells,
+        targets: Tensor | HardMatrix | Cells,
         affine: Affine,
         orders: Orders,
         weight: Tensor | None,
@@ -100,7 +95,7 @@ class _ThresholdedLoss(torch.autograd.Function):
 
 def loss_and_gradient(
     scores: Tensor,
-    targets: Tensor | Cells,
+    targets: Tensor | HardMatrix | Cells,
     affine: Affine,
     orders: Orders,
     weight: Tensor | None = None,
@@ -116,7 +111,7 @@ def loss_and_gradient(
 def _loss_and_gradients(
     scores: Tensor,
     threshold: Tensor | None,
-    targets: Tensor | Cells,
+    targets: Tensor | HardMatrix | Cells,
     affine: Affine,
     orders: Orders,
     weight: Tensor | None,
@@ -137,7 +132,7 @@ def _loss_and_gradients(
 
 def _evaluate(
     scores: Tensor,
-    targets: Tensor | Cells,
+    targets: Tensor | HardMatrix | Cells,
     affine: Affine,
     orders: Orders,
     logit: Tensor | None,
@@ -150,10 +145,10 @@ def _evaluate(
     else:
         factor = affine.scale * weight
     opposite = None if logit is None else -logit
+    negatives = matrix_side(
+        scores, targets, affine, orders[0], logit, sign=1, factor=factor, out=out
+    )
     if isinstance(targets, Cells):
-        negatives = negatives_of_cells(
-            scores, targets, affine, orders[0], logit, factor=factor, out=out
-        )
         positives, side = positives_of_cells(
             scores, targets, affine, orders[1], opposite, factor=factor
         )
@@ -161,12 +156,7 @@ def _evaluate(
             at_cells = side.gradient_().neg_().to(out.dtype)
             out.view(-1).index_copy_(0, targets.positive, at_cells)
     else:
-        if out is not None:
-            out.zero_()
-        negatives = soft_side(
-            scores, targets, affine, orders[0], logit, sign=1, factor=factor, out=out
-        )
-        positives = soft_side(
+        positives = matrix_side(
             scores, targets, affine, orders[1], opposite, sign=-1, factor=factor, out=out
         )
     loss = negatives.add_(positives)

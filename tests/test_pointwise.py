@@ -11,7 +11,7 @@ from sklearn.svm import LinearSVC
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from sklearn_mlce import MLCEClassifier
-from sklearn_mlce._kernel import cells_from_dense
+from sklearn_mlce._hard_targets import cells_from_dense
 from sklearn_mlce._pointwise import pointwise_loss_and_gradient
 from sklearn_mlce._solvers.pointwise_rows import PointwiseRows
 from tests.linear_problems import make_labels, parameters_of

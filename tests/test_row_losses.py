@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_mlce._kernel import Affine, cells_from_dense
+from sklearn_mlce._hard_targets import cells_from_dense
+from sklearn_mlce._kernel import Affine
 from sklearn_mlce._solvers.row_losses import HardRows, SoftRows
 from tests.oracles import symmetric_loss
 from tests.test_losses import N_LABELS, N_ROWS, random_targets

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sklearn_mlce._kernel import Cells, cells_from_dense, cells_from_indices
+from sklearn_mlce._hard_targets import Cells, cells_from_dense, cells_from_indices
 from sklearn_mlce._training.batch_targets import (
     ClassCodes,
     EncodedTargets,

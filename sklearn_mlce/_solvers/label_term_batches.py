@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sklearn_mlce._kernel import Cells
+from sklearn_mlce._hard_targets import Cells
 from sklearn_mlce._solvers.batch_matrices import hard_cells
 from sklearn_mlce._training.batch_targets import EncodedTargets
 from sklearn_mlce.losses._asymmetric import asymmetric_labels

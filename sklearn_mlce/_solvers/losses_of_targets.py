@@ -7,7 +7,8 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from sklearn_mlce._kernel import Affine, Cells, cells_from_indices
+from sklearn_mlce._hard_targets import Cells, cells_from_indices
+from sklearn_mlce._kernel import Affine
 from sklearn_mlce._loss_options import LossOptions
 from sklearn_mlce._solvers.multioutput_rows import MultioutputRows
 from sklearn_mlce._solvers.pairwise_rows import PairwiseRows

@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sklearn_mlce._kernel import Affine, Cells
+from sklearn_mlce._hard_targets import Cells
+from sklearn_mlce._kernel import Affine
 from sklearn_mlce._loss_options import LossOptions
 from sklearn_mlce._solvers.batch_matrices import cells_or_matrix
 from sklearn_mlce._solvers.thresholded_batches import CURVATURE_OF_LABEL, divided_by_scale
 from sklearn_mlce._training.batch_targets import EncodedTargets
-from sklearn_mlce.losses._pairwise import hard_pairs, soft_pairs
+from sklearn_mlce.losses._pairwise import pairs_of_cells, pairs_of_matrix
 
 
 class PairwiseBatches:
@@ -31,5 +32,5 @@ class PairwiseBatches:
         matrix = cells_or_matrix(targets, self._n_outputs)
         gradient = torch.empty_like(scores, memory_format=torch.contiguous_format)
         if isinstance(matrix, Cells):
-            return hard_pairs(scores, matrix, self._affine, weight, gradient), gradient
-        return soft_pairs(scores, matrix, self._affine, weight, gradient), gradient
+            return pairs_of_cells(scores, matrix, self._affine, weight, gradient), gradient
+        return pairs_of_matrix(scores, matrix, self._affine, weight, gradient), gradient

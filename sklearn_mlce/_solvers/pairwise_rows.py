@@ -12,14 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sklearn_mlce._kernel import (
-    Affine,
-    BlockMemory,
-    Cells,
-    negative_blocks,
-    positive_exponents,
-    soft_blocks,
-)
+from sklearn_mlce._hard_targets import Cells
+from sklearn_mlce._kernel import Affine, BlockMemory, matrix_blocks, positive_exponents
 from sklearn_mlce._layouts import MatrixRows
 from sklearn_mlce._orders import softplus
 from sklearn_mlce._solvers.row_losses import weighted_total
@@ -49,13 +43,8 @@ class PairwiseRows:
         else:
             softmax = torch.empty_like(scores)
             memory = BlockMemory(scores, scores.dtype, softmax)
-            blocks = (
-                negative_blocks(scores, self.targets, self.affine, memory)
-                if isinstance(self.targets, Cells)
-                else soft_blocks(scores, self.targets, self.affine, sign, memory)
-            )
-            for _ in blocks:  # each writes its exponents into the memory
-                pass
+            for _ in matrix_blocks(scores, self.targets, self.affine, sign, memory):
+                pass  # each writes its exponents into the memory
         largest, log_sum = MatrixRows().softmax_(softmax)
         return softmax, largest.add_(log_sum)
 

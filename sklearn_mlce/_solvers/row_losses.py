@@ -12,15 +12,14 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from sklearn_mlce._hard_targets import Cells
 from sklearn_mlce._kernel import (
     Affine,
     BlockMemory,
-    Cells,
     evaluate_blocks,
-    negative_blocks,
+    matrix_blocks,
     positives_of_cells,
     row_blocks,
-    soft_blocks,
 )
 from sklearn_mlce._layouts import MatrixRows
 from sklearn_mlce._orders import FirstOrder, Orders, Side
@@ -89,9 +88,8 @@ class HardRows:
     def evaluate(self, scores: Tensor) -> _HardDerivatives:
         """Value and derivatives at ``scores``."""
         memory = torch.empty_like(scores)
-        blocks = negative_blocks(
-            scores, self.cells, self.affine, BlockMemory(scores, scores.dtype, memory)
-        )
+        in_place = BlockMemory(scores, scores.dtype, memory)
+        blocks = matrix_blocks(scores, self.cells, self.affine, 1, in_place)
         negatives = _MatrixSide(evaluate_blocks(blocks, self.orders[0], None, self.weight), memory)
         values, positives = positives_of_cells(
             scores, self.cells, self.affine, self.orders[1], None, factor=self.weight
@@ -148,7 +146,7 @@ class SoftRows:
     def _side(self, scores: Tensor, sign: int) -> _MatrixSide:
         memory = torch.empty_like(scores)
         in_place = BlockMemory(scores, scores.dtype, memory)
-        blocks = soft_blocks(scores, self.targets, self.affine, sign, in_place)
+        blocks = matrix_blocks(scores, self.targets, self.affine, sign, in_place)
         order = self.orders[0] if sign > 0 else self.orders[1]
         return _MatrixSide(evaluate_blocks(blocks, order, None, self.weight), memory)
 

@@ -8,7 +8,7 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from sklearn_mlce._kernel import Cells
+from sklearn_mlce._hard_targets import Cells
 from sklearn_mlce._loss_arguments import check_label_counts, check_number, computing_dtype
 from sklearn_mlce.losses._focal import check_focal_options
 from sklearn_mlce.losses._label_terms import FocalTerm

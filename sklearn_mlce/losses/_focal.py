@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sklearn_mlce._kernel import Cells
+from sklearn_mlce._hard_targets import Cells
 from sklearn_mlce._loss_arguments import check_number
 from sklearn_mlce.losses._label_terms import FocalTerm
 from sklearn_mlce.losses._module import RowLoss

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sklearn_mlce._kernel import cells_from_dense, cells_from_indices
+from sklearn_mlce._hard_targets import cells_from_indices, hard_from_dense
 from sklearn_mlce._loss_arguments import (
     check_ascending,
     check_indices,
@@ -128,12 +128,12 @@ def mlce_loss(
     """
     check_same_shape(scores, targets)
     targets = flatten_rows(targets.detach())
-    cells = cells_from_dense(targets)
-    if cells is None:
+    hard = hard_from_dense(targets)
+    if hard is None:
         check_soft_targets(targets)
     return thresholded_loss(
         scores,
-        targets if cells is None else cells,
+        targets if hard is None else hard,
         sample_weight=sample_weight,
         label_weight=label_weight,
         threshold_scores=threshold_scores,

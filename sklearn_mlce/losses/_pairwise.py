@@ -5,15 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sklearn_mlce._kernel import (
-    Affine,
-    BlockMemory,
-    Cells,
-    cells_from_dense,
-    negative_blocks,
-    positive_exponents,
-    soft_blocks,
-)
+from sklearn_mlce._hard_targets import Cells, HardMatrix, hard_from_dense
+from sklearn_mlce._kernel import Affine, BlockMemory, matrix_blocks, positive_exponents
 from sklearn_mlce._layouts import CellRows, MatrixRows
 from sklearn_mlce._loss_arguments import (
     check_number,
@@ -125,25 +118,26 @@ def pairwise_loss(
     check_same_shape(scores, targets)
     dtype = computing_dtype(scores)
     targets = flatten_rows(targets.detach())
-    cells = cells_from_dense(targets)
-    if cells is None:
+    hard = hard_from_dense(targets)
+    if hard is None:
         check_soft_targets(targets)
     affine = Affine(scale, (margin, 0.0), log_label_weight(label_weight, scores, dtype))
     factor = row_factors(sample_weight, scores, reduction, dtype)
 
     def evaluate(scores: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
         out = torch.empty_like(scores, memory_format=torch.contiguous_format)
-        if cells is None:
-            losses = soft_pairs(scores, targets, affine, factor, out)
+        if isinstance(hard, Cells):
+            losses = pairs_of_cells(scores, hard, affine, factor, out)
         else:
-            losses = hard_pairs(scores, cells, affine, factor, out)
+            of_matrix = targets if hard is None else hard
+            losses = pairs_of_matrix(scores, of_matrix, affine, factor, out)
         return losses, out if with_gradient else None
 
     rows = closed_form_loss(flatten_rows(scores), evaluate)
     return rows.reshape(scores.shape[:-1]) if reduction == "none" else rows.sum()
 
 
-def hard_pairs(
+def pairs_of_cells(
     scores: Tensor, cells: Cells, affine: Affine, factor: Tensor | None, out: Tensor
 ) -> Tensor:
     """Losses ``(n,)`` of rows times their factors; their gradient is written to ``out``."""
@@ -154,7 +148,7 @@ def hard_pairs(
     losses = torch.zeros_like(exponents_of_positives)
     slopes = torch.zeros_like(losses)
     memory = BlockMemory(scores, dtype, out)
-    for block, negatives in negative_blocks(scores, cells, affine, memory):
+    for block, negatives in matrix_blocks(scores, cells, affine, 1, memory):
         paired = _log_sum_exp_(MatrixRows(), negatives).add_(exponents_of_positives[block])
         losses[block], slopes[block] = _losses_and_slopes(paired, affine, factor, block)
         negatives.mul_(slopes[block, None])
@@ -165,22 +159,29 @@ def hard_pairs(
     return losses
 
 
-def soft_pairs(
-    scores: Tensor, targets: Tensor, affine: Affine, factor: Tensor | None, out: Tensor
+def pairs_of_matrix(
+    scores: Tensor,
+    targets: Tensor | HardMatrix,
+    affine: Affine,
+    factor: Tensor | None,
+    out: Tensor,
 ) -> Tensor:
     """Losses ``(n,)`` of rows times their factors; their gradient is written to ``out``."""
     dtype = computing_dtype(scores)
     losses = scores.new_zeros(len(scores), dtype=dtype)
+    memory = BlockMemory(scores, dtype, out)
     blocks = zip(
-        soft_blocks(scores, targets, affine, 1, BlockMemory(scores, dtype, None)),
-        soft_blocks(scores, targets, affine, -1, BlockMemory(scores, dtype, None)),
+        matrix_blocks(scores, targets, affine, 1, memory),
+        matrix_blocks(scores, targets, affine, -1, BlockMemory(scores, dtype, None)),
         strict=True,
     )
     for (block, negatives), (_, positives) in blocks:
         paired = _log_sum_exp_(MatrixRows(), negatives)
         paired += _log_sum_exp_(MatrixRows(), positives)
         losses[block], slopes = _losses_and_slopes(paired, affine, factor, block)
-        out[block] = negatives.sub_(positives).mul_(slopes[:, None])
+        negatives.sub_(positives).mul_(slopes[:, None])
+        if not memory.in_place:
+            out[block] = negatives
     return losses
 
 

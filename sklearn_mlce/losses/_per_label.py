@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sklearn_mlce._kernel import Cells, cells_from_dense
+from sklearn_mlce._hard_targets import Cells, cells_from_dense
 from sklearn_mlce._loss_arguments import (
     check_label_weight,
     check_reduction,

@@ -1,0 +1,75 @@
+"""The two forms of hard targets, lists of cells and matrices, mean the same."""
+
+import numpy as np
+import pytest
+import torch
+
+from sklearn_mlce._hard_targets import Cells, HardMatrix, cells_from_dense, hard_from_dense
+from sklearn_mlce._kernel import Affine
+from sklearn_mlce._thresholded import loss_and_gradient
+from sklearn_mlce.losses._pairwise import pairs_of_cells, pairs_of_matrix
+
+ORDERS = [(1, 1), (2, 2), ("all", "all"), (2, "all")]
+
+
+def targets_of(density, unknown=0.0):
+    rng = np.random.default_rng(0)
+    targets = (rng.random((40, 30)) < density).astype(np.float32)
+    targets[0], targets[1] = 0, 1  # no positive, no negative
+    targets[rng.random(targets.shape) < unknown] = np.nan
+    return torch.from_numpy(targets)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("unknown", [0.0, 0.2])
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("size", [1.0, 1e4])
+def test_a_matrix_gives_what_its_cells_give(size, order, unknown, dtype):
+    dense = targets_of(0.4, unknown)
+    matrix, cells = hard_from_dense(dense), cells_from_dense(dense)
+    assert isinstance(matrix, HardMatrix)
+    scores = size * torch.randn(40, 30, generator=torch.Generator().manual_seed(0)).to(dtype)
+    affine = Affine(3.0, (0.2, 0.9), torch.linspace(-1, 1, 30, dtype=dtype))
+    weight = torch.linspace(0.5, 2, 40, dtype=dtype)
+    of_matrix = loss_and_gradient(scores, matrix, affine, order, weight)
+    of_cells = loss_and_gradient(scores, cells, affine, order, weight)
+    torch.testing.assert_close(of_matrix, of_cells)
+    pairs = []
+    for function, targets in ((pairs_of_matrix, matrix), (pairs_of_cells, cells)):
+        gradient = torch.empty_like(scores)
+        pairs.append((function(scores, targets, affine, weight, gradient), gradient))
+    torch.testing.assert_close(*pairs)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.float64, torch.bfloat16])
+def test_many_positives_are_a_matrix_and_few_are_cells(dtype):
+    dense = targets_of(0.4).to(dtype)
+    found = hard_from_dense(dense)
+    assert isinstance(found, HardMatrix)
+    assert found.all_known
+    few = torch.zeros(40, 30, dtype=dtype)
+    few[3, 4] = 1
+    assert isinstance(hard_from_dense(few), Cells)
+
+
+@pytest.mark.parametrize("density", [0.001, 0.4])
+@pytest.mark.parametrize("value", [0.5, 2.0, -1.0, 1 - 1e-7, 1e-30])
+def test_what_is_soft_is_no_hard_target(value, density):
+    targets = targets_of(density)
+    targets[1] = 0 if density < 0.1 else 1
+    targets[5, 6] = value
+    assert hard_from_dense(targets) is None
+    targets[7, 8] = torch.nan
+    assert hard_from_dense(targets) is None
+
+
+def test_unknown_targets_of_a_matrix_take_no_part():
+    dense = targets_of(0.4, unknown=0.3)
+    found = hard_from_dense(dense)
+    assert isinstance(found, HardMatrix)
+    assert not found.all_known
+    scores = torch.zeros(40, 30)
+    _, gradient = loss_and_gradient(scores, found, Affine(), (1, 1))
+    assert (gradient[dense.isnan()] == 0).all()
+    assert (gradient[dense == 1] < 0).all()
+    assert (gradient[dense == 0] > 0).all()
