@@ -51,20 +51,19 @@ class BlockMemory:
     In place where the result goes anyway: no scratch memory, one pass less.
     """
 
-    def __init__(self, scores: Tensor, dtype: torch.dtype, out: Tensor | None) -> None:
+    def __init__(self, scores: Tensor, out: Tensor | None) -> None:
         # Without labels there is nothing to write, and the sides are their threshold logits.
         self.slices = list(row_blocks(scores)) if scores.shape[1] else []
-        self.in_place = out is not None and out.dtype == dtype
-        if self.in_place:
+        self._in_place = out is not None
+        if out is not None:
             self._memory = out
         else:
             n_rows = self.slices[0].stop if self.slices else 0
-            self._memory = scores.new_empty(n_rows, scores.shape[1], dtype=dtype)
+            self._memory = scores.new_empty(n_rows, scores.shape[1])
 
     def of(self, block: slice) -> Tensor:
         """Memory of a block; that of the last one unless it is in place."""
-        assert self._memory is not None
-        return self._memory[block] if self.in_place else self._memory[: block.stop - block.start]
+        return self._memory[block] if self._in_place else self._memory[: block.stop - block.start]
 
 
 def _fill_exponents(
@@ -77,8 +76,6 @@ def _fill_exponents(
     """
     if left_out:
         torch.sub(scores, exponents, alpha=sign, out=exponents).mul_(sign * affine.scale)
-    elif scores.dtype != exponents.dtype:  # a product would be rounded to the scores' dtype
-        exponents.copy_(scores).mul_(sign * affine.scale)
     else:
         torch.mul(scores, sign * affine.scale, out=exponents)
     margin = affine.margins[0 if sign > 0 else 1]
@@ -140,9 +137,9 @@ def _log_share(target: Tensor, sign: int) -> Tensor:
     return share.nan_to_num_(nan=-torch.inf, neginf=-torch.inf)
 
 
-def positive_exponents(scores: Tensor, cells: Cells, affine: Affine, dtype: torch.dtype) -> Tensor:
+def positive_exponents(scores: Tensor, cells: Cells, affine: Affine) -> Tensor:
     """Exponents ``(n_positives,)`` of the positives of hard targets."""
-    exponents = scores.reshape(-1).index_select(0, cells.positive).to(dtype)
+    exponents = scores.reshape(-1).index_select(0, cells.positive)
     exponents = (exponents - affine.margins[1]).mul_(-affine.scale)
     if affine.log_weight is not None:
         weight = affine.log_weight
@@ -177,16 +174,14 @@ def matrix_side(
     negatives, and subtracted from it for the positives.
     """
     values = torch.zeros_like(factor) if logit is None else logit.clone()
-    memory = BlockMemory(scores, factor.dtype, out if sign > 0 else None)
+    memory = BlockMemory(scores, out if sign > 0 else None)
     blocks = matrix_blocks(scores, targets, affine, sign, memory)
     for block, block_values, side in evaluate_blocks(blocks, order, logit, factor):
         values[block] = block_values
         if out is not None:
             gradient = side.gradient_()
-            if sign < 0:
+            if sign < 0:  # those of the negatives are in place
                 out[block] -= gradient
-            elif not memory.in_place:
-                out[block] = gradient
     return values
 
 
@@ -203,6 +198,6 @@ def positives_of_cells(
 
     Its entries are those of the positive cells.
     """
-    exponents = positive_exponents(scores, cells, affine, factor.dtype)
+    exponents = positive_exponents(scores, cells, affine)
     rows = CellRows(cells.rows, len(scores))
     return SIDES[order].evaluate(exponents, logit, factor, rows)

@@ -24,6 +24,15 @@ def flatten_rows(values: Tensor) -> Tensor:
     return values.reshape(values.shape[:-1].numel(), values.shape[-1])
 
 
+def computed_rows(scores: Tensor) -> Tensor:
+    """Scores ``(..., L)`` as ``(n_rows, L)``, in at least float32.
+
+    Torch casts them, so that it rounds a gradient to half precision after what comes from above
+    has multiplied it, and the factor of a gradient scaler keeps it from vanishing.
+    """
+    return flatten_rows(scores).to(computing_dtype(scores))
+
+
 def check_options(scale: float, reduction: str) -> None:
     """Raise ValueError unless scale and reduction are usable."""
     if not (math.isfinite(scale) and scale > 0):
@@ -150,7 +159,9 @@ def check_label_weight(
         )
     if not bool((weight >= 0).all()):
         raise ValueError(f"{name} must not be negative or NaN")
-    return flatten_rows(weight.expand(scores.shape)) if weight.ndim > 1 else weight
+    if weight.ndim > 1:
+        return flatten_rows(weight.expand(scores.shape))
+    return weight.expand(scores.shape[-1:])
 
 
 def log_label_weight(

@@ -12,8 +12,7 @@ from sklearn_mlce._kernel import Affine, matrix_side, positives_of_cells
 from sklearn_mlce._loss_arguments import (
     check_margin,
     check_options,
-    computing_dtype,
-    flatten_rows,
+    computed_rows,
     log_label_weight,
     per_row,
     row_factors,
@@ -36,12 +35,13 @@ def thresholded_loss(
     """Reduced loss of scores ``(..., L)`` and flattened targets; see :func:`losses.mlce_loss`."""
     check_options(scale, reduction)
     orders = check_order(order)
-    flat = flatten_rows(scores)
-    dtype = computing_dtype(scores)
-    log_weight = log_label_weight(label_weight, scores, dtype)
+    flat = computed_rows(scores)
+    log_weight = log_label_weight(label_weight, scores, flat.dtype)
     affine = Affine(scale, check_margin(margin), log_weight)
     threshold = per_row(threshold_scores, scores, "threshold_scores")
-    weight = row_factors(sample_weight, scores, reduction, dtype)
+    if threshold is not None:
+        threshold = threshold.to(flat.dtype)
+    weight = row_factors(sample_weight, scores, reduction, flat.dtype)
     with_gradient = torch.is_grad_enabled() and (
         flat.requires_grad or (threshold is not None and threshold.requires_grad)
     )
@@ -89,7 +89,7 @@ class _ThresholdedLoss(torch.autograd.Function):
         if grad_output.is_cuda or not bool((grad_output == 1).all()):
             in_scores.mul_(grad_output[:, None])
         if in_threshold is not None:
-            in_threshold = (in_threshold * grad_output).to(threshold.dtype)
+            in_threshold = in_threshold * grad_output
         return in_scores, in_threshold, None, None, None, None, None
 
 
@@ -118,15 +118,13 @@ def _loss_and_gradients(
     with_gradient: bool,
 ) -> tuple[Tensor, tuple[Tensor, Tensor | None] | None]:
     """Weighted loss of each row; its gradients in scores and threshold where they are wanted."""
-    logit = None
-    if threshold is not None:
-        logit = affine.scale * threshold.to(computing_dtype(scores))
+    logit = None if threshold is None else affine.scale * threshold
     if not with_gradient:
         return _evaluate(scores, targets, affine, orders, logit, weight, None), None
     out = torch.empty_like(scores, memory_format=torch.contiguous_format)
     loss = _evaluate(scores, targets, affine, orders, logit, weight, out)
     # The loss depends on the scores less the threshold.
-    in_threshold = None if logit is None else out.sum(dim=1, dtype=logit.dtype).neg_()
+    in_threshold = None if logit is None else out.sum(dim=1).neg_()
     return loss, (out, in_threshold)
 
 
@@ -141,7 +139,7 @@ def _evaluate(
 ) -> Tensor:
     """Weighted loss of each row; its gradient in the scores is written to ``out``."""
     if weight is None:
-        factor = scores.new_full((len(scores),), affine.scale, dtype=computing_dtype(scores))
+        factor = scores.new_full((len(scores),), affine.scale)
     else:
         factor = affine.scale * weight
     opposite = None if logit is None else -logit
@@ -153,7 +151,7 @@ def _evaluate(
             scores, targets, affine, orders[1], opposite, factor=factor
         )
         if out is not None:
-            at_cells = side.gradient_().neg_().to(out.dtype)
+            at_cells = side.gradient_().neg_()
             out.view(-1).index_copy_(0, targets.positive, at_cells)
     else:
         positives = matrix_side(

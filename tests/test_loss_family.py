@@ -298,3 +298,29 @@ def test_gpu_gives_what_the_cpu_gives(case, kind):
         loss.backward()
         results.append((loss.detach().cpu(), moved.grad.cpu()))
     torch.testing.assert_close(*results)
+
+
+@every_case
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_one_weight_for_all_labels_broadcasts(case, shape):
+    case = CASES[case]
+    scores = torch.linspace(-3, 3, 2 * N_LABELS).reshape(2, N_LABELS)
+    one, each = (torch.full(s, 2.0) for s in (shape, (N_LABELS,)))
+    broadcast, spelled_out = (
+        case.function(scores, torch.eye(2, N_LABELS), label_weight=weight, **case.options)
+        for weight in (one, each)
+    )
+    torch.testing.assert_close(broadcast, spelled_out)
+
+
+@every_case
+def test_a_gradient_in_half_precision_is_rounded_after_it_is_scaled(case):
+    case = CASES[case]
+    scores = torch.linspace(-12, -9, 2 * N_LABELS).reshape(2, N_LABELS)
+    gradients = []
+    for dtype in (torch.float16, torch.float32):
+        leaf = scores.to(torch.float16).to(dtype).requires_grad_()
+        loss = case.function(leaf, torch.eye(2, N_LABELS), **case.options)
+        (2.0**12 * loss).backward()
+        gradients.append(leaf.grad.float())
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-7)

@@ -56,7 +56,7 @@ class LabelTermBatches:
         if weight is not None:
             weight = weight.expand(len(scores))
         gradient = torch.empty_like(scores, memory_format=torch.contiguous_format)
-        values = evaluate_labels(scores, cells, loss, weight, scores.dtype, gradient)
+        values = evaluate_labels(scores, cells, loss, weight, gradient)
         return values, gradient
 
     def _bound(self) -> float:

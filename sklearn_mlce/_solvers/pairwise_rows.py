@@ -38,11 +38,11 @@ class PairwiseRows:
         """Softmax ``(n, L)`` of one side, 0 off it, and the log-sum-exp ``(n,)``."""
         if isinstance(self.targets, Cells) and sign < 0:
             softmax = torch.full_like(scores, -torch.inf)
-            exponents = positive_exponents(scores, self.targets, self.affine, scores.dtype)
+            exponents = positive_exponents(scores, self.targets, self.affine)
             softmax.view(-1).index_copy_(0, self.targets.positive, exponents)
         else:
             softmax = torch.empty_like(scores)
-            memory = BlockMemory(scores, scores.dtype, softmax)
+            memory = BlockMemory(scores, softmax)
             for _ in matrix_blocks(scores, self.targets, self.affine, sign, memory):
                 pass  # each writes its exponents into the memory
         largest, log_sum = MatrixRows().softmax_(softmax)

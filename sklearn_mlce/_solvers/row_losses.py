@@ -88,7 +88,7 @@ class HardRows:
     def evaluate(self, scores: Tensor) -> _HardDerivatives:
         """Value and derivatives at ``scores``."""
         memory = torch.empty_like(scores)
-        in_place = BlockMemory(scores, scores.dtype, memory)
+        in_place = BlockMemory(scores, memory)
         blocks = matrix_blocks(scores, self.cells, self.affine, 1, in_place)
         negatives = _MatrixSide(evaluate_blocks(blocks, self.orders[0], None, self.weight), memory)
         values, positives = positives_of_cells(
@@ -145,7 +145,7 @@ class SoftRows:
 
     def _side(self, scores: Tensor, sign: int) -> _MatrixSide:
         memory = torch.empty_like(scores)
-        in_place = BlockMemory(scores, scores.dtype, memory)
+        in_place = BlockMemory(scores, memory)
         blocks = matrix_blocks(scores, self.targets, self.affine, sign, in_place)
         order = self.orders[0] if sign > 0 else self.orders[1]
         return _MatrixSide(evaluate_blocks(blocks, order, None, self.weight), memory)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._hard_targets import Cells
-from sklearn_mlce._loss_arguments import check_label_counts, computing_dtype
+from sklearn_mlce._loss_arguments import check_label_counts
 from sklearn_mlce.losses._focal import check_focal_options
 from sklearn_mlce.losses._label_terms import FocalTerm
 from sklearn_mlce.losses._module import RowLoss
@@ -125,7 +125,7 @@ def class_balanced_labels(counts: Tensor, beta: float = 0.9, gamma: float = 2.0)
 
     def make_loss(cells: Cells, scores: Tensor, weight: Tensor | None) -> LabelLoss:
         own = balanced.to(scores.device, torch.float64)
-        own = (own if weight is None else own * weight).to(computing_dtype(scores))
+        own = (own if weight is None else own * weight).to(scores.dtype)
         return LabelLoss(FocalTerm(gamma), FocalTerm(gamma), weight=weights_of(own))
 
     return make_loss

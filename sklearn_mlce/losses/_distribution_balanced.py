@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._hard_targets import Cells
-from sklearn_mlce._loss_arguments import check_label_counts, check_number, computing_dtype
+from sklearn_mlce._loss_arguments import check_label_counts, check_number
 from sklearn_mlce.losses._focal import check_focal_options
 from sklearn_mlce.losses._label_terms import FocalTerm
 from sklearn_mlce.losses._module import RowLoss
@@ -163,7 +163,7 @@ def distribution_balanced_labels(
     biases = bias_scale * torch.log(n_samples / counts - 1)
 
     def make_loss(cells: Cells, scores: Tensor, weight: Tensor | None) -> LabelLoss:
-        device, dtype = scores.device, computing_dtype(scores)
+        device, dtype = scores.device, scores.dtype
         weights = weights_of(weight)
         if weight_map is not None:
             inverse = counts.reciprocal().to(device, dtype)

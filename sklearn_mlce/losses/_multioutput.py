@@ -100,8 +100,9 @@ def multioutput_loss(
     """
     check_reduction(reduction)
     codes = _check_codes(scores, targets)
-    weight = check_label_weight(label_weight, scores, computing_dtype(scores))
-    factor = row_factors(sample_weight, scores[..., 0], reduction, computing_dtype(scores))
+    dtype = computing_dtype(scores)
+    weight = check_label_weight(label_weight, scores, dtype)
+    factor = row_factors(sample_weight, scores[..., 0], reduction, dtype)
 
     def evaluate(scores: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
         return hard_rows(scores, codes, _log_weight(weight, scores), factor)
@@ -189,18 +190,19 @@ def soft_multioutput_loss(
     """
     check_reduction(reduction)
     targets = _check_probabilities(scores, targets)
-    weight = check_label_weight(label_weight, scores, computing_dtype(scores))
-    factor = row_factors(sample_weight, scores[..., 0], reduction, computing_dtype(scores))
+    dtype = computing_dtype(scores)
+    weight = check_label_weight(label_weight, scores, dtype)
+    factor = row_factors(sample_weight, scores[..., 0], reduction, dtype)
 
     def evaluate(scores: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
-        log_share = targets.to(computing_dtype(scores)).log()
+        log_share = targets.to(dtype).log()
         return soft_rows(scores, log_share + _log_weight(weight, scores), factor)
 
     return _reduce(scores, evaluate, reduction)
 
 
 def _reduce(scores: Tensor, evaluate: Evaluate, reduction: str) -> Tensor:
-    rows = closed_form_loss(_flatten(scores), evaluate)
+    rows = closed_form_loss(_flatten(scores).to(computing_dtype(scores)), evaluate)
     return rows.reshape(scores.shape[:-2]) if reduction == "none" else rows.sum()
 
 
@@ -212,7 +214,7 @@ def _flatten(scores: Tensor) -> Tensor:
 def _log_weight(weight: Tensor | None, scores: Tensor) -> Tensor:
     """Logarithms of weights, broadcastable to scores ``(n_rows, n_outputs, n_classes)``."""
     if weight is None:
-        return scores.new_zeros(1, 1, 1, dtype=computing_dtype(scores))
+        return scores.new_zeros(1, 1, 1)
     return weight.log().reshape(1, 1, -1) if weight.ndim < 2 else weight.log().view(scores.shape)
 
 

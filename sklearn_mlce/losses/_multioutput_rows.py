@@ -15,7 +15,7 @@ def hard_rows(
 ) -> tuple[Tensor, Tensor]:
     """Losses ``(n,)`` of rows times their factors, and their gradient."""
     own = codes.clamp(min=0)[..., None]  # an unknown output's code is -1
-    softmax = scores.to(log_weight.dtype, copy=True)
+    softmax = scores.clone()
     target_scores = softmax.gather(2, own)
     softmax.scatter_(2, own, -torch.inf)
     largest = softmax.amax(dim=2, keepdim=True).nan_to_num_(neginf=0.0)  # where no other class is
@@ -28,7 +28,7 @@ def hard_rows(
     if factor is not None:
         losses, pull = losses * factor, pull * factor[:, None]
     gradient = softmax.mul_(pull[..., None]).scatter_(2, own, -pull[..., None])
-    return losses, gradient.to(scores.dtype)
+    return losses, gradient
 
 
 def _pool_by_class(excess: Tensor, classes: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
@@ -43,8 +43,7 @@ def _pool_by_class(excess: Tensor, classes: Tensor, n_classes: int) -> tuple[Ten
 
 def soft_rows(scores: Tensor, log_share: Tensor, factor: Tensor | None) -> tuple[Tensor, Tensor]:
     """Losses ``(n,)`` of rows times their factors, and their gradient."""
-    exact = scores.to(log_share.dtype)
-    terms = _mean_of_classes(exact).sub(exact).add_(log_share)
+    terms = _mean_of_classes(scores).sub(scores).add_(log_share)
     largest = _largest_of_outputs(terms).clamp(min=0)  # 0 is the exponent of the 1
     sums = terms.sub_(largest).exp_().sum(dim=1, keepdim=True)
     losses, total = _log_one_plus(largest, sums)
@@ -52,7 +51,7 @@ def soft_rows(scores: Tensor, log_share: Tensor, factor: Tensor | None) -> tuple
     losses = losses.sum(dim=(1, 2))
     if factor is not None:
         losses, pull = losses * factor, pull.mul_(factor[:, None, None])
-    return losses, _mean_of_classes(pull).sub(pull).to(scores.dtype)
+    return losses, _mean_of_classes(pull).sub(pull)
 
 
 def _mean_of_classes(entries: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from sklearn_mlce._loss_arguments import (
     check_options,
     check_same_shape,
     check_soft_targets,
-    computing_dtype,
+    computed_rows,
     flatten_rows,
     log_label_weight,
     row_factors,
@@ -116,13 +116,13 @@ def pairwise_loss(
     """
     check_pairwise_options(scale, margin, reduction)
     check_same_shape(scores, targets)
-    dtype = computing_dtype(scores)
+    flat = computed_rows(scores)
     targets = flatten_rows(targets.detach())
     hard = hard_from_dense(targets)
     if hard is None:
         check_soft_targets(targets)
-    affine = Affine(scale, (margin, 0.0), log_label_weight(label_weight, scores, dtype))
-    factor = row_factors(sample_weight, scores, reduction, dtype)
+    affine = Affine(scale, (margin, 0.0), log_label_weight(label_weight, scores, flat.dtype))
+    factor = row_factors(sample_weight, scores, reduction, flat.dtype)
 
     def evaluate(scores: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
         out = torch.empty_like(scores, memory_format=torch.contiguous_format)
@@ -133,7 +133,7 @@ def pairwise_loss(
             losses = pairs_of_matrix(scores, of_matrix, affine, factor, out)
         return losses, out if with_gradient else None
 
-    rows = closed_form_loss(flatten_rows(scores), evaluate)
+    rows = closed_form_loss(flat, evaluate)
     return rows.reshape(scores.shape[:-1]) if reduction == "none" else rows.sum()
 
 
@@ -141,20 +141,17 @@ def pairs_of_cells(
     scores: Tensor, cells: Cells, affine: Affine, factor: Tensor | None, out: Tensor
 ) -> Tensor:
     """Losses ``(n,)`` of rows times their factors; their gradient is written to ``out``."""
-    dtype = computing_dtype(scores)
     rows = CellRows(cells.rows, len(scores))
-    positives = positive_exponents(scores, cells, affine, dtype)
+    positives = positive_exponents(scores, cells, affine)
     exponents_of_positives = _log_sum_exp_(rows, positives)
     losses = torch.zeros_like(exponents_of_positives)
     slopes = torch.zeros_like(losses)
-    memory = BlockMemory(scores, dtype, out)
+    memory = BlockMemory(scores, out)
     for block, negatives in matrix_blocks(scores, cells, affine, 1, memory):
         paired = _log_sum_exp_(MatrixRows(), negatives).add_(exponents_of_positives[block])
         losses[block], slopes[block] = _losses_and_slopes(paired, affine, factor, block)
-        negatives.mul_(slopes[block, None])
-        if not memory.in_place:
-            out[block] = negatives
-    at_positives = positives.mul_(rows.spread(slopes)).neg_().to(out.dtype)
+        negatives.mul_(slopes[block, None])  # in place, in out
+    at_positives = positives.mul_(rows.spread(slopes)).neg_()
     out.view(-1).index_copy_(0, cells.positive, at_positives)
     return losses
 
@@ -167,21 +164,17 @@ def pairs_of_matrix(
     out: Tensor,
 ) -> Tensor:
     """Losses ``(n,)`` of rows times their factors; their gradient is written to ``out``."""
-    dtype = computing_dtype(scores)
-    losses = scores.new_zeros(len(scores), dtype=dtype)
-    memory = BlockMemory(scores, dtype, out)
+    losses = scores.new_zeros(len(scores))
     blocks = zip(
-        matrix_blocks(scores, targets, affine, 1, memory),
-        matrix_blocks(scores, targets, affine, -1, BlockMemory(scores, dtype, None)),
+        matrix_blocks(scores, targets, affine, 1, BlockMemory(scores, out)),
+        matrix_blocks(scores, targets, affine, -1, BlockMemory(scores, None)),
         strict=True,
     )
     for (block, negatives), (_, positives) in blocks:
         paired = _log_sum_exp_(MatrixRows(), negatives)
         paired += _log_sum_exp_(MatrixRows(), positives)
         losses[block], slopes = _losses_and_slopes(paired, affine, factor, block)
-        negatives.sub_(positives).mul_(slopes[:, None])
-        if not memory.in_place:
-            out[block] = negatives
+        negatives.sub_(positives).mul_(slopes[:, None])  # in place, in out
     return losses
 
 

@@ -19,7 +19,7 @@ from sklearn_mlce._loss_arguments import (
     check_reduction,
     check_same_shape,
     check_soft_targets,
-    computing_dtype,
+    computed_rows,
     flatten_rows,
     row_factors,
 )
@@ -57,17 +57,16 @@ def per_label_loss(
 ) -> Tensor:
     """Reduced loss of scores and hard targets ``(..., L)``."""
     check_reduction(reduction)
-    flat = flatten_rows(scores)
+    flat = computed_rows(scores)
     cells = hard_cells(scores, targets, name)
-    dtype = computing_dtype(scores)
-    loss = make_loss(cells, flat, check_label_weight(label_weight, scores, dtype))
-    factor = row_factors(sample_weight, scores, reduction, dtype)
+    loss = make_loss(cells, flat, check_label_weight(label_weight, scores, flat.dtype))
+    factor = row_factors(sample_weight, scores, reduction, flat.dtype)
 
     def evaluate(scores: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
         out = None
         if with_gradient:
             out = torch.empty_like(scores, memory_format=torch.contiguous_format)
-        return evaluate_labels(scores, cells, loss, factor, dtype, out), out
+        return evaluate_labels(scores, cells, loss, factor, out), out
 
     rows = closed_form_loss(flat, evaluate)
     return rows.reshape(scores.shape[:-1]) if reduction == "none" else rows.sum()
@@ -105,14 +104,13 @@ def evaluate_labels(
     cells: Cells,
     loss: LabelLoss,
     factor: Tensor | None,
-    dtype: torch.dtype,
     out: Tensor | None,
 ) -> Tensor:
     """Losses ``(n,)`` of rows times their factors; their gradient is written to ``out``."""
-    losses = scores.new_zeros(len(scores), dtype=dtype)
-    positive_values, positive_slopes = _positives(scores, cells, loss, dtype)
+    losses = scores.new_zeros(len(scores))
+    positive_values, positive_slopes = _positives(scores, cells, loss)
     for block, span, positive, unknown in _blocks(scores, cells):
-        z = scores[block].to(dtype).contiguous()
+        z = scores[block].contiguous()
         if loss.shift is not None:
             z = z - loss.shift
         values, slopes = loss.negative.evaluate(z)
@@ -129,11 +127,9 @@ def evaluate_labels(
     return losses if factor is None else losses.mul_(factor)
 
 
-def _positives(
-    scores: Tensor, cells: Cells, loss: LabelLoss, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
+def _positives(scores: Tensor, cells: Cells, loss: LabelLoss) -> tuple[Tensor, Tensor]:
     """Values ``(n_positives,)`` of the positive cells and their slopes in the scores."""
-    z = scores.reshape(-1).index_select(0, cells.positive).to(dtype).neg_()
+    z = scores.reshape(-1).index_select(0, cells.positive).neg_()
     if loss.shift is not None:
         z += loss.shift[cells.columns]
     values, slopes = loss.positive.evaluate(z)
@@ -144,7 +140,7 @@ def _sum_labels(values: Tensor, weight: Tensor | None) -> Tensor:
     if weight is None:
         return values.sum(dim=1)
     if weight.ndim < 2:
-        return values @ weight.expand(values.shape[1])
+        return values @ weight
     return torch.linalg.vecdot(values, weight.expand_as(values))
 
 
