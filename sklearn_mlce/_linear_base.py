@@ -11,8 +11,8 @@ from sklearn.utils.metaestimators import available_if
 
 from sklearn_mlce._fit_monitor import fitted_state_kept
 from sklearn_mlce._loss_options import FOR_LABELS, LossOptions, resolve_loss
-from sklearn_mlce._solvers.design import mean_squared_distance
 from sklearn_mlce._solvers.fit import SolverOptions, resolve_solver
+from sklearn_mlce._solvers.moments import mean_squared_distance
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.stream import StreamState, learn_chunk
 from sklearn_mlce._streaming import StreamingMLCE, learns_from_chunks

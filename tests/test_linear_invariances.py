@@ -1,9 +1,12 @@
 """What must not matter to a fit of the linear estimator: containers, order, units, repetition."""
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_mlce import MLCEClassifier
 from sklearn_mlce.losses import mlce_loss
@@ -180,3 +183,31 @@ def test_the_default_c_is_weighted_and_one_for_the_other_losses():
         constant = np.ones_like(X) if not y.any() else X
         assert model.fit(constant, y).C_ == 1.0
     assert MLCEClassifier(C=3).fit(X, Y).C_ == 3.0
+
+
+@on_each_solver
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_small_unit_is_no_constant_feature(options, container, dtype):
+    X, Y = make_labels(np.random.default_rng(40))
+    unit = np.finfo(dtype).eps  # where the rounding of an intercept outweighs the features
+    expected = MLCEClassifier(C=1.0, tol=1e-8, **options).fit(X, Y).decision_function(X)
+    model = MLCEClassifier(C=1 / unit**2, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # which says to scale the features
+        model.fit(container((X * unit).astype(dtype)), Y)
+    found = model.decision_function(container((X * unit).astype(dtype)))
+    np.testing.assert_allclose(found, expected, atol=2e-2 * np.abs(expected).max())
+
+
+@on_each_solver
+def test_a_large_constant_feature_hides_no_other(options):
+    X, Y = make_labels(np.random.default_rng(41))
+    X = X.astype(np.float32)
+    with_constant = np.column_stack([X, np.full(len(X), 1e7, np.float32)])
+    expected = MLCEClassifier(C=1.0, tol=1e-5, **options).fit(X, Y).decision_function(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = MLCEClassifier(C=1.0, tol=1e-5, **options).fit(with_constant, Y)
+    found = model.decision_function(with_constant)
+    np.testing.assert_allclose(found, expected, atol=2e-2 * np.abs(expected).max())

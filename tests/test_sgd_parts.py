@@ -6,7 +6,6 @@ import scipy.sparse as sp
 import torch
 
 from sklearn_mlce._loss_options import LossOptions
-from sklearn_mlce._solvers import design
 from sklearn_mlce._solvers.batch_losses import BatchLoss
 from sklearn_mlce._solvers.centred_weights import CentredWeights
 from sklearn_mlce._solvers.intercepts import intercept_start
@@ -220,14 +219,3 @@ def test_a_loss_that_overflows_says_what_to_do():
     batches = RowBatches(X.astype(np.float32), targets, None, np.zeros(N_FEATURES, "f"), 4, CPU)
     with pytest.raises(ValueError, match=r"the loss became .*StandardScaler.*'newton-cg'"):
         descent.epoch(batches, np.arange(N_ROWS), 0.0)
-
-
-@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
-def test_rows_are_summed_in_blocks(container, monkeypatch):
-    rng = np.random.default_rng(4)
-    X = rng.normal(size=(23, 5)) * (rng.random((23, 5)) < 0.5)
-    weight = rng.random(23)
-    expected = sum(w * row for w, row in zip(weight, X, strict=True))
-    for entries in (1, 12, 10**6):
-        monkeypatch.setattr(design, "_ENTRIES_SUMMED", entries)
-        np.testing.assert_allclose(design.sum_of_rows(container(X), weight), expected)

@@ -15,14 +15,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from sklearn.utils.extmath import row_norms
 from torch import Tensor
 
 from sklearn_mlce._kernel import row_blocks
+from sklearn_mlce._solvers.moments import sum_of_rows
 from sklearn_mlce._sparse import csr_tensor, dense_tensor
-
-# Entries of X whose weighted sum is taken at a time: 32 MiB of float64.
-_ENTRIES_SUMMED = 2**22
 
 
 class Design:
@@ -45,8 +42,9 @@ class Design:
     ) -> None:
         self.fit_intercept = fit_intercept
         self.n_rows, self.n_features = X.shape
-        entries = X.data if sp.issparse(X) else X
-        self.largest_entry = float(np.abs(entries).max(initial=0.0))
+        largest = np.ones(self.n_parameters, dtype=X.dtype)
+        largest[: self.n_features] = _largest_of_columns(X)
+        self.largest_entries = dense_tensor(largest, device)  # (n_parameters,), of the given
         offset = sum_of_rows(X, row_weight).astype(X.dtype) if fit_intercept else None
         self._offset = None if offset is None else dense_tensor(offset, device)
         if sp.issparse(X):
@@ -155,37 +153,24 @@ class _SparseProducts:
     def backward_squared(self, row_values: Tensor, sums: Tensor, out: Tensor) -> None:
         self._squared(row_values, out)
         if self._offset is not None:
+            floor = torch.finfo(out.dtype).eps * out  # the difference may round to less than zero
             cross = torch.empty_like(out)
             self._transposed(row_values, cross)
             out.addcmul_(self._offset[:, None], cross, value=-2)
             out.addr_(self._offset.square(), sums)
+            torch.maximum(out, floor, out=out)
 
 
-def sum_of_rows(X: Any, weight: np.ndarray) -> np.ndarray:
-    """Weighted sum ``(n_features,)`` of the rows, in float64.
-
-    A block of rows at a time: the product of all would first copy X to the precision of the sum.
-    """
-    entries_per_row = (X.nnz if sp.issparse(X) else X.size) / max(X.shape[0], 1)
-    step = max(1, int(_ENTRIES_SUMMED / max(entries_per_row, 1)))
-    total = np.zeros(X.shape[1])
-    for start in range(0, X.shape[0], step):
-        rows = slice(start, start + step)
-        total += X[rows].T @ weight[rows]
-    return total
+def _largest_of_columns(X: Any) -> np.ndarray:
+    smallest, largest = X.min(axis=0), X.max(axis=0)
+    if sp.issparse(X):
+        smallest, largest = smallest.toarray().ravel(), largest.toarray().ravel()
+    return np.maximum(largest, -smallest)
 
 
-def mean_squared_distance(X: Any, row_weight: np.ndarray, *, centred: bool) -> float:
-    """Weighted mean of the rows' squared distance from their mean, or from zero; any weights.
-
-    1 where it is zero, so that it can be divided by.
-    """
-    weight = row_weight / row_weight.sum(dtype=np.float64)
-    distance = float(weight @ row_norms(X, squared=True).astype(np.float64))
-    if centred:
-        mean = sum_of_rows(X, weight)
-        distance -= float(mean @ mean)
-    return distance if distance > 0 else 1.0
+def inverted(diagonal: Tensor) -> Tensor:
+    """Reciprocals of a diagonal that is not negative, of magnitudes that can be calculated with."""
+    return diagonal.clamp_(min=torch.finfo(diagonal.dtype).tiny ** 0.5).reciprocal_()
 
 
 def _torch_multiplies_csr(device: torch.device) -> bool:

@@ -15,9 +15,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from sklearn_mlce._solvers.design import Design
+from sklearn_mlce._solvers.design import Design, inverted
 from sklearn_mlce._solvers.row_losses import RowDerivatives, RowLoss
-from sklearn_mlce._solvers.tolerance import gradient_tolerance
+from sklearn_mlce._solvers.tolerance import Tolerance
 
 _MAX_CG_ITERATIONS = 200
 # Share of the residual that an inner solve may leave. Loose steps are the cheaper way to the
@@ -97,11 +97,6 @@ class LinearObjective:
         gradient = self.design.transposed(point.rows.gradient())
         return self._add_penalty(gradient, point.parameters)
 
-    def excess(self, gradient: Tensor, tolerance: Tensor) -> float:
-        """Largest entry of a gradient in units of its output's tolerance."""
-        given = self.design.gradient_of_given(gradient)
-        return float((given.abs().amax(dim=0) / tolerance).max())
-
     def curvature_product(self, point: _Point, direction: Tensor) -> Tensor:
         """Hessian in the parameters times a direction; the next call overwrites the result."""
         if self._scratch is None:  # fresh memory for each product would cost more than the product
@@ -159,15 +154,15 @@ def newton_cg(
     """
     point = objective.at(objective.design.to_centred(constant))
     gradient = objective.gradient(point)
-    tolerance, _ = gradient_tolerance(objective.design, gradient, point.rows.gradient(), tol)
+    tolerance = Tolerance.of_share(objective.design, gradient, point.rows.gradient(), tol)
     if start is not constant:
         point = objective.at(objective.design.to_centred(start))
         gradient = objective.gradient(point)
-    excess = objective.excess(gradient, tolerance)
+    excess, too_large = _excess(tolerance, gradient)
     first_norm = float(gradient.norm())
     radius = math.inf
     loss_curve: list[float] = []
-    while excess > 1 and len(loss_curve) < max_iter:
+    while too_large and len(loss_curve) < max_iter:
         monitor.begin()
         forcing = min(_FORCING, (float(gradient.norm()) / first_norm) ** 0.25)
         direction, norm = _newton_direction(objective, point, gradient, forcing, radius)
@@ -179,7 +174,7 @@ def newton_cg(
         stalled = accepted is None or accepted.value >= point.value - _noise(point)
         point = accepted or point
         gradient = objective.gradient(point)
-        previous, excess = excess, objective.excess(gradient, tolerance)
+        previous, (excess, too_large) = excess, _excess(tolerance, gradient)
         loss_curve.append(point.value)
         stopped = monitor.end(partial(objective.design.from_centred, point.parameters))
         if stopped or (stalled and excess >= previous):
@@ -191,6 +186,12 @@ def newton_cg(
         excess * tol,
         loss_curve,
     )
+
+
+def _excess(tolerance: Tolerance, gradient: Tensor) -> tuple[float, bool]:
+    """Those of the worst output."""
+    excess, too_large = tolerance.excess(gradient)
+    return float(excess.max()), bool(too_large.any())
 
 
 def _newton_direction(
@@ -241,9 +242,7 @@ def _newton_direction(
 
 
 def _inverse_diagonal(objective: LinearObjective, point: _Point) -> Tensor:
-    diagonal = objective.curvature_diagonal(point)
-    floor = torch.finfo(diagonal.dtype).eps * diagonal.max()
-    return diagonal.clamp_(min=float(floor)).reciprocal_()
+    return inverted(objective.curvature_diagonal(point))
 
 
 def _step_to_boundary(

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_mlce._solvers.design import Design
+from sklearn_mlce._solvers.design import Design, inverted
 from sklearn_mlce._solvers.newton_cg import IterationMonitor, SolverResult
 from sklearn_mlce._solvers.row_losses import RowDerivatives, RowLoss
-from sklearn_mlce._solvers.tolerance import gradient_tolerance
+from sklearn_mlce._solvers.tolerance import Tolerance
 
 # Parameters and scores of a block: 1 MiB of float32. Sparse products of blocks that leave the
 # cache take two to three times as long.
@@ -139,25 +139,22 @@ class _Block:
         """Objective of the block at its start and after each iteration."""
         point = self._at_parameters(self._result)
         measure = point if constant is None else self._at_parameters(constant)
-        self._tolerance, noise = gradient_tolerance(
+        self._tolerance = Tolerance.of_share(
             self.design, measure.gradient, measure.rows.gradient(), tol
         )
-        # In units of the tolerance: below the noise no iteration gets a label further.
-        self._limit = (noise / self._tolerance).clamp_(min=1)
-        excess = self._excess(point)
+        excess, too_large = self._tolerance.excess(point.gradient)
         first_norm = excess.clone()
         curve = [self._value(point)]
-        while len(curve) <= max_iter and bool((excess > self._limit).any()):
+        while len(curve) <= max_iter and bool(too_large.any()):
             monitor.begin()
-            keep = excess > self._limit
-            if float(keep.float().mean()) < _LARGEST_ACTIVE_SHARE:
-                self.worst = max(self.worst, float(excess[~keep].max()))
-                point = self._drop_done(point, keep)
-                excess, first_norm = excess[keep], first_norm[keep]
+            if float(too_large.float().mean()) < _LARGEST_ACTIVE_SHARE:
+                self.worst = max(self.worst, float(excess[~too_large].max()))
+                point = self._drop_done(point, too_large)
+                excess, first_norm = excess[too_large], first_norm[too_large]
             forcing = (excess / first_norm).pow_(0.25).clamp_(max=_FORCING)
             direction = self._newton_direction(point, forcing)
             point = self._line_search(point, direction)
-            excess = self._excess(point)
+            excess, too_large = self._tolerance.excess(point.gradient)
             curve.append(self._value(point))
             self.stopped = monitor.end(partial(self._store, point.parameters))
             if self.stopped:
@@ -181,11 +178,6 @@ class _Block:
         product[coefficients].add_(parameters[coefficients], alpha=self.l2)
         return product
 
-    def _excess(self, point: _Point) -> Tensor:
-        """Largest entry of each label's gradient, in units of its tolerance."""
-        gradient = self.design.gradient_of_given(point.gradient)
-        return gradient.abs().amax(dim=0).div_(self._tolerance)
-
     def _value(self, point: _Point) -> float:
         coefficients = point.parameters[: self.design.n_features]
         penalty = 0.5 * self.l2 * float(coefficients.square().sum(dtype=torch.float64))
@@ -203,7 +195,7 @@ class _Block:
         parameters, scores, gradient = point.take(places)
         self.labels = self.labels[places.cpu().numpy()]
         self._at, self._damping = self._at[places], self._damping[places]
-        self._tolerance, self._limit = self._tolerance[places], self._limit[places]
+        self._tolerance = self._tolerance.take(places)
         self._loss = self._loss_of(self.labels)
         point = _Point(parameters, scores, gradient, self._loss.evaluate(scores))
         self._value_of_done = 0.0
@@ -241,8 +233,7 @@ class _Block:
     def _inverse_diagonal(self, curvature: Tensor) -> Tensor:
         diagonal = self.design.transposed_squared(curvature)
         diagonal[: self.design.n_features] += self.l2
-        floor = torch.finfo(diagonal.dtype).eps * diagonal.amax(dim=0)
-        return torch.maximum(diagonal, floor).reciprocal_()
+        return inverted(diagonal)
 
     def _line_search(self, point: _Point, direction: Tensor) -> _Point:
         """Shorten each label's step until its end is not far beyond the valley.

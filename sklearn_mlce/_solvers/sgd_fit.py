@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sklearn_mlce._solvers.batch_losses import BatchLoss
 from sklearn_mlce._solvers.centred_weights import CentredWeights
-from sklearn_mlce._solvers.design import sum_of_rows
+from sklearn_mlce._solvers.moments import sum_of_rows
 from sklearn_mlce._solvers.newton_cg import IterationMonitor
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.row_batches import RowBatches

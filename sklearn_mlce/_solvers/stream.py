@@ -16,8 +16,8 @@ import numpy as np
 
 from sklearn_mlce._solvers.batch_losses import BatchLoss
 from sklearn_mlce._solvers.centred_weights import CentredWeights
-from sklearn_mlce._solvers.design import sum_of_rows
 from sklearn_mlce._solvers.intercepts import intercept_start
+from sklearn_mlce._solvers.moments import sum_of_rows
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.row_batches import RowBatches
 from sklearn_mlce._solvers.sgd import Steps, StochasticDescent

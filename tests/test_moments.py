@@ -1,0 +1,52 @@
+"""Sums and spread of rows, by blocks, beside slow loops."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from sklearn_mlce._solvers import moments
+
+containers = pytest.mark.parametrize("container", [np.asarray, sp.csr_array, sp.csr_matrix])
+
+
+@containers
+@pytest.mark.parametrize("entries", [1, 12, 10**6])
+def test_rows_are_summed_in_blocks(container, entries, monkeypatch):
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(23, 5)) * (rng.random((23, 5)) < 0.5)
+    weight = rng.random(23)
+    expected = sum(w * row for w, row in zip(weight, X, strict=True))
+    monkeypatch.setattr(moments, "_ENTRIES", entries)
+    np.testing.assert_allclose(moments.sum_of_rows(container(X), weight), expected)
+
+
+@containers
+@pytest.mark.parametrize("entries", [1, 12, 10**6])
+@pytest.mark.parametrize("centred", [True, False])
+def test_mean_squared_distance(centred, container, entries, monkeypatch):
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(23, 5)) * (rng.random((23, 5)) < 0.5)
+    weight = rng.random(23)
+    weight[3] = 0
+    mean = np.average(X, axis=0, weights=weight) if centred else 0
+    expected = np.average(((X - mean) ** 2).sum(axis=1), weights=weight)
+    monkeypatch.setattr(moments, "_ENTRIES", entries)
+    found = moments.mean_squared_distance(container(X), weight, centred=centred)
+    assert found == pytest.approx(expected)
+
+
+@containers
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_feature_may_vary_little_beside_its_mean(container, dtype):
+    rng = np.random.default_rng(6)
+    days = np.arange(150) % 28
+    X = np.column_stack([rng.normal(size=(150, 3)), 738_000 + days, np.full(150, 1e7)])
+    weight = np.ones(150)
+    found = moments.mean_squared_distance(container(X.astype(dtype)), weight, centred=True)
+    assert found == pytest.approx(X[:, :3].var(axis=0).sum() + days.var(), rel=1e-5)
+
+
+def test_rows_that_are_all_alike_have_distance_one():
+    X, weight = np.full((4, 3), 7.0), np.ones(4)
+    assert moments.mean_squared_distance(X, weight, centred=True) == 1
+    assert moments.mean_squared_distance(0 * X, weight, centred=False) == 1
