@@ -57,12 +57,12 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """Scores ``(n, n_outputs)`` of validated X."""
 
     @abstractmethod
-    def _loss_options(self, kind: str) -> LossOptions:
-        """The loss for a kind of y."""
+    def _loss_options(self, target_format: TargetFormat) -> LossOptions:
+        """The loss for a form of y."""
 
     def _options_for(self, targets: Targets) -> LossOptions:
         """The loss for some targets."""
-        return self._loss_options(targets.kind)._replace(sizes=targets.format.sizes)
+        return self._loss_options(targets.format)._replace(sizes=targets.format.sizes)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -125,14 +125,18 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """Set what predictions need to know of y and of the parameters."""
         target_format = targets.format
         self._target_format = target_format
-        self._fitted_options = self._options_for(targets)
-        labels = target_format.kind in ("multilabel", "soft")
-        self._n_best = self.n_labels_per_row if labels else None
+        self._remember_loss(targets)
         self.classes_ = target_format.classes
         if target_format.label_names is not None:
             self.label_names_ = target_format.label_names
         elif hasattr(self, "label_names_"):
             del self.label_names_
+
+    def _remember_loss(self, targets: Targets) -> None:
+        """Set what predictions need to know of the loss that was trained last."""
+        self._fitted_options = self._options_for(targets)
+        labels = targets.kind in ("multilabel", "soft")
+        self._n_best = self.n_labels_per_row if labels else None
 
     def _validate_predict(self, X: Any) -> Any:
         check_is_fitted(self)

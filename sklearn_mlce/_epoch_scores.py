@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -15,6 +14,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import get_scorer
 
 from sklearn_mlce._base import BaseMLCE
+from sklearn_mlce._quiet import ignored_warnings
 from sklearn_mlce._targets import TargetFormat, Targets
 from sklearn_mlce._training.batches import Rows
 from sklearn_mlce._training.state import Arrays
@@ -58,9 +58,8 @@ def epoch_scorer(estimator: BaseMLCE, scoring: Any, rows: Rows) -> Callable[[Arr
     def score(weights: Arrays) -> float:
         model = copy.copy(frozen)
         model.state_dict_ = weights
-        with warnings.catch_warnings():
-            # Of labels that no held-out row has; it would come with each epoch.
-            warnings.simplefilter("ignore", UndefinedMetricWarning)
+        # Of labels that no held-out row has; it would come with each epoch.
+        with ignored_warnings(UndefinedMetricWarning):
             value = float(scorer(model, rows.X, y, **weight))
         if math.isnan(value):
             raise Diverged(

@@ -15,8 +15,8 @@ from sklearn_mlce._solvers.fit import SolverOptions, resolve_solver
 from sklearn_mlce._solvers.moments import mean_squared_distance
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.stream import StreamState, learn_chunk
-from sklearn_mlce._streaming import StreamingMLCE, learns_from_chunks
-from sklearn_mlce._targets import FIXED_SCORE, Targets, same_classes
+from sklearn_mlce._streaming import StreamingMLCE, in_precision, learns_from_chunks
+from sklearn_mlce._targets import FIXED_SCORE, TargetFormat, Targets, same_classes
 from sklearn_mlce._training.device import resolve_device
 from sklearn_mlce._training.randomness import draw_seed
 from sklearn_mlce._weights import check_label_weight
@@ -102,6 +102,9 @@ class LinearMLCE(StreamingMLCE):
             X, targets, sample_weight = self._validate_chunk(X, y, classes, sample_weight, first)
             if first:
                 self._remember(targets)
+            else:
+                self._remember_loss(targets)
+                X, sample_weight = in_precision(self.coef_.dtype, X, sample_weight)
             state = self._stream_state(targets, first)
             problem = self._problem(X, targets, sample_weight, np.isnan(state.fixed))
             if self.C is None and not first:  # of the first chunk, or of an earlier fit
@@ -163,7 +166,11 @@ class LinearMLCE(StreamingMLCE):
             sample_weight=sample_weight,
             options=options,
             label_weight=check_label_weight(self.label_weight, targets, options, sample_weight),
-            C=self._default_C(X, sample_weight, targets.kind) if self.C is None else float(self.C),
+            C=(
+                self._default_C(X, sample_weight, targets.format)
+                if self.C is None
+                else float(self.C)
+            ),
             fit_intercept=bool(self.fit_intercept),
             device=resolve_device(self.device),
             learn_threshold=bool(self.learn_threshold),
@@ -189,9 +196,9 @@ class LinearMLCE(StreamingMLCE):
         last[-1, np.abs(last[-1]) == FIXED_SCORE] = 0
         return last
 
-    def _loss_options(self, kind: str) -> LossOptions:
+    def _loss_options(self, target_format: TargetFormat) -> LossOptions:
         return resolve_loss(
-            kind,
+            target_format.kind,
             loss=self.loss,
             scale=self.scale,
             margin=self.margin,
@@ -199,10 +206,12 @@ class LinearMLCE(StreamingMLCE):
             for_labels=FOR_LABELS,
         )
 
-    def _default_C(self, X: Any, sample_weight: np.ndarray | None, kind: str) -> float:
+    def _default_C(
+        self, X: Any, sample_weight: np.ndarray | None, target_format: TargetFormat
+    ) -> float:
         """C of rows for which none is given."""
-        options = self._loss_options(kind)
-        if options.loss != "mlce" or kind in ("binary", "multiclass"):
+        options = self._loss_options(target_format)
+        if options.loss != "mlce" or target_format.single_label:
             return 1.0
         weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
         factor = 1.0 if sum(options.margins) > 0 else _C_WITHOUT_MARGIN

@@ -246,7 +246,7 @@ class MLCEClassifierCV(MLCEClassifier):
             check_consistent_length(X, np.empty(targets.n_rows))
             weight = checked_weight(sample_weight, X, X.dtype)
             if isinstance(self.Cs, Integral):
-                Cs = Cs * self._model(None)._default_C(X, weight, targets.kind)
+                Cs = Cs * self._model(None)._default_C(X, weight, targets.format)
             self._search(X, targets, weight, objective, Cs, monitor)
             final = self._model(self.C_).fit(X, plain_targets(targets), weight)
             self._adopt(final, targets)

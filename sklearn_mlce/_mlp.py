@@ -99,8 +99,9 @@ class MLCEMLP(TrainableNetwork):
         How many mistakes a row of a multi-label `y` is charged for, among its negatives and
         among its positives, or for each side in a pair, as in
         :func:`~sklearn_mlce.losses.mlce_loss`.
-        `scale`, `margin` and `order` belong together: for a `y` of 0/1 labels, all None are 8,
-        ``(0.2, 1.8)`` and "all"; where one is given, and for other `y`, None is 1, 0 and 1.
+        `scale`, `margin` and `order` belong together: for a `y` of 0/1 labels, some of them
+        unknown or none, all None are 8, ``(0.2, 1.8)`` and "all"; where one is given, and for
+        other `y`, None is 1, 0 and 1.
     callbacks : list of skorch.callbacks.Callback, default=None
         Called during `fit`, for instance to log or to stop the training. The user guide says
         which ones work. A fit uses shallow copies. scikit-learn's go to `set_callbacks`.

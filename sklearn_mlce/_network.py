@@ -126,11 +126,11 @@ class NetworkMLCE(StreamingMLCE):
             setattr(self, name, (getattr(self, name, []) if went_on else []) + list(curve))
         self.n_iter_ = len(self.loss_curve_)
 
-    def _loss_options(self, kind: str) -> LossOptions:
+    def _loss_options(self, target_format: TargetFormat) -> LossOptions:
         # A soft target's weight is inside the logarithm, where a large scale drowns it.
-        for_labels = PUBLISHED if kind == "soft" else FOR_LABELS
+        for_labels = PUBLISHED if target_format.fractional else FOR_LABELS
         return resolve_loss(
-            kind,
+            target_format.kind,
             loss=self.loss,
             scale=self.scale,
             margin=self.margin,

@@ -15,7 +15,7 @@ from sklearn_mlce._compat import with_callbacks
 from sklearn_mlce._epoch_scores import epoch_scorer
 from sklearn_mlce._fit_monitor import FitMonitor, fitted_state_kept
 from sklearn_mlce._network import NetworkMLCE
-from sklearn_mlce._streaming import learns_from_chunks
+from sklearn_mlce._streaming import in_precision, learns_from_chunks
 from sklearn_mlce._targets import fixed_scores
 from sklearn_mlce._training.batches import Rows
 from sklearn_mlce._training.checkpoint import CheckpointFile
@@ -213,7 +213,11 @@ class TrainableNetwork(NetworkMLCE):
         """
         with fitted_state_kept(self):
             first = not hasattr(self, "state_dict_")
-            rows = Rows(*self._validate_chunk(X, y, classes, sample_weight, first))
+            X, targets, sample_weight = self._validate_chunk(X, y, classes, sample_weight, first)
+            if not first:
+                weights = next(iter(self.state_dict_.values()))
+                X, sample_weight = in_precision(weights.dtype, X, sample_weight)
+            rows = Rows(X, targets, sample_weight)
             plan = self._plan(rows, 1, keep_optimizer=True, go_on=True)
             plan = replace(plan, schedule="constant")
             start = self._start(plan, rows.targets.format, go_on=True)
@@ -221,6 +225,8 @@ class TrainableNetwork(NetworkMLCE):
             if first:
                 self._remember(rows.targets)
                 self._fixed_scores = fixed
+            else:
+                self._remember_loss(rows.targets)
             self._fixed_scores = np.where(fixed == self._fixed_scores, fixed, np.nan)
             self._architecture = plan.architecture
             result = train(plan, start, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -43,6 +44,15 @@ def learns_from_chunks(estimator: Any) -> bool:
     return True
 
 
+def in_precision(
+    dtype: np.dtype, X: Any, sample_weight: np.ndarray | None
+) -> tuple[Any, np.ndarray | None]:
+    """A later chunk in the precision of the first."""
+    if sample_weight is not None:
+        sample_weight = sample_weight.astype(dtype, copy=False)
+    return X.astype(dtype, copy=False), sample_weight
+
+
 class StreamingMLCE(BaseMLCE):
     """Base of the estimators that have partial_fit."""
 
@@ -73,4 +83,7 @@ class StreamingMLCE(BaseMLCE):
                 f"y has {targets.n_outputs} labels; expected {len(known)}, as the first call to "
                 "partial_fit or its classes say. Pass the same columns in every call"
             )
+        if not first:  # one loss for all chunks, where it hangs on whether targets are soft
+            fractional = self._target_format.fractional
+            targets = replace(targets, format=replace(targets.format, fractional=fractional))
         return X, targets, weight

@@ -44,7 +44,9 @@ def encode_targets(y: Any) -> Targets:
 def _label_names(y: Any) -> np.ndarray | None:
     if getattr(y, "ndim", 2) != 2 or not hasattr(y, "columns"):
         return None
-    return np.asarray(list(y.columns), dtype=object)
+    names = np.empty(len(y.columns), dtype=object)
+    names[:] = list(y.columns)  # not asarray, which takes tuples for a second dimension
+    return names
 
 
 def _as_array(y: Any) -> np.ndarray:
@@ -111,7 +113,7 @@ def _encode_dense(array: np.ndarray, label_names: np.ndarray | None) -> Targets:
     classes = np.arange(array.shape[1])
     numeric = _as_numeric(array)
     known = numeric[~np.isnan(numeric)] if numeric.dtype.kind == "f" else numeric
-    hard = ((known == 0) | (known == 1)).all()
+    hard = bool(((known == 0) | (known == 1)).all())
     if hard and known.size == numeric.size:
         target_format = TargetFormat("multilabel", classes, numeric.dtype, None, label_names)
         return Targets(target_format, positives=_ones(sp.csr_array(numeric != 0)))
@@ -120,7 +122,9 @@ def _encode_dense(array: np.ndarray, label_names: np.ndarray | None) -> Targets:
     if not hard:
         _refuse_other_codes(known)
     dense = numeric.astype(np.result_type(numeric.dtype, np.float32), copy=False)
-    target_format = TargetFormat("soft", classes, np.dtype(np.int64), None, label_names)
+    target_format = TargetFormat(
+        "soft", classes, np.dtype(np.int64), None, label_names, fractional=not hard
+    )
     return Targets(target_format, dense=dense)
 
 

@@ -24,6 +24,7 @@ class TargetFormat:
     dtype: np.dtype  # of the predicted labels
     sparse_container: type | None  # csr_matrix or csr_array where y was sparse
     label_names: np.ndarray | None  # (n_labels,) where y was a DataFrame
+    fractional: bool = False  # whether a target lies between 0 and 1; "soft" ones may be unknown
 
     @property
     def single_label(self) -> bool:

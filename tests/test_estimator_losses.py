@@ -253,6 +253,36 @@ def test_a_module_stays_as_it_was_given(make):
     assert not hasattr(model, "predict_proba")
 
 
+class Clumsy(torch.nn.Module):
+    """Counts its calls, and writes into the targets."""
+
+    calls = 0
+
+    def forward(self, scores, targets):
+        type(self).calls += 1
+        self.own_calls = getattr(self, "own_calls", 0) + 1
+        type(self).most = max(getattr(type(self), "most", 0), self.own_calls)
+        known = ~targets.isnan()
+        targets[~known] = 0
+        cells = torch.nn.functional.binary_cross_entropy_with_logits(
+            scores, targets, reduction="none"
+        )
+        return (cells * known).sum(dim=1)
+
+
+@on_both
+def test_a_module_may_write_into_its_targets_and_keep_count(make):
+    X, Y = labelled_rows()
+    unknown = Y.astype(np.float32)
+    unknown[3, 1] = np.nan
+    given = unknown.copy()
+    Clumsy.calls = Clumsy.most = 0
+    make(loss=Clumsy(), random_state=0).fit(X.astype(np.float32), unknown)
+    np.testing.assert_array_equal(unknown, given)
+    assert Clumsy.calls > 3
+    assert Clumsy.most == Clumsy.calls  # one copy for the whole fit
+
+
 @on_both
 def test_a_module_sees_labels_that_no_row_carries(make):
     X, Y = labelled_rows()

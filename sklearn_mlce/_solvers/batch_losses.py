@@ -127,7 +127,7 @@ def _form(
     if options.loss == "mlce":
         return ThresholdedBatches(options, n_outputs, label_weight)
     if options.loss == "multioutput":
-        return MultioutputBatches(options.sizes)
+        return MultioutputBatches(options.sizes, label_weight)
     if options.loss == "pairwise":
         return PairwiseBatches(options, n_outputs, label_weight)
     if options.loss in LABEL_TERMS:

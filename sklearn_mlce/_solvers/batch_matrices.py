@@ -33,10 +33,10 @@ def hard_cells(targets: EncodedTargets, n_outputs: int) -> Cells:
 
 
 def dense_matrix(targets: EncodedTargets, n_outputs: int, dtype: torch.dtype) -> Tensor:
-    """Targets ``(n, n_outputs)``: 0, 1, between, or NaN."""
+    """A copy of targets ``(n, n_outputs)``: 0, 1, between, or NaN."""
     found = cells_or_matrix(targets, n_outputs)
     if isinstance(found, Tensor):
-        return found.to(dtype)
+        return found.to(dtype, copy=True)
     assert not isinstance(targets, SoftTargets)
     n_rows = len(targets.codes) if isinstance(targets, ClassCodes) else len(targets.indptr) - 1
     matrix = torch.zeros(n_rows, n_outputs, dtype=dtype, device=found.rows.device)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 
@@ -46,7 +48,6 @@ class LabelTermBatches:
     ) -> None:
         self._make_loss = _make_loss(loss, counts)
         self._n_outputs, self._label_weight = n_outputs, label_weight
-        self.curvature = self._bound()
 
     def evaluate(
         self, scores: Tensor, targets: EncodedTargets, weight: Tensor | None
@@ -59,7 +60,8 @@ class LabelTermBatches:
         values = evaluate_labels(scores, cells, loss, weight, gradient)
         return values, gradient
 
-    def _bound(self) -> float:
+    @cached_property
+    def curvature(self) -> float:
         """The largest second derivative: of a term, times the largest factor of a label."""
         weight = self._label_weight
         none = torch.empty(0, dtype=torch.int64, device=None if weight is None else weight.device)

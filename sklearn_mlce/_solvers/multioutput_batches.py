@@ -5,20 +5,29 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sklearn_mlce._solvers.output_layout import OutputLayout
+from sklearn_mlce._solvers.output_layout import ABSENT, OutputLayout
 from sklearn_mlce._solvers.thresholded_batches import CURVATURE_OF_LABEL
 from sklearn_mlce._training.batch_targets import EncodedTargets, Positives
 from sklearn_mlce.losses._multioutput_rows import hard_rows
 
 
 class MultioutputBatches:
-    """The classes of all outputs compared within their output; see :class:`BatchLoss`."""
+    """The classes of all outputs compared within their output; see :class:`BatchLoss`.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        Number of classes of each output.
+    in_play : Tensor of shape (n_scores,) or None
+        Zero for the classes that take no part; None where all do.
+    """
 
     bounded = True
     curvature = CURVATURE_OF_LABEL
 
-    def __init__(self, sizes: tuple[int, ...]) -> None:
+    def __init__(self, sizes: tuple[int, ...], in_play: Tensor | None = None) -> None:
         self._sizes = sizes
+        self._out_of_play = None if in_play is None else in_play == 0
         self._layouts: dict[torch.device, OutputLayout] = {}
 
     def evaluate(
@@ -31,7 +40,15 @@ class MultioutputBatches:
             self._layouts[scores.device] = layout
         if weight is not None:
             weight = weight.expand(len(scores))
-        no_weight = scores.new_zeros(1, 1, 1)  # its logarithm
         codes = layout.codes(targets.indices)
+        no_weight = scores.new_zeros(1, 1, 1)  # its logarithm
+        if self._out_of_play is not None:
+            # An output whose only class yet is out of play is as good as unknown.
+            unknown = self._out_of_play[targets.indices].view_as(codes)
+            codes = codes.masked_fill(unknown, -1)
+            scores = scores.masked_fill(self._out_of_play, ABSENT)
         values, gradient = hard_rows(layout.split(scores), codes, no_weight, weight)
-        return values, layout.join(gradient)
+        gradient = layout.join(gradient)
+        if self._out_of_play is not None:
+            gradient = gradient.masked_fill(self._out_of_play, 0)
+        return values, gradient

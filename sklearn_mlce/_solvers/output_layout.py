@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 # Score of a class that an output does not have: its exponential is zero beside any other.
-_ABSENT = -1e9
+ABSENT = -1e9
 
 
 class OutputLayout:
@@ -27,7 +27,7 @@ class OutputLayout:
         self.starts = counts.cumsum(0) - counts  # (n_outputs,) first column of each
         self._present = torch.arange(self._shape[1], device=device) < counts[:, None]
 
-    def split(self, flat: Tensor, absent: float = _ABSENT) -> Tensor:
+    def split(self, flat: Tensor, absent: float = ABSENT) -> Tensor:
         """Columns ``(n, n_scores)`` as ``(n, n_outputs, most classes)``."""
         if self._even:
             return flat.reshape(len(flat), *self._shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -13,6 +12,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
+from sklearn_mlce._quiet import ignored_warnings
 from sklearn_mlce._targets import FIXED_SCORE, Targets, fixed_scores
 from sklearn_mlce._thresholds.objective import HeldOut
 
@@ -148,8 +148,7 @@ def out_of_fold(
     estimators : list
         The fitted estimators; copies, where they were fitted in other processes.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=_CONSTANT_LABEL, category=UserWarning)
+    with ignored_warnings(UserWarning, _CONSTANT_LABEL):
         folds = Parallel(n_jobs=n_jobs)(
             delayed(_fit_and_score)(estimator, X, y, train, test, score, fit_params)
             for estimator, (train, test) in zip(estimators, splits, strict=True)

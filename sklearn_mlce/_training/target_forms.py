@@ -62,6 +62,7 @@ class TargetEncoder:
         self._device = device
         self._label_weight = None if label_weight is None else label_weight.astype(dtype)
         self._counts = counts
+        self._loss: BatchLoss | None = None
 
     def __call__(self, targets: Targets) -> LossTargets:
         """Targets in their cheapest form."""
@@ -116,9 +117,10 @@ class TargetEncoder:
         return SignedLabels(self._tensor(added), self._tensor(signs), scale)
 
     def _listed(self, targets: Targets) -> ListedTargets:
-        weight = None if self._label_weight is None else self._tensor(self._label_weight)
-        loss = BatchLoss(self._options, targets.n_outputs, weight, self._counts)
-        return ListedTargets(encode(targets, self._dtype, self._device), loss)
+        if self._loss is None:  # one for all blocks of rows: a module may count its calls
+            weight = None if self._label_weight is None else self._tensor(self._label_weight)
+            self._loss = BatchLoss(self._options, targets.n_outputs, weight, self._counts)
+        return ListedTargets(encode(targets, self._dtype, self._device), self._loss)
 
     def _two_sides(self, added: np.ndarray) -> TwoSides | FirstOrderSides:
         scale = self._options.scale
