@@ -1,6 +1,7 @@
 """Time of the loss, forward and backward, beside torch's binary cross-entropy."""
 
 import time
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,12 +9,34 @@ from .environment import load_average
 from .loss_cases import BASELINE, LOSSES, RELATIVES, make_problem, step
 from .report import Table
 
-#: Rows, labels, rounds, calls that one sample times together, and the most that each form may take
-#: of the baseline's time.
+
+class Shape(NamedTuple):
+    """A batch, and how it is timed.
+
+    Attributes
+    ----------
+    rows, labels : int
+    positives : int
+        Of each row.
+    rounds, calls : int
+        Samples, and calls that one sample times together.
+    limits : dict of str to float
+        The most that a form may take of the baseline's time.
+    """
+
+    rows: int
+    labels: int
+    positives: int
+    rounds: int
+    calls: int
+    limits: dict[str, float]
+
+
 SHAPES = (
-    (
+    Shape(
         4096,
         4000,
+        5,
         15,
         1,
         {
@@ -22,9 +45,10 @@ SHAPES = (
             "mlce_loss_from_indices, order 2": 0.6,
         },
     ),
-    (
+    Shape(
         1024,
         1000,
+        5,
         101,
         10,
         {
@@ -35,11 +59,13 @@ SHAPES = (
     ),
 )
 
-#: The same for the relatives, where labels are ten times the outputs.
+#: The same for the relatives, where labels are ten times the outputs; with few positives, and with
+#: as many as small sets of labels have.
 RELATIVES_SHAPES = (
-    (
+    Shape(
         1024,
         1000,
+        5,
         101,
         3,
         {
@@ -55,6 +81,7 @@ RELATIVES_SHAPES = (
             "soft_multioutput_loss": 3.0,
         },
     ),
+    Shape(1024, 1000, 250, 31, 3, {}),
 )
 
 
@@ -86,17 +113,12 @@ def take_turns(actions: dict, rounds: int, calls: int = 1) -> dict[str, np.ndarr
     return seconds
 
 
-def time_shape(
-    n: int, n_labels: int, rounds: int, calls: int, losses: dict = LOSSES
-) -> dict[str, np.ndarray]:
-    """Time every loss at one shape.
+def time_shape(shape: Shape, losses: dict = LOSSES) -> dict[str, np.ndarray]:
+    """Time every loss at one shape, in float32.
 
     Parameters
     ----------
-    n, n_labels : int
-        Rows and labels, float32, 5 positives a row.
-    rounds, calls : int
-        See `take_turns`.
+    shape : Shape
     losses : dict of str to callable, default=LOSSES
         The losses to time.
 
@@ -105,12 +127,13 @@ def time_shape(
     dict of str to ndarray of shape (rounds,)
         Seconds of one forward and backward pass.
     """
-    problem = make_problem(n, n_labels)
+    problem = make_problem(shape.rows, shape.labels, shape.positives)
 
     def action(loss):
         return lambda: step(loss, problem)
 
-    return take_turns({name: action(loss) for name, loss in losses.items()}, rounds, calls)
+    actions = {name: action(loss) for name, loss in losses.items()}
+    return take_turns(actions, shape.rounds, shape.calls)
 
 
 def relatives_table(shapes=RELATIVES_SHAPES) -> Table:
@@ -118,8 +141,7 @@ def relatives_table(shapes=RELATIVES_SHAPES) -> Table:
 
     Parameters
     ----------
-    shapes : sequence, default=RELATIVES_SHAPES
-        See `SHAPES`.
+    shapes : sequence of Shape, default=RELATIVES_SHAPES
 
     Returns
     -------
@@ -133,8 +155,7 @@ def table(shapes=SHAPES, losses: dict = LOSSES, title: str = "Time of forward + 
 
     Parameters
     ----------
-    shapes : sequence, default=SHAPES
-        See `SHAPES`.
+    shapes : sequence of Shape, default=SHAPES
     losses : dict of str to callable, default=LOSSES
         The losses to time.
     title : str, default="Time of forward + backward"
@@ -148,6 +169,7 @@ def table(shapes=SHAPES, losses: dict = LOSSES, title: str = "Time of forward + 
         title,
         (
             "rows x labels",
+            "positives",
             "loss",
             "time / BCE",
             "at most",
@@ -158,14 +180,15 @@ def table(shapes=SHAPES, losses: dict = LOSSES, title: str = "Time of forward + 
         ),
     )
     busy = load_average()
-    for n, n_labels, rounds, calls, limits in shapes:
-        seconds = time_shape(n, n_labels, rounds, calls, losses)
+    for shape in shapes:
+        seconds = time_shape(shape, losses)
         for name, values in seconds.items():
             ratio = np.median(values) / np.median(seconds[BASELINE])
             low, high = np.quantile(values / seconds[BASELINE], [0.25, 0.75])
-            limit = limits.get(name)
+            limit = shape.limits.get(name)
             result.add(
-                f"{n} x {n_labels}",
+                f"{shape.rows} x {shape.labels}",
+                str(shape.positives),
                 name,
                 f"{ratio:.3f}",
                 "" if limit is None else f"{limit:.2f}",
