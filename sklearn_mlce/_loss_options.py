@@ -27,7 +27,9 @@ class LossOptions(NamedTuple):
     scale: float = 1.0
     margins: tuple[float, float] = (0.0, 0.0)  # of the negatives, of the positives
     orders: Orders = (1, 1)
-    loss: str = "mlce"  # of `LOSSES`, "module" where there is one, or "multioutput"
+    # Of `LOSSES`, "module" where there is one, or what "mlce" is for a y of classes: "softmax", or
+    # of several outputs "multioutput".
+    loss: str = "mlce"
     module: nn.Module | None = None
     sizes: tuple[int, ...] = ()  # of the outputs of a multiclass-multioutput y
 
@@ -41,7 +43,7 @@ class LossOptions(NamedTuple):
     @property
     def convex(self) -> bool:
         """Whether the loss is known to be convex in the scores."""
-        return self.loss in (*_SHAPED, *POINTWISE, "multioutput")
+        return self.loss in (*_SHAPED, *POINTWISE, "softmax", "multioutput")
 
     @property
     def counted(self) -> bool:
@@ -114,7 +116,8 @@ def resolve_loss(
         margins = _one_margin(margin, "a multiclass y")
     else:
         margins = default.margins if margin is None else check_margin(margin)
-    return LossOptions(default.scale if scale is None else float(scale), margins, orders)
+    name = "softmax" if kind == "multiclass" else "mlce"
+    return LossOptions(default.scale if scale is None else float(scale), margins, orders, name)
 
 
 def _one_margin(margin: Any, what: str) -> tuple[float, float]:

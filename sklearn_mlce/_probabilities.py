@@ -15,7 +15,7 @@ def probabilities_of(scores: np.ndarray, kind: str, options: LossOptions) -> np.
         return expit(np.hstack([-logits, logits]))
     if kind == "multiclass":
         logits = options.scale * scores
-        one_against_rest = options.loss != "mlce"
+        one_against_rest = options.loss != "softmax"
         return softmax(log_expit(logits) if one_against_rest else logits, axis=1)
     slope, centre = _probability_map(options)
     return expit(slope * (scores - centre))

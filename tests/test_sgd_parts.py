@@ -205,7 +205,7 @@ def test_first_intercepts_of_many_rare_labels(orders, scale):
 
 def test_first_intercepts_of_classes():
     codes = np.repeat([0, 1, 2], [10, 30, 60])
-    intercepts = intercept_start(encode_targets(codes), LossOptions())
+    intercepts = intercept_start(encode_targets(codes), LossOptions(loss="softmax"))
     np.testing.assert_allclose(np.exp(intercepts - intercepts[0]), [1, 3, 6])
 
 

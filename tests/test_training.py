@@ -49,6 +49,10 @@ def numbered_rows(kind, container=np.asarray, weighted=True):
     return Rows(container(numbers[:, None]), targets, numbers if weighted else None)
 
 
+def options_of(kind, *args):
+    return LossOptions(*args)._replace(loss="softmax" if kind == "multiclass" else "mlce")
+
+
 def encoder(batch_rows, options=None, **parameters):
     return TargetEncoder(options or LossOptions(), batch_rows, np.float64, CPU, **parameters)
 
@@ -144,7 +148,8 @@ def test_each_pass_gives_every_row_once(container, kind, batch_size, block_bytes
     monkeypatch.setattr(batches_module, "_BLOCK_BYTES", block_bytes)
     rows = numbered_rows(kind, container)
     order = np.random.default_rng(1).permutation
-    batches = Batches(rows, batch_size, CPU, encoder(batch_size), training=True, order=order)
+    encode = encoder(batch_size, options_of(kind))
+    batches = Batches(rows, batch_size, CPU, encode, training=True, order=order)
     scores = torch.from_numpy(np.random.default_rng(2).standard_normal((N_ROWS, 9)))
     scores = scores[:, : rows.targets.n_outputs]
     y = targets_of_each_kind()[kind]
@@ -166,7 +171,7 @@ def test_each_pass_gives_every_row_once(container, kind, batch_size, block_bytes
 def test_criterion_with_scale_and_margin(kind):
     rows = numbered_rows(kind, weighted=False)
     scores = np.random.default_rng(3).standard_normal((N_ROWS, rows.targets.n_outputs))
-    options = LossOptions(3.0, (0.5, 0.5))
+    options = options_of(kind, 3.0, (0.5, 0.5))
     ((_, targets),) = Batches(rows, N_ROWS, CPU, encoder(N_ROWS, options))
     loss = Criterion()(torch.from_numpy(scores), targets)
     y = targets_of_each_kind()[kind]

@@ -14,6 +14,7 @@ from sklearn_mlce._solvers.module_batches import ModuleBatches
 from sklearn_mlce._solvers.multioutput_batches import MultioutputBatches
 from sklearn_mlce._solvers.pairwise_batches import PairwiseBatches
 from sklearn_mlce._solvers.pointwise_batches import PointwiseBatches
+from sklearn_mlce._solvers.softmax_batches import SoftmaxBatches
 from sklearn_mlce._solvers.thresholded_batches import ThresholdedBatches
 from sklearn_mlce._sparse import dense_tensor
 from sklearn_mlce._targets import Targets, label_masses
@@ -126,6 +127,8 @@ def _form(
         return ModuleBatches(options.module, n_outputs)
     if options.loss == "mlce":
         return ThresholdedBatches(options, n_outputs, label_weight)
+    if options.loss == "softmax":
+        return SoftmaxBatches(options, label_weight)
     if options.loss == "multioutput":
         return MultioutputBatches(options.sizes, label_weight)
     if options.loss == "pairwise":

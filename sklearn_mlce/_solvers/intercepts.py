@@ -51,7 +51,7 @@ def intercept_start(
         return np.zeros(targets.n_outputs)
     weight = np.ones(targets.n_rows) if weight is None else weight.astype(np.float64)
     positive, negative = label_masses(targets, weight)
-    if options.loss == "mlce" and targets.codes is not None:
+    if options.loss == "softmax":
         return np.log(positive / positive.mean()) / options.scale
     if options.loss == "multioutput":
         return np.log(positive / weight.sum())

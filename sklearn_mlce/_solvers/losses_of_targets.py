@@ -32,7 +32,8 @@ def row_loss_of(
     weight = weight.clamp(min=torch.finfo(weight.dtype).tiny)  # it is divided by
     log_weight = None if label_weight is None else label_weight.log()
     affine = Affine(options.scale, options.margins, log_weight)
-    if targets.codes is not None and options.loss == "mlce":
+    if options.loss == "softmax":
+        assert targets.codes is not None
         codes = dense_tensor(np.searchsorted(outputs, targets.codes), weight.device)
         return SoftmaxRows(codes, weight, affine)
     encoded = _encoded(targets, outputs, weight)

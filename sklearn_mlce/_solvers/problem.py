@@ -51,8 +51,7 @@ class LinearProblem(NamedTuple):
     @property
     def separable(self) -> bool:
         """Whether the loss is a sum over outputs, each a problem of its own."""
-        softmax = self.targets.codes is not None and self.options.loss == "mlce"
-        return self.options.separable and not softmax and not self.learn_threshold
+        return self.options.separable and not self.learn_threshold
 
     def batch_loss(self) -> BatchLoss:
         """The loss of the trained outputs, batch by batch."""

@@ -1,15 +1,14 @@
-"""Multi-label softmax cross-entropy of batches, and softmax cross-entropy of classes."""
+"""Multi-label softmax cross-entropy of batches."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from sklearn_mlce._kernel import Affine
 from sklearn_mlce._loss_options import LossOptions
 from sklearn_mlce._solvers.batch_matrices import cells_or_matrix
 from sklearn_mlce._thresholded import loss_and_gradient
-from sklearn_mlce._training.batch_targets import ClassCodes, EncodedTargets
+from sklearn_mlce._training.batch_targets import EncodedTargets
 
 # Second derivative of MLCE of any order in one score, at most: a probability times its complement,
 # times the scale. Rows where several labels are at once in doubt have a larger eigenvalue (up to
@@ -34,30 +33,8 @@ class ThresholdedBatches:
         self, scores: Tensor, targets: EncodedTargets, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         weight = divided_by_scale(weight, scores, self._affine.scale)
-        if isinstance(targets, ClassCodes):
-            return self._softmax(scores, targets.codes, weight)
         matrix = cells_or_matrix(targets, self._n_outputs)
         return loss_and_gradient(scores, matrix, self._affine, self._orders, weight)
-
-    def _softmax(
-        self, scores: Tensor, codes: Tensor, weight: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Softmax cross-entropy, the margin standing between the true class and each other."""
-        scale, (margin, _), log_weight = self._affine
-        logits = scale * scores
-        if log_weight is not None:
-            logits += log_weight
-        at_codes = codes[:, None]
-        if margin:
-            logits.scatter_add_(1, at_codes, logits.new_full((len(codes), 1), -scale * margin))
-        log_softmax = torch.log_softmax(logits, dim=1)
-        values = log_softmax.gather(1, at_codes).squeeze(1).neg_()
-        gradient = log_softmax.exp_()
-        gradient.scatter_add_(1, at_codes, gradient.new_full((len(codes), 1), -1.0))
-        gradient.mul_(scale)
-        if weight is None:
-            return values, gradient
-        return values.mul_(weight), gradient.mul_(weight[:, None])
 
 
 def divided_by_scale(weight: Tensor | None, scores: Tensor, scale: float) -> Tensor | None:

@@ -24,9 +24,7 @@ def start_from_rows(module: Perceptron, rows: Rows, options: LossOptions) -> Non
     if options.module is not None:  # whose scores may mean anything
         return
     frequencies = output_frequencies(rows.targets, rows.sample_weight)
-    one_of_several = rows.targets.codes is not None and options.loss == "mlce"
-    softmax = one_of_several or options.loss == "multioutput"
-    scores = dense_tensor(constant_scores(frequencies, options, multiclass=softmax))
+    scores = dense_tensor(constant_scores(frequencies, options))
     *_, output = module.layers
     output.get_parameter("bias")[: len(scores)].copy_(scores)
 
@@ -39,9 +37,7 @@ def output_frequencies(targets: Targets, weight: np.ndarray | None) -> np.ndarra
     return np.divide(positive, total, out=np.full(len(total), 0.5), where=total > 0)
 
 
-def constant_scores(
-    frequencies: np.ndarray, options: LossOptions, *, multiclass: bool = False
-) -> np.ndarray:
+def constant_scores(frequencies: np.ndarray, options: LossOptions) -> np.ndarray:
     r"""Scores ``(n_outputs,)`` of least loss among those that are the same for all rows.
 
     For p the frequency, those of order "all", label by label, where
@@ -50,7 +46,7 @@ def constant_scores(
     :math:`\gamma s = \log(p / (1 - p))`. The other orders start there too.
     """
     p = np.clip(frequencies, _RAREST, 1 - _RAREST)
-    if multiclass:
+    if options.loss in ("softmax", "multioutput"):
         return np.log(p) / options.scale
     log_A, log_B = (options.scale * margin for margin in options.margins)
     # In units of e^((log_B - log_A) / 2) the equation has the same form with A = B = r.

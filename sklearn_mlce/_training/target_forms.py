@@ -74,7 +74,7 @@ class TargetEncoder:
         return 0 if form == self._listed else 2 * targets.n_outputs * self._dtype.itemsize
 
     def _form(self, targets: Targets) -> Callable[[Targets], LossTargets]:
-        if targets.codes is not None or self._options.loss != "mlce":
+        if self._options.loss != "mlce":
             return self._listed
         if targets.dense is not None:
             return self._soft
