@@ -10,6 +10,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_mlce._fit_monitor import fitted_state_kept
+from sklearn_mlce._label_names import check_label_names
 from sklearn_mlce._loss_options import FOR_LABELS, LossOptions, resolve_loss
 from sklearn_mlce._solvers.fit import SolverOptions, resolve_solver
 from sklearn_mlce._solvers.moments import mean_squared_distance
@@ -192,6 +193,12 @@ class LinearMLCE(StreamingMLCE):
                 f"{self.classes_}, got {shape[0] - 1} features and classes {targets.classes}. "
                 "Set warm_start=False to start anew"
             )
+        check_label_names(
+            targets.label_names,
+            self._target_format.label_names,
+            "y",
+            "Pass y[list(model.label_names_)], or set warm_start=False to start anew",
+        )
         # A label without a positive in the last fit has no place to go on from.
         last[-1, np.abs(last[-1]) == FIXED_SCORE] = 0
         return last

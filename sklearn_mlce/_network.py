@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_mlce._label_names import check_label_names
 from sklearn_mlce._loss_options import FOR_LABELS, PUBLISHED, LossOptions, resolve_loss
 from sklearn_mlce._streaming import StreamingMLCE
 from sklearn_mlce._targets import TargetFormat, same_classes
@@ -110,6 +111,12 @@ class NetworkMLCE(StreamingMLCE):
                 f"{now.activation!r}, {now.input_scaling!r}, {target_format.kind} and "
                 f"{target_format.classes}. Set warm_start=False and call fit to start anew"
             )
+        check_label_names(
+            target_format.label_names,
+            self._target_format.label_names,
+            "y",
+            "Pass y[list(model.label_names_)], or set warm_start=False to start anew",
+        )
         return TrainingState(
             self.state_dict_, self.optimizer_state_, self._seed, n_epochs=self._n_epochs
         )

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from sklearn_mlce._base import BaseMLCE
+from sklearn_mlce._label_names import check_label_names
 from sklearn_mlce._loss_options import COUNTED
-from sklearn_mlce._target_encoding import encode_outputs
+from sklearn_mlce._target_encoding import encode_outputs, label_names_of
 from sklearn_mlce._targets import Targets
 from sklearn_mlce._training.chunks import (
     agreed_classes,
@@ -60,6 +61,13 @@ class StreamingMLCE(BaseMLCE):
         self, X: Any, y: Any, classes: Any, sample_weight: Any, first: bool
     ) -> tuple[Any, Targets, np.ndarray | None]:
         """Like :meth:`_validate_fit`, by the classes of the first call."""
+        if not first:
+            check_label_names(
+                label_names_of(y),
+                self._target_format.label_names,
+                "y",
+                "Pass y[list(model.label_names_)], or call fit to start anew",
+            )
         known: Any = None if first else self.classes_
         several = isinstance(known, list) or (first and are_classes_of_outputs(classes))
         if several:

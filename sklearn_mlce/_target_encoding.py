@@ -29,7 +29,7 @@ def encode_targets(y: Any) -> Targets:
         raise ValueError("fit requires y to be passed, but the target y is None")
     if sp.issparse(y):
         return _encode_single(y.toarray()) if y.shape[1] == 1 else _encode_sparse(y)
-    label_names = _label_names(y)
+    label_names = label_names_of(y)
     array = _as_array(y)
     if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1):
         return _encode_single(array)
@@ -41,7 +41,8 @@ def encode_targets(y: Any) -> Targets:
     return targets if label_names is None else replace(targets, frame=type(y))
 
 
-def _label_names(y: Any) -> np.ndarray | None:
+def label_names_of(y: Any) -> np.ndarray | None:
+    """Column names of a DataFrame y; None of any other."""
     if getattr(y, "ndim", 2) != 2 or not hasattr(y, "columns"):
         return None
     names = np.empty(len(y.columns), dtype=object)
@@ -142,7 +143,7 @@ def encode_outputs(y: Any, classes: Any = None) -> Targets:
     ValueError
         If an entry is unknown (NaN), or not among the classes of its output.
     """
-    return _encode_outputs(_as_array(y), classes, _label_names(y))
+    return _encode_outputs(_as_array(y), classes, label_names_of(y))
 
 
 def _encode_outputs(array: np.ndarray, classes: Any, label_names: np.ndarray | None) -> Targets:

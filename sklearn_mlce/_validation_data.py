@@ -10,7 +10,8 @@ import scipy.sparse as sp
 from sklearn.utils import column_or_1d
 
 from sklearn_mlce._base import BaseMLCE
-from sklearn_mlce._target_encoding import encode_outputs
+from sklearn_mlce._label_names import check_label_names
+from sklearn_mlce._target_encoding import encode_outputs, label_names_of
 from sklearn_mlce._targets import Targets
 from sklearn_mlce._training.batches import Rows
 from sklearn_mlce._training.chunks import encode_classes
@@ -59,6 +60,8 @@ def given_rows(
 def _validated(
     estimator: BaseMLCE, X: Any, y: Any, sample_weight: Any
 ) -> tuple[Any, Targets, np.ndarray | None]:
+    known_names = estimator._target_format.label_names
+    check_label_names(label_names_of(y), known_names, "y_val", "Pass y_val[y.columns]")
     classes = estimator.classes_
     if isinstance(classes, list):
         encode = partial(encode_outputs, classes=classes)

@@ -1,0 +1,42 @@
+"""Names of labels, compared between two y that one model is to learn from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def check_label_names(
+    names: np.ndarray | None, known: np.ndarray | None, what: str, to_type: str
+) -> None:
+    """Raise ValueError if both y have names and these differ: columns would be mixed up silently.
+
+    Parameters
+    ----------
+    names, known : ndarray of shape (n_labels,) or None
+        Column names of the y at hand, and of the y that the model learned from; None of a y that
+        has none, which goes by the places of its columns.
+    what : str
+        Name of the y at hand.
+    to_type : str
+        What the user is to do.
+    """
+    if names is None or known is None or np.array_equal(names, known):
+        return
+    seen, expected = ([repr(name) for name in part.tolist()] for part in (names, known))
+    here, there = set(seen), set(expected)
+    missing = [name for name in expected if name not in here]
+    unexpected = [name for name in seen if name not in there]
+    found = [
+        f"{word} {_listed(part)}"
+        for word, part in (("lacks", missing), ("has the unexpected", unexpected))
+        if part
+    ]
+    difference = " and ".join(found) or f"has them in another order, {_listed(seen)}"
+    raise ValueError(
+        f"the columns of {what} are not the labels that the model learns, {_listed(expected)}: it "
+        f"{difference}. {to_type}"
+    )
+
+
+def _listed(names: list[str], most: int = 5) -> str:
+    return f"[{', '.join(names[:most] + ['...'] * (len(names) > most))}]"
