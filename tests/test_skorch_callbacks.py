@@ -125,6 +125,15 @@ def test_callbacks_that_change_the_training():
         assert_same_scores(pickle.loads(pickle.dumps(changed)), changed, X)
 
 
+def test_a_step_size_is_set_by_a_callback_or_by_the_schedule():
+    still = LRScheduler(torch.optim.lr_scheduler.LambdaLR, lr_lambda=lambda epoch: float(epoch < 1))
+    model = mlp(callbacks=[still], alpha=0.0).fit(X, Y)
+    assert_same_scores(model, mlp(max_epochs=1, alpha=0.0).fit(X, Y), X)
+    for callback in (still, ("schedule", still)):
+        with pytest.raises(ValueError, match=r"an LRScheduler, .*Set learning_rate='constant'"):
+            mlp(callbacks=[callback], learning_rate="one_cycle").fit(X, Y)
+
+
 @pytest.mark.parametrize("wrong", [Recorder, print, ("a", print), "PrintLog"])
 def test_what_is_no_callback_is_refused(wrong):
     with pytest.raises(TypeError, match=r"expected instances of skorch.*to set_callbacks"):

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
 
 from sklearn_mlce._training.state import Arrays, weights_to_arrays
 
@@ -62,7 +62,7 @@ class ScoreEpochs(Callback):
         net.history.record("valid_score", score)
 
 
-def user_callbacks(callbacks: Iterable[Any]) -> list[Any]:
+def user_callbacks(callbacks: Iterable[Any], learning_rate: str) -> list[Any]:
     """The user's callbacks as a fit takes them: copies, whose attributes are its own.
 
     The copies are shallow, as a callback may hold a file or another thing of which there is one.
@@ -71,6 +71,8 @@ def user_callbacks(callbacks: Iterable[Any]) -> list[Any]:
     ------
     TypeError
         If one is not a skorch callback, or a pair of a name and one.
+    ValueError
+        If one sets the step size, and `learning_rate` would set it again at each step.
     """
     copies: list[Any] = []
     for entry in callbacks:
@@ -80,6 +82,12 @@ def user_callbacks(callbacks: Iterable[Any]) -> list[Any]:
             raise TypeError(
                 f"callbacks holds {entry!r}; expected instances of skorch.callbacks.Callback, or "
                 "pairs of a name and one. Pass scikit-learn's callbacks to set_callbacks"
+            )
+        if isinstance(callback, LRScheduler) and learning_rate != "constant":
+            raise ValueError(
+                f"callbacks holds an LRScheduler, but learning_rate={learning_rate!r} sets the "
+                "step size anew at each step. Set learning_rate='constant', and the callback alone "
+                "changes it"
             )
         copies.append((entry[0], callback) if named else callback)
     return copies
