@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from sklearn.metrics import f1_score, fbeta_score, make_scorer
+from sklearn.metrics import f1_score, fbeta_score, get_scorer, make_scorer
 
 from sklearn_mlce._thresholds import objective as objectives
 from sklearn_mlce._thresholds.objective import AVERAGES, HeldOut, Objective, objective_of
@@ -201,6 +201,7 @@ def test_curve_ascends_over_the_scores_of_positives():
 @pytest.mark.parametrize("average", AVERAGES)
 def test_scorers_stand_for_objectives(average):
     assert objective_of(f"f1_{average}", "global") == Objective(average)
+    assert objective_of(get_scorer(f"f1_{average}"), "global") == Objective(average)
     scorer = make_scorer(f1_score, average=average, zero_division=0.0)
     assert objective_of(scorer, "global") == Objective(average)
     scorer = make_scorer(fbeta_score, beta=2, average=average)
@@ -216,6 +217,7 @@ def test_scorers_stand_for_objectives(average):
         make_scorer(f1_score),
         make_scorer(f1_score, average="weighted"),
         make_scorer(f1_score, average="micro", labels=[0, 1]),
+        make_scorer(f1_score, average="micro", pos_label="no"),
         make_scorer(f1_score, average="macro", zero_division=1.0),
         make_scorer(f1_score, average="micro", greater_is_better=False),
     ],

@@ -134,6 +134,8 @@ def _of_scorer(scorer: Any) -> Objective | None:
     average = options.pop("average", "binary")
     beta = options.pop("beta", None) if metric is fbeta_score else 1.0
     zero_division = options.pop("zero_division", "warn")
+    if options.get("pos_label") in (None, 1):  # get_scorer("f1_micro") has one, which says nothing
+        options.pop("pos_label", None)
     if average not in AVERAGES or beta is None or options or zero_division not in ("warn", 0):
         return None
     return Objective(average, float(beta))
