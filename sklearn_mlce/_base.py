@@ -18,6 +18,7 @@ from sklearn_mlce._compat import CallbackSupportMixin
 from sklearn_mlce._decisions import largest_scores, shifted_to_best
 from sklearn_mlce._loss_options import LossOptions, check_targets
 from sklearn_mlce._probabilities import clipped, probabilities_of
+from sklearn_mlce._sparse import with_duplicates_summed
 from sklearn_mlce._target_encoding import encode_targets
 from sklearn_mlce._targets import TargetFormat, Targets
 from sklearn_mlce._weights import check_takes_weight, checked_weight
@@ -84,6 +85,7 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         X = validate_data(
             self, X, accept_sparse="csr", dtype=(np.float64, np.float32), order="C", reset=reset
         )
+        X = with_duplicates_summed(X)
         if X.shape[0] != targets.n_rows:
             check_consistent_length(X, np.empty(targets.n_rows))
         options = self._options_for(targets)

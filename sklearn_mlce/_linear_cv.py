@@ -16,6 +16,7 @@ from sklearn_mlce._compat import with_callbacks
 from sklearn_mlce._fit_monitor import FitMonitor, fitted_state_kept
 from sklearn_mlce._linear import MLCEClassifier
 from sklearn_mlce._loss_options import LOSSES
+from sklearn_mlce._sparse import with_duplicates_summed
 from sklearn_mlce._target_encoding import encode_targets
 from sklearn_mlce._targets import FIXED_SCORE, Targets
 from sklearn_mlce._thresholds.objective import Objective, objective_of
@@ -244,6 +245,7 @@ class MLCEClassifierCV(MLCEClassifier):
                 self, X, accept_sparse="csr", dtype=(np.float64, np.float32), order="C"
             )
             check_consistent_length(X, np.empty(targets.n_rows))
+            X = with_duplicates_summed(X)
             weight = checked_weight(sample_weight, X, X.dtype)
             if isinstance(self.Cs, Integral):
                 Cs = Cs * self._model(None)._default_C(X, weight, targets.format)

@@ -7,11 +7,41 @@ import warnings
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+# Entries of unsorted rows that are looked at at a time.
+_ENTRIES_SORTED = 2**22
+
 _BETA_WARNING_LOCK = threading.Lock()
 _beta_warning_taken = False
+
+
+def with_duplicates_summed(X: Any) -> Any:
+    """X itself, or a copy without duplicates where rows of CSR hold a column several times.
+
+    Sums over stored entries that are not linear in them, such as those of squares, would
+    otherwise be others than those of the same matrix in another form.
+    """
+    if not (sp.issparse(X) and _has_duplicates(X)):
+        return X
+    summed = X.copy()
+    summed.sum_duplicates()
+    return summed
+
+
+def _has_duplicates(X: Any) -> bool:
+    if X.has_canonical_format:  # one pass over the indices, where scipy does not know it yet
+        return False
+    step = max(1, _ENTRIES_SORTED * X.shape[0] // max(X.nnz, 1))
+    for start in range(0, X.shape[0], step):  # unsorted rows need not have any
+        part = X[start : start + step].copy()
+        n_stored = part.nnz
+        part.sum_duplicates()
+        if part.nnz < n_stored:
+            return True
+    return False
 
 
 def dense_tensor(array: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
