@@ -87,11 +87,22 @@ class StreamingMLCE(BaseMLCE):
                 "partial_fit(X, y, classes=[classes of output 0, classes of output 1, ...])"
             )
         if known is not None and not np.array_equal(targets.classes, known):
-            raise ValueError(
-                f"y has {targets.n_outputs} labels; expected {len(known)}, as the first call to "
-                "partial_fit or its classes say. Pass the same columns in every call"
-            )
+            raise ValueError(_other_labels_message(targets.n_outputs, known, first))
         if not first:  # one loss for all chunks, where it hangs on whether targets are soft
             fractional = self._target_format.fractional
             targets = replace(targets, format=replace(targets.format, fractional=fractional))
         return X, targets, weight
+
+
+def _other_labels_message(n_labels: int, known: np.ndarray, first: bool) -> str:
+    """What is wrong with a multi-label y that has not the labels that are known."""
+    if first:
+        return (
+            f"classes={known.tolist()} does not fit a multi-label y of {n_labels} columns; "
+            f"expected None, np.arange({n_labels}), or [0, 1], the values of its entries. Leave "
+            "classes out; labels have names where y is a DataFrame"
+        )
+    return (
+        f"y has {n_labels} labels; expected {len(known)}, as in the first call to partial_fit. "
+        "Pass the same columns in every call"
+    )

@@ -46,6 +46,17 @@ def test_a_y_without_names_goes_by_the_places_of_its_columns(make):
 
 
 @on_both
+@pytest.mark.parametrize("classes", [list("abcd"), range(3), [0, 2]])
+def test_classes_are_not_the_names_of_labels(make, classes):
+    model = make(random_state=0)
+    expected = r"does not fit .* of 4 columns; expected None, np\.arange\(4\), or \[0, 1\],.*Leave"
+    with pytest.raises(ValueError, match=expected):
+        model.partial_fit(X, Y, classes=classes)
+    for right in (np.arange(4), [0, 1], None):
+        model.partial_fit(X, Y, classes=right)
+
+
+@on_both
 def test_outputs_have_names_too(make):
     outputs = pd.DataFrame({"a": Y[:, 0], "b": Y[:, :3].sum(axis=1)})
     classes = [[0, 1], [0, 1, 2, 3]]
