@@ -244,11 +244,18 @@ def test_backward_twice_through_a_retained_graph(case):
 def test_a_second_derivative_is_there_or_says_that_it_is_not(case):
     case = CASES[case]
     scores = torch.zeros(3, N_LABELS, requires_grad=True)
-    loss = case.function(scores, torch.eye(3, N_LABELS), **case.options)
+
+    def of(scores):
+        return case.function(scores, torch.eye(3, N_LABELS), **case.options)
+
+    loss = of(scores)
     if case.name == "binary_cross_entropy_loss":
         (gradient,) = torch.autograd.grad(loss, scores, create_graph=True)
         assert gradient.requires_grad
+        torch.testing.assert_close(torch.func.grad(of)(scores.detach()), gradient.detach())
     else:
+        with pytest.raises(RuntimeError):  # torch's own; the guide says that it comes
+            torch.func.grad(of)(scores.detach())
         with pytest.raises(RuntimeError, match="cannot be differentiated a second time"):
             torch.autograd.grad(loss, scores, create_graph=True)
 

@@ -105,7 +105,9 @@ def mlce_loss(
 
     The gradient in `scores` and `threshold_scores` is exact and comes with the forward pass.
     It cannot be differentiated a second time: a backward pass with ``create_graph=True`` raises
-    a RuntimeError that says so.
+    a RuntimeError that says so. The transforms of :mod:`torch.func` (``grad``, ``vmap`` ...) do
+    not go through it and fail with a RuntimeError of torch: use ``backward`` or
+    :func:`torch.autograd.grad`.
 
     References
     ----------
