@@ -27,8 +27,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from sklearn_mlce import MLCEClassifier
+from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
 from sklearn_mlce._targets import FIXED_SCORE
+from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV as Tuned
 from tests.estimators import labelled_rows
 
@@ -48,6 +49,17 @@ def test_cross_validation_in_every_form():
     assert Tuned(MLCEClassifier(), cv=None).fit(X, Y).best_thresholds_ == ordered
     parallel = Tuned(MLCEClassifier(), cv=folds, n_jobs=2).fit(X, Y)
     assert parallel.best_thresholds_ == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "make", [Tuned, Calibrated, lambda _, **parameters: MLCEClassifierCV(**parameters)]
+)
+def test_a_cv_without_splits_is_named(make):
+    used_up = KFold(3).split(X)
+    make(MLCEClassifier(), cv=used_up).fit(X, Y)
+    for cv in ([], used_up):
+        with pytest.raises(ValueError, match=r"cv=[\[<].* makes no splits; .*Pass .* cv=3, a spl"):
+            make(MLCEClassifier(), cv=cv).fit(X, Y)
 
 
 def test_rows_held_out_more_than_once_count_each_time():

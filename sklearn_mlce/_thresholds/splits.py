@@ -36,7 +36,13 @@ def splits_of(
     Returns
     -------
     list of tuple of ndarray
+
+    Raises
+    ------
+    ValueError
+        If there is none.
     """
+    given = cv
     stratified = kind in ("binary", "multiclass")
     if isinstance(cv, Integral):
         folds = StratifiedKFold if stratified else KFold
@@ -48,4 +54,11 @@ def splits_of(
         cv = check_cv(cv, y if stratified else None, classifier=stratified)
     rows = np.arange(X.shape[0] if hasattr(X, "shape") else len(X))
     # Splitters give row numbers or masks; both index the row numbers.
-    return [(rows[train], rows[test]) for train, test in cv.split(X, y, **split_params)]
+    splits = [(rows[train], rows[test]) for train, test in cv.split(X, y, **split_params)]
+    if not splits:
+        raise ValueError(
+            f"cv={given!r} makes no splits; expected one at least. Pass a number of folds such as "
+            "cv=3, a splitter, or a list of pairs (train, test): a generator is used up by the "
+            "first fit"
+        )
+    return splits
