@@ -204,9 +204,10 @@ def _refuse_other_codes(known: np.ndarray) -> None:
     if len(values) <= 2:
         raise ValueError(
             f"y is a matrix coded as {seen}; expected 0 and 1. "
-            f"Pass (y == {values[-1]:g}).astype(int)"
+            f"Pass (y == {seen[-1]!r}).astype(int)"  # all digits, or nothing equals it
         )
     raise ValueError(
-        f"Unknown label type: continuous-multioutput, with values from {low:g} to {high:g}; "
-        "expected 0 and 1, soft targets in [0, 1], or NaN for unknown"
+        f"Unknown label type: continuous-multioutput, with values from {low.item()!r} to "
+        f"{high.item()!r}; expected 0 and 1, soft targets in [0, 1], or NaN for unknown. Pass "
+        "y.clip(0, 1) where rounding alone put them beyond"
     )

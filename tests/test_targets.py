@@ -155,8 +155,8 @@ def test_fixed_scores_of_labels_that_training_cannot_place(y, expected):
         ([[1, 2], [2, 1]], r"coded as \[1, 2\]; expected 0 and 1. Pass \(y == 2\)"),
         ([[0, 2], [2, 0]], r"coded as \[0, 2\]"),
         ([[0, 1, np.nan], [2, 1, 0]], "several outputs, some of them NaN"),
-        ([[0.0, 1.5], [0.3, 2.0]], "continuous-multioutput, with values from 0 to 2"),
-        ([[0.0, -0.5], [0.3, 1.0]], "with values from -0.5 to 1"),
+        ([[0.0, 1.5], [0.3, 2.0]], "continuous-multioutput, with values from 0.0 to 2.0"),
+        ([[0.0, -0.5], [0.3, 1.0]], "with values from -0.5 to 1.0"),
         ([[0.0, np.inf], [0.3, 1.0]], "contains infinity"),
         (sp.csr_array([[0.0, 0.5], [1, 0]]), r"only 0 and 1, got \[0.5\].*toarray"),
         (sp.csr_array([[0.0, np.nan], [1, 0]]), r"only 0 and 1, got \[nan\]"),
@@ -176,3 +176,20 @@ def test_fixed_scores_of_labels_that_training_cannot_place(y, expected):
 def test_other_kinds_are_refused_with_what_to_type(y, message):
     with pytest.raises(ValueError, match=message):
         encode_targets(y)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("high", [1.0000002, 1234567.25, 0.1 + 2.0, 2.0])
+def test_what_is_to_be_typed_for_another_code_makes_the_labels(high, dtype):
+    y = (HARD * high).astype(dtype)
+    with pytest.raises(ValueError, match=r"Pass \(y == .*\)\.astype\(int\)$") as refused:
+        encode_targets(y)
+    typed = str(refused.value).rpartition("Pass ")[2]
+    np.testing.assert_array_equal(eval(typed, {"y": y}), HARD)
+
+
+def test_soft_targets_beyond_one_by_rounding_are_seen_as_they_are():
+    y = np.array([[0.0, 1.0000001], [0.5, 0.25]])
+    with pytest.raises(ValueError, match=r"to 1\.0000001; .*Pass y\.clip\(0, 1\)"):
+        encode_targets(y)
+    assert encode_targets(y.clip(0, 1)).kind == "soft"
