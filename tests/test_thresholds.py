@@ -5,7 +5,14 @@ from itertools import product
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from sklearn.metrics import f1_score, fbeta_score, get_scorer, make_scorer
+from sklearn.metrics import (
+    f1_score,
+    fbeta_score,
+    get_scorer,
+    make_scorer,
+    precision_score,
+    recall_score,
+)
 
 from sklearn_mlce._thresholds import objective as objectives
 from sklearn_mlce._thresholds.objective import AVERAGES, HeldOut, Objective, objective_of
@@ -225,6 +232,29 @@ def test_scorers_stand_for_objectives(average):
 def test_what_cannot_be_swept_is_refused(scoring):
     with pytest.raises(ValueError, match=r"cannot be swept exactly; expected 'f1_micro'"):
         objective_of(scoring, "global")
+
+
+@pytest.mark.parametrize("beta", [np.inf, np.nan, -1.0, 1e200])
+def test_a_beta_that_is_no_trade_of_precision_for_recall_is_refused(beta):
+    with pytest.raises(ValueError, match=r"has beta=.*; expected a number from 0 to 1e\+06.*Pass"):
+        objective_of(make_scorer(fbeta_score, beta=beta, average="micro"), "global")
+
+
+@pytest.mark.parametrize("beta", [0, 1e6])
+@pytest.mark.parametrize("average", AVERAGES)
+def test_the_extremes_of_beta_are_precision_and_recall(average, beta):
+    rng = np.random.default_rng(0)
+    Y = rng.random((40, 5)) < 0.4
+    held_out = HeldOut(Y + rng.normal(size=Y.shape), sp.csr_array(Y, dtype=float))
+    objective = objective_of(make_scorer(fbeta_score, beta=beta, average=average), "global")
+    threshold, _ = tune(held_out, objective, "global", default=0.0)
+    measure = recall_score if beta else precision_score
+    predicted = held_out.scores > threshold
+    reached = measure(Y, predicted, average=average, zero_division=0.0)
+    assert objective.of(held_out, threshold) == pytest.approx(reached, abs=1e-9)
+    for other in np.quantile(held_out.scores, np.linspace(0, 1, 50)):
+        quality = measure(Y, held_out.scores > other, average=average, zero_division=0.0)
+        assert quality <= reached + 1e-9
 
 
 def test_samples_per_label_is_refused():

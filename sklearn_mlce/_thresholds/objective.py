@@ -11,6 +11,8 @@ from sklearn.metrics import f1_score, fbeta_score
 
 AVERAGES = ("micro", "macro", "samples")
 
+_LARGEST_BETA = 1e6  # with which F-beta is recall, up to what float64 resolves
+
 # Cells that a block of a pass over the scores holds: 8 MiB of float64.
 _CELLS_PER_BLOCK = 2**20
 
@@ -138,4 +140,11 @@ def _of_scorer(scorer: Any) -> Objective | None:
         options.pop("pos_label", None)
     if average not in AVERAGES or beta is None or options or zero_division not in ("warn", 0):
         return None
-    return Objective(average, float(beta))
+    beta = float(beta)
+    if not 0 <= beta <= _LARGEST_BETA:  # nor NaN
+        raise ValueError(
+            f"the scorer has beta={beta:g}; expected a number from 0 to {_LARGEST_BETA:g}. As beta "
+            "grows, F-beta becomes recall, which is highest where every label is predicted. Pass "
+            "a beta such as 2"
+        )
+    return Objective(average, beta)
