@@ -48,7 +48,7 @@ class MLCEClassifierCV(MLCEClassifier):
     Cs : int or array-like of float, default=10
         Inverse strengths of the L2 penalty to try; a number of them is spread evenly over the
         logarithms from a tenth to ten times the `C` that :class:`MLCEClassifier` takes by default
-        on these rows.
+        on these rows. 1 is that `C` itself.
     cv : int, float, cross-validation generator or iterable, default=3
         How rows are held out. An integer is a number of folds, of shuffled rows, stratified for
         1-D `y`; a float in (0, 1) is the share of rows in a single held-out part; None is
@@ -129,6 +129,12 @@ class MLCEClassifierCV(MLCEClassifier):
     -----
     Takes as many fits as there are folds for each C, and one more. Each but the first of a fold
     starts from the solution for the next smaller C. The scores of one C are kept at a time.
+
+    `fit` takes no groups. Where rows of a group belong together, pass the splits themselves,
+    ``cv=list(GroupKFold(3).split(X, y, groups))``; or tune the thresholds of a
+    :class:`MLCEClassifier` in
+    :class:`~sklearn_mlce.model_selection.MultilabelTunedThresholdClassifierCV`, whose splitter is
+    given `groups` by metadata routing.
 
     References
     ----------
@@ -343,7 +349,7 @@ def _grid(Cs: Any) -> np.ndarray:
         If they are not positive finite numbers.
     """
     if isinstance(Cs, Integral):
-        return np.geomspace(*C_FACTORS, int(Cs))
+        return np.ones(1) if Cs == 1 else np.geomspace(*C_FACTORS, int(Cs))
     values = np.unique(np.asarray(Cs, dtype=np.float64))
     if not values.size or not (np.isfinite(values) & (values > 0)).all():
         raise ValueError(

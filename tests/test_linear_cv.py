@@ -10,7 +10,13 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score, fbeta_score, make_scorer
-from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_val_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    StratifiedKFold,
+    cross_val_score,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -78,6 +84,16 @@ def test_without_thresholds_c_is_chosen_for_zero():
     assert chosen.loss_curve_ == expected.loss_curve_
 
 
+def test_groups_are_kept_together_by_splits_as_a_list():
+    groups = np.arange(len(X)) % 5
+    splits = list(GroupKFold(3).split(X, Y, groups))
+    chosen = MLCEClassifierCV([0.1], cv=splits, thresholds=None, **EXACT).fit(X, Y)
+    predicted = np.zeros_like(Y)
+    for train, test in splits:
+        predicted[test] = MLCEClassifier(C=0.1, **EXACT).fit(X[train], Y[train]).predict(X[test])
+    assert chosen.scores_[0] == pytest.approx(f1_score(Y, predicted, average="micro"))
+
+
 def test_every_parameter_of_the_model_is_passed_on():
     own = MLCEClassifierCV().get_params()
     plain = MLCEClassifier().get_params()
@@ -130,6 +146,7 @@ def test_a_number_of_cs_spans_the_range():
     chosen = MLCEClassifierCV(5, cv=2, random_state=0).fit(X, Y)
     factors = chosen.Cs_ / MLCEClassifier().fit(X, Y).C_
     assert (factors[0], factors[-1]) == pytest.approx(C_FACTORS)
+    assert MLCEClassifierCV(1, random_state=0).fit(X, Y).C_ == MLCEClassifier().fit(X, Y).C_
     np.testing.assert_allclose(np.diff(np.log(chosen.Cs_), n=2), 0, atol=1e-12)
     assert len(chosen.scores_) == 5
 
