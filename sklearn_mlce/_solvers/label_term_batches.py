@@ -7,6 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from sklearn_mlce._closed_form import empty_gradient
 from sklearn_mlce._hard_targets import Cells
 from sklearn_mlce._solvers.batch_matrices import hard_cells
 from sklearn_mlce._training.batch_targets import EncodedTargets
@@ -56,7 +57,7 @@ class LabelTermBatches:
         loss = self._make_loss(cells, scores, self._label_weight)
         if weight is not None:
             weight = weight.expand(len(scores))
-        gradient = torch.empty_like(scores, memory_format=torch.contiguous_format)
+        gradient = empty_gradient(scores)
         values = evaluate_labels(scores, cells, loss, weight, gradient)
         return values, gradient
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from sklearn_mlce._closed_form import empty_gradient
 from sklearn_mlce._hard_targets import Cells
 from sklearn_mlce._kernel import Affine
 from sklearn_mlce._loss_options import LossOptions
@@ -30,7 +30,7 @@ class PairwiseBatches:
     ) -> tuple[Tensor, Tensor]:
         weight = divided_by_scale(weight, scores, self._affine.scale)
         matrix = cells_or_matrix(targets, self._n_outputs)
-        gradient = torch.empty_like(scores, memory_format=torch.contiguous_format)
+        gradient = empty_gradient(scores)
         if isinstance(matrix, Cells):
             return pairs_of_cells(scores, matrix, self._affine, weight, gradient), gradient
         return pairs_of_matrix(scores, matrix, self._affine, weight, gradient), gradient

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from sklearn_mlce._closed_form import Evaluate, closed_form_loss
 from sklearn_mlce._loss_arguments import (
     any_unknown,
     check_label_weight,
@@ -13,7 +14,6 @@ from sklearn_mlce._loss_arguments import (
     computing_dtype,
     row_factors,
 )
-from sklearn_mlce.losses._closed_form import Evaluate, closed_form_loss
 from sklearn_mlce.losses._multioutput_rows import hard_rows, soft_rows
 
 
@@ -104,8 +104,9 @@ def multioutput_loss(
     weight = check_label_weight(label_weight, scores, dtype)
     factor = row_factors(sample_weight, scores[..., 0], reduction, dtype)
 
-    def evaluate(scores: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
-        return hard_rows(scores, codes, _log_weight(weight, scores), factor)
+    def evaluate(scores: Tensor, *, with_gradient: bool) -> tuple[Tensor, tuple[Tensor]]:
+        losses, gradient = hard_rows(scores, codes, _log_weight(weight, scores), factor)
+        return losses, (gradient,)
 
     return _reduce(scores, evaluate, reduction)
 
@@ -194,15 +195,16 @@ def soft_multioutput_loss(
     weight = check_label_weight(label_weight, scores, dtype)
     factor = row_factors(sample_weight, scores[..., 0], reduction, dtype)
 
-    def evaluate(scores: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
+    def evaluate(scores: Tensor, *, with_gradient: bool) -> tuple[Tensor, tuple[Tensor]]:
         log_share = targets.to(dtype).log()
-        return soft_rows(scores, log_share + _log_weight(weight, scores), factor)
+        losses, gradient = soft_rows(scores, log_share + _log_weight(weight, scores), factor)
+        return losses, (gradient,)
 
     return _reduce(scores, evaluate, reduction)
 
 
 def _reduce(scores: Tensor, evaluate: Evaluate, reduction: str) -> Tensor:
-    rows = closed_form_loss(_flatten(scores).to(computing_dtype(scores)), evaluate)
+    rows = closed_form_loss(evaluate, _flatten(scores).to(computing_dtype(scores)))
     return rows.reshape(scores.shape[:-2]) if reduction == "none" else rows.sum()
 
 

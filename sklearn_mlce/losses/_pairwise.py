@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sklearn_mlce._closed_form import closed_form_loss, empty_gradient
 from sklearn_mlce._hard_targets import Cells, HardMatrix, hard_from_dense
 from sklearn_mlce._kernel import Affine, BlockMemory, matrix_blocks, positive_exponents
 from sklearn_mlce._layouts import CellRows, MatrixRows
@@ -19,7 +20,6 @@ from sklearn_mlce._loss_arguments import (
     row_factors,
 )
 from sklearn_mlce._orders import softplus
-from sklearn_mlce.losses._closed_form import closed_form_loss
 from sklearn_mlce.losses._module import RowLoss
 
 
@@ -124,16 +124,16 @@ def pairwise_loss(
     affine = Affine(scale, (margin, 0.0), log_label_weight(label_weight, scores, flat.dtype))
     factor = row_factors(sample_weight, scores, reduction, flat.dtype)
 
-    def evaluate(scores: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
-        out = torch.empty_like(scores, memory_format=torch.contiguous_format)
+    def evaluate(scores: Tensor, *, with_gradient: bool) -> tuple[Tensor, tuple[Tensor] | None]:
+        out = empty_gradient(scores)
         if isinstance(hard, Cells):
             losses = pairs_of_cells(scores, hard, affine, factor, out)
         else:
             of_matrix = targets if hard is None else hard
             losses = pairs_of_matrix(scores, of_matrix, affine, factor, out)
-        return losses, out if with_gradient else None
+        return losses, (out,) if with_gradient else None
 
-    rows = closed_form_loss(flat, evaluate)
+    rows = closed_form_loss(evaluate, flat)
     return rows.reshape(scores.shape[:-1]) if reduction == "none" else rows.sum()
 
 

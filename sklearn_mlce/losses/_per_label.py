@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sklearn_mlce._closed_form import closed_form_loss, empty_gradient
 from sklearn_mlce._hard_targets import Cells, cells_from_dense
 from sklearn_mlce._loss_arguments import (
     check_label_weight,
@@ -23,7 +24,6 @@ from sklearn_mlce._loss_arguments import (
     flatten_rows,
     row_factors,
 )
-from sklearn_mlce.losses._closed_form import closed_form_loss
 from sklearn_mlce.losses._label_terms import Term
 
 # A dozen passes are made over a block, so on a CPU it had better stay in the inner caches.
@@ -62,13 +62,12 @@ def per_label_loss(
     loss = make_loss(cells, flat, check_label_weight(label_weight, scores, flat.dtype))
     factor = row_factors(sample_weight, scores, reduction, flat.dtype)
 
-    def evaluate(scores: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor | None]:
-        out = None
-        if with_gradient:
-            out = torch.empty_like(scores, memory_format=torch.contiguous_format)
-        return evaluate_labels(scores, cells, loss, factor, out), out
+    def evaluate(scores: Tensor, *, with_gradient: bool) -> tuple[Tensor, tuple[Tensor] | None]:
+        out = empty_gradient(scores) if with_gradient else None
+        losses = evaluate_labels(scores, cells, loss, factor, out)
+        return losses, None if out is None else (out,)
 
-    rows = closed_form_loss(flat, evaluate)
+    rows = closed_form_loss(evaluate, flat)
     return rows.reshape(scores.shape[:-1]) if reduction == "none" else rows.sum()
 
 
