@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 
@@ -36,6 +38,12 @@ def check_label_names(
         f"the columns of {what} are not the labels that the model learns, {_listed(expected)}: it "
         f"{difference}. {to_type}"
     )
+
+
+def check_names_of_fitted(estimator: Any, names: np.ndarray | None) -> None:
+    """Raise ValueError if a fitted estimator knows its labels by other names than these."""
+    known = getattr(estimator, "label_names_", None)
+    check_label_names(names, known, "y", "Pass y[list(estimator.label_names_)]")
 
 
 def _listed(names: list[str], most: int = 5) -> str:

@@ -14,6 +14,7 @@ from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_mlce._fit_monitor import fitted_state_kept
+from sklearn_mlce._label_names import check_names_of_fitted
 from sklearn_mlce._targets import Targets
 from sklearn_mlce._thresholds.objective import HeldOut, objective_of
 from sklearn_mlce._thresholds.out_of_fold import (
@@ -245,6 +246,7 @@ class MultilabelTunedThresholdClassifierCV(BaseThresholded):
             if self.refit:
                 raise ValueError("refit must be False with cv='prefit', got refit=True")
             check_is_fitted(self.estimator)
+            check_names_of_fitted(self.estimator, targets.label_names)
             self.estimator_ = self.estimator
             self._never_predicted = never_positive(targets, every_row, weight)
             known = scores_of(self.estimator_, X, targets.n_outputs)

@@ -3,7 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.frozen import FrozenEstimator
 
+from sklearn_mlce import MLCEClassifier
+from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
+from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 from tests.estimators import assert_same_scores, labelled_rows, mlp, on_both
 
 X, Y = labelled_rows()
@@ -82,3 +86,19 @@ def test_validation_rows_have_the_labels_of_the_training_rows(other, difference)
         model.fit(X, FRAME, X_val=X, y_val=other)
     given = model.fit(X, FRAME, X_val=X, y_val=REORDERED[FRAME.columns])
     assert_same_scores(given, mlp(early_stopping=True).fit(X, FRAME, X_val=X, y_val=Y), X)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda fitted: MultilabelTunedThresholdClassifierCV(fitted, cv="prefit", refit=False),
+        lambda fitted: MultilabelCalibratedClassifierCV(FrozenEstimator(fitted), ensemble=False),
+    ],
+    ids=["thresholds", "calibration"],
+)
+def test_a_fitted_estimator_knows_its_labels_by_name(make):
+    fitted = MLCEClassifier().fit(X, FRAME)
+    with pytest.raises(ValueError, match="has them in another order"):
+        make(fitted).fit(X, REORDERED)
+    make(fitted).fit(X, FRAME)
+    make(fitted).fit(X, Y)

@@ -84,7 +84,7 @@ def objective(model, X, Y, sample_weight=None):
         targets,
         outputs,
         torch.from_numpy(weight / total),
-        model._loss_options(targets.kind),
+        model._loss_options(targets.format),
         label_weight,
     )
     design = Design(X, weight / total, model.fit_intercept, torch.device("cpu"))

@@ -17,6 +17,7 @@ from sklearn_mlce._calibration.members import (
     fit_map,
     probability_floor,
 )
+from sklearn_mlce._label_names import check_names_of_fitted
 from sklearn_mlce._targets import Targets
 from sklearn_mlce._thresholds.objective import HeldOut
 from sklearn_mlce._thresholds.out_of_fold import (
@@ -49,6 +50,7 @@ class Calibration:
     def of_frozen(self, estimator: Any, X: Any) -> CalibratedClassifier:
         """A fitted estimator, with maps of all rows."""
         check_is_fitted(estimator)
+        check_names_of_fitted(estimator, self.targets.label_names)
         scores = scores_of(estimator, X, self.targets.n_outputs)
         learned = np.any(placed(scores), axis=0)
         part = Part(np.arange(self.targets.n_rows), scores, learned)
