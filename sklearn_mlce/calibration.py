@@ -274,13 +274,11 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
             Never exactly 0 or 1. Of a matrix y each label's own, which need not sum to 1.
         """
         check_is_fitted(self)
-        scores = self._zero_scores(X)
+        scores, shares, learned = self._zero_scores(X), self._shares, self._learned
         if self._target_format.kind == "binary":
             scores = np.hstack([-scores, scores])
-        probabilities = expit(scores)
-        if not self._learned.all():
-            probabilities[:, ~self._learned] = self._shares[~self._learned]
-        return clipped(probabilities)
+            shares, learned = np.append(1 - shares, shares), np.append(learned, learned)
+        return clipped(np.where(learned, expit(scores), shares))
 
     def _zero_scores(self, X: Any) -> np.ndarray:
         """Log-odds ``(n, n_outputs)``, the fixed scores of what was not learned among them."""

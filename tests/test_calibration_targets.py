@@ -108,6 +108,17 @@ def test_a_binary_y_has_scikit_learns_sigmoid(ensemble):
     np.testing.assert_array_equal(same.predict_proba(X), model.predict_proba(X))
 
 
+@pytest.mark.parametrize(("weightless", "sign"), [("yes", -1), ("no", 1)])
+def test_a_class_without_weight_has_the_least_probability(weightless, sign):
+    y = SINGLE["binary"]
+    weight = (y != weightless).astype(float)
+    model = Calibrated(MLCEClassifier(), cv=FOLDS).fit(X, y, sample_weight=weight)
+    least = 0.5 / (weight.sum() + 1)
+    expected = [1 - least, least] if weightless == "yes" else [least, 1 - least]
+    np.testing.assert_allclose(model.predict_proba(X), np.tile(expected, (len(X), 1)))
+    assert (model.decision_function(X) == sign * FIXED_SCORE).all()
+
+
 def test_sparse_predictions_are_made_by_blocks(monkeypatch):
     model = calibrated(MLCEClassifier(), sp.csr_array(Y))
     expected = model.predict(X)
