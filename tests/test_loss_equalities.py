@@ -72,6 +72,19 @@ def test_weights_near_beta_one_are_inverse_counts():
     )
 
 
+@pytest.mark.parametrize("mu", [0.0, 0.7])
+def test_without_steepness_all_rebalanced_weights_are_the_same(mu):
+    """Also those of rows without positives, whose steepness would be 0 / 0."""
+    targets = torch.cat([TARGETS[:19], torch.zeros(1, 6, dtype=torch.float64)])
+
+    def of(weight_map):
+        return lambda s, t: distribution_balanced_loss(s, t, COUNTS, 100, weight_map=weight_map)
+
+    flat, unweighted = (gradient(of(weights), SCORES, targets) for weights in ((0.2, 0, mu), None))
+    torch.testing.assert_close(flat, 0.7 * unweighted)
+    torch.testing.assert_close(of((0.2, 0, mu))(SCORES, targets), 0.7 * of(None)(SCORES, targets))
+
+
 def test_pairwise_with_one_positive_is_softmax_cross_entropy():
     codes = torch.arange(20) % 6
     one_hot = torch.nn.functional.one_hot(codes, 6)

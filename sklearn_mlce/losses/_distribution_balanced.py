@@ -112,8 +112,9 @@ def distribution_balanced_loss(
     Notes
     -----
     A row without positives has no :math:`r`; it takes the limit of a vanishing sum, the weight
-    :math:`\alpha + 1`. The score of an even chance is :math:`\nu_i`, not 0; with the default
-    :math:`\kappa` that is 0.23 for a label of one row in a hundred.
+    :math:`\alpha + 1`; with :math:`\beta = 0` all weights are :math:`\alpha + 1/2`. The score of
+    an even chance is :math:`\nu_i`, not 0; with the default :math:`\kappa` that is 0.23 for a
+    label of one row in a hundred.
 
     The gradient is exact and comes with the forward pass. It cannot be differentiated a second
     time: a backward pass with ``create_graph=True`` raises a RuntimeError that says so.
@@ -188,7 +189,8 @@ def _rebalanced_weights(
     """Weights of a block of rows, times the other ones; not all rows' at once."""
     alpha, beta, mu = weight_map
     total = inverse.new_zeros(n_rows).index_add_(0, cells.rows, inverse[cells.columns])
-    steepness = beta / total  # inf for a row without positives, whose weight is alpha + 1
+    # inf for a row without positives, whose weight is alpha + 1; 0 / 0 would be no limit
+    steepness = beta / total if beta else torch.zeros_like(total)
 
     def weights(block: slice) -> Tensor:
         ratio = torch.outer(steepness[block], inverse)
