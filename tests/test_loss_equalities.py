@@ -58,6 +58,21 @@ def test_a_tiny_margin_is_close_to_none():
     torch.testing.assert_close(tiny, asymmetric_loss(SCORES, TARGETS, margin=0))
 
 
+@pytest.mark.parametrize("gamma", [0.0, 1.0, 4.0])
+@pytest.mark.parametrize("margin", [1e-9, 1e-3, 0.05])
+def test_a_margin_keeps_the_digits_of_confident_wrong_negatives(margin, gamma):
+    """1 - p_m is the margin and what p leaves of 1, which float32 loses in p itself."""
+    score, rest = 20.0, margin + 1 / (1 + np.exp(20.0))
+    scores, targets = torch.tensor([[score]], requires_grad=True), torch.zeros(1, 1)
+    value = asymmetric_loss(scores, targets, gamma_negative=gamma, margin=margin)
+    value.backward()
+    log, bent = -np.log(rest), np.exp(-score) / (1 + np.exp(-score)) ** 2
+    power = (1 - rest) ** gamma
+    slope = power * bent * (1 / rest + gamma * log / (1 - rest))
+    assert value.item() == pytest.approx(power * log, rel=1e-6)
+    assert scores.grad.item() == pytest.approx(slope, rel=1e-6, abs=0)
+
+
 def test_weights_of_equal_counts_are_one():
     balanced = class_balanced_focal_loss(SCORES, TARGETS, torch.full((6,), 7), beta=0.99)
     torch.testing.assert_close(balanced, focal_loss(SCORES, TARGETS))

@@ -55,20 +55,20 @@ class ShiftedFocalTerm(NamedTuple):
     margin: float
 
     def evaluate(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        p = torch.sigmoid(z)
+        p, opposite = torch.sigmoid(z), torch.sigmoid(-z)
         shifted = torch.sub(p, self.margin).clamp_(min=0)
-        bent = torch.addcmul(p, p, p, value=-1)  # p (1 - p), the slope of p_m where it has one
-        bent.mul_(shifted.sign())
-        values = torch.neg(shifted).log1p_().neg_()
+        # 1 / (1 - p_m) where p_m is not 0, by what p leaves of 1, which p near 1 does not tell
+        inverse = torch.add(opposite, self.margin).reciprocal_()
+        values = torch.mul(shifted, inverse).log1p_()  # 1 / (1 - p_m) is 1 + p_m / (1 - p_m)
+        bent = opposite.mul_(p)  # p (1 - p), the slope of p_m where it has one
         # p_m^gamma (1 / (1 - p_m) + gamma (-log(1 - p_m)) / p_m)
-        slopes = (1 - shifted).reciprocal_()
-        if self.gamma != 0:
-            tiny = torch.finfo(p.dtype).tiny  # where p_m is 0 so is the logarithm
-            slopes.addcdiv_(values, shifted.clamp(min=tiny), value=self.gamma)
-            focus = power(shifted, self.gamma)
-            slopes.mul_(focus)
-            values.mul_(focus)
-        return values, slopes.mul_(bent)
+        slopes = inverse
+        if self.gamma == 0:
+            return values, slopes.mul_(bent).mul_(shifted.sign())
+        tiny = torch.finfo(p.dtype).tiny  # where p_m is 0 so is the logarithm
+        slopes.addcdiv_(values, shifted.clamp(min=tiny), value=self.gamma)
+        focus = power(shifted, self.gamma)
+        return values.mul_(focus), slopes.mul_(bent).mul_(focus)
 
 
 def power(base: Tensor, exponent: float) -> Tensor:
