@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_mlce import MLCEClassifier
 from sklearn_mlce._targets import FIXED_SCORE
@@ -179,6 +180,28 @@ def test_unusable_data_say_what_was_expected(arguments, message):
     X, Y = make_labels(np.random.default_rng(28))
     with pytest.raises(ValueError, match=message):
         MLCEClassifier().fit(**{"X": X, "y": Y, **arguments})
+
+
+@on_each_solver
+@pytest.mark.parametrize("C", [None, 1.0])
+@pytest.mark.parametrize(
+    ("largest", "dtype", "advice"),
+    [(1e20, np.float32, "MaxAbsScaler does, or pass X as float64"), (1e200, float, "MaxAbsScaler")],
+)
+def test_features_whose_squares_overflow_say_what_to_do(options, C, largest, dtype, advice):
+    X, Y = make_labels(np.random.default_rng(32))
+    X = (X * largest).astype(dtype)
+    with pytest.raises(ValueError, match=f"squared norms overflow {X.dtype};.*{advice}"):
+        MLCEClassifier(C=C, **options).fit(X, Y)
+
+
+@pytest.mark.parametrize("options", [{"order": 1}, {"order": "all"}])
+def test_a_gradient_that_is_no_number_has_not_converged(options):
+    X, Y = make_labels(np.random.default_rng(33))
+    model = MLCEClassifier(warm_start=True, **options).fit(X, Y)
+    model.coef_ = np.full_like(model.coef_, 1e308)  # scores of which are infinite, or inf - inf
+    with pytest.warns(ConvergenceWarning, match="stopped after"), np.errstate(all="ignore"):
+        model.fit(X, Y)
 
 
 def test_label_weight_is_refused_for_1d_y():

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._kernel import row_blocks
-from sklearn_mlce._solvers.moments import sum_of_rows
+from sklearn_mlce._solvers.moments import check_squares, sum_of_rows
 from sklearn_mlce._sparse import csr_tensor, dense_tensor
 
 
@@ -44,6 +44,8 @@ class Design:
         self.n_rows, self.n_features = X.shape
         largest = np.ones(self.n_parameters, dtype=X.dtype)
         largest[: self.n_features] = _largest_of_columns(X)
+        with np.errstate(over="ignore"):
+            check_squares(float(np.square(largest).max()), X.dtype)
         self.largest_entries = dense_tensor(largest, device)  # (n_parameters,), of the given
         offset = sum_of_rows(X, row_weight).astype(X.dtype) if fit_intercept else None
         self._offset = None if offset is None else dense_tensor(offset, device)

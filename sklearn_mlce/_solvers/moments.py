@@ -29,10 +29,17 @@ def mean_squared_distance(X: Any, row_weight: np.ndarray, *, centred: bool) -> f
 
     1 where it is zero, so that it can be divided by. Distances are summed, never differences of
     large squares: a feature may vary little beside its mean.
+
+    Raises
+    ------
+    ValueError
+        If they overflow.
     """
     weight = row_weight / row_weight.sum(dtype=np.float64)
     mean = sum_of_rows(X, weight) if centred else np.zeros(X.shape[1])
-    distance = (_sparse_distance if sp.issparse(X) else _dense_distance)(X, weight, mean)
+    with np.errstate(over="ignore"):
+        distance = (_sparse_distance if sp.issparse(X) else _dense_distance)(X, weight, mean)
+    check_squares(distance, X.dtype)
     rounding = _ROUNDING**2 * float(mean @ mean)
     return distance if distance > rounding else 1.0
 
@@ -55,6 +62,25 @@ def _sparse_distance(X: Any, weight: np.ndarray, mean: np.ndarray) -> float:
         stored += np.bincount(block.indices, weights=of_entries, minlength=X.shape[1])
     full = np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
     return distance + float(np.where(full, 0.0, 1 - stored) @ mean**2)
+
+
+def check_squares(largest: float, dtype: np.dtype) -> None:
+    """Raise ValueError where squares of features overflow: no step would have a length.
+
+    Parameters
+    ----------
+    largest : float
+        The largest square, or sum of squares.
+    dtype : dtype
+        Of the features.
+    """
+    if np.isfinite(largest):
+        return
+    wider = "" if dtype == np.float64 else ", or pass X as float64"
+    raise ValueError(
+        f"the rows of X are so long that their squared norms overflow {dtype}; expected features "
+        f"of ordinary size. Scale them, as sklearn.preprocessing.MaxAbsScaler does{wider}"
+    )
 
 
 def _row_blocks(X: Any) -> Iterator[slice]:

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.extmath import row_norms
 
+from sklearn_mlce._solvers.moments import check_squares
 from sklearn_mlce._solvers.row_batches import RowBatches
 
 _SAMPLED_BATCHES = 3
@@ -39,12 +40,7 @@ def gram_eigenvalue(batches: RowBatches, rng: np.random.Generator) -> float:
     """
     with np.errstate(over="ignore", invalid="ignore"):
         largest = _largest_of_batches(batches, rng)
-    if not np.isfinite(largest):
-        raise ValueError(
-            f"the rows of X are so long that their squared norms overflow {batches.X.dtype}; "
-            "expected features of ordinary size. Scale them, as StandardScaler and MaxAbsScaler "
-            "do, or set solver='newton-cg'"
-        )
+    check_squares(largest, batches.X.dtype)
     return largest or 1.0
 
 
