@@ -11,7 +11,7 @@ from sklearn.utils import column_or_1d
 
 from sklearn_mlce._base import BaseMLCE
 from sklearn_mlce._label_names import check_label_names
-from sklearn_mlce._target_encoding import encode_outputs, label_names_of
+from sklearn_mlce._target_encoding import encode_outputs, encode_targets, label_names_of
 from sklearn_mlce._targets import Targets
 from sklearn_mlce._training.batches import Rows
 from sklearn_mlce._training.chunks import encode_classes
@@ -76,10 +76,21 @@ def _validated(
             )
         encode = partial(encode_classes, classes=classes)
         return estimator._validate_fit(X, y, sample_weight, reset=False, encode=encode)
-    X, targets, weight = estimator._validate_fit(X, y, sample_weight, reset=False)
-    if targets.format.single_label or targets.n_outputs != len(classes):
+    encode = partial(_encode_labels, n_labels=len(classes))
+    return estimator._validate_fit(X, y, sample_weight, reset=False, encode=encode)
+
+
+def _encode_labels(y: Any, n_labels: int) -> Targets:
+    """Targets of a matrix of labels with as many columns as that of the training rows."""
+    targets = encode_targets(y)
+    if targets.kind == "multioutput":
         raise ValueError(
-            f"y_val has {1 if targets.format.single_label else targets.n_outputs} labels; "
-            f"expected {len(classes)}, as y. Pass the same columns"
+            f"y_val holds classes of {len(targets.classes)} outputs, whole numbers of more than "
+            f"two values; expected {n_labels} labels, as y. Pass a matrix of 0 and 1"
         )
-    return X, targets, weight
+    seen = 1 if targets.format.single_label else targets.n_outputs
+    if targets.format.single_label or seen != n_labels:
+        raise ValueError(
+            f"y_val has {seen} labels; expected {n_labels}, as y. Pass the same columns"
+        )
+    return targets

@@ -198,6 +198,9 @@ def test_refused_validation_data():
         stopping().fit(X, Y, X_val=X[:, :3], y_val=Y)
     with pytest.raises(ValueError, match=r"y_val has 2 labels; expected 4, as y"):
         stopping().fit(X, Y, X_val=X, y_val=Y[:, :2])
+    for codes in (Y[:, :2] * [1, 2], np.tile([0, 1, 2, 0], (len(Y), 1))):  # of four classes in all
+        with pytest.raises(ValueError, match=r"classes of \d outputs.*expected 4 labels, as y"):
+            stopping().fit(X, Y, X_val=X, y_val=codes)
     with pytest.raises(ValueError, match=r"y_val holds \['two'\], .* not among the classes of y"):
         stopping().fit(X, single_labels(Y)["binary"], X_val=X[:1], y_val=["two"])
 

@@ -46,7 +46,7 @@ class Tolerance(NamedTuple):
         Too large is what is not rounding either: that no iteration makes smaller.
         """
         entries = self.design.gradient_of_given(gradient).abs()
-        excess = entries.amax(dim=0).div_(self.largest).nan_to_num_(nan=torch.inf)
+        excess = entries.amax(dim=0).div_(self.largest).nan_to_num_(nan=torch.inf, posinf=torch.inf)
         too_large = excess > 1
         if bool((self.rounding.max() * self.terms > self.largest).any()):
             least = torch.maximum(self.rounding * self.terms, self.largest)
