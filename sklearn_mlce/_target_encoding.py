@@ -67,8 +67,9 @@ def _as_array(y: Any) -> np.ndarray:
 
 
 def _label_sets_message(y: Any) -> str:
+    first = next(iter(y))  # a Series need not have an entry of index 0
     return (
-        f"y is a collection of label sets such as {y[0]!r}; expected a matrix of 0 and 1 of shape "
+        f"y is a collection of label sets such as {first!r}; expected a matrix of 0 and 1 of shape "
         "(n_samples, n_labels). Pass MultiLabelBinarizer().fit_transform(y)"
     )
 

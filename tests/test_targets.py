@@ -165,6 +165,7 @@ def test_fixed_scores_of_labels_that_training_cannot_place(y, expected):
         ([{1, 2}, {3}], "label sets.*MultiLabelBinarizer"),
         ([[1, 2], [3]], "label sets.*MultiLabelBinarizer"),
         ([("a",), ("b", "c")], "label sets.*MultiLabelBinarizer"),
+        (pd.Series([["a"], ["b"]], index=[5, 6]), r"such as \['a'\];.*MultiLabelBinarizer"),
         ([["a", "b"], ["b", "a"]], "must hold numbers"),
         ([1.5, 2.3, 0.1], "Unknown label type: continuous"),
         ([1.0, np.nan, 0.0], "Input y contains NaN"),
