@@ -28,17 +28,26 @@ def encode_targets(y: Any) -> Targets:
     if y is None:
         raise ValueError("fit requires y to be passed, but the target y is None")
     if sp.issparse(y):
-        return _encode_single(y.toarray()) if y.shape[1] == 1 else _encode_sparse(y)
+        if y.ndim == 1 or y.shape[1] == 1:
+            return _encode_single(y.toarray())
+        _check_is_matrix(y.shape)
+        return _encode_sparse(y)
     label_names = label_names_of(y)
     array = _as_array(y)
     if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1):
         return _encode_single(array)
-    if array.ndim != 2 or array.shape[1] == 0:
-        raise ValueError(
-            f"y must have shape (n_samples,) or (n_samples, n_labels), got shape {array.shape}"
-        )
+    _check_is_matrix(array.shape)
     targets = _encode_dense(array, label_names)
     return targets if label_names is None else replace(targets, frame=type(y))
+
+
+def _check_is_matrix(shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless y is a matrix of one label at least."""
+    if len(shape) != 2 or shape[1] == 0:
+        raise ValueError(
+            "y must have shape (n_samples,) or (n_samples, n_labels), with one label at least, "
+            f"got shape {shape}"
+        )
 
 
 def label_names_of(y: Any) -> np.ndarray | None:

@@ -171,6 +171,7 @@ def test_fixed_scores_of_labels_that_training_cannot_place(y, expected):
         ([1.0, np.nan, 0.0], "Input y contains NaN"),
         ([1, 1, 1], r"only 1 class, \[1\]"),
         (np.zeros((3, 0)), r"got shape \(3, 0\)"),
+        (sp.csr_array((3, 0)), r"one label at least, got shape \(3, 0\)"),
         (np.zeros((2, 2, 2)), r"got shape \(2, 2, 2\)"),
     ],
 )
