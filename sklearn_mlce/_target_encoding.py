@@ -6,6 +6,7 @@ soft and unknown ones, so the package has its own. Nothing here needs torch.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -60,10 +61,9 @@ def label_names_of(y: Any) -> np.ndarray | None:
 
 
 def _as_array(y: Any) -> np.ndarray:
-    """An array of y; missing entries of a DataFrame's nullable columns become NaN."""
-    if hasattr(y, "columns") and hasattr(y, "convert_dtypes"):  # pandas
-        nullable = any(not isinstance(dtype, np.dtype) for dtype in y.dtypes)
-        array = y.to_numpy(dtype=float, na_value=np.nan) if nullable else y.to_numpy()
+    """An array of y."""
+    if hasattr(y, "columns") and hasattr(y, "convert_dtypes"):
+        array = _of_pandas(y)
     else:
         try:
             array = np.asarray(y)
@@ -73,6 +73,20 @@ def _as_array(y: Any) -> np.ndarray:
     if isinstance(first, (set, frozenset, list, tuple, np.ndarray)):
         raise ValueError(_label_sets_message(y))
     return array
+
+
+def _of_pandas(y: Any) -> np.ndarray:
+    """An array of a DataFrame; missing entries of nullable columns become NaN."""
+    dtypes = set(y.dtypes)
+    if all(isinstance(dtype, np.dtype) for dtype in dtypes):
+        return y.to_numpy()
+    if any(dtype.kind not in "biuf" for dtype in dtypes):  # categories may be text or numbers
+        return y.to_numpy(dtype=object, na_value=np.nan)
+    if y.isna().any(axis=None):
+        return y.to_numpy(dtype=float, na_value=np.nan)
+    # What a nullable column and a sparse one are without missing entries.
+    plain = [getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype)) for dtype in dtypes]
+    return y.to_numpy(dtype=np.result_type(*plain))
 
 
 def _label_sets_message(y: Any) -> str:
@@ -193,13 +207,15 @@ def _encode_outputs(array: np.ndarray, classes: Any, label_names: np.ndarray | N
 def _as_numeric(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind in "biuf":
         return array
-    try:
-        return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"multi-label y must hold numbers, got dtype {array.dtype} with entries such as "
-            f"{array.flat[0]!r}. Pass a 0/1 matrix; MultiLabelBinarizer makes one from label sets"
-        ) from error
+    # NumPy would take "1" for 1.
+    if array.dtype.kind == "O" and not any(isinstance(entry, str | bytes) for entry in array.flat):
+        with suppress(TypeError, ValueError):
+            return array.astype(np.float64)
+    raise ValueError(
+        f"multi-label y must hold numbers, got dtype {array.dtype} with entries such as "
+        f"{array.item(0)!r}. Pass a 0/1 matrix: y.astype(int) where numbers are written as text, "
+        "or what MultiLabelBinarizer makes of label sets"
+    )
 
 
 def _refuse_other_codes(known: np.ndarray) -> None:

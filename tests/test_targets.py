@@ -97,6 +97,24 @@ def test_missing_entries_of_data_frames_are_unknown_labels(frame):
     np.testing.assert_array_equal(encode_targets(frame).dense, [[1, 0], [np.nan, 1]])
 
 
+@pytest.mark.parametrize(
+    ("frame", "dtype"),
+    [
+        (pd.DataFrame(HARD.astype(bool), dtype="boolean"), bool),
+        (pd.DataFrame(HARD, dtype="Int8"), np.int8),
+        (pd.DataFrame(HARD, dtype="Float32"), np.float32),
+        (pd.DataFrame(HARD).astype({0: "boolean", 1: "UInt8"}), np.int64),
+        (pd.DataFrame(HARD).astype(pd.SparseDtype(np.int16, 0)), np.int16),
+        (pd.DataFrame(HARD, dtype="category"), np.float64),
+        (HARD.astype(object), np.float64),
+    ],
+)
+def test_the_dtype_of_y_comes_back_where_nothing_is_missing(frame, dtype):
+    targets = encode_targets(frame)
+    np.testing.assert_array_equal(targets.positives.toarray(), HARD)
+    assert targets.format.dtype == dtype
+
+
 def test_one_column_is_a_1d_target():
     with pytest.warns(DataConversionWarning):
         targets = encode_targets([[0], [1]])
@@ -167,6 +185,11 @@ def test_fixed_scores_of_labels_that_training_cannot_place(y, expected):
         ([("a",), ("b", "c")], "label sets.*MultiLabelBinarizer"),
         (pd.Series([["a"], ["b"]], index=[5, 6]), r"such as \['a'\];.*MultiLabelBinarizer"),
         ([["a", "b"], ["b", "a"]], "must hold numbers"),
+        (HARD.astype(str), r"must hold numbers, got dtype <U.*such as '0'.*y.astype\(int\)"),
+        (HARD.astype("S1").astype(object), r"must hold numbers.*such as b'0'"),
+        (pd.DataFrame(HARD.astype(str), dtype="category"), r"must hold numbers.*such as '0'"),
+        (pd.DataFrame(HARD.astype(str), dtype="string"), r"must hold numbers.*such as '0'"),
+        (pl.DataFrame(HARD.astype(str)), r"must hold numbers.*such as '0'"),
         ([1.5, 2.3, 0.1], "Unknown label type: continuous"),
         ([1.0, np.nan, 0.0], "Input y contains NaN"),
         ([1, 1, 1], r"only 1 class, \[1\]"),
