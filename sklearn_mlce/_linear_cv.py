@@ -21,6 +21,7 @@ from sklearn_mlce._target_encoding import encode_targets
 from sklearn_mlce._targets import FIXED_SCORE, Targets
 from sklearn_mlce._thresholds.objective import Objective, objective_of
 from sklearn_mlce._thresholds.out_of_fold import (
+    check_held_out,
     held_out_of_folds,
     out_of_fold,
     plain_targets,
@@ -281,6 +282,7 @@ class MLCEClassifierCV(MLCEClassifier):
         """Set C, its thresholds, and what each C reached."""
         y = plain_targets(targets)
         splits = splits_of(self.cv, X, y, targets.kind, self.random_state, {})
+        check_held_out(targets, splits, weight)
         models: list[Any] = [self._model(Cs[0]).set_params(warm_start=True) for _ in splits]
         score = (
             partial(_predicted_codes, classes=targets.classes)

@@ -18,6 +18,7 @@ from sklearn_mlce._label_names import check_names_of_fitted
 from sklearn_mlce._targets import Targets
 from sklearn_mlce._thresholds.objective import HeldOut, objective_of
 from sklearn_mlce._thresholds.out_of_fold import (
+    check_held_out,
     default_threshold,
     held_out_of,
     held_out_of_folds,
@@ -254,6 +255,7 @@ class MultilabelTunedThresholdClassifierCV(BaseThresholded):
         default_threshold(self.estimator)  # refused before anything is fitted
         y, fit_params = plain_targets(targets), routed.estimator.fit
         splits = splits_of(self.cv, X, y, targets.kind, self.random_state, routed.splitter.split)
+        check_held_out(targets, splits, weight)
         if not self.refit and len(splits) > 1:
             raise ValueError(
                 f"refit=False keeps the fit of a single split, but cv={self.cv!r} makes "

@@ -331,6 +331,22 @@ def test_unusable_parameters_say_what_was_expected(options, message):
         MLCEClassifierCV(**options).fit(X, Y)
 
 
+@pytest.mark.parametrize("kind", ["multiclass", "binary", "labels", "unknown labels"])
+def test_folds_that_hold_out_nothing_that_counts_are_refused(kind):
+    """Scores of no row tell no C from another."""
+    held_out, rest = np.arange(50), np.arange(50, 150)
+    weight = np.where(np.arange(150) < 50, 0.0, 1.0)
+    y = SINGLE.get(kind, Y)
+    if kind == "unknown labels":
+        y, weight = np.where(weight[:, None] > 0, Y, np.nan), None
+    fits = [MLCEClassifierCV(CS, cv=[(rest, held_out)])]
+    if kind != "multiclass":
+        fits += [MultilabelTunedThresholdClassifierCV(MLCEClassifier(), cv=[(rest, held_out)])]
+    for estimator in fits:
+        with pytest.raises(ValueError, match=r"holds 50 rows out, of which none .*such as cv=3"):
+            estimator.fit(X, y, sample_weight=weight)
+
+
 def test_an_earlier_fit_survives_a_failed_one():
     chosen = MLCEClassifierCV(CS, random_state=0).fit(X, Y)
     before = {name: value for name, value in vars(chosen).items() if name.endswith("_")}

@@ -176,6 +176,28 @@ def without(cells: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return np.where(cells, scores.dtype.type(-np.inf), scores) if cells.any() else scores
 
 
+def _counting(targets: Targets, rows: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray:
+    """Mask of the rows that have a weight and a known target."""
+    counting = np.ones(len(rows), dtype=bool) if sample_weight is None else sample_weight[rows] > 0
+    if targets.dense is not None:
+        counting &= ~np.isnan(targets.dense[rows]).all(axis=1)
+    return counting
+
+
+def check_held_out(
+    targets: Targets,
+    splits: list[tuple[np.ndarray, np.ndarray]],
+    sample_weight: np.ndarray | None,
+) -> None:
+    """Raise ValueError if no row that is held out counts."""
+    rows = np.concatenate([test for _, test in splits])
+    if not _counting(targets, rows, sample_weight).any():
+        raise ValueError(
+            f"cv holds {len(rows)} rows out, of which none has a weight above zero and a known "
+            "label, so that there is nothing to choose by. Pass another cv, such as cv=3"
+        )
+
+
 def held_out_of_folds(
     targets: Targets,
     splits: list[tuple[np.ndarray, np.ndarray]],
@@ -203,9 +225,7 @@ def held_out_of(
     A score of minus FIXED_SCORE is what our own estimators say of a label that they could not
     learn, and no threshold should reach down to it.
     """
-    kept = np.ones(len(rows), dtype=bool) if sample_weight is None else sample_weight[rows] > 0
-    if targets.dense is not None:
-        kept &= ~np.isnan(targets.dense[rows]).all(axis=1)
+    kept = _counting(targets, rows, sample_weight)
     if not kept.all():
         rows, scores = rows[kept], scores[kept]
     weight = None if sample_weight is None else sample_weight[rows]
