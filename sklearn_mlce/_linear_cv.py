@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -16,9 +17,10 @@ from sklearn_mlce._compat import with_callbacks
 from sklearn_mlce._fit_monitor import FitMonitor, fitted_state_kept
 from sklearn_mlce._linear import MLCEClassifier
 from sklearn_mlce._loss_options import LOSSES
+from sklearn_mlce._solvers.fit import resolve_solver
 from sklearn_mlce._sparse import with_duplicates_summed
 from sklearn_mlce._target_encoding import encode_targets
-from sklearn_mlce._targets import FIXED_SCORE, Targets
+from sklearn_mlce._targets import FIXED_SCORE, Targets, fixed_scores
 from sklearn_mlce._thresholds.objective import Objective, objective_of
 from sklearn_mlce._thresholds.out_of_fold import (
     check_held_out,
@@ -82,7 +84,8 @@ class MLCEClassifierCV(MLCEClassifier):
     order : {1, 2, "all"} or pair of these, default=None
         How many mistakes a row is charged for, as in :class:`MLCEClassifier`.
     solver : {"auto", "newton-cg", "sgd"}, default="auto"
-        How each fit is made, as in :class:`MLCEClassifier`.
+        How each fit is made, as in :class:`MLCEClassifier`; "auto" chooses one for all of them,
+        by the shape of all rows.
     tol : float, default=1e-2
         Share of the first gradient at which "newton-cg" stops.
     max_iter : int, default=None
@@ -255,9 +258,11 @@ class MLCEClassifierCV(MLCEClassifier):
             X = with_duplicates_summed(X)
             weight = checked_weight(sample_weight, X, X.dtype)
             if isinstance(self.Cs, Integral):
-                Cs = Cs * self._model(None)._default_C(X, weight, targets.format)
-            self._search(X, targets, weight, objective, Cs, monitor)
-            final = self._model(self.C_).fit(X, plain_targets(targets), weight)
+                Cs = Cs * self._default_C(X, weight, targets.format)
+            # Folds are smaller: "auto" might fit them by another solver than all rows.
+            model = self._model(solver=self._solver_of_all_rows(X, targets, weight))
+            self._search(model, X, targets, weight, objective, Cs, monitor)
+            final = model.set_params(C=self.C_).fit(X, plain_targets(targets), weight)
             self._adopt(final, targets)
             monitor.close()
         return self
@@ -272,6 +277,7 @@ class MLCEClassifierCV(MLCEClassifier):
 
     def _search(
         self,
+        model: MLCEClassifier,
         X: Any,
         targets: Targets,
         weight: np.ndarray | None,
@@ -283,7 +289,7 @@ class MLCEClassifierCV(MLCEClassifier):
         y = plain_targets(targets)
         splits = splits_of(self.cv, X, y, targets.kind, self.random_state, {})
         check_held_out(targets, splits, weight)
-        models: list[Any] = [self._model(Cs[0]).set_params(warm_start=True) for _ in splits]
+        models: list[Any] = [copy(model).set_params(warm_start=True) for _ in splits]
         score = (
             partial(_predicted_codes, classes=targets.classes)
             if targets.kind == "multiclass"
@@ -323,11 +329,17 @@ class MLCEClassifierCV(MLCEClassifier):
         thresholds, _ = tune(held_out, objective, self.thresholds, default=0.0)
         return objective.of(held_out, thresholds), thresholds
 
-    def _model(self, C: float | None) -> MLCEClassifier:
-        """The estimator of one C, with every parameter that it shares with this one."""
-        shared = MLCEClassifier._get_param_names()
-        own = self.get_params(deep=False)
-        return MLCEClassifier(C=C, **{name: own[name] for name in shared if name in own})
+    def _solver_of_all_rows(self, X: Any, targets: Targets, weight: np.ndarray | None) -> str:
+        """The name of the solver that "auto" stands for."""
+        trained = np.isnan(fixed_scores(targets))
+        problem = self._model(C=1.0)._problem(X, targets, weight, trained)
+        return resolve_solver(problem, self.solver, self.max_iter, self.tol, seed=0).solver
+
+    def _model(self, **changes: Any) -> MLCEClassifier:
+        """The estimator that is fitted, with every parameter that it shares with this one."""
+        own = self.get_params(deep=False) | changes
+        names = MLCEClassifier._get_param_names()
+        return MLCEClassifier(**{name: own[name] for name in names if name in own})
 
     def _adopt(self, model: MLCEClassifier, targets: Targets) -> None:
         """Take the attributes of a fit, with the thresholds folded into the intercepts."""

@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
+from sklearn_mlce import MLCEClassifier, MLCEClassifierCV, _linear
 from sklearn_mlce._linear_cv import C_FACTORS
 from sklearn_mlce._targets import FIXED_SCORE
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
@@ -101,7 +101,7 @@ def test_every_parameter_of_the_model_is_passed_on():
     shared = set(plain) & set(own)
     assert {name: own[name] for name in shared} == {name: plain[name] for name in shared}
     for name in shared:
-        assert MLCEClassifierCV(**{name: "given"})._model(1.0).get_params()[name] == "given"
+        assert MLCEClassifierCV(**{name: "given"})._model(C=1.0).get_params()[name] == "given"
 
 
 @pytest.mark.parametrize(
@@ -136,6 +136,23 @@ def test_fits_of_a_fold_start_from_the_last_c(monkeypatch):
     MLCEClassifierCV(CS, cv=2, random_state=0).fit(X, Y)
     assert starts[:-1] == [(0.01, False)] * 2 + [(1.0, True)] * 2 + [(100.0, True)] * 2
     assert not starts[-1][1]
+
+
+@pytest.mark.parametrize(("spare", "solver"), [(0, "sgd"), (1, "newton-cg")])
+def test_all_fits_have_the_solver_of_all_rows(spare, solver, monkeypatch):
+    rows = sp.csr_array(X)
+    work = (rows.nnz + X.shape[1]) * Y.shape[1]  # from which on all rows, but no fold, take SGD
+    monkeypatch.setattr("sklearn_mlce._solvers.fit._LARGE_WORK", work + spare)
+    solvers, fit_linear = [], _linear.fit_linear
+
+    def recorded(problem, fixed, start, options, monitor):
+        solvers.append(options.solver)
+        return fit_linear(problem, fixed, start, options, monitor)
+
+    monkeypatch.setattr(_linear, "fit_linear", recorded)
+    model = MLCEClassifierCV(CS, random_state=0).fit(rows, Y)
+    assert solvers == [solver] * (3 * len(CS) + 1)
+    assert model.solver == "auto"
 
 
 def test_there_is_no_partial_fit():
