@@ -10,6 +10,7 @@ import sklearn
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import (
     f1_score,
 )
@@ -104,6 +105,20 @@ def test_a_label_that_a_fitted_estimator_could_not_learn_is_not_predicted(option
     assert np.isfinite(tuned.best_thresholds_).all()
     assert np.abs(tuned.best_thresholds_).max() < 10
     assert not tuned.predict(X)[:, 1].any()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda fitted: Tuned(fitted, cv="prefit", refit=False),
+        lambda fitted: Tuned(FrozenEstimator(fitted)),
+        lambda fitted: Calibrated(FrozenEstimator(fitted)),
+    ],
+)
+def test_arguments_that_no_fit_takes_are_refused(make):
+    """As the fit of the estimator would refuse them, had there been one."""
+    with pytest.raises(TypeError, match=r"got the arguments \['nonsense'\].*Leave them out"):
+        make(MLCEClassifier().fit(X, Y)).fit(X, Y, nonsense=3)
 
 
 def test_rows_of_which_nothing_is_known_do_not_count():

@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 from sklearn import get_config
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
@@ -18,9 +19,19 @@ def routed_params(
 
     Called from the owner's `fit`. Warns where the estimator does not take `sample_weight`, unless
     nothing is fitted; `weighs` names what the weights then still count for.
+
+    Raises
+    ------
+    TypeError
+        If nothing is fitted that could take the parameters.
     """
     if get_config().get("enable_metadata_routing", False):
         return process_routing(owner, "fit", sample_weight=sample_weight, **params)
+    if params and (prefit or isinstance(owner.estimator, FrozenEstimator)):
+        raise TypeError(
+            f"{type(owner).__name__}.fit() got the arguments {sorted(params)}, which are for the "
+            "estimator's fit, but a fitted estimator is not fitted again. Leave them out"
+        )
     accepted = "sample_weight" in inspect.signature(owner.estimator.fit).parameters
     if sample_weight is not None and accepted:
         params = {**params, "sample_weight": sample_weight}
