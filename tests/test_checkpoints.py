@@ -7,13 +7,16 @@ import sys
 import textwrap
 import time
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 from sklearn.base import clone
 from sklearn.metrics import label_ranking_average_precision_score, make_scorer
 from skorch.callbacks import Callback
+from torch import nn
 
 from sklearn_mlce import MLCEMLP
 from tests.estimators import labelled_rows, mlp
@@ -222,6 +225,36 @@ def test_a_checkpoint_of_other_data_is_refused(other, tmp_path):
     what = "validation data" if other == "validation" else "training data"
     with pytest.raises(ValueError, match=rf"another fit: {what}, .* Fit with the same"):
         deep(tmp_path, resume=True, **given).fit(features, labels, weight, **validation)
+
+
+class Squashed(nn.Module):
+    """A loss with functions for attributes."""
+
+    def __init__(self, squash):
+        super().__init__()
+        self.squash, self.bound = squash, partial(squash, 1.0)
+
+    def forward(self, scores, targets):
+        return nn.functional.binary_cross_entropy(self.squash(scores), targets.to(scores.dtype))
+
+
+def squash_function():
+    """Return a function that has another address each time, as in another process."""
+
+    def squash(scores):
+        return scores.sigmoid()
+
+    return squash
+
+
+def test_functions_are_known_by_their_names(tmp_path):
+    first, second = squash_function(), squash_function()
+    with pytest.raises(Killed):
+        deep(tmp_path, loss=Squashed(first), callbacks=[Kill(3)]).fit(X, Y)
+    resumed = deep(tmp_path, loss=Squashed(second), resume=True).fit(X, Y)
+    assert_same_fit(resumed, deep(None, loss=Squashed(first)).fit(X, Y))
+    with pytest.raises(ValueError, match=r"squash_function.*there, .*Class.sigmoid.* here"):
+        deep(tmp_path, loss=Squashed(torch.sigmoid), resume=True).fit(X, Y)
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import zlib
 from typing import Any
 
@@ -28,6 +29,8 @@ _PARAMETERS = {
     "patience": "n_iter_no_change",
     "loss": "loss, scale, margin and order",
 }
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 _ROWS_READ = 16  # of X; reading all of it would take as long as an epoch
 
@@ -86,13 +89,13 @@ def _short(value: Any) -> str:
     return "given" if isinstance(value, dict) else str(value)
 
 
-def name_of(scoring: Any) -> str:
-    """A name of a scorer that is the same in another process."""
-    if isinstance(scoring, str):
-        return scoring
-    module, name = getattr(scoring, "__module__", ""), getattr(scoring, "__qualname__", None)
+def name_of(value: Any) -> str:
+    """A name of a function or another object that is the same in another process."""
+    if isinstance(value, str):
+        return value
+    module, name = getattr(value, "__module__", ""), getattr(value, "__qualname__", None)
     # scikit-learn's scorers show what they are made of; other objects show their address.
-    return f"{module}.{name}" if name else repr(scoring).split(" at 0x")[0]
+    return f"{module}.{name}" if name else _ADDRESS.sub("", str(value))
 
 
 def _plain(value: Any) -> Any:
@@ -107,7 +110,7 @@ def _plain(value: Any) -> Any:
             field.name: getattr(value, field.name)  # not asdict, which would copy arrays
             for field in dataclasses.fields(value)
         }
-    return str(value)
+    return name_of(value)
 
 
 def _module(module: nn.Module) -> dict[str, Any]:
@@ -116,7 +119,7 @@ def _module(module: nn.Module) -> dict[str, Any]:
     for name, part in module.named_modules(prefix="module"):
         found[name] = f"{type(part).__module__}.{type(part).__qualname__}"
         plain = {key: value for key, value in vars(part).items() if not key.startswith("_")}
-        found |= {f"{name}.{key}": str(value) for key, value in plain.items()}
+        found |= {f"{name}.{key}": name_of(value) for key, value in plain.items()}
     tensors = {name: part.cpu().to(torch.float64) for name, part in module.state_dict().items()}
     return found | {name: _checksum(part.numpy()) for name, part in tensors.items()}
 
