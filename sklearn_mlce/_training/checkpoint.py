@@ -92,10 +92,9 @@ class CheckpointFile:
             return None
         except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
             raise ValueError(self._unusable("is not a checkpoint, or is damaged")) from error
-        if about["format"] != _FORMAT:
-            raise ValueError(
-                self._unusable(f"has format {about['format']}, this version reads {_FORMAT}")
-            )
+        seen = about.get("format") if isinstance(about, dict) else None
+        if seen != _FORMAT:
+            raise ValueError(self._unusable(f"has format {seen}, this version reads {_FORMAT}"))
         last = _state("last", arrays, about)
         if about["n_epochs"]["kept"] != last.n_epochs:
             kept = _state("kept", arrays, about)
