@@ -76,7 +76,7 @@ def check_label_weight(
         )
     if isinstance(label_weight, str):  # "balanced", the only one that the parameter may be
         return _balanced(targets, sample_weight)
-    weight = _of_names(label_weight, targets) if isinstance(label_weight, dict) else label_weight
+    weight = _in_order(label_weight, targets) if isinstance(label_weight, dict) else label_weight
     try:
         weight = np.asarray(weight, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -107,21 +107,18 @@ def _balanced(targets: Targets, sample_weight: np.ndarray | None) -> np.ndarray:
     return weight
 
 
-def _of_names(weights: dict, targets: Targets) -> np.ndarray:
+def _in_order(weights: dict, targets: Targets) -> list:
     """Weights of labels by their column names, or numbers where y has none; 1 of the others."""
-    names = targets.classes if targets.label_names is None else targets.label_names
-    places = {name: place for place, name in enumerate(names.tolist())}
+    names = (targets.classes if targets.label_names is None else targets.label_names).tolist()
+    places = set(names)
     unknown = [name for name in weights if name not in places]
     if unknown:
         known = "column numbers of y" if targets.label_names is None else "column names of y"
         raise ValueError(
             f"label_weight has the keys {unknown[:5]}, which are no {known}; expected some of "
-            f"{list(places)[:5]} and so on"
+            f"{names[:5]} and so on"
         )
-    found = np.ones(targets.n_outputs)
-    for name, weight in weights.items():
-        found[places[name]] = weight
-    return found
+    return [weights.get(name, 1.0) for name in names]
 
 
 def warn_unknown_labels(targets: Targets) -> None:

@@ -244,8 +244,9 @@ def test_label_weights_by_name_number_or_place(make, loss):
         make(label_weight={"e": 1.0}, **options).fit(X, frame)
     with pytest.raises(ValueError, match=r"keys \['a'\], which are no column numbers of y"):
         make(label_weight={"a": 1.0}, **options).fit(X, Y)
-    with pytest.raises(ValueError, match="holds what is no number; expected one for each label"):
-        make(label_weight=["a", "b", "c", "d"], **options).fit(X, Y)
+    for no_numbers in (["a", "b", "c", "d"], {0: "a"}, {0: [1, 2]}):
+        with pytest.raises(ValueError, match="holds what is no number; expected one for each"):
+            make(label_weight=no_numbers, **options).fit(X, Y)
 
 
 @on_both
