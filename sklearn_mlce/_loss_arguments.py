@@ -192,7 +192,7 @@ def check_label_counts(label_counts: Tensor, scores: Tensor) -> Tensor:
 
 
 def per_row(values: Tensor | None, scores: Tensor, name: str) -> Tensor | None:
-    """Values of shape (...) or (..., 1) as ``(n_rows,)``, or None."""
+    """Values of shape (...) or (..., 1) as ``(n_rows,)`` on the scores' device, or None."""
     if values is None:
         return None
     rows = scores.shape[:-1]
@@ -201,7 +201,7 @@ def per_row(values: Tensor | None, scores: Tensor, name: str) -> Tensor | None:
             f"{name} has shape {tuple(values.shape)}; it must have one entry per row of the "
             f"scores, shape {tuple(rows)} or {(*rows, 1)}"
         )
-    return values.reshape(-1)
+    return values.reshape(-1).to(scores.device)
 
 
 def row_factors(

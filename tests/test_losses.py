@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+from sklearn_mlce._loss_arguments import per_row
 from sklearn_mlce.losses import MLCELoss, mlce_loss, mlce_loss_from_indices
 from tests import oracles
 
@@ -399,16 +400,24 @@ def test_module_checks_its_options_at_once():
         MLCELoss(order=0)
 
 
+def test_what_rows_have_is_moved_to_the_device_of_the_scores():
+    scores = torch.empty(3, 2, device="meta")
+    for values in (torch.ones(3), torch.ones(3, 1)):
+        assert per_row(values, scores, "sample_weight").device == scores.device
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("kind", ["hard", "soft", "unknown"])
 def test_gpu_gives_what_the_cpu_gives(kind):
     rng = np.random.default_rng(10)
     scores = torch.from_numpy(rng.normal(size=(N_ROWS, N_LABELS)))
     targets = torch.from_numpy(random_targets(kind, rng))
+    of_rows = torch.from_numpy(rng.random((2, N_ROWS)))  # stay on the CPU
     results = []
     for device in ("cpu", "cuda"):
         moved = scores.to(device).requires_grad_()
-        loss = mlce_loss(moved, targets.to(device), scale=2.0, margin=0.5)
+        options = {"sample_weight": of_rows[0], "threshold_scores": of_rows[1]}
+        loss = mlce_loss(moved, targets.to(device), scale=2.0, margin=0.5, **options)
         loss.backward()
         results.append((loss.detach().cpu(), moved.grad.cpu()))
     torch.testing.assert_close(*results)
