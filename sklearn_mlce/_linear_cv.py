@@ -93,7 +93,7 @@ class MLCEClassifierCV(MLCEClassifier):
     device : {"cpu", "cuda", "auto"}, default="cpu"
         Where to fit. "auto" is "cuda" where torch finds a GPU, else "cpu".
     random_state : int, RandomState instance or None, default=None
-        Shuffles the rows where `cv` is a number.
+        Shuffles the rows where `cv` is a number, and draws the order of the rows in fits by "sgd".
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class MLCEClassifierCV(MLCEClassifier):
     label_names_ : ndarray of shape (n_labels,)
         Column names of `y`. Only where `y` was a DataFrame.
     n_iter_ : int
-        Newton iterations of the fit on all rows.
+        Newton iterations, or epochs, of the fit on all rows.
     loss_curve_ : list of float
         Its mean objective after each iteration, at the threshold zero.
     n_features_in_ : int

@@ -174,7 +174,9 @@ class MLCEMLP(TrainableNetwork):
     a few hundred rows.
 
     The defaults were chosen on six public data sets, see :doc:`/user_guide/network`. The last
-    biases start at the scores that fit the labels' frequencies best.
+    biases start at scores that follow from the labels' frequencies: of "bce", of softmax
+    regression, and of order "all" with 0/1 labels and no `label_weight`, those of least loss
+    without features. All other losses start there too, but a module, whose biases start at 0.
 
     A label that is positive in no training row has the score -1e9, below all others, and is
     never predicted, unless `n_labels_per_row` asks for more labels than were trained; one that is

@@ -81,7 +81,7 @@ class Targets:
 
     @property
     def kind(self) -> str:
-        """Kind of y: "binary", "multiclass", "multilabel" or "soft"."""
+        """Kind of y: "binary", "multiclass", "multilabel", "soft" or "multioutput"."""
         return self.format.kind
 
     @property

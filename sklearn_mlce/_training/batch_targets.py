@@ -36,7 +36,10 @@ class SoftTargets:
 
 @dataclass(frozen=True)
 class Positives:
-    """Binary and multi-label: row r's positives are ``indices[indptr[r]:indptr[r + 1]]``."""
+    """Row r's positives are ``indices[indptr[r]:indptr[r + 1]]``.
+
+    Of a binary, a multi-label or a multiclass-multioutput y, which has one for each output.
+    """
 
     indptr: np.ndarray  # (n + 1,), int64, starts at 0; on the host, where it is cut
     indices: Tensor  # int64

@@ -31,7 +31,7 @@ class TrainingPlan:
     schedule: str  # of :data:`~sklearn_mlce._training.schedule.SCHEDULES`
     gradient_clipping: float | None  # the largest norm of a step's gradient
     max_epochs: int
-    patience: int  # epochs without a better validation loss
+    patience: int  # epochs without a better validation score
     label_weight: np.ndarray | None
     loss: LossOptions
     device: torch.device

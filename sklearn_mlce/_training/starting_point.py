@@ -38,12 +38,13 @@ def output_frequencies(targets: Targets, weight: np.ndarray | None) -> np.ndarra
 
 
 def constant_scores(frequencies: np.ndarray, options: LossOptions) -> np.ndarray:
-    r"""Scores ``(n_outputs,)`` of least loss among those that are the same for all rows.
+    r"""Scores ``(n_outputs,)`` that are the same for all rows, by the frequencies of the labels.
 
-    For p the frequency, those of order "all", label by label, where
+    For p the frequency, those of least loss of order "all", label by label, where
     :math:`u = e^{\gamma s}` solves :math:`(1 - p) A u^2 / B + (1 - 2 p) A u = p` with
-    :math:`A = e^{\gamma m_-}` and :math:`B = e^{\gamma m_+}`; without margins
-    :math:`\gamma s = \log(p / (1 - p))`. The other orders start there too.
+    :math:`A = e^{\gamma m_-}` and :math:`B = e^{\gamma m_+}`; without margins, as of "bce",
+    :math:`\gamma s = \log(p / (1 - p))`. The other orders and losses start there too, whatever
+    the weights of labels; the softmax starts at its least.
     """
     p = np.clip(frequencies, _RAREST, 1 - _RAREST)
     if options.loss in ("softmax", "multioutput"):

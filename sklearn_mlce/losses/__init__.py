@@ -8,8 +8,8 @@ Multi-label softmax cross-entropy (MLCE), by which the package is named, costs a
 It compares the scores of the negatives with 0 and 0 with the scores of the positives, so that
 ``s > 0`` is the decision. Its relatives do without the threshold (pairwise) or have several
 classes per output; the losses that it is compared with are sums over labels. All take scores and
-targets, weights of rows and of labels, and a reduction over rows. Nothing here needs the rest of
-the package.
+targets, weights of rows and of labels, and a reduction over rows. None needs an estimator: any
+torch code may use them.
 """
 
 from sklearn_mlce.losses._asymmetric import AsymmetricLoss, asymmetric_loss
