@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_mlce._targets import FIXED_SCORE
+from sklearn_mlce._targets import placed
 
 _BLOCK_ENTRIES = 2**22  # that are shifted at a time
 
@@ -41,9 +41,9 @@ def shifted_to_best(scores: np.ndarray, k: int) -> np.ndarray:
 def _shifted_rows(scores: np.ndarray, k: int) -> np.ndarray:
     chosen = np.zeros(scores.shape, dtype=bool)
     np.put_along_axis(chosen, largest_scores(scores, k)[0], True, axis=1)
-    placed = np.abs(scores) < FIXED_SCORE / 2  # beside the others the scores would be rounded away
-    last = np.min(scores, axis=1, where=chosen & placed, initial=np.inf)
-    following = np.max(scores, axis=1, where=~chosen & placed, initial=-np.inf)
+    near = placed(scores)  # beside the others the scores would be rounded away
+    last = np.min(scores, axis=1, where=chosen & near, initial=np.inf)
+    following = np.max(scores, axis=1, where=~chosen & near, initial=-np.inf)
     with np.errstate(invalid="ignore"):  # infinity less infinity, where neither is there
         middle = last / 2 + following / 2
     middle = np.where(np.isinf(following), last - 1, middle)

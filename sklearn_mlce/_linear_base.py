@@ -17,7 +17,7 @@ from sklearn_mlce._solvers.moments import mean_squared_distance
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.stream import StreamState, learn_chunk
 from sklearn_mlce._streaming import StreamingMLCE, in_precision, learns_from_chunks
-from sklearn_mlce._targets import FIXED_SCORE, TargetFormat, Targets, same_classes
+from sklearn_mlce._targets import FIXED_SCORE, TargetFormat, Targets, placed, same_classes
 from sklearn_mlce._training.device import resolve_device
 from sklearn_mlce._training.randomness import draw_seed
 from sklearn_mlce._weights import check_label_weight
@@ -136,18 +136,17 @@ class LinearMLCE(StreamingMLCE):
         if not first:
             parameters[:n_features] = self.coef_.T
             if self.fit_intercept:
-                placed = np.abs(self.intercept_) != FIXED_SCORE
-                parameters[-1] = np.where(placed, self.intercept_, 0)
+                parameters[-1] = np.where(placed(self.intercept_), self.intercept_, 0)
         return parameters
 
     def _keep_stream(
         self, parameters: np.ndarray, n_features: int, objective: float, first: bool
     ) -> None:
         fixed = self._stream.fixed
-        placed = parameters[n_features] if self.fit_intercept else 0
+        learned = parameters[n_features] if self.fit_intercept else 0
         # Not a copy of all coefficients: they lie by features, as the next chunk wants them.
         self.coef_ = parameters[:n_features].T
-        self.intercept_ = np.where(np.isnan(fixed), placed, fixed).astype(parameters.dtype)
+        self.intercept_ = np.where(np.isnan(fixed), learned, fixed).astype(parameters.dtype)
         self.loss_curve_ = [objective] if first else [*self.loss_curve_, objective]
         self.n_iter_ = len(self.loss_curve_)
 
@@ -200,7 +199,7 @@ class LinearMLCE(StreamingMLCE):
             "Pass y[list(model.label_names_)], or set warm_start=False to start anew",
         )
         # A label without a positive in the last fit has no place to go on from.
-        last[-1, np.abs(last[-1]) == FIXED_SCORE] = 0
+        last[-1, ~placed(last[-1])] = 0
         return last
 
     def _loss_options(self, target_format: TargetFormat) -> LossOptions:

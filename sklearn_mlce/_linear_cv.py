@@ -20,7 +20,7 @@ from sklearn_mlce._loss_options import LOSSES
 from sklearn_mlce._solvers.fit import resolve_solver
 from sklearn_mlce._sparse import with_duplicates_summed
 from sklearn_mlce._target_encoding import encode_targets
-from sklearn_mlce._targets import FIXED_SCORE, Targets, fixed_scores
+from sklearn_mlce._targets import Targets, fixed_scores, placed
 from sklearn_mlce._thresholds.objective import Objective, objective_of
 from sklearn_mlce._thresholds.out_of_fold import (
     check_held_out,
@@ -346,8 +346,7 @@ class MLCEClassifierCV(MLCEClassifier):
         for name, value in vars(model).items():
             if name.endswith("_") and not name.startswith("_"):
                 setattr(self, name, value)
-        placed = np.abs(model.intercept_) != FIXED_SCORE
-        folded = np.where(placed, self.thresholds_, 0.0)
+        folded = np.where(placed(model.intercept_), self.thresholds_, 0.0)
         self.intercept_ = (model.intercept_ - folded).astype(model.intercept_.dtype)
         if np.ndim(self.thresholds_):
             self.thresholds_ = folded

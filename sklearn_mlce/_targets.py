@@ -159,6 +159,20 @@ def fixed_scores(targets: Targets) -> np.ndarray:
     return fixed
 
 
+def placed(scores: np.ndarray) -> np.ndarray:
+    """Mask of the scores, or intercepts, that are not fixed ones.
+
+    Those may have been shifted since, by a threshold or a midpoint: half of them is far beyond
+    any other score as well.
+    """
+    return np.abs(scores) < FIXED_SCORE / 2
+
+
+def ruled_out(scores: np.ndarray) -> np.ndarray:
+    """Mask of the scores that are fixed below all others."""
+    return scores < -FIXED_SCORE / 2
+
+
 def label_masses(targets: Targets, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weight of the positive and of the negative rows of each output."""
     total = weight.sum()

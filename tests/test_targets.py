@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from sklearn.exceptions import DataConversionWarning
 
 from sklearn_mlce._target_encoding import encode_targets
-from sklearn_mlce._targets import FIXED_SCORE, fixed_scores
+from sklearn_mlce._targets import FIXED_SCORE, fixed_scores, placed, ruled_out
 
 HARD = np.array([[0, 1, 1], [1, 0, 1], [0, 0, 0]])
 
@@ -163,6 +163,14 @@ NEVER, ALWAYS, TRAINED = -FIXED_SCORE, FIXED_SCORE, np.nan
 )
 def test_fixed_scores_of_labels_that_training_cannot_place(y, expected):
     np.testing.assert_array_equal(fixed_scores(encode_targets(y)), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shift", [-1e6, 0.0, 1e6])
+def test_a_fixed_score_is_known_after_a_shift(dtype, shift):
+    scores = np.array([-FIXED_SCORE, -1e3, 0.0, 1e3, FIXED_SCORE], dtype=dtype) - dtype(shift)
+    assert placed(scores).tolist() == [False, True, True, True, False]
+    assert ruled_out(scores).tolist() == [True, False, False, False, False]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_mlce._targets import FIXED_SCORE, Targets, fixed_scores, label_masses
+from sklearn_mlce._targets import Targets, fixed_scores, label_masses, placed
 from sklearn_mlce._thresholds.objective import HeldOut
 from sklearn_mlce._thresholds.out_of_fold import held_out_of, without
 
@@ -80,11 +80,6 @@ def held_out_cells(
         without(~known | ~placed(part), part) for known, part in zip(learned, scores, strict=True)
     ]
     return held_out_of(targets, rows, np.concatenate(parts), sample_weight)
-
-
-def placed(scores: np.ndarray) -> np.ndarray:
-    """Mask of the scores that are not fixed ones, which may have been shifted since."""
-    return np.abs(scores) < FIXED_SCORE / 2
 
 
 def learned_labels(

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mlce._calibration.cells import held_out_cells, learned_labels, placed
+from sklearn_mlce._calibration.cells import held_out_cells, learned_labels
 from sklearn_mlce._calibration.members import (
     CalibratedClassifier,
     as_scores,
@@ -18,7 +18,7 @@ from sklearn_mlce._calibration.members import (
     probability_floor,
 )
 from sklearn_mlce._label_names import check_names_of_fitted
-from sklearn_mlce._targets import Targets
+from sklearn_mlce._targets import Targets, placed
 from sklearn_mlce._thresholds.objective import HeldOut
 from sklearn_mlce._thresholds.out_of_fold import (
     default_threshold,

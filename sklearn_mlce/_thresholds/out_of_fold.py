@@ -13,7 +13,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
 from sklearn_mlce._quiet import ignored_warnings
-from sklearn_mlce._targets import FIXED_SCORE, Targets, fixed_scores
+from sklearn_mlce._targets import Targets, fixed_scores, ruled_out
 from sklearn_mlce._thresholds.objective import HeldOut
 
 # What OneVsRestClassifier says of a label that a fold's training rows never, or always, carry.
@@ -112,7 +112,7 @@ def never_positive(
     """Mask ``(L,)`` of the labels that none of the rows carries, rows of weight 0 aside."""
     if sample_weight is not None:
         rows = rows[sample_weight[rows] > 0]
-    return fixed_scores(targets.take(rows)) == -FIXED_SCORE
+    return ruled_out(fixed_scores(targets.take(rows)))
 
 
 def out_of_fold(
@@ -229,7 +229,7 @@ def held_out_of(
     if not kept.all():
         rows, scores = rows[kept], scores[kept]
     weight = None if sample_weight is None else sample_weight[rows]
-    scores, targets = without(scores <= -FIXED_SCORE, scores), targets.take(rows)
+    scores, targets = without(ruled_out(scores), scores), targets.take(rows)
     if targets.dense is None:
         return HeldOut(scores, sp.csr_array(targets.positives, dtype=np.float64), weight)
     unknown = np.isnan(targets.dense)
