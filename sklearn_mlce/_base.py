@@ -29,7 +29,9 @@ SCORES_PER_BLOCK = 2**22
 
 def _has_probabilities(estimator: BaseMLCE) -> bool:
     options = getattr(estimator, "_fitted_options", None)
-    loss = estimator.loss if options is None else options.module or options.loss
+    loss = estimator.loss
+    if options is not None:  # a module may be falsy, as an empty nn.ModuleList is
+        loss = options.loss if options.module is None else options.module
     if loss == "squared_hinge" or isinstance(loss, nn.Module):
         raise AttributeError(
             f"loss={loss!r} gives no probabilities. Use decision_function, wrap the estimator in "

@@ -344,6 +344,17 @@ def test_what_a_module_returns_is_checked(make, module, message):
         make(loss=module, random_state=0).fit(X, Y)
 
 
+class _Falsy(_OneByOne):
+    def __len__(self):
+        return 0
+
+
+@on_both
+def test_a_module_of_length_zero_is_a_module(make):
+    X, Y = labelled_rows()
+    assert not hasattr(make(loss=_Falsy(), random_state=0).fit(X, Y), "predict_proba")
+
+
 @on_both
 def test_a_number_may_come_in_a_dimension(make):
     X, Y = labelled_rows()

@@ -14,7 +14,6 @@ import scipy.sparse as sp
 
 from sklearn_mlce._inspection import counts
 from sklearn_mlce._inspection.text import percent
-from sklearn_mlce._targets import TargetFormat, Targets
 from sklearn_mlce.inspection import describe_labels
 
 NUMBERS = [
@@ -325,10 +324,3 @@ def test_a_share_is_none_or_all_only_if_it_is(share, words):
 def test_what_cannot_be_described_is_refused(y, options, message):
     with pytest.raises(ValueError, match=message):
         describe_labels(y, **options)
-
-
-def test_targets_without_a_set_of_labels_per_row_are_refused():
-    dtype = np.dtype(np.int64)
-    outputs = Targets(TargetFormat("multioutput", np.arange(2), dtype, None, None))
-    with pytest.raises(ValueError, match="Describe its columns one by one"):
-        counts.carried_labels(outputs)

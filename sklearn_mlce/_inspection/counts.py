@@ -28,7 +28,7 @@ class LabelPair(NamedTuple):
 def carried_labels(targets: Targets) -> sp.csr_array:
     """Which labels each row carries ``(n, L)``; of soft ones those above one half.
 
-    The classes of a 1-D y are labels, of which each row carries one.
+    The classes of a 1-D y are labels, of which each row carries one. Not for several outputs.
     """
     if targets.dense is not None:
         return sp.csr_array((targets.dense > 0.5).astype(np.int8))
@@ -39,11 +39,6 @@ def carried_labels(targets: Targets) -> sp.csr_array:
     if targets.kind == "binary":
         assert targets.positives is not None
         codes = np.diff(targets.positives.indptr)
-    elif targets.kind != "multiclass" or codes is None:
-        raise ValueError(
-            f"y is a {targets.kind} target, which has no set of labels per row. Describe its "
-            "columns one by one"
-        )
     ones = np.ones(targets.n_rows, dtype=np.int8)
     shape = (targets.n_rows, len(targets.classes))
     return sp.csr_array((ones, codes, np.arange(targets.n_rows + 1)), shape=shape)
