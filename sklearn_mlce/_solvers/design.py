@@ -42,8 +42,10 @@ class Design:
     ) -> None:
         self.fit_intercept = fit_intercept
         self.n_rows, self.n_features = X.shape
+        # By columns: a transpose in compressed rows is at hand for the products anyway.
+        transposed = X.T.tocsr() if sp.issparse(X) else X.T
         largest = np.ones(self.n_parameters, dtype=X.dtype)
-        largest[: self.n_features] = _largest_of_columns(X)
+        largest[: self.n_features] = _largest_of_rows(transposed)
         with np.errstate(over="ignore"):
             check_squares(float(np.square(largest).max()), X.dtype)
         self.largest_entries = dense_tensor(largest, device)  # (n_parameters,), of the given
@@ -51,7 +53,7 @@ class Design:
         self._offset = None if offset is None else dense_tensor(offset, device)
         if sp.issparse(X):
             self._products: _DenseProducts | _SparseProducts = _SparseProducts(
-                X, self._offset, device
+                X, transposed, self._offset, device
             )
         else:
             self._products = _DenseProducts(X if offset is None else X - offset, device)
@@ -131,8 +133,9 @@ class _DenseProducts:
 class _SparseProducts:
     """Products with a sparse matrix whose columns are centred in effect, never in memory."""
 
-    def __init__(self, X: Any, offset: Tensor | None, device: torch.device) -> None:
-        transposed = X.T.tocsr()
+    def __init__(
+        self, X: Any, transposed: Any, offset: Tensor | None, device: torch.device
+    ) -> None:
         squared = sp.csr_array(
             (transposed.data**2, transposed.indices, transposed.indptr), shape=transposed.shape
         )
@@ -163,9 +166,9 @@ class _SparseProducts:
             torch.maximum(out, floor, out=out)
 
 
-def _largest_of_columns(X: Any) -> np.ndarray:
-    smallest, largest = X.min(axis=0), X.max(axis=0)
-    if sp.issparse(X):
+def _largest_of_rows(matrix: Any) -> np.ndarray:
+    smallest, largest = matrix.min(axis=1), matrix.max(axis=1)
+    if sp.issparse(matrix):
         smallest, largest = smallest.toarray().ravel(), largest.toarray().ravel()
     return np.maximum(largest, -smallest)
 
