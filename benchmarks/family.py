@@ -8,7 +8,7 @@ from sklearn.model_selection import GridSearchCV
 
 from . import datasets
 from .environment import fingerprint
-from .family_recipes import HELD_OUT, LOSSES, MODELS, MOST_EPOCHS, RECIPES
+from .family_recipes import HELD_OUT, MODELS, MOST_EPOCHS, RECIPES
 from .methods import mlce
 from .report import Table
 from .store import Job, Store, measure
@@ -58,6 +58,7 @@ def run(store: Store, name: str, threads: int, seeds=None, say=print) -> None:
             seeded=True,
         )
         for recipe in RECIPES
+        if name not in recipe.left_out
     }
     measure(store, name, jobs, say)
     if name == SEARCH_SET:
@@ -95,20 +96,24 @@ def tables(store: Store) -> list[Table]:
 
 
 def _means(store, model, names):
-    """Figures in the mean over the sets where each loss has a sample."""
-    keys = [f"{model}: {loss}" for loss in LOSSES]
-    names = [name for name in names if all(store.samples(name, key) for key in keys)]
+    """Figures in the mean over the sets where each loss has a sample that is run on all sets."""
+    recipes = [recipe for recipe in RECIPES if recipe.model == model]
+    everywhere = [recipe for recipe in recipes if not recipe.left_out]
+    names = [n for n in names if all(store.samples(n, recipe.name) for recipe in everywhere)]
     title = f"The {model} model: means over sets"
     result = Table(title, ("loss", *FIGURES.values(), "fit s / that of mlce"))
-    for loss, key in zip(LOSSES, keys, strict=True):
-        rows = [_average(store.samples(name, key)) for name in names]
+    for recipe in everywhere:
+        rows = [_average(store.samples(name, recipe.name)) for name in names]
         times = [
-            store.medians(name, key)["fit_s"] / store.medians(name, keys[0])["fit_s"]
+            store.medians(name, recipe.name)["fit_s"]
+            / store.medians(name, everywhere[0].name)["fit_s"]
             for name in names
         ]
         cells = [_mean_of(rows, figure) for figure in FIGURES]
-        result.add(loss, *cells, f"{np.exp(np.mean(np.log(times))):.2f}" if times else "")
+        result.add(recipe.loss, *cells, f"{np.exp(np.mean(np.log(times))):.2f}" if times else "")
     result.note(f"Over {', '.join(names) if names else 'no set yet'}. {_HOW[model]}")
+    for recipe in (recipe for recipe in recipes if recipe.left_out):
+        result.note(f"{recipe.loss} is not run on {', '.join(sorted(recipe.left_out))}; see below.")
     return result
 
 
