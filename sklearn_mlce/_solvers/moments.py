@@ -54,14 +54,15 @@ def _dense_distance(X: np.ndarray, weight: np.ndarray, mean: np.ndarray) -> floa
 
 def _sparse_distance(X: Any, weight: np.ndarray, mean: np.ndarray) -> float:
     """By columns: of the entries that are stored, and of the zeros that are not."""
-    distance, stored = 0.0, np.zeros(X.shape[1])
+    distance, stored, n_stored = 0.0, np.zeros(X.shape[1]), np.zeros(X.shape[1], dtype=np.intp)
     for rows in _row_blocks(X):
         block = X[rows]
         of_entries = np.repeat(weight[rows], np.diff(block.indptr))
         distance += float(of_entries @ (block.data - mean[block.indices]) ** 2)
         stored += np.bincount(block.indices, weights=of_entries, minlength=X.shape[1])
-    full = np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
-    return distance + float(np.where(full, 0.0, 1 - stored) @ mean**2)
+        n_stored += np.bincount(block.indices, minlength=X.shape[1])
+    left = np.where(n_stored == X.shape[0], 0.0, 1 - stored)  # of the weight
+    return distance + float(left @ mean**2)
 
 
 def check_squares(largest: float, dtype: np.dtype) -> None:
