@@ -1,6 +1,7 @@
 """The benchmark harness measures what its tables say, on made data."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -264,7 +265,7 @@ def test_peers_get_what_we_have(tmp_path, monkeypatch):
 
 def test_a_failing_peer_says_how_to_go_on_without():
     with pytest.raises(RuntimeError, match="--no-peers"):
-        peers._call(["python", "-c", "raise SystemExit(3)"])
+        peers._call([sys.executable, "-c", "raise SystemExit(3)"])
 
 
 def test_tables_are_written_for_people_and_programs(tmp_path):
