@@ -15,7 +15,7 @@ from sklearn.metrics import get_scorer
 
 from sklearn_mlce._base import BaseMLCE
 from sklearn_mlce._quiet import ignored_warnings
-from sklearn_mlce._targets import TargetFormat, Targets
+from sklearn_mlce._targets import TargetFormat
 from sklearn_mlce._training.batches import Rows
 from sklearn_mlce._training.state import Arrays
 from sklearn_mlce._training.validation import Diverged
@@ -52,7 +52,7 @@ def epoch_scorer(estimator: BaseMLCE, scoring: Any, rows: Rows) -> Callable[[Arr
     frozen = copy.copy(estimator)
     frozen._target_format = target_format
     frozen.__dict__.pop("feature_names_in_", None)  # the rows have lost their names by now
-    y = labels_of(rows.targets, target_format)
+    y = rows.targets.labels(target_format)
     weight = {"sample_weight": rows.sample_weight} if _takes_weight(scorer, rows) else {}
 
     def score(weights: Arrays) -> float:
@@ -89,19 +89,3 @@ def _takes_weight(scorer: Any, rows: Rows) -> bool:
         return False
     metric = getattr(scorer, "_score_func", scorer)
     return "sample_weight" in inspect.signature(metric).parameters
-
-
-def labels_of(targets: Targets, target_format: TargetFormat) -> Any:
-    """The y that targets encode, in the form that an estimator answers in."""
-    if targets.dense is not None:
-        return targets.dense
-    if targets.codes is not None:
-        return targets.classes[targets.codes]
-    assert targets.positives is not None
-    if target_format.kind == "multioutput":
-        return target_format.decode(targets.positives.toarray())
-    if target_format.kind == "binary":
-        return targets.classes[targets.positives.toarray()[:, 0]]
-    if target_format.sparse_container is not None:
-        return target_format.sparse_container(targets.positives, dtype=target_format.dtype)
-    return targets.positives.toarray().astype(target_format.dtype)

@@ -109,6 +109,21 @@ class Targets:
         """Number of score columns: 1 for binary, one per class or label otherwise."""
         return self.format.n_outputs
 
+    def labels(self, target_format: TargetFormat) -> Any:
+        """The y that is encoded, in the form that an estimator answers in."""
+        if self.dense is not None:
+            return self.dense
+        if self.codes is not None:
+            return self.classes[self.codes]
+        assert self.positives is not None
+        if self.kind == "multioutput":
+            return target_format.decode(self.positives.toarray())
+        if self.kind == "binary":
+            return self.classes[self.positives.toarray()[:, 0]]
+        if target_format.sparse_container is not None:
+            return target_format.sparse_container(self.positives, dtype=target_format.dtype)
+        return self.positives.toarray().astype(target_format.dtype)
+
     def take(self, rows: Any) -> Targets:
         """Targets of a slice, mask or index array of rows."""
         return replace(

@@ -89,21 +89,12 @@ def plain_targets(targets: Targets) -> Any:
 
     A DataFrame is one again, since a dict of label weights goes by the names of its columns.
     """
-    if targets.frame is not None:
-        array = plain_targets(replace(targets, frame=None))
-        names = list(targets.label_names)  # type: ignore[arg-type]
-        of_polars = targets.frame.__module__.startswith("polars")
-        return targets.frame(array, **{"schema" if of_polars else "columns": names})
-    if targets.dense is not None:
-        return targets.dense
-    if targets.codes is not None:
-        return targets.classes[targets.codes]
-    positives = targets.positives
-    if targets.kind == "binary":
-        return targets.classes[positives.toarray().ravel()]  # type: ignore[union-attr]
-    if targets.format.sparse_container is not None:
-        return targets.format.sparse_container(positives, dtype=np.int64)
-    return positives.toarray().astype(np.int64)  # type: ignore[union-attr]
+    labels = targets.labels(replace(targets.format, dtype=np.dtype(np.int64)))
+    if targets.frame is None:
+        return labels
+    names = list(targets.label_names)  # type: ignore[arg-type]
+    of_polars = targets.frame.__module__.startswith("polars")
+    return targets.frame(labels, **{"schema" if of_polars else "columns": names})
 
 
 def never_positive(
