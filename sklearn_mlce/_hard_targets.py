@@ -20,6 +20,11 @@ class Cells(NamedTuple):
     positive: Tensor  # (n_positives,) flat index, row * n_labels + column
     masked: Tensor  # (n_masked,) flat index of positive or unknown cells
 
+    def sum_positives(self, label_values: Tensor, n_rows: int) -> Tensor:
+        """Sums ``(n_rows,)`` of values ``(L,)`` over the positive labels of each row."""
+        sums = label_values.new_zeros(n_rows)
+        return sums.index_add_(0, self.rows, label_values[self.columns])
+
 
 class HardMatrix(NamedTuple):
     """Hard targets as they were given."""
@@ -38,6 +43,14 @@ class HardMatrix(NamedTuple):
         if not self.all_known:
             part = torch.nan_to_num(part, nan=0.0, out=out)
         torch.reciprocal(part, out=out).sub_(1)
+
+    def sum_positives(self, label_values: Tensor, n_rows: int) -> Tensor:
+        """Sums ``(n_rows,)`` of values ``(L,)`` over the positive labels of each row."""
+        assert self.all_known
+        return self.targets.to(label_values.dtype) @ label_values
+
+
+HardTargets = Cells | HardMatrix
 
 
 def cells_from_indices(indptr: Tensor, indices: Tensor, n_labels: int) -> Cells:

@@ -26,7 +26,8 @@ from sklearn_mlce._layouts import CellRows, MatrixRows
 from sklearn_mlce._orders import SIDES, Order, Side
 
 # Elements per block: 4 MiB of float32 stay in cache; a GPU wants fewer, larger blocks.
-_BLOCK_ELEMENTS = {"cpu": 2**20, "cuda": 2**24}
+_BLOCK_ELEMENTS = 2**20
+_BLOCK_ELEMENTS_OF_GPU = 2**24
 
 
 class Affine(NamedTuple):
@@ -37,10 +38,17 @@ class Affine(NamedTuple):
     log_weight: Tensor | None = None  # broadcastable to the scores
 
 
-def row_blocks(scores: Tensor) -> Iterator[slice]:
-    """Slices of rows of a matrix ``(n, L)``, each small enough to stay in cache."""
+def row_blocks(scores: Tensor, elements: int | None = None) -> Iterator[slice]:
+    """Slices of rows of a matrix ``(n, L)``, each small enough to stay in cache.
+
+    ``elements`` is the most entries of a block on a CPU, `_BLOCK_ELEMENTS` where None.
+    """
     n_rows, n_labels = scores.shape
-    step = max(1, _BLOCK_ELEMENTS.get(scores.device.type, 2**24) // max(n_labels, 1))
+    if scores.device.type != "cpu":
+        elements = _BLOCK_ELEMENTS_OF_GPU
+    elif elements is None:
+        elements = _BLOCK_ELEMENTS
+    step = max(1, elements // max(n_labels, 1))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
 

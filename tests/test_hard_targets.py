@@ -7,7 +7,12 @@ import torch
 from sklearn_mlce._hard_targets import Cells, HardMatrix, cells_from_dense, hard_from_dense
 from sklearn_mlce._kernel import Affine
 from sklearn_mlce._thresholded import loss_and_gradient
+from sklearn_mlce.losses._asymmetric import asymmetric_labels
+from sklearn_mlce.losses._class_balanced import class_balanced_labels
+from sklearn_mlce.losses._distribution_balanced import distribution_balanced_labels
+from sklearn_mlce.losses._focal import focal_labels
 from sklearn_mlce.losses._pairwise import pairs_of_cells, pairs_of_matrix
+from sklearn_mlce.losses._per_label import evaluate_labels
 
 ORDERS = [(1, 1), (2, 2), ("all", "all"), (2, "all")]
 
@@ -73,3 +78,34 @@ def test_unknown_targets_of_a_matrix_take_no_part():
     assert (gradient[dense.isnan()] == 0).all()
     assert (gradient[dense == 1] < 0).all()
     assert (gradient[dense == 0] > 0).all()
+
+
+TERMS = {
+    "focal": focal_labels(),
+    "focal, alpha": focal_labels(gamma=1.5, alpha=0.8),
+    "class balanced": class_balanced_labels(torch.arange(1.0, 31.0)),
+    "distribution balanced": distribution_balanced_labels(torch.arange(1.0, 31.0), 100),
+    "asymmetric, equal powers": asymmetric_labels(2.0, 2.0, margin=0.0),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("label_weight", [None, torch.linspace(0, 2, 30)])
+@pytest.mark.parametrize("size", [1.0, 1e4])
+@pytest.mark.parametrize("name", TERMS)
+def test_a_matrix_gives_sums_over_labels_what_its_cells_give(name, size, label_weight, dtype):
+    dense = targets_of(0.4)
+    weight = None if label_weight is None else label_weight.to(dtype)
+    scores = size * torch.randn(40, 30, generator=torch.Generator().manual_seed(0)).to(dtype)
+    found = []
+    for targets in (hard_from_dense(dense), cells_from_dense(dense)):
+        loss, gradient = TERMS[name](targets, scores, weight), torch.empty_like(scores)
+        assert loss.of_one_form
+        found.append((evaluate_labels(scores, targets, loss, None, gradient), gradient))
+    torch.testing.assert_close(*found)
+
+
+def test_kinds_of_labels_with_different_powers_are_not_of_one_form():
+    matrix = hard_from_dense(targets_of(0.4))
+    assert not asymmetric_labels()(matrix, torch.zeros(40, 30), None).of_one_form
+    assert not asymmetric_labels(1.0, 2.0, margin=0.0)(matrix, None, None).of_one_form

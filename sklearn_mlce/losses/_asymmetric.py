@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sklearn_mlce._hard_targets import Cells
+from sklearn_mlce._hard_targets import HardTargets
 from sklearn_mlce._loss_arguments import check_number
 from sklearn_mlce.losses._label_terms import FocalTerm, ShiftedFocalTerm
 from sklearn_mlce.losses._module import RowLoss
@@ -119,7 +119,7 @@ def asymmetric_labels(
     check_asymmetric_options(gamma_positive, gamma_negative, margin)
     negative = ShiftedFocalTerm(gamma_negative, margin) if margin else FocalTerm(gamma_negative)
 
-    def make_loss(cells: Cells, scores: Tensor, weight: Tensor | None) -> LabelLoss:
+    def make_loss(targets: HardTargets, scores: Tensor, weight: Tensor | None) -> LabelLoss:
         return LabelLoss(negative, FocalTerm(gamma_positive), weight=weights_of(weight))
 
     return make_loss

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sklearn_mlce._hard_targets import Cells
+from sklearn_mlce._hard_targets import HardTargets
 from sklearn_mlce._loss_arguments import check_label_counts
 from sklearn_mlce.losses._focal import check_focal_options
 from sklearn_mlce.losses._label_terms import FocalTerm
@@ -123,7 +123,7 @@ def class_balanced_labels(counts: Tensor, beta: float = 0.9, gamma: float = 2.0)
     check_class_balanced_options(beta, gamma)
     balanced = effective_number_weights(counts, beta)
 
-    def make_loss(cells: Cells, scores: Tensor, weight: Tensor | None) -> LabelLoss:
+    def make_loss(targets: HardTargets, scores: Tensor, weight: Tensor | None) -> LabelLoss:
         own = balanced.to(scores.device, torch.float64)
         own = (own if weight is None else own * weight).to(scores.dtype)
         return LabelLoss(FocalTerm(gamma), FocalTerm(gamma), weight=weights_of(own))

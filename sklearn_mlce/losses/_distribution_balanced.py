@@ -8,7 +8,7 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from sklearn_mlce._hard_targets import Cells
+from sklearn_mlce._hard_targets import HardTargets
 from sklearn_mlce._loss_arguments import check_label_counts, check_number
 from sklearn_mlce.losses._focal import check_focal_options
 from sklearn_mlce.losses._label_terms import FocalTerm
@@ -163,12 +163,12 @@ def distribution_balanced_labels(
     counts = counts.clamp(1, n_samples - 1)
     biases = bias_scale * torch.log(n_samples / counts - 1)
 
-    def make_loss(cells: Cells, scores: Tensor, weight: Tensor | None) -> LabelLoss:
+    def make_loss(targets: HardTargets, scores: Tensor, weight: Tensor | None) -> LabelLoss:
         device, dtype = scores.device, scores.dtype
         weights = weights_of(weight)
         if weight_map is not None:
             inverse = counts.reciprocal().to(device, dtype)
-            weights = _rebalanced_weights(cells, inverse, len(scores), weight_map, weights)
+            weights = _rebalanced_weights(targets, inverse, len(scores), weight_map, weights)
         return LabelLoss(
             FocalTerm(gamma, scale=negative_scale),
             FocalTerm(gamma),
@@ -180,7 +180,7 @@ def distribution_balanced_labels(
 
 
 def _rebalanced_weights(
-    cells: Cells,
+    targets: HardTargets,
     inverse: Tensor,
     n_rows: int,
     weight_map: WeightMap,
@@ -188,7 +188,7 @@ def _rebalanced_weights(
 ) -> Callable[[slice], Tensor]:
     """Weights of a block of rows, times the other ones; not all rows' at once."""
     alpha, beta, mu = weight_map
-    total = inverse.new_zeros(n_rows).index_add_(0, cells.rows, inverse[cells.columns])
+    total = targets.sum_positives(inverse, n_rows)
     # inf for a row without positives, whose weight is alpha + 1; 0 / 0 would be no limit
     steepness = beta / total if beta else torch.zeros_like(total)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sklearn_mlce._hard_targets import Cells
+from sklearn_mlce._hard_targets import HardTargets
 from sklearn_mlce._loss_arguments import check_number
 from sklearn_mlce.losses._label_terms import FocalTerm
 from sklearn_mlce.losses._module import RowLoss
@@ -112,7 +112,7 @@ def focal_labels(gamma: float = 2.0, alpha: float | None = None) -> MakeLoss:
     check_focal_options(gamma, alpha)
     positive, negative = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
 
-    def make_loss(cells: Cells, scores: Tensor, weight: Tensor | None) -> LabelLoss:
+    def make_loss(targets: HardTargets, scores: Tensor, weight: Tensor | None) -> LabelLoss:
         return LabelLoss(
             FocalTerm(gamma, negative), FocalTerm(gamma, positive), weight=weights_of(weight)
         )

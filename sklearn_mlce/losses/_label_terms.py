@@ -47,6 +47,24 @@ class FocalTerm(NamedTuple):
             slopes.mul_(self.factor)
         return values, slopes
 
+    def mixed(self, positive: FocalTerm, z: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Values and slopes at scores of both kinds of labels, by their targets 0 and 1.
+
+        This is the term of the negatives; that of the positives has the same gamma. The scores
+        are spent.
+        """
+
+        def by_target(negative: float, positive: float) -> Tensor:
+            return torch.add(negative, targets, alpha=positive - negative)
+
+        signed_scales = by_target(self.scale, -positive.scale)
+        values, slopes = FocalTerm(self.gamma).evaluate(z.mul_(signed_scales))
+        factors, scales = (self.factor, positive.factor), (self.scale, positive.scale)
+        if factors == scales:
+            return values, slopes.mul_(signed_scales)
+        values.mul_(by_target(self.factor / self.scale, positive.factor / positive.scale))
+        return values, slopes.mul_(by_target(self.factor, -positive.factor))
+
 
 class ShiftedFocalTerm(NamedTuple):
     """``-p_m^gamma log(1 - p_m)``, where ``p_m = max(sigmoid(z) - margin, 0)``."""

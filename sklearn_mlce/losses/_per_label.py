@@ -1,7 +1,8 @@
 """Losses that are a weighted sum over labels, of hard targets, with their gradient.
 
-Nearly all cells are negative. A block of rows is therefore evaluated as if all of it were, and
-the few positive cells, kept as a list, are written over it.
+Where nearly all cells are negative, a block of rows is evaluated as if all of it were, and the
+few positive cells, kept as a list, are written over it. Where many are positive and both kinds
+cost the same, targets that are a matrix turn the positives' scores, and one pass serves both.
 """
 
 from __future__ import annotations
@@ -14,7 +15,14 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._closed_form import closed_form_loss, empty_gradient
-from sklearn_mlce._hard_targets import Cells, cells_from_dense
+from sklearn_mlce._hard_targets import (
+    Cells,
+    HardMatrix,
+    HardTargets,
+    cells_from_dense,
+    hard_from_dense,
+)
+from sklearn_mlce._kernel import row_blocks
 from sklearn_mlce._loss_arguments import (
     check_label_weight,
     check_reduction,
@@ -24,10 +32,10 @@ from sklearn_mlce._loss_arguments import (
     flatten_rows,
     row_factors,
 )
-from sklearn_mlce.losses._label_terms import Term
+from sklearn_mlce.losses._label_terms import FocalTerm, Term
 
 # A dozen passes are made over a block, so on a CPU it had better stay in the inner caches.
-_BLOCK_ELEMENTS = {"cpu": 2**17}
+_BLOCK_ELEMENTS = 2**17
 
 
 class LabelLoss(NamedTuple):
@@ -39,10 +47,20 @@ class LabelLoss(NamedTuple):
     # Factors of a block of rows: None, or (n_labels,), or (n_block, n_labels).
     weight: Callable[[slice], Tensor | None] = lambda block: None
 
+    @property
+    def of_one_form(self) -> bool:
+        """Whether positives cost what negatives of the opposite score do, but for constants."""
+        negative, positive = self.negative, self.positive
+        return (
+            isinstance(negative, FocalTerm)
+            and isinstance(positive, FocalTerm)
+            and negative.gamma == positive.gamma
+        )
 
-# Of the cells of hard targets, the flattened scores, which tell the number of rows, the dtype and
-# the device, and the checked label weights.
-MakeLoss = Callable[[Cells, Tensor, Tensor | None], LabelLoss]
+
+# Of hard targets, the flattened scores, which tell the number of rows, the dtype and the device,
+# and the checked label weights.
+MakeLoss = Callable[[HardTargets, Tensor, Tensor | None], LabelLoss]
 
 
 def per_label_loss(
@@ -57,30 +75,35 @@ def per_label_loss(
 ) -> Tensor:
     """Reduced loss of scores and hard targets ``(..., L)``."""
     check_reduction(reduction)
-    flat = computed_rows(scores)
-    cells = hard_cells(scores, targets, name)
-    loss = make_loss(cells, flat, check_label_weight(label_weight, scores, flat.dtype))
+    check_same_shape(scores, targets)
+    flat, targets = computed_rows(scores), flatten_rows(targets.detach())
+    weight = check_label_weight(label_weight, scores, flat.dtype)
+    hard = hard_from_dense(targets)
+    if hard is None or isinstance(hard, HardMatrix) and not hard.all_known:
+        hard = _hard_cells(targets, name)
+    loss = make_loss(hard, flat, weight)
+    if isinstance(hard, HardMatrix) and not loss.of_one_form:
+        hard = _hard_cells(targets, name)
+        loss = make_loss(hard, flat, weight)
     factor = row_factors(sample_weight, scores, reduction, flat.dtype)
 
     def evaluate(scores: Tensor, *, with_gradient: bool) -> tuple[Tensor, tuple[Tensor] | None]:
         out = empty_gradient(scores) if with_gradient else None
-        losses = evaluate_labels(scores, cells, loss, factor, out)
+        losses = evaluate_labels(scores, hard, loss, factor, out)
         return losses, None if out is None else (out,)
 
     rows = closed_form_loss(evaluate, flat)
     return rows.reshape(scores.shape[:-1]) if reduction == "none" else rows.sum()
 
 
-def hard_cells(scores: Tensor, targets: Tensor, name: str) -> Cells:
-    """Cells of targets of the scores' shape.
+def _hard_cells(targets: Tensor, name: str) -> Cells:
+    """Cells of targets ``(n, L)``.
 
     Raises
     ------
     ValueError
-        If the shapes differ, or a target is not 0, 1 or NaN.
+        If a target is not 0, 1 or NaN.
     """
-    check_same_shape(scores, targets)
-    targets = flatten_rows(targets.detach())
     cells = cells_from_dense(targets)
     if cells is None:
         check_soft_targets(targets)
@@ -100,13 +123,46 @@ def weights_of(label_weight: Tensor | None) -> Callable[[slice], Tensor | None]:
 
 def evaluate_labels(
     scores: Tensor,
-    cells: Cells,
+    targets: HardTargets,
     loss: LabelLoss,
     factor: Tensor | None,
     out: Tensor | None,
 ) -> Tensor:
-    """Losses ``(n,)`` of rows times their factors; their gradient is written to ``out``."""
+    """Losses ``(n,)`` of rows times their factors; their gradient is written to ``out``.
+
+    A matrix of targets is for a loss of one form.
+    """
     losses = scores.new_zeros(len(scores))
+    if isinstance(targets, HardMatrix):
+        evaluated = _of_matrix(scores, targets, loss)
+    else:
+        evaluated = _of_cells(scores, targets, loss)
+    for block, values, slopes in evaluated:
+        weight = loss.weight(block)
+        losses[block] = _sum_labels(values, weight)
+        if out is not None:
+            if weight is not None:
+                slopes.mul_(weight)
+            torch.mul(slopes, 1 if factor is None else factor[block, None], out=out[block])
+    return losses if factor is None else losses.mul_(factor)
+
+
+def _of_matrix(
+    scores: Tensor, matrix: HardMatrix, loss: LabelLoss
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Blocks of rows with the values and slopes of their cells."""
+    assert isinstance(loss.negative, FocalTerm)
+    assert isinstance(loss.positive, FocalTerm)
+    for block in row_blocks(scores, _BLOCK_ELEMENTS):
+        z = scores[block] - (0 if loss.shift is None else loss.shift)
+        targets = matrix.targets[block].to(scores.dtype)
+        yield block, *loss.negative.mixed(loss.positive, z, targets)
+
+
+def _of_cells(
+    scores: Tensor, cells: Cells, loss: LabelLoss
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Blocks of rows with the values and slopes of their cells."""
     positive_values, positive_slopes = _positives(scores, cells, loss)
     for block, span, positive, unknown in _blocks(scores, cells):
         z = scores[block].contiguous()
@@ -117,13 +173,7 @@ def evaluate_labels(
             if unknown is not None:
                 entries.view(-1).index_fill_(0, unknown, 0)
             entries.view(-1).index_copy_(0, positive, of_positives[span])
-        weight = loss.weight(block)
-        losses[block] = _sum_labels(values, weight)
-        if out is not None:
-            if weight is not None:
-                slopes.mul_(weight)
-            torch.mul(slopes, 1 if factor is None else factor[block, None], out=out[block])
-    return losses if factor is None else losses.mul_(factor)
+        yield block, values, slopes
 
 
 def _positives(scores: Tensor, cells: Cells, loss: LabelLoss) -> tuple[Tensor, Tensor]:
@@ -152,14 +202,12 @@ def _blocks(scores: Tensor, cells: Cells) -> Iterator[tuple[slice, slice, Tensor
     n_rows, n_labels = scores.shape
     if n_labels == 0:
         return
-    elements = _BLOCK_ELEMENTS.get(scores.device.type, 2**24)
-    step = max(1, elements // n_labels)
-    edges = [row * n_labels for row in (*range(0, n_rows, step), n_rows)]
+    blocks = list(row_blocks(scores, _BLOCK_ELEMENTS))
+    edges = [*(block.start * n_labels for block in blocks), n_rows * n_labels]
     positive = _spans(cells.positive, edges)
     all_known = cells.masked is cells.positive
     masked = positive if all_known else _spans(cells.masked, edges)
-    for number, first in enumerate(edges[:-1]):
-        block = slice(first // n_labels, edges[number + 1] // n_labels)
+    for number, (block, first) in enumerate(zip(blocks, edges, strict=False)):
         span = positive[number]
         unknown = None if all_known else cells.masked[masked[number]] - first
         yield block, span, cells.positive[span] - first, unknown
