@@ -47,7 +47,7 @@ def learned(kind, X, weight=None):
 
 def test_robust_scaling_by_its_formula():
     X = skewed_rows()
-    scaled = learned("robust", X)(torch.from_numpy(X)).numpy()
+    scaled = learned("robust", X)(torch.from_numpy(X), torch.float64).numpy()
     low, centre, high = np.quantile(X, [0.25, 0.5, 0.75], axis=0, method="averaged_inverted_cdf")
     for column, width in ((0, high[0] - low[0]), (1, 0.5), (3, high[3] - low[3])):
         z = (X[:, column] - centre[column]) / width
@@ -55,6 +55,15 @@ def test_robust_scaling_by_its_formula():
     assert not scaled[:, 2].any()
     assert np.abs(scaled).max() <= 3
     assert (np.argsort(scaled[:, 0]) == np.argsort(X[:, 0])).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_outlier_is_too_far_to_be_clipped(dtype):
+    X = np.array([[-1.0], [0.0], [1.0], [1e30], [-1e200]])
+    scaled = learned("robust", X[[0, 0, 1, 2, 2]])(torch.from_numpy(X), dtype)
+    assert scaled.dtype == dtype
+    expected = [[-0.4932], [0.0], [0.4932], [3.0], [-3.0]]
+    torch.testing.assert_close(scaled, torch.tensor(expected, dtype=dtype), atol=1e-4, rtol=0)
 
 
 def test_quantiles_weigh_rows_as_often_as_they_count():
@@ -72,9 +81,8 @@ def test_overall_scaling_keeps_zeros_and_makes_entries_of_one_size(container):
     weight = np.arange(1.0, len(X) + 1)
     scaling = learned("overall", container(X), weight)
     rows = container(X)
-    scaled = scaling(
-        sparse_batch(rows, CPU, training=True) if sp.issparse(rows) else torch.from_numpy(X)
-    )
+    batch = sparse_batch(rows, CPU, training=True) if sp.issparse(rows) else torch.from_numpy(X)
+    scaled = scaling(batch, torch.float64)
     dense = X * scaling.factor.item()
     if sp.issparse(rows):
         np.testing.assert_allclose(scaled.matmul(torch.eye(4, dtype=torch.float64)), dense)

@@ -176,8 +176,9 @@ def _make_net(
 def _weight_groups(plan: TrainingPlan) -> list[tuple[str, dict[str, float]]]:
     """What AdamW is told of the weights, the first of these that fits a name; not of biases."""
     decayed = {"weight_decay": plan.alpha}
-    first = decayed | {"eps": _EPS} if plan.architecture.input_scaling == "overall" else decayed
-    return [("layers.0.weight", first), ("*.weight", decayed)]
+    if plan.architecture.input_scaling != "overall":
+        return [("*.weight", decayed)]
+    return [("layers.0.weight", decayed | {"eps": _EPS}), ("*.weight", decayed)]
 
 
 def _encoder(plan: TrainingPlan, rows: Rows, batch_size: int) -> TargetEncoder:

@@ -18,6 +18,8 @@ from sklearn_mlce._training.sparse import CompressedRows, SparseBatch
 _ENTRIES_OF_STATISTICS, _ENTRIES_SORTED = 2**19, 2**15
 # Half the width of the values that scaled features can have.
 _CLIP = 3.0
+# Scaled features beyond it are where the clip has long taken them; their squares are finite.
+_FAR = 1e9
 # Root mean square of what is not 0 in scaled sparse rows. They have few such entries: of this size
 # they reach the hidden units about as strongly as dense rows do.
 _OVERALL_SIZE = 3.0
@@ -44,9 +46,9 @@ def scaling_of(input_scaling: str | None, X: Any) -> str | None:
 class Scaling(nn.Module):
     """The rows as they are; base of those that change them."""
 
-    def forward(self, x: Tensor | SparseBatch) -> Tensor | SparseBatch:
-        """Scaled rows ``(n, d)``."""
-        return x
+    def forward(self, x: Tensor | SparseBatch, dtype: torch.dtype) -> Tensor | SparseBatch:
+        """Scaled rows ``(n, d)`` in a precision."""
+        return x.to(dtype)
 
     def learn(self, X: Any, weight: np.ndarray | None) -> None:
         """Take what it needs from rows ``(n, d)`` and their weights."""
@@ -72,12 +74,16 @@ class RobustScaling(Scaling):
         for name in ("centre", "factor"):
             self.register_buffer(name, torch.empty(n_features, dtype=dtype, device=device))
 
-    def forward(self, x: Tensor | SparseBatch) -> Tensor:
-        """Scaled rows ``(n, d)``; sparse ones, which only predicting meets, become dense."""
+    def forward(self, x: Tensor | SparseBatch, dtype: torch.dtype) -> Tensor:
+        """Scaled rows ``(n, d)`` in a precision.
+
+        Sparse rows, which only predicting meets, become dense.
+        """
         if isinstance(x, SparseBatch):
             x = _dense(x.rows, len(self.centre))
-        scaled = (x - self.centre).mul_(self.factor)
-        return scaled.div_((scaled / _CLIP).square_().add_(1).sqrt_())
+        scaled = (x - self.centre).mul_(self.factor).clamp_(-_FAR, _FAR).to(dtype)
+        inverse = torch.addcmul(scaled.new_ones(()), scaled, scaled, value=_CLIP**-2).rsqrt_()
+        return scaled.mul_(inverse)
 
     def learn(self, X: np.ndarray, weight: np.ndarray | None) -> None:
         """Take the centre and the factor from rows ``(n, d)`` and their weights."""
@@ -108,12 +114,12 @@ class OverallScaling(Scaling):
         super().__init__()
         self.register_buffer("factor", torch.empty(1, dtype=dtype, device=device))
 
-    def forward(self, x: Tensor | SparseBatch) -> Tensor | SparseBatch:
-        """Scaled rows ``(n, d)``."""
+    def forward(self, x: Tensor | SparseBatch, dtype: torch.dtype) -> Tensor | SparseBatch:
+        """Scaled rows ``(n, d)`` in a precision."""
         if not isinstance(x, SparseBatch):
-            return x * self.factor
+            return (x * self.factor).to(dtype)
         transposed = None if x.transposed is None else self._scaled(x.transposed)
-        return SparseBatch(self._scaled(x.rows), transposed)
+        return SparseBatch(self._scaled(x.rows), transposed).to(dtype)
 
     def _scaled(self, rows: CompressedRows) -> CompressedRows:
         return rows._replace(values=rows.values * self.factor)

@@ -16,7 +16,7 @@ class FusedAdamW(torch.optim.AdamW):
     weights and their layout stay what they are at the first step, the gradients excepted.
     """
 
-    _parts: list[tuple[Any, ...]]  # group, weights, their means and squares, their counts of steps
+    _parts: list[tuple[Any, ...]]  # group, weights, their means and squares, the count of steps
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -38,15 +38,15 @@ class FusedAdamW(torch.optim.AdamW):
                 result = closure()
         if "_parts" not in vars(self):
             self._parts = [self._part(group) for group in self.param_groups]
-        for group, weights, means, squares, steps in self._parts:
-            torch._foreach_add_(steps, 1)
+        for group, weights, means, squares, n_steps in self._parts:
+            n_steps.add_(1)
             torch._fused_adamw_(
                 weights,
                 [weight.grad for weight in weights],
                 means,
                 squares,
                 [],
-                steps,
+                [n_steps] * len(weights),
                 lr=group["lr"],
                 beta1=group["betas"][0],
                 beta2=group["betas"][1],
@@ -61,7 +61,7 @@ class FusedAdamW(torch.optim.AdamW):
     step.hooked = True  # type: ignore[attr-defined]
 
     def _part(self, group: dict[str, Any]) -> tuple[Any, ...]:
-        """A group, its weights and their moments, which begin at zero where there are none."""
+        """A group, its weights, their moments, which begin at zero, and their one count."""
         weights = group["params"]
         for weight in weights:
             if not self.state[weight]:
@@ -71,5 +71,8 @@ class FusedAdamW(torch.optim.AdamW):
                     "exp_avg_sq": torch.zeros_like(weight, memory_format=torch.preserve_format),
                 }
         states = [self.state[weight] for weight in weights]
-        moments = ([s[key] for s in states] for key in ("exp_avg", "exp_avg_sq", "step"))
-        return group, weights, *moments
+        n_steps = states[0]["step"]
+        for state in states:
+            state["step"] = n_steps
+        means, squares = ([state[key] for state in states] for key in ("exp_avg", "exp_avg_sq"))
+        return group, weights, means, squares, n_steps

@@ -18,11 +18,12 @@ def _identity(x: Tensor) -> Tensor:
     return x
 
 
+# Of the outputs of a layer, which nothing else reads: they may be written over.
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": functional.gelu,
     "identity": _identity,
     "logistic": torch.sigmoid,
-    "relu": torch.relu,
+    "relu": torch.relu_,
     "silu": functional.silu,
     "tanh": torch.tanh,
 }
@@ -96,7 +97,7 @@ class Perceptron(nn.Module):
     def forward(self, x: Tensor | SparseBatch) -> Tensor:
         """Scores ``(n, n_outputs)``."""
         *hidden, output = self.layers
-        x = self.input_scaling(x).to(output.weight.dtype)
+        x = self.input_scaling(x, output.weight.dtype)
         for layer in hidden:
             x = self.dropout(self.activation(layer(x)))
         scores = output(x)

@@ -79,7 +79,7 @@ def per_label_loss(
     flat, targets = computed_rows(scores), flatten_rows(targets.detach())
     weight = check_label_weight(label_weight, scores, flat.dtype)
     hard = hard_from_dense(targets)
-    if hard is None or isinstance(hard, HardMatrix) and not hard.all_known:
+    if hard is None or (isinstance(hard, HardMatrix) and not hard.all_known):
         hard = _hard_cells(targets, name)
     loss = make_loss(hard, flat, weight)
     if isinstance(hard, HardMatrix) and not loss.of_one_form:
