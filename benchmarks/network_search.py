@@ -3,7 +3,7 @@
 import numpy as np
 
 from .environment import fingerprint
-from .network_search_space import CANDIDATES, KEPT, SETS, judge
+from .network_search_space import CANDIDATES, KEPT, SETS, candidates, judge
 from .report import Table, cells
 from .store import Job, Store, measure
 
@@ -32,7 +32,7 @@ def run(store: Store, names, threads: int, seeds=None, say=print) -> None:
             candidate: Job(
                 lambda seed, n=name, c=candidate: judge(n, c, seed), seeds or 1, mark, seeded=True
             )
-            for candidate in CANDIDATES
+            for candidate in candidates(name)
         }
         measure(store, name, jobs, say)
 
@@ -49,7 +49,7 @@ def tables(store: Store) -> list[Table]:
     list of Table
         One for each figure: the candidates less what is kept, on each set and in the mean.
     """
-    done = [name for name in SETS if len(store.groups.get(name, {})) == len(CANDIDATES)]
+    done = [name for name in SETS if set(store.groups.get(name, {})) >= set(candidates(name))]
     if not done:
         return []
     found = [_differences(store, key, title, done) for key, title in FIGURES.items()]
@@ -62,8 +62,10 @@ def tables(store: Store) -> list[Table]:
 
 
 def _figures(store, candidate, key, names):
+    """Means over the seeds, NaN for a set that the candidate is not for."""
+    rows = (store.samples(name, candidate) for name in names)
     return np.array(
-        [np.mean([row[key] for row in store.samples(name, candidate)]) for name in names]
+        [np.mean([row[key] for row in of_set]) if of_set else np.nan for of_set in rows]
     )
 
 
@@ -73,9 +75,9 @@ def _differences(store, key, title, names):
     seconds = _figures(store, KEPT, "fit_s", names)
     result.add(KEPT, *cells(kept, ".3f"), *cells([kept.mean()], ".3f"), "1")
     gains = {c: _figures(store, c, key, names) - kept for c in CANDIDATES if c != KEPT}
-    for candidate, gain in sorted(gains.items(), key=lambda item: -item[1].mean()):
+    for candidate, gain in sorted(gains.items(), key=lambda item: -np.nanmean(item[1])):
         ratios = _figures(store, candidate, "fit_s", names) / seconds
-        ratio = np.exp(np.log(ratios).mean())
-        row = (*cells(gain, "+.3f"), *cells([gain.mean()], "+.4f"), f"{ratio:.2f}")
-        result.add(candidate, *row)
+        ratio = np.exp(np.nanmean(np.log(ratios)))
+        shown = (*cells(gain, "+.3f"), *cells([np.nanmean(gain)], "+.4f"))
+        result.add(candidate, *shown, f"{ratio:.2f}")
     return result

@@ -9,6 +9,7 @@ from sklearn.model_selection import KFold
 from . import datasets
 from .defaults_search import best_micro_f1
 from .methods import timed_fit
+from .network_variants import MeanOfNetworks, SmoothedLabels, piecewise_linear
 
 #: Sets, and how many of their training rows are enough.
 SETS = {
@@ -19,19 +20,26 @@ SETS = {
     "goemotions": 6000,
     "delicious": 3000,
 }
-#: What is kept, and one change of it at a time, by the parameters of the estimator.
+DENSE = ("yeast", "birds")
+PIECEWISE = "features in 4 linear pieces"
+#: The kept loss, spelled out.
+KEPT_LOSS = {"order": "all", "scale": 8.0, "margin": (0.2, 1.8)}
 KEPT = "kept"
-CANDIDATES = {
+#: One change at a time of what is kept, by the parameters of the estimator.
+CHANGES = {
     KEPT: {},
+    "no hidden layer": {"hidden_layer_sizes": ()},
     "hidden 64": {"hidden_layer_sizes": (64,)},
     "hidden 512": {"hidden_layer_sizes": (512,)},
     "hidden 256-256": {"hidden_layer_sizes": (256, 256)},
     "relu": {"activation": "relu"},
     "dropout 0": {"dropout": 0.0},
     "dropout 0.3": {"dropout": 0.3},
+    "dropout 0.7": {"dropout": 0.7},
     "no input scaling": {"input_scaling": None},
     "weight decay 0": {"alpha": 0.0},
     "weight decay 0.1": {"alpha": 0.1},
+    "weight decay 1": {"alpha": 1.0},
     "batches of 64": {"batch_size": 64},
     "batches of 256": {"batch_size": 256},
     "step 0.001": {"learning_rate_init": 0.001},
@@ -42,10 +50,33 @@ CANDIDATES = {
     "published loss": {"order": 1},
     "binary cross-entropy": {"order": "all"},
     "order 1, scale 8, margin 1": {"order": 1, "scale": 8.0, "margin": (0.2, 1.8)},
-    "scale 4": {"order": "all", "scale": 4.0, "margin": (0.2, 1.8)},
-    "scale 1": {"order": "all", "scale": 1.0, "margin": (0.2, 1.8)},
-    "equal margins": {"order": "all", "scale": 8.0, "margin": 1.0},
+    "scale 4": KEPT_LOSS | {"scale": 4.0},
+    "scale 1": KEPT_LOSS | {"scale": 1.0},
+    "equal margins": KEPT_LOSS | {"margin": 1.0},
 }
+#: What no parameter offers, as a function of the seed.
+VARIANTS = {
+    "mean of 4 networks": lambda seed: MeanOfNetworks(4, seed),
+    "labels smoothed by 0.01": lambda seed: SmoothedLabels(0.01, seed, **KEPT_LOSS),
+    "published loss, smoothed by 0.02": lambda seed: SmoothedLabels(0.02, seed, order=1),
+    PIECEWISE: lambda seed: piecewise_linear(4, seed),
+}
+CANDIDATES = (*CHANGES, *VARIANTS)
+
+
+def candidates(name: str) -> tuple[str, ...]:
+    """Those that a set can be judged by: pieces of features are for dense rows.
+
+    Parameters
+    ----------
+    name : str
+        A key of `SETS`.
+
+    Returns
+    -------
+    tuple of str
+    """
+    return tuple(c for c in CANDIDATES if c != PIECEWISE or name in DENSE)
 
 
 @cache
@@ -74,13 +105,10 @@ def judge(name: str, candidate: str, seed: int = 0) -> dict[str, float]:
         ``micro`` and ``macro`` F1 at the threshold zero, ``tuned``, the micro-F1 at the best
         threshold, ``lrap``, and ``fit_s``, the seconds of the three fits.
     """
-    from sklearn_mlce import MLCEMLP
-
     X, Y = training_rows(name)
     scores, seconds = np.empty(Y.shape, np.float32), 0.0
     for train, test in KFold(3, shuffle=True, random_state=seed).split(X):
-        model = MLCEMLP(random_state=seed, **CANDIDATES[candidate])
-        fit_s, model, _ = timed_fit(model, X[train], Y[train])
+        fit_s, model, _ = timed_fit(_make(candidate, seed), X[train], Y[train])
         seconds += fit_s
         scores[test] = model.decision_function(X[test])
     truth = Y.toarray()
@@ -90,3 +118,11 @@ def judge(name: str, candidate: str, seed: int = 0) -> dict[str, float]:
     }
     lrap = float(label_ranking_average_precision_score(truth, scores))
     return found | {"tuned": best_micro_f1(truth, scores), "lrap": lrap, "fit_s": seconds}
+
+
+def _make(candidate, seed):
+    from sklearn_mlce import MLCEMLP
+
+    if candidate in VARIANTS:
+        return VARIANTS[candidate](seed)
+    return MLCEMLP(random_state=seed, **CHANGES[candidate])

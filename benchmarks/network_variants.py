@@ -1,0 +1,82 @@
+"""What `MLCEMLP` does not offer, made of it: to see what offering it would bring."""
+
+import numpy as np
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import SplineTransformer
+
+
+class MeanOfNetworks:
+    """Networks of different seeds, whose scores are averaged.
+
+    Parameters
+    ----------
+    n_members : int
+        Networks.
+    seed : int
+        Of which theirs are made.
+    """
+
+    def __init__(self, n_members: int, seed: int):
+        self.n_members, self.seed = n_members, seed
+
+    def fit(self, X, Y):
+        """Fit every network on all rows."""
+        from sklearn_mlce import MLCEMLP
+
+        seeds = np.random.SeedSequence(self.seed).generate_state(self.n_members)
+        self.networks_ = [MLCEMLP(random_state=int(seed)).fit(X, Y) for seed in seeds]
+        return self
+
+    def decision_function(self, X):
+        """The mean of their scores."""
+        return np.mean([network.decision_function(X) for network in self.networks_], axis=0)
+
+
+class SmoothedLabels:
+    """A network that is taught a little doubt about every label.
+
+    Parameters
+    ----------
+    share : float
+        Target of a negative label; that of a positive one is 1 less it.
+    seed : int
+        Of the network.
+    **parameters : object
+        Of the network. Its default loss for such targets is the published one.
+    """
+
+    def __init__(self, share: float, seed: int, **parameters):
+        self.share, self.seed, self.parameters = share, seed, parameters
+
+    def fit(self, X, Y):
+        """Fit on the smoothed targets."""
+        from sklearn_mlce import MLCEMLP
+
+        targets = Y.toarray() * np.float32(1 - 2 * self.share) + np.float32(self.share)
+        self.network_ = MLCEMLP(random_state=self.seed, **self.parameters).fit(X, targets)
+        return self
+
+    def decision_function(self, X):
+        """Scores of the network."""
+        return self.network_.decision_function(X)
+
+
+def piecewise_linear(n_knots: int, seed: int):
+    """A network over each feature's linear pieces, the plainest of numeric embeddings.
+
+    Parameters
+    ----------
+    n_knots : int
+        Quantiles of each feature between which its pieces lie.
+    seed : int
+        Of the network.
+
+    Returns
+    -------
+    Pipeline
+        For dense rows.
+    """
+    from sklearn_mlce import MLCEMLP
+
+    pieces = SplineTransformer(n_knots, degree=1, knots="quantile", extrapolation="linear")
+    return make_pipeline(pieces, MLCEMLP(random_state=seed))
