@@ -57,8 +57,8 @@ CHANGES = {
 #: What no parameter offers, as a function of the seed.
 VARIANTS = {
     "mean of 4 networks": lambda seed: MeanOfNetworks(4, seed),
-    "labels smoothed by 0.01": lambda seed: SmoothedLabels(0.01, seed, **KEPT_LOSS),
-    "published loss, smoothed by 0.02": lambda seed: SmoothedLabels(0.02, seed, order=1),
+    "labels smoothed by 0.01": lambda seed: SmoothedLabels(_network(seed, **KEPT_LOSS), 0.01),
+    "published loss, smoothed by 0.02": lambda seed: SmoothedLabels(_network(seed, order=1), 0.02),
     PIECEWISE: lambda seed: piecewise_linear(4, seed),
 }
 CANDIDATES = (*CHANGES, *VARIANTS)
@@ -121,8 +121,12 @@ def judge(name: str, candidate: str, seed: int = 0) -> dict[str, float]:
 
 
 def _make(candidate, seed):
-    from sklearn_mlce import MLCEMLP
-
     if candidate in VARIANTS:
         return VARIANTS[candidate](seed)
-    return MLCEMLP(random_state=seed, **CHANGES[candidate])
+    return _network(seed, **CHANGES[candidate])
+
+
+def _network(seed, **parameters):
+    from sklearn_mlce import MLCEMLP
+
+    return MLCEMLP(random_state=seed, **parameters)

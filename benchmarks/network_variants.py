@@ -1,29 +1,31 @@
 """What `MLCEMLP` does not offer, made of it: to see what offering it would bring."""
 
 import numpy as np
+from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import SplineTransformer
 
 
-class MeanOfNetworks:
+class MeanOfNetworks(BaseEstimator):
     """Networks of different seeds, whose scores are averaged.
 
     Parameters
     ----------
     n_members : int
         Networks.
-    seed : int
-        Of which theirs are made.
+    random_state : int
+        Of which their seeds are made.
     """
 
-    def __init__(self, n_members: int, seed: int):
-        self.n_members, self.seed = n_members, seed
+    def __init__(self, n_members: int, random_state: int):
+        self.n_members = n_members
+        self.random_state = random_state
 
     def fit(self, X, Y):
         """Fit every network on all rows."""
         from sklearn_mlce import MLCEMLP
 
-        seeds = np.random.SeedSequence(self.seed).generate_state(self.n_members)
+        seeds = np.random.SeedSequence(self.random_state).generate_state(self.n_members)
         self.networks_ = [MLCEMLP(random_state=int(seed)).fit(X, Y) for seed in seeds]
         return self
 
@@ -32,28 +34,25 @@ class MeanOfNetworks:
         return np.mean([network.decision_function(X) for network in self.networks_], axis=0)
 
 
-class SmoothedLabels:
+class SmoothedLabels(BaseEstimator):
     """A network that is taught a little doubt about every label.
 
     Parameters
     ----------
+    network : MLCEMLP
+        Whose default loss for such targets is the published one.
     share : float
         Target of a negative label; that of a positive one is 1 less it.
-    seed : int
-        Of the network.
-    **parameters : object
-        Of the network. Its default loss for such targets is the published one.
     """
 
-    def __init__(self, share: float, seed: int, **parameters):
-        self.share, self.seed, self.parameters = share, seed, parameters
+    def __init__(self, network, share: float):
+        self.network = network
+        self.share = share
 
     def fit(self, X, Y):
         """Fit on the smoothed targets."""
-        from sklearn_mlce import MLCEMLP
-
         targets = Y.toarray() * np.float32(1 - 2 * self.share) + np.float32(self.share)
-        self.network_ = MLCEMLP(random_state=self.seed, **self.parameters).fit(X, targets)
+        self.network_ = clone(self.network).fit(X, targets)
         return self
 
     def decision_function(self, X):
