@@ -73,6 +73,8 @@ def test_quantiles_weigh_rows_as_often_as_they_count():
     expected = np.quantile(X.repeat(weight, axis=0), levels, axis=0, method="averaged_inverted_cdf")
     for factor in (1, 0.1):
         np.testing.assert_array_equal(weighted_quantiles(X, factor * weight, levels), expected)
+    unweighted = np.quantile(X, levels, axis=0, method="averaged_inverted_cdf")
+    np.testing.assert_array_equal(weighted_quantiles(X, None, levels), unweighted)
 
 
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])

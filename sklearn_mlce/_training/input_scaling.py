@@ -89,7 +89,7 @@ class RobustScaling(Scaling):
         """Take the centre and the factor from rows ``(n, d)`` and their weights."""
         chosen = _spread(*X.shape)
         X = np.asarray(X[chosen])
-        weight = np.ones(len(X)) if weight is None else weight[chosen]
+        weight = None if weight is None else weight[chosen]
         step = max(1, _ENTRIES_SORTED // len(X))
         parts = [X[:, first : first + step] for first in range(0, X.shape[1], step)]
         found = [weighted_quantiles(part, weight, (0.25, 0.5, 0.75)) for part in parts]
@@ -145,21 +145,26 @@ def make_scaling(
     return OverallScaling(dtype, device) if kind == "overall" else Scaling()
 
 
-def weighted_quantiles(X: np.ndarray, weight: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
+def weighted_quantiles(
+    X: np.ndarray, weight: np.ndarray | None, levels: tuple[float, ...]
+) -> np.ndarray:
     """Quantiles ``(n_levels, d)`` of each column, as if each row stood there `weight` times.
 
     Where the level falls between two rows, it is the mean of the two.
     """
-    order = np.argsort(X, axis=0)
-    ordered = np.take_along_axis(X, order, axis=0)
-    reached = np.cumsum(weight[order], axis=0, dtype=np.float64)
     last = len(X) - 1
+    if weight is None:  # sorting values takes a fifth of the time of finding their order
+        ordered, reached = np.sort(X, axis=0), np.arange(1.0, len(X) + 1)[:, None]
+    else:
+        order = np.argsort(X, axis=0)
+        ordered = np.take_along_axis(X, order, axis=0)
+        reached = np.cumsum(weight[order], axis=0, dtype=np.float64)
     found = []
     for level in levels:
         target = level * reached[-1]
         tolerance = 1e-9 * reached[-1]
         at, above = (
-            np.minimum((reached < bound).sum(axis=0), last)[None]
+            np.broadcast_to(np.minimum((reached < bound).sum(axis=0), last), (1, X.shape[1]))
             for bound in (target - tolerance, target + tolerance)
         )
         pair = (np.take_along_axis(ordered, rows, axis=0)[0] for rows in (at, above))
