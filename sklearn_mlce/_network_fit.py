@@ -137,7 +137,7 @@ class TrainableNetwork(NetworkMLCE):
         if self.early_stopping and held_out is None:
             order = split_order(start.seed, len(rows))
             rows, held_out = rows.split(self.validation_fraction, order)
-        callbacks = user_callbacks(self.callbacks or (), plan.schedule)
+        callbacks = user_callbacks(self.callbacks or (), plan.schedule, self.resume)
         watch = Supervision(held_out, callbacks=callbacks, file=file)
         self._fixed_scores = fixed_scores(rows.targets)
         self._architecture = plan.architecture

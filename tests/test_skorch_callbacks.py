@@ -134,6 +134,13 @@ def test_a_step_size_is_set_by_a_callback_or_by_the_schedule():
             mlp(callbacks=[callback], learning_rate="one_cycle").fit(X, Y)
 
 
+def test_a_fit_to_be_resumed_has_no_scheduler(tmp_path):
+    callback = LRScheduler(torch.optim.lr_scheduler.StepLR, step_size=2)
+    model = mlp(callbacks=[callback], checkpoint_dir=tmp_path).fit(X, Y)
+    with pytest.raises(ValueError, match=r"resume=True, but callbacks holds an LRScheduler"):
+        model.set_params(resume=True).fit(X, Y)
+
+
 @pytest.mark.parametrize("wrong", [Recorder, print, ("a", print), "PrintLog"])
 def test_what_is_no_callback_is_refused(wrong):
     with pytest.raises(TypeError, match=r"expected instances of skorch.*to set_callbacks"):

@@ -62,7 +62,7 @@ class ScoreEpochs(Callback):
         net.history.record("valid_score", score)
 
 
-def user_callbacks(callbacks: Iterable[Any], learning_rate: str) -> list[Any]:
+def user_callbacks(callbacks: Iterable[Any], learning_rate: str, resume: bool) -> list[Any]:
     """The user's callbacks as a fit takes them: copies, whose attributes are its own.
 
     The copies are shallow, as a callback may hold a file or another thing of which there is one.
@@ -72,7 +72,8 @@ def user_callbacks(callbacks: Iterable[Any], learning_rate: str) -> list[Any]:
     TypeError
         If one is not a skorch callback, or a pair of a name and one.
     ValueError
-        If one sets the step size, and `learning_rate` would set it again at each step.
+        If one sets the step size, and `learning_rate` would set it again at each step, or the fit
+        is to be resumed.
     """
     copies: list[Any] = []
     for entry in callbacks:
@@ -83,11 +84,21 @@ def user_callbacks(callbacks: Iterable[Any], learning_rate: str) -> list[Any]:
                 f"callbacks holds {entry!r}; expected instances of skorch.callbacks.Callback, or "
                 "pairs of a name and one. Pass scikit-learn's callbacks to set_callbacks"
             )
-        if isinstance(callback, LRScheduler) and learning_rate != "constant":
-            raise ValueError(
-                f"callbacks holds an LRScheduler, but learning_rate={learning_rate!r} sets the "
-                "step size anew at each step. Set learning_rate='constant', and the callback alone "
-                "changes it"
-            )
+        if isinstance(callback, LRScheduler):
+            _check_scheduler(learning_rate, resume)
         copies.append((entry[0], callback) if named else callback)
     return copies
+
+
+def _check_scheduler(learning_rate: str, resume: bool) -> None:
+    if learning_rate != "constant":
+        raise ValueError(
+            f"callbacks holds an LRScheduler, but learning_rate={learning_rate!r} sets the step "
+            "size anew at each step. Set learning_rate='constant', and the callback alone changes "
+            "it"
+        )
+    if resume:
+        raise ValueError(
+            "resume=True, but callbacks holds an LRScheduler, and a checkpoint does not know how "
+            "far that has come. Use learning_rate='one_cycle' instead of it, or set resume=False"
+        )
