@@ -9,12 +9,12 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_mlce import MLCEMLP, MLCEClassifier, MLCEClassifierCV, losses
+from sklearn_mlce._batches import losses as batch_losses
+from sklearn_mlce._batches.losses import BatchLoss, LabelCounts
+from sklearn_mlce._batches.targets import encode
 from sklearn_mlce._loss_options import COUNTED, LABEL_TERMS, LossOptions, resolve_loss
-from sklearn_mlce._solvers import batch_losses
-from sklearn_mlce._solvers.batch_losses import BatchLoss, LabelCounts
 from sklearn_mlce._solvers.losses_of_targets import row_loss_of
 from sklearn_mlce._target_encoding import encode_targets
-from sklearn_mlce._training.batch_targets import encode
 from sklearn_mlce.losses import (
     AsymmetricLoss,
     BinaryCrossEntropyLoss,

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mlce import MLCEClassifier
-from sklearn_mlce._solvers.batch_losses import BatchLoss
+from sklearn_mlce._batches.losses import BatchLoss
 from sklearn_mlce._solvers.centred_weights import CentredWeights
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.fit import choose_solver

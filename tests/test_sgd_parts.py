@@ -5,8 +5,8 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from sklearn_mlce._batches.losses import BatchLoss
 from sklearn_mlce._loss_options import LossOptions
-from sklearn_mlce._solvers.batch_losses import BatchLoss
 from sklearn_mlce._solvers.centred_weights import CentredWeights
 from sklearn_mlce._solvers.intercepts import intercept_start
 from sklearn_mlce._solvers.losses_of_targets import row_loss_of

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sklearn_mlce._solvers.output_layout import OutputLayout
+from sklearn_mlce._output_layout import OutputLayout
 from sklearn_mlce._solvers.row_losses import weighted_total
 from sklearn_mlce.losses._multioutput_rows import hard_rows
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sklearn_mlce._batches.losses import BatchLoss, label_counts
 from sklearn_mlce._loss_options import LossOptions
-from sklearn_mlce._solvers.batch_losses import BatchLoss, label_counts
 from sklearn_mlce._solvers.intercepts import intercept_start
 from sklearn_mlce._sparse import dense_tensor
 from sklearn_mlce._targets import Targets

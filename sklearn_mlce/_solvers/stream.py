@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_mlce._solvers.batch_losses import BatchLoss
+from sklearn_mlce._batches.losses import BatchLoss
 from sklearn_mlce._solvers.centred_weights import CentredWeights
 from sklearn_mlce._solvers.intercepts import intercept_start
 from sklearn_mlce._solvers.moments import sum_of_rows

@@ -13,7 +13,7 @@ from scipy.sparse import issparse
 from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 
-from sklearn_mlce._solvers.batch_losses import label_counts
+from sklearn_mlce._batches.losses import label_counts
 from sklearn_mlce._training.batches import Batches, Rows, features
 from sklearn_mlce._training.callbacks import SeedEpochs
 from sklearn_mlce._training.compiler import compile_in_place

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from sklearn_mlce._batches.losses import BatchLoss, LabelCounts
+from sklearn_mlce._batches.targets import encode
 from sklearn_mlce._loss_options import LossOptions
-from sklearn_mlce._solvers.batch_losses import BatchLoss, LabelCounts
 from sklearn_mlce._sparse import dense_tensor
 from sklearn_mlce._targets import Targets
-from sklearn_mlce._training.batch_targets import encode
 from sklearn_mlce._training.target_sides import (
     FirstOrderSides,
     ListedTargets,

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sklearn_mlce._batches.losses import BatchLoss
+from sklearn_mlce._batches.targets import EncodedTargets
 from sklearn_mlce._layouts import VECTOR, MatrixRows
 from sklearn_mlce._orders import SIDES, Orders
-from sklearn_mlce._solvers.batch_losses import BatchLoss
-from sklearn_mlce._training.batch_targets import EncodedTargets
 
 _ROWS = MatrixRows()
 

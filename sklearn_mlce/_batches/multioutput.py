@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sklearn_mlce._solvers.output_layout import ABSENT, OutputLayout
-from sklearn_mlce._solvers.thresholded_batches import CURVATURE_OF_LABEL
-from sklearn_mlce._training.batch_targets import EncodedTargets, Positives
+from sklearn_mlce._batches.targets import EncodedTargets, Positives
+from sklearn_mlce._batches.thresholded import CURVATURE_OF_LABEL
+from sklearn_mlce._output_layout import ABSENT, OutputLayout
 from sklearn_mlce.losses._multioutput_rows import hard_rows
 
 

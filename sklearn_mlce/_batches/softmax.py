@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sklearn_mlce._batches.targets import ClassCodes, EncodedTargets
+from sklearn_mlce._batches.thresholded import CURVATURE_OF_LABEL, divided_by_scale
 from sklearn_mlce._loss_options import LossOptions
-from sklearn_mlce._solvers.thresholded_batches import CURVATURE_OF_LABEL, divided_by_scale
-from sklearn_mlce._training.batch_targets import ClassCodes, EncodedTargets
 
 
 class SoftmaxBatches:

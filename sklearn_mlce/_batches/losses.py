@@ -1,4 +1,4 @@
-"""The loss of a batch of rows and its gradient, for solvers that take rows a few at a time."""
+"""The loss of a batch of rows and its gradient, for fits that take rows a few at a time."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sklearn_mlce._batches.label_terms import LabelTermBatches
+from sklearn_mlce._batches.module import ModuleBatches
+from sklearn_mlce._batches.multioutput import MultioutputBatches
+from sklearn_mlce._batches.pairwise import PairwiseBatches
+from sklearn_mlce._batches.pointwise import PointwiseBatches
+from sklearn_mlce._batches.softmax import SoftmaxBatches
+from sklearn_mlce._batches.targets import EncodedTargets
+from sklearn_mlce._batches.thresholded import ThresholdedBatches
 from sklearn_mlce._loss_options import LABEL_TERMS, LossOptions
-from sklearn_mlce._solvers.label_term_batches import LabelTermBatches
-from sklearn_mlce._solvers.module_batches import ModuleBatches
-from sklearn_mlce._solvers.multioutput_batches import MultioutputBatches
-from sklearn_mlce._solvers.pairwise_batches import PairwiseBatches
-from sklearn_mlce._solvers.pointwise_batches import PointwiseBatches
-from sklearn_mlce._solvers.softmax_batches import SoftmaxBatches
-from sklearn_mlce._solvers.thresholded_batches import ThresholdedBatches
 from sklearn_mlce._sparse import dense_tensor
 from sklearn_mlce._targets import Targets, label_masses
-from sklearn_mlce._training.batch_targets import EncodedTargets
 
 
 class LabelCounts(NamedTuple):

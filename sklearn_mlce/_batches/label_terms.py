@@ -7,10 +7,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from sklearn_mlce._batches.target_matrices import hard_cells
+from sklearn_mlce._batches.targets import EncodedTargets
 from sklearn_mlce._closed_form import empty_gradient
 from sklearn_mlce._hard_targets import Cells
-from sklearn_mlce._solvers.batch_matrices import hard_cells
-from sklearn_mlce._training.batch_targets import EncodedTargets
 from sklearn_mlce.losses._asymmetric import asymmetric_labels
 from sklearn_mlce.losses._class_balanced import class_balanced_labels
 from sklearn_mlce.losses._distribution_balanced import distribution_balanced_labels

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sklearn_mlce._hard_targets import Cells, cells_from_dense, cells_from_indices
-from sklearn_mlce._training.batch_targets import (
+from sklearn_mlce._batches.targets import (
     ClassCodes,
     EncodedTargets,
     Positives,
     SoftTargets,
 )
+from sklearn_mlce._hard_targets import Cells, cells_from_dense, cells_from_indices
 
 
 def cells_or_matrix(targets: EncodedTargets, n_outputs: int) -> Cells | Tensor:
