@@ -1,5 +1,6 @@
-"""What users install is whole: version, files, dependencies, README, and a quiet import."""
+"""What users install is whole: version, files, dependencies, README, and imports."""
 
+import ast
 import json
 import os
 import re
@@ -20,6 +21,9 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PINS = ["constraints.txt", "constraints-oldest.txt"]
+# What each of the packages that fit models may import of the others: what both solvers and
+# training need stands below them, in _batches.
+ALLOWED = {"_batches": set(), "_solvers": {"_batches"}, "_training": {"_batches"}}
 
 
 def pinned(name):
@@ -41,6 +45,14 @@ def required(*extras):
         else:
             found[canonicalize_name(requirement.name)] = requirement.specifier
     return found
+
+
+def imported_names(path):
+    """Return each part of each dotted name that a file imports, wherever in it that stands."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                yield from f"{getattr(node, 'module', None)}.{alias.name}".split(".")
 
 
 def run_python(code, *options):
@@ -190,3 +202,12 @@ sys.meta_path.insert(0, Absent())
 import sklearn_mlce, sklearn_mlce.losses
 """
     run_python(code, "-W", "error")
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_between_packages_run_one_way(package):
+    modules = sorted((ROOT / "sklearn_mlce" / package).glob("**/*.py"))
+    assert modules
+    others = ALLOWED.keys() - ALLOWED[package] - {package}
+    for module in modules:
+        assert others.isdisjoint(imported_names(module)), module.name
