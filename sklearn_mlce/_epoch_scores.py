@@ -16,7 +16,7 @@ from sklearn.metrics import get_scorer
 from sklearn_mlce._base import BaseMLCE
 from sklearn_mlce._quiet import ignored_warnings
 from sklearn_mlce._targets import TargetFormat
-from sklearn_mlce._training.batches import Rows
+from sklearn_mlce._training.rows import Rows
 from sklearn_mlce._training.state import Arrays
 from sklearn_mlce._training.validation import Diverged
 

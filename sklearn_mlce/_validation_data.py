@@ -13,8 +13,8 @@ from sklearn_mlce._base import BaseMLCE
 from sklearn_mlce._label_names import check_label_names
 from sklearn_mlce._target_encoding import encode_outputs, encode_targets, label_names_of
 from sklearn_mlce._targets import Targets
-from sklearn_mlce._training.batches import Rows
 from sklearn_mlce._training.chunks import encode_classes
+from sklearn_mlce._training.rows import Rows
 
 
 def given_rows(

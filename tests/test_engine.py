@@ -12,8 +12,8 @@ from skorch.callbacks import Callback
 from sklearn_mlce._loss_options import LossOptions
 from sklearn_mlce._mlp import MLCEMLP
 from sklearn_mlce._target_encoding import encode_targets
-from sklearn_mlce._training import batches as batches_module
 from sklearn_mlce._training import compiler, precision, target_forms
+from sklearn_mlce._training import rows as rows_module
 from sklearn_mlce._training.optimizer import FusedAdamW
 from sklearn_mlce._training.schedule import SCHEDULES, one_cycle
 from sklearn_mlce._training.target_forms import TargetEncoder
@@ -266,7 +266,7 @@ def test_each_form_of_targets_has_the_loss_and_its_gradient(form, orders, weight
 
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_a_memory_map_is_not_loaded_whole(early_stopping, tmp_path, monkeypatch):
-    monkeypatch.setattr(batches_module, "_BLOCK_BYTES", 2**18)
+    monkeypatch.setattr(rows_module, "_BLOCK_BYTES", 2**18)
     shape = (4096, 512)  # 8 MiB
     on_disk = np.memmap(tmp_path / "X.dat", dtype=np.float32, mode="w+", shape=shape)
     on_disk[:] = np.random.default_rng(0).standard_normal(shape)
@@ -283,5 +283,5 @@ def test_a_memory_map_is_not_loaded_whole(early_stopping, tmp_path, monkeypatch)
         tracemalloc.stop()
     assert peak < on_disk.nbytes / 2
     in_memory = small(early_stopping=early_stopping, max_epochs=2, batch_size=64)
-    monkeypatch.setattr(batches_module, "_BLOCK_BYTES", 2**24)
+    monkeypatch.setattr(rows_module, "_BLOCK_BYTES", 2**24)
     assert_same_weights(model, in_memory.fit(np.array(features), labels))

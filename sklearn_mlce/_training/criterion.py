@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sklearn_mlce._training.batches import BatchTargets
+from sklearn_mlce._training.rows import BatchTargets
 
 
 class Criterion(nn.Module):

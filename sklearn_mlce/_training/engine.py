@@ -14,7 +14,6 @@ from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 
 from sklearn_mlce._batches.losses import label_counts
-from sklearn_mlce._training.batches import Batches, Rows, features
 from sklearn_mlce._training.callbacks import SeedEpochs
 from sklearn_mlce._training.compiler import compile_in_place
 from sklearn_mlce._training.criterion import Criterion
@@ -25,6 +24,7 @@ from sklearn_mlce._training.perceptron import Architecture, Perceptron, initiali
 from sklearn_mlce._training.plan import TrainingPlan
 from sklearn_mlce._training.progress import KeepProgress, Progress, begin_history
 from sklearn_mlce._training.randomness import EpochRandomness
+from sklearn_mlce._training.rows import Batches, Rows, features
 from sklearn_mlce._training.schedule import SCHEDULES
 from sklearn_mlce._training.starting_point import start_from_rows
 from sklearn_mlce._training.state import (

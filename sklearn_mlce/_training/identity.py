@@ -13,8 +13,8 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
-from sklearn_mlce._training.batches import Rows
 from sklearn_mlce._training.plan import TrainingPlan
+from sklearn_mlce._training.rows import Rows
 from sklearn_mlce._training.state import TrainingState
 
 # Where to compute, and what is kept in memory at the end, change no weight of the plan.

@@ -13,7 +13,7 @@ from skorch.callbacks import Callback
 from skorch.utils import TeeGenerator
 from torch import Tensor, nn
 
-from sklearn_mlce._training.batches import BatchTargets, Rows
+from sklearn_mlce._training.rows import BatchTargets, Rows
 from sklearn_mlce._training.sparse import SparseBatch
 
 

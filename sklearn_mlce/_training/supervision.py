@@ -8,10 +8,10 @@ from typing import Any
 
 from skorch.callbacks import Callback
 
-from sklearn_mlce._training.batches import Rows
 from sklearn_mlce._training.callbacks import NotifyMonitor
 from sklearn_mlce._training.checkpoint import Checkpoint, CheckpointFile, WriteCheckpoints
 from sklearn_mlce._training.progress import KeepProgress, Progress
+from sklearn_mlce._training.rows import Rows
 from sklearn_mlce._training.state import Arrays, TrainingState
 from sklearn_mlce._training.validation import RefuseNonFinite, ScoreEpochs
 
