@@ -9,7 +9,7 @@ from sklearn.model_selection import KFold
 from . import datasets
 from .defaults_search import best_micro_f1
 from .methods import timed_fit
-from .network_variants import MeanOfNetworks, SmoothedLabels, piecewise_linear
+from .network_variants import MeanOfNetworks, SmoothedLabels, WithConstants, piecewise_linear
 
 #: Sets, and how many of their training rows are enough.
 SETS = {
@@ -19,9 +19,16 @@ SETS = {
     "films": 3000,
     "goemotions": 6000,
     "delicious": 3000,
+    "cooking": 5000,
 }
 DENSE = ("yeast", "birds")
 PIECEWISE = "features in 4 linear pieces"
+OF_SPARSE = (
+    "sparse rows add up to 16",
+    "sparse rows add up to 64",
+    "eps a third",
+    "eps three times",
+)
 #: The kept loss, spelled out.
 KEPT_LOSS = {"order": "all", "scale": 8.0, "margin": (0.2, 1.8)}
 KEPT = "kept"
@@ -38,8 +45,10 @@ CHANGES = {
     "dropout 0.7": {"dropout": 0.7},
     "no input scaling": {"input_scaling": None},
     "weight decay 0": {"alpha": 0.0},
-    "weight decay 0.1": {"alpha": 0.1},
+    "weight decay 0.01": {"alpha": 0.01},
+    "weight decay 0.3": {"alpha": 0.3},
     "weight decay 1": {"alpha": 1.0},
+    "weight decay 3": {"alpha": 3.0},
     "batches of 64": {"batch_size": 64},
     "batches of 256": {"batch_size": 256},
     "step 0.001": {"learning_rate_init": 0.001},
@@ -59,13 +68,17 @@ VARIANTS = {
     "mean of 4 networks": lambda seed: MeanOfNetworks(4, seed),
     "labels smoothed by 0.01": lambda seed: SmoothedLabels(_network(seed, **KEPT_LOSS), 0.01),
     "published loss, smoothed by 0.02": lambda seed: SmoothedLabels(_network(seed, order=1), 0.02),
+    "sparse rows add up to 16": lambda seed: WithConstants(_network(seed), row_sum=16.0),
+    "sparse rows add up to 64": lambda seed: WithConstants(_network(seed), row_sum=64.0),
+    "eps a third": lambda seed: WithConstants(_network(seed), eps=3e-4),
+    "eps three times": lambda seed: WithConstants(_network(seed), eps=3e-3),
     PIECEWISE: lambda seed: piecewise_linear(4, seed),
 }
 CANDIDATES = (*CHANGES, *VARIANTS)
 
 
 def candidates(name: str) -> tuple[str, ...]:
-    """Those that a set can be judged by: pieces of features are for dense rows.
+    """Those that a set can be judged by: pieces are for dense rows, constants for sparse ones.
 
     Parameters
     ----------
@@ -76,15 +89,21 @@ def candidates(name: str) -> tuple[str, ...]:
     -------
     tuple of str
     """
-    return tuple(c for c in CANDIDATES if c != PIECEWISE or name in DENSE)
+    dense = name in DENSE
+    return tuple(
+        candidate
+        for candidate in CANDIDATES
+        if not ((candidate == PIECEWISE and not dense) or (candidate in OF_SPARSE and dense))
+    )
 
 
 @cache
 def training_rows(name: str):
-    """First training rows of a set, and those labels that they carry."""
+    """First training rows of a set, and those features and labels that one of them has."""
     dataset, rows = datasets.load(name), SETS[name]
     X, Y = dataset.X_train[:rows].astype(np.float32), dataset.Y_train[:rows]
-    return X, Y[:, np.asarray(Y.sum(axis=0)).ravel() > 0]
+    used, carried = (np.asarray(abs(entries).sum(axis=0)).ravel() > 0 for entries in (X, Y))
+    return X[:, used], Y[:, carried]
 
 
 def judge(name: str, candidate: str, seed: int = 0) -> dict[str, float]:

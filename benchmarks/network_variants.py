@@ -1,5 +1,7 @@
 """What `MLCEMLP` does not offer, made of it: to see what offering it would bring."""
 
+from unittest.mock import patch
+
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import make_pipeline
@@ -53,6 +55,41 @@ class SmoothedLabels(BaseEstimator):
         """Fit on the smoothed targets."""
         targets = Y.toarray() * np.float32(1 - 2 * self.share) + np.float32(self.share)
         self.network_ = clone(self.network).fit(X, targets)
+        return self
+
+    def decision_function(self, X):
+        """Scores of the network."""
+        return self.network_.decision_function(X)
+
+
+class WithConstants(BaseEstimator):
+    """A network that is fitted with other constants of sparse rows.
+
+    Parameters
+    ----------
+    network : MLCEMLP
+    row_sum : float, default=None
+        What the absolute entries of a scaled row add up to; None keeps it.
+    eps : float, default=None
+        Of AdamW, for the first layer, per unit of the scaled entries; None keeps it.
+    """
+
+    def __init__(self, network, row_sum: float | None = None, eps: float | None = None):
+        self.network = network
+        self.row_sum = row_sum
+        self.eps = eps
+
+    def fit(self, X, Y):
+        """Fit with the constants, and put back what they were."""
+        from sklearn_mlce._training import engine, input_scaling
+
+        row_sum = input_scaling._OVERALL_SUM if self.row_sum is None else self.row_sum
+        eps = engine._EPS if self.eps is None else self.eps
+        with (
+            patch.object(input_scaling, "_OVERALL_SUM", row_sum),
+            patch.object(engine, "_EPS", eps),
+        ):
+            self.network_ = clone(self.network).fit(X, Y)
         return self
 
     def decision_function(self, X):

@@ -78,8 +78,9 @@ def test_quantiles_weigh_rows_as_often_as_they_count():
 
 
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
-def test_overall_scaling_keeps_zeros_and_makes_entries_of_one_size(container):
+def test_overall_scaling_keeps_zeros_and_makes_rows_of_one_sum(container):
     X = np.maximum(skewed_rows(), 0)
+    X[3] = 0
     weight = np.arange(1.0, len(X) + 1)
     scaling = learned("overall", container(X), weight)
     rows = container(X)
@@ -91,8 +92,10 @@ def test_overall_scaling_keeps_zeros_and_makes_entries_of_one_size(container):
         np.testing.assert_allclose(scaled.transposed.matmul(torch.eye(120).double()), dense.T)
     else:
         np.testing.assert_allclose(scaled, dense)
-    squares = np.ma.masked_equal(dense, 0) ** 2
-    assert np.ma.average(squares, weights=np.tile(weight[:, None], 4)) == pytest.approx(9)
+    sums = np.abs(dense).sum(axis=1)
+    assert np.average(sums[sums > 0], weights=weight[sums > 0]) == pytest.approx(32)
+    squares = np.ma.average(np.ma.masked_equal(dense, 0) ** 2, weights=np.tile(weight[:, None], 4))
+    assert scaling.size.item() == pytest.approx(np.sqrt(squares))
 
 
 def test_scaling_of_rows_without_entries():
@@ -106,6 +109,18 @@ def test_what_auto_is():
     assert scaling_of(None, np.ones((2, 2))) is None
     with pytest.raises(ValueError, match=r"would make sparse X dense. Set input_scaling='overall'"):
         small(input_scaling="robust").fit(sp.csr_array(np.eye(6)), np.eye(6, 2, dtype=int))
+
+
+def test_sparse_rows_get_more_weight_decay():
+    X = np.maximum(skewed_rows(), 0)
+    Y = labels_of(X)
+    for rows, decay in ((X, 0.01), (sp.csr_array(X), 1.0)):
+        found, same, other = (
+            small(**alpha).fit(rows, Y).decision_function(rows)
+            for alpha in ({}, {"alpha": decay}, {"alpha": 0.5})
+        )
+        np.testing.assert_array_equal(found, same)
+        assert (found != other).any()
 
 
 def test_units_of_the_features_do_not_matter():

@@ -18,6 +18,7 @@ from sklearn_mlce._training.callbacks import SeedEpochs
 from sklearn_mlce._training.compiler import compile_in_place
 from sklearn_mlce._training.criterion import Criterion
 from sklearn_mlce._training.dropout import Dropout
+from sklearn_mlce._training.input_scaling import OverallScaling
 from sklearn_mlce._training.net import PerceptronNet
 from sklearn_mlce._training.optimizer import FusedAdamW
 from sklearn_mlce._training.perceptron import Architecture, Perceptron, initialise
@@ -43,9 +44,10 @@ from sklearn_mlce._training.validation import Diverged
 
 # Entries of the widest dense layer that are held at a time where there is no gradient.
 _ENTRIES_PER_PASS = 2**22
-# Added to the root of AdamW's mean squares for the weights of features of which few rows have each.
-# Without it a feature that one row has moves as far as a common one, and rows are learned by heart.
-_EPS = 3e-3
+# Added to the root of AdamW's mean squares for the weights of features of which few rows have each,
+# per unit of their entries, as gradients grow with these. Without it a feature that one row has
+# moves as far as a common one, and rows are learned by heart.
+_EPS = 1e-3
 
 
 @dataclass(frozen=True)
@@ -138,12 +140,13 @@ def _make_net(
 ) -> PerceptronNet:
     """An initialised net that stands where `start` says."""
     rows_per_pass = _rows_per_pass(plan.architecture, rows.X)
+    module = _make_module(plan, start, rows, randomness)
     net = PerceptronNet(
-        _make_module(plan, start, rows, randomness),
+        module,
         Criterion(),
         optimizer=FusedAdamW,
         optimizer__weight_decay=0.0,
-        optimizer__param_groups=_weight_groups(plan),
+        optimizer__param_groups=_weight_groups(module, plan.alpha),
         lr=plan.learning_rate,
         iterator_train=Batches,
         iterator_train__batch_size=plan.batch_size,
@@ -173,12 +176,13 @@ def _make_net(
     return net
 
 
-def _weight_groups(plan: TrainingPlan) -> list[tuple[str, dict[str, float]]]:
+def _weight_groups(module: Perceptron, alpha: float) -> list[tuple[str, dict[str, float]]]:
     """What AdamW is told of the weights, the first of these that fits a name; not of biases."""
-    decayed = {"weight_decay": plan.alpha}
-    if plan.architecture.input_scaling != "overall":
+    decayed = {"weight_decay": alpha}
+    if not isinstance(module.input_scaling, OverallScaling):
         return [("*.weight", decayed)]
-    return [("layers.0.weight", decayed | {"eps": _EPS}), ("*.weight", decayed)]
+    eps = _EPS * module.input_scaling.size.item()
+    return [("layers.0.weight", decayed | {"eps": eps}), ("*.weight", decayed)]
 
 
 def _encoder(plan: TrainingPlan, rows: Rows, batch_size: int) -> TargetEncoder:

@@ -13,17 +13,16 @@ from sklearn_mlce._batches.compressed_rows import CompressedRows
 from sklearn_mlce._sparse import dense_tensor
 from sklearn_mlce._training.sparse import SparseBatch
 
-# Entries of dense rows that statistics are taken from, enough of them in rows evenly spaced over X,
-# so that neither the time nor the memory grows with it; and those of which quantiles are taken at
-# a time.
+# Entries that statistics are taken from, enough of them in rows evenly spaced over X, so that
+# neither the time nor the memory grows with it; and those of which quantiles are taken at a time.
 _ENTRIES_OF_STATISTICS, _ENTRIES_SORTED = 2**19, 2**15
 # Half the width of the values that scaled features can have.
 _CLIP = 3.0
 # Scaled features beyond it are where the clip has long taken them; their squares are finite.
 _FAR = 1e9
-# Root mean square of what is not 0 in scaled sparse rows. They have few such entries: of this size
-# they reach the hidden units about as strongly as dense rows do.
-_OVERALL_SIZE = 3.0
+# Mean sum of the absolute entries of a scaled sparse row. AdamW moves each weight equally far, and
+# so a hidden unit by that times this sum: rows of ten entries or a hundred make the same steps.
+_OVERALL_SUM = 32.0
 
 
 def scaling_of(input_scaling: str | None, X: Any) -> str | None:
@@ -104,16 +103,20 @@ class RobustScaling(Scaling):
 
 
 class OverallScaling(Scaling):
-    """``x * factor`` with one factor, which makes the root mean square of the entries 3.
+    """``x * factor`` with one factor, which makes the absolute entries of a row add up to 32.
 
-    Entries of 0 do not count. Zeros stay, and so do the relative sizes that TF-IDF gives features.
+    That is the mean over rows; those without entries do not count. Zeros stay, and so do the
+    relative sizes that TF-IDF gives features. ``size`` is the root mean square of the scaled
+    entries other than 0.
     """
 
     factor: Tensor
+    size: Tensor
 
     def __init__(self, dtype: torch.dtype, device: torch.device | str) -> None:
         super().__init__()
-        self.register_buffer("factor", torch.empty(1, dtype=dtype, device=device))
+        for name in ("factor", "size"):
+            self.register_buffer(name, torch.empty(1, dtype=dtype, device=device))
 
     def forward(self, x: Tensor | SparseBatch, dtype: torch.dtype) -> Tensor | SparseBatch:
         """Scaled rows ``(n, d)`` in a precision."""
@@ -126,15 +129,20 @@ class OverallScaling(Scaling):
         return rows._replace(values=rows.values * self.factor)
 
     def learn(self, X: Any, weight: np.ndarray | None) -> None:
-        """Take the factor from rows ``(n, d)`` and their weights."""
-        if not sp.issparse(X):  # a part, to make it sparse: a memory map stays on the disk
-            chosen = _spread(*X.shape)
-            X, weight = sp.csr_array(X[chosen]), None if weight is None else weight[chosen]
-        weight = np.ones(X.shape[0]) if weight is None else weight
-        squares = np.square(X.data, dtype=np.float64)
-        each = np.repeat(weight, np.diff(X.indptr)) * (squares > 0)
-        total = each @ squares
-        self.factor.fill_(_OVERALL_SIZE * np.sqrt(each.sum() / total) if total > 0 else 1.0)
+        """Take the factor and the size from rows ``(n, d)`` and their weights."""
+        width = max(1, X.nnz // X.shape[0]) if sp.issparse(X) else X.shape[1]
+        chosen = _spread(X.shape[0], width)
+        X = sp.csr_array(X[chosen])
+        weight = np.ones(X.shape[0]) if weight is None else weight[chosen]
+        rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+        entries = np.abs(X.data, dtype=np.float64)
+        sums = np.bincount(rows, entries, minlength=X.shape[0])
+        total = weight @ sums
+        factor = _OVERALL_SUM * weight[sums > 0].sum() / total if total > 0 else 1.0
+        of_entries = weight[rows] * (entries > 0)
+        squares = of_entries @ np.square(entries)
+        self.factor.fill_(factor)
+        self.size.fill_(factor * np.sqrt(squares / of_entries.sum()) if total > 0 else 1.0)
 
 
 def make_scaling(
@@ -173,9 +181,9 @@ def weighted_quantiles(
     return np.stack(found)
 
 
-def _spread(n_rows: int, n_features: int) -> slice | np.ndarray:
-    """All rows, or as many of them as statistics are taken from, evenly spaced."""
-    n_most = max(256, _ENTRIES_OF_STATISTICS // n_features)
+def _spread(n_rows: int, width: int) -> slice | np.ndarray:
+    """All rows, or as many of a width as statistics are taken from, evenly spaced."""
+    n_most = max(256, _ENTRIES_OF_STATISTICS // width)
     if n_rows <= n_most:
         return slice(None)
     return np.linspace(0, n_rows - 1, n_most).round().astype(np.int64)
