@@ -56,7 +56,8 @@ def tables(store: Store) -> list[Table]:
     rows = ", ".join(f"{name} {SETS[name] or 'all'}" for name in done)
     found[0].note(
         f"Three folds of the training rows, pooled; no test row was used. Rows: {rows}. The kept "
-        "defaults' own figures, and below them what one change adds to them."
+        "defaults' own figures, and below them what one change adds to them; the mean is over the "
+        "sets that the change is for."
     )
     return found
 
@@ -75,6 +76,7 @@ def _differences(store, key, title, names):
     seconds = _figures(store, KEPT, "fit_s", names)
     result.add(KEPT, *cells(kept, ".3f"), *cells([kept.mean()], ".3f"), "1")
     gains = {c: _figures(store, c, key, names) - kept for c in CANDIDATES if c != KEPT}
+    gains = {c: gain for c, gain in gains.items() if not np.isnan(gain).all()}
     for candidate, gain in sorted(gains.items(), key=lambda item: -np.nanmean(item[1])):
         ratios = _figures(store, candidate, "fit_s", names) / seconds
         ratio = np.exp(np.nanmean(np.log(ratios)))

@@ -16,10 +16,10 @@ SETS = {
     "yeast": None,
     "birds": None,
     "bibtex": 3000,
-    "films": 3000,
-    "goemotions": 6000,
+    "films": 2000,
+    "goemotions": 4000,
     "delicious": 3000,
-    "cooking": 5000,
+    "cooking": 3000,
 }
 DENSE = ("yeast", "birds")
 PIECEWISE = "features in 4 linear pieces"

@@ -37,11 +37,12 @@ class MLCEMLP(TrainableNetwork):
         X: less the median, divided by the distance of the quartiles, and outliers drawn smoothly
         in, to 3 at most. "overall" multiplies X by one number, so that the absolute entries of a
         row add up to 32 in the mean, and lets the weights of rare features change more slowly.
-        "auto" is "robust" for dense and "overall" for sparse X. None leaves X as it is.
-    alpha : float or "auto", default="auto"
+        "auto" is "robust" for dense and "overall" for sparse X. None leaves X as it is. One number
+        does not help a column that is far larger than the others: scale sparse X by
+        :class:`~sklearn.preprocessing.MaxAbsScaler` first where it has such.
+    alpha : float, default=0.1
         Weight decay: each step shrinks the weight matrices, not the biases, by the factor
-        ``1 - learning_rate_init * alpha``. "auto" is 1 where `input_scaling` is "overall" and 0.01
-        elsewhere. Unlike the alpha of
+        ``1 - learning_rate_init * alpha``. Unlike the alpha of
         :class:`~sklearn.neural_network.MLPClassifier` it is not divided by the number of rows.
     batch_size : int or "auto", default="auto"
         Rows of a step; "auto" is about a tenth of the rows, a power of 2 from 32 to 512. A batch
@@ -212,7 +213,7 @@ class MLCEMLP(TrainableNetwork):
         "activation": [StrOptions(set(ACTIVATIONS))],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "input_scaling": [StrOptions({"auto", "robust", "overall"}), None],
-        "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions(set(SCHEDULES))],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
@@ -252,7 +253,7 @@ class MLCEMLP(TrainableNetwork):
         activation: str = "silu",
         dropout: float = 0.5,
         input_scaling: str | None = "auto",
-        alpha: float | str = "auto",
+        alpha: float = 0.1,
         batch_size: int | str = "auto",
         learning_rate: str = "one_cycle",
         learning_rate_init: float = 0.003,

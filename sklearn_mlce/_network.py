@@ -14,13 +14,7 @@ from sklearn_mlce._training.device import resolve_device
 from sklearn_mlce._training.engine import TrainingResult, compute_scores
 from sklearn_mlce._training.input_scaling import scaling_of
 from sklearn_mlce._training.perceptron import Architecture
-from sklearn_mlce._training.plan import (
-    TrainingPlan,
-    layer_widths,
-    passes,
-    rows_per_batch,
-    weight_decay,
-)
+from sklearn_mlce._training.plan import TrainingPlan, layer_widths, passes, rows_per_batch
 from sklearn_mlce._training.precision import resolve_precision, training_dtype
 from sklearn_mlce._training.randomness import draw_seed
 from sklearn_mlce._training.rows import Rows
@@ -47,7 +41,7 @@ class NetworkMLCE(StreamingMLCE):
     activation: str
     dropout: float
     input_scaling: str | None
-    alpha: float | str
+    alpha: float
     batch_size: int | str
     learning_rate: str
     learning_rate_init: float
@@ -66,11 +60,10 @@ class NetworkMLCE(StreamingMLCE):
         device = resolve_device(self.device)
         options = self._options_for(rows.targets)
         batch_size = rows_per_batch(self.batch_size, len(rows))
-        architecture = self._planned_architecture(rows, go_on)
         return TrainingPlan(
-            architecture=architecture,
+            architecture=self._planned_architecture(rows, go_on),
             dropout=float(self.dropout),
-            alpha=weight_decay(self.alpha, architecture.input_scaling),
+            alpha=float(self.alpha),
             batch_size=batch_size,
             learning_rate=float(self.learning_rate_init),
             schedule=self.learning_rate,

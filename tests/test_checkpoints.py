@@ -267,7 +267,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
             deep(tmp_path, resume=True).fit(X, Y)
     for about, seen in (('{"format": 99}', 99), ("{}", None), ("[]", None)):
         np.savez(path, about=np.array(about))
-        with pytest.raises(ValueError, match=rf"has format {seen}, this version reads 1"):
+        with pytest.raises(ValueError, match=rf"has format {seen}, this version reads 2"):
             deep(tmp_path, resume=True).fit(X, Y)
 
 

@@ -85,6 +85,9 @@ TERMS = {
     "focal, alpha": focal_labels(gamma=1.5, alpha=0.8),
     "class balanced": class_balanced_labels(torch.arange(1.0, 31.0)),
     "distribution balanced": distribution_balanced_labels(torch.arange(1.0, 31.0), 100),
+    "negatives far steeper": distribution_balanced_labels(
+        torch.arange(1.0, 31.0), 100, negative_scale=1e8
+    ),
     "asymmetric, equal powers": asymmetric_labels(2.0, 2.0, margin=0.0),
 }
 

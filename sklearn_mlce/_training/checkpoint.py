@@ -19,7 +19,7 @@ from sklearn_mlce._training.identity import differences
 from sklearn_mlce._training.progress import KeepProgress, Progress
 from sklearn_mlce._training.state import TrainingState
 
-_FORMAT = 1  # of the file; another one is refused
+_FORMAT = 2  # of the file; another one is refused
 
 
 class Checkpoint(NamedTuple):

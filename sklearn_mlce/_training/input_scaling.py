@@ -140,9 +140,9 @@ class OverallScaling(Scaling):
         total = weight @ sums
         factor = _OVERALL_SUM * weight[sums > 0].sum() / total if total > 0 else 1.0
         of_entries = weight[rows] * (entries > 0)
-        squares = of_entries @ np.square(entries)
+        squares = of_entries @ np.square(factor * entries)
         self.factor.fill_(factor)
-        self.size.fill_(factor * np.sqrt(squares / of_entries.sum()) if total > 0 else 1.0)
+        self.size.fill_(np.sqrt(squares / of_entries.sum()) if total > 0 else 1.0)
 
 
 def make_scaling(

@@ -61,7 +61,10 @@ class FusedAdamW(torch.optim.AdamW):
     step.hooked = True  # type: ignore[attr-defined]
 
     def _part(self, group: dict[str, Any]) -> tuple[Any, ...]:
-        """A group, its weights, their moments, which begin at zero, and their one count."""
+        """A group, its weights, their moments, zero where there are none, and the count of steps.
+
+        The weights share the first one's count, as they have made the same steps.
+        """
         weights = group["params"]
         for weight in weights:
             if not self.state[weight]:

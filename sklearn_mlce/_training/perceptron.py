@@ -18,7 +18,7 @@ def _identity(x: Tensor) -> Tensor:
     return x
 
 
-# Of the outputs of a layer, which nothing else reads: they may be written over.
+# Of the outputs of a layer, which no gradient needs: they may be written over.
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": functional.gelu,
     "identity": _identity,

@@ -17,8 +17,6 @@ from sklearn_mlce._training.perceptron import Architecture
 _SMALLEST_BATCH, _LARGEST_BATCH = 32, 512
 _STEPS = 400
 _FEWEST_EPOCHS, _MOST_EPOCHS = 3, 60
-# By the input scaling: features of text are many, and each is weak.
-_ALPHA_OVERALL, _ALPHA = 1.0, 0.01
 
 
 @dataclass(frozen=True)
@@ -57,13 +55,6 @@ def passes(max_epochs: int | str, batch_size: int, n_rows: int) -> int:
         return int(max_epochs)
     wanted = math.ceil(_STEPS / math.ceil(n_rows / batch_size))
     return min(max(wanted, _FEWEST_EPOCHS), _MOST_EPOCHS)
-
-
-def weight_decay(alpha: float | str, input_scaling: str | None) -> float:
-    """Weight decay as the estimator's `alpha` asks for it, by the resolved input scaling."""
-    if not isinstance(alpha, str):
-        return float(alpha)
-    return _ALPHA_OVERALL if input_scaling == "overall" else _ALPHA
 
 
 def layer_widths(hidden_layer_sizes: Any) -> tuple[int, ...]:

@@ -55,7 +55,8 @@ class FocalTerm(NamedTuple):
         """
 
         def by_target(negative: float, positive: float) -> Tensor:
-            return torch.add(negative, targets, alpha=positive - negative)
+            # One of the two is 0: a difference of the constants would cancel where one is large.
+            return torch.sub(1, targets).mul_(negative).add_(targets, alpha=positive)
 
         signed_scales = by_target(self.scale, -positive.scale)
         values, slopes = FocalTerm(self.gamma).evaluate(z.mul_(signed_scales))
