@@ -36,7 +36,13 @@ class MeanOfNetworks(BaseEstimator):
         return np.mean([network.decision_function(X) for network in self.networks_], axis=0)
 
 
-class SmoothedLabels(BaseEstimator):
+class _OfOneNetwork(BaseEstimator):
+    def decision_function(self, X):
+        """Scores of the network."""
+        return self.network_.decision_function(X)
+
+
+class SmoothedLabels(_OfOneNetwork):
     """A network that is taught a little doubt about every label.
 
     Parameters
@@ -57,12 +63,8 @@ class SmoothedLabels(BaseEstimator):
         self.network_ = clone(self.network).fit(X, targets)
         return self
 
-    def decision_function(self, X):
-        """Scores of the network."""
-        return self.network_.decision_function(X)
 
-
-class WithConstants(BaseEstimator):
+class WithConstants(_OfOneNetwork):
     """A network that is fitted with other constants of sparse rows.
 
     Parameters
@@ -91,10 +93,6 @@ class WithConstants(BaseEstimator):
         ):
             self.network_ = clone(self.network).fit(X, Y)
         return self
-
-    def decision_function(self, X):
-        """Scores of the network."""
-        return self.network_.decision_function(X)
 
 
 def piecewise_linear(n_knots: int, seed: int):
