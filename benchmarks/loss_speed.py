@@ -88,11 +88,14 @@ RELATIVES_SHAPES = (
 def take_turns(actions: dict, rounds: int, calls: int = 1) -> dict[str, np.ndarray]:
     """Time actions in turns, so that whatever slows the machine slows them all.
 
+    Each round has an order of its own, and each action goes once untimed before its sample:
+    memory that another has given back to the system costs as much as a pass over it.
+
     Parameters
     ----------
     actions : dict of str to callable
     rounds : int
-        Samples of each; the order turns from round to round. One more round comes first, untimed.
+        Samples of each. One more round comes first, untimed.
     calls : int, default=1
         Calls that one sample times together.
 
@@ -101,10 +104,11 @@ def take_turns(actions: dict, rounds: int, calls: int = 1) -> dict[str, np.ndarr
     dict of str to ndarray of shape (rounds,)
         Seconds a call.
     """
-    names = list(actions)
-    seconds = {name: np.empty(rounds) for name in names}
+    generator = np.random.default_rng(0)
+    seconds = {name: np.empty(rounds) for name in actions}
     for turn in range(-1, rounds):
-        for name in np.roll(names, turn):
+        for name in generator.permutation(list(actions)):
+            actions[name]()
             start = time.perf_counter()
             for _ in range(calls):
                 actions[name]()

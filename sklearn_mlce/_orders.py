@@ -208,6 +208,6 @@ SIDES: dict[Order, type[FirstOrder] | type[SecondOrder] | type[EveryOrder]] = {
 }
 
 
-def softplus(values: Tensor) -> Tensor:
+def softplus(values: Tensor, *, out: Tensor | None = None) -> Tensor:
     # Beyond 40 the value is its argument in float64 too; torch's own bound is meant for float32.
-    return torch.nn.functional.softplus(values, threshold=40)
+    return torch.nn.functional.softplus(values, threshold=40, out=out)  # type: ignore[call-arg]

@@ -227,10 +227,15 @@ def test_every_relative_has_a_bar():
 
 def test_turns_are_taken_in_a_changing_order():
     calls = []
-    actions = {name: (lambda name=name: calls.append(name)) for name in "ab"}
-    seconds = loss_speed.take_turns(actions, rounds=2)
-    assert "".join(calls) == "baabba"
-    assert seconds["a"].shape == (2,)
+    actions = {name: (lambda name=name: calls.append(name)) for name in "abc"}
+    seconds = loss_speed.take_turns(actions, rounds=20, calls=2)
+    turns = "".join(calls[::3])  # of each, one call before the two that are timed
+    assert calls == [name for name in turns for _ in range(3)]
+    rounds = [turns[start : start + 3] for start in range(0, len(turns), 3)]
+    assert {"".join(sorted(order)) for order in rounds} == {"abc"}
+    assert len(rounds) == 21
+    assert len(set(rounds)) > 3
+    assert seconds["a"].shape == (20,)
 
 
 @pytest.mark.skipif(not loss_memory.RESET.exists(), reason="needs Linux's /proc")

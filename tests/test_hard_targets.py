@@ -57,6 +57,25 @@ def test_many_positives_are_a_matrix_and_few_are_cells(dtype):
     assert isinstance(hard_from_dense(few), Cells)
 
 
+@pytest.mark.parametrize("unknown", [False, True])
+@pytest.mark.parametrize("n_labels", [1, 7, 8, 13, 64, 101])
+def test_few_positives_are_found_wherever_they_are(n_labels, unknown):
+    n_rows = 200
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        places = rng.choice(n_rows * n_labels, size=n_rows * n_labels // 64, replace=False)
+        targets = np.zeros(n_rows * n_labels)
+        targets[places] = 1
+        targets[-1] = 1  # beyond the last whole word, where there is such a rest
+        targets[places[0]] = np.nan if unknown and places[0] < n_rows * n_labels - 1 else 1
+        targets[places[1]] = 0
+        targets = targets.reshape(n_rows, n_labels)
+        found = hard_from_dense(torch.from_numpy(targets))
+        assert isinstance(found, Cells)
+        np.testing.assert_array_equal((found.rows, found.columns), np.nonzero(targets == 1))
+        np.testing.assert_array_equal(found.masked, np.flatnonzero(targets))
+
+
 @pytest.mark.parametrize("density", [0.001, 0.4])
 @pytest.mark.parametrize("value", [0.5, 2.0, -1.0, 1 - 1e-7, 1e-30])
 def test_what_is_soft_is_no_hard_target(value, density):

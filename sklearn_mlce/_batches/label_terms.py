@@ -15,7 +15,7 @@ from sklearn_mlce.losses._asymmetric import asymmetric_labels
 from sklearn_mlce.losses._class_balanced import class_balanced_labels
 from sklearn_mlce.losses._distribution_balanced import distribution_balanced_labels
 from sklearn_mlce.losses._focal import focal_labels
-from sklearn_mlce.losses._label_terms import Term
+from sklearn_mlce.losses._label_terms import N_BUFFERS, Term
 from sklearn_mlce.losses._per_label import MakeLoss, evaluate_labels
 
 # Where slopes are compared: beyond it every term is a straight line.
@@ -89,5 +89,5 @@ def _make_loss(loss: str, counts: tuple[Tensor, float] | None) -> MakeLoss:
 def _steepest(term: Term) -> float:
     """Largest change of a term's slope per unit of its score."""
     z = torch.arange(-_REACH, _REACH, _SPACING, dtype=torch.float64)
-    _, slopes = term.evaluate(z)
+    _, slopes = term.evaluate(z, z.new_empty(N_BUFFERS, len(z)).unbind())
     return float(slopes.diff().abs().max()) / _SPACING

@@ -32,7 +32,7 @@ from sklearn_mlce._loss_arguments import (
     flatten_rows,
     row_factors,
 )
-from sklearn_mlce.losses._label_terms import FocalTerm, Term
+from sklearn_mlce.losses._label_terms import N_BUFFERS, Buffers, FocalTerm, Term
 
 # A dozen passes are made over a block, so on a CPU it had better stay in the inner caches.
 _BLOCK_ELEMENTS = 2**17
@@ -150,25 +150,23 @@ def evaluate_labels(
 def _of_matrix(
     scores: Tensor, matrix: HardMatrix, loss: LabelLoss
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Blocks of rows with the values and slopes of their cells."""
+    """Blocks of rows with the values and slopes of their cells, whose memory is used again."""
     assert isinstance(loss.negative, FocalTerm)
     assert isinstance(loss.positive, FocalTerm)
-    for block in row_blocks(scores, _BLOCK_ELEMENTS):
-        z = scores[block] - (0 if loss.shift is None else loss.shift)
+    for block, z, buffers in _shifted_blocks(scores, loss.shift):
         targets = matrix.targets[block].to(scores.dtype)
-        yield block, *loss.negative.mixed(loss.positive, z, targets)
+        yield block, *loss.negative.mixed(loss.positive, z, targets, buffers)
 
 
 def _of_cells(
     scores: Tensor, cells: Cells, loss: LabelLoss
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Blocks of rows with the values and slopes of their cells."""
+    """Blocks of rows with the values and slopes of their cells, whose memory is used again."""
     positive_values, positive_slopes = _positives(scores, cells, loss)
-    for block, span, positive, unknown in _blocks(scores, cells):
-        z = scores[block].contiguous()
-        if loss.shift is not None:
-            z = z - loss.shift
-        values, slopes = loss.negative.evaluate(z)
+    places = _places(scores, cells)
+    for block, z, buffers in _shifted_blocks(scores, loss.shift):
+        values, slopes = loss.negative.evaluate(z, buffers)
+        span, positive, unknown = next(places)
         for entries, of_positives in ((values, positive_values), (slopes, positive_slopes)):
             if unknown is not None:
                 entries.view(-1).index_fill_(0, unknown, 0)
@@ -181,7 +179,7 @@ def _positives(scores: Tensor, cells: Cells, loss: LabelLoss) -> tuple[Tensor, T
     z = scores.reshape(-1).index_select(0, cells.positive).neg_()
     if loss.shift is not None:
         z += loss.shift[cells.columns]
-    values, slopes = loss.positive.evaluate(z)
+    values, slopes = loss.positive.evaluate(z, z.new_empty(N_BUFFERS, len(z)).unbind())
     return values, slopes.neg_()
 
 
@@ -193,24 +191,39 @@ def _sum_labels(values: Tensor, weight: Tensor | None) -> Tensor:
     return torch.linalg.vecdot(values, weight.expand_as(values))
 
 
-def _blocks(scores: Tensor, cells: Cells) -> Iterator[tuple[slice, slice, Tensor, Tensor | None]]:
-    """Blocks of rows, where their positives are listed, and the flat places of cells in them.
+def _shifted_blocks(
+    scores: Tensor, shift: Tensor | None
+) -> Iterator[tuple[slice, Tensor, Buffers]]:
+    """Blocks of rows, their scores less the shift, and buffers for a term.
+
+    The buffers are the same memory for every block: fresh memory costs as much as a pass.
+    """
+    _n_rows, n_labels = scores.shape
+    blocks = list(row_blocks(scores, _BLOCK_ELEMENTS)) if n_labels else []
+    longest = blocks[0].stop if blocks else 0
+    memory = scores.new_empty(1 + N_BUFFERS, longest, n_labels)
+    for block in blocks:
+        shifted, *buffers = memory[:, : block.stop - block.start].unbind()
+        z = scores[block]
+        yield block, z if shift is None else torch.sub(z, shift, out=shifted), buffers
+
+
+def _places(scores: Tensor, cells: Cells) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
+    """For each block, where its positives are listed, and the flat places of cells in it.
 
     The places are those of the positive cells and, where there are unknown ones, those of all
     masked cells.
     """
     n_rows, n_labels = scores.shape
-    if n_labels == 0:
-        return
     blocks = list(row_blocks(scores, _BLOCK_ELEMENTS))
     edges = [*(block.start * n_labels for block in blocks), n_rows * n_labels]
     positive = _spans(cells.positive, edges)
     all_known = cells.masked is cells.positive
     masked = positive if all_known else _spans(cells.masked, edges)
-    for number, (block, first) in enumerate(zip(blocks, edges, strict=False)):
+    for number, first in enumerate(edges[:-1]):
         span = positive[number]
         unknown = None if all_known else cells.masked[masked[number]] - first
-        yield block, span, cells.positive[span] - first, unknown
+        yield span, cells.positive[span] - first, unknown
 
 
 def _spans(places: Tensor, edges: list[int]) -> list[slice]:
