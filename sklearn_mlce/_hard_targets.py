@@ -11,6 +11,7 @@ from torch import Tensor
 # Where one cell in so many is positive, a list of them takes as long as a matrix.
 _FEW = 64
 _WORD = 8  # entries of a mask that are compared to 0 at once
+_SCANNED = 2**14  # entries of a mask that are scanned one by one
 
 
 class Cells(NamedTuple):
@@ -75,7 +76,7 @@ def cells_from_dense(targets: Tensor) -> Cells | None:
 
 def hard_from_dense(targets: Tensor) -> Cells | HardMatrix | None:
     """Dense targets ``(n, L)`` in their cheaper form, or None when some target is soft."""
-    masked = targets.bool()
+    masked = targets.to(torch.bool, copy=True)  # in memory that begins with a word
     places = _few_nonzero(masked)
     if places is not None:
         return _cells(targets, places)
@@ -125,15 +126,36 @@ def _few_nonzero(mask: Tensor) -> Tensor | None:
     at_most = mask.numel() // _FEW
     if mask.device.type != "cpu":
         return _flat_nonzero(mask) if _count(mask) <= at_most else None
-    # Words of eight entries that hold any are found first, in half the time of one scan.
-    flat = mask.detach().numpy().reshape(-1)
-    whole = len(flat) // _WORD * _WORD
-    words = flat[:whole].view(np.uint64)
-    occupied = words != 0
-    if np.count_nonzero(occupied) > at_most:
+    flat = mask.reshape(-1)
+    words = _words(flat)
+    occupied = words.bool()  # a quarter of the time of NumPy's comparison
+    if _count(occupied) > at_most:
         return None
-    word = np.flatnonzero(occupied)
-    entry = np.flatnonzero(words[word].view(np.bool_))
-    places = word[entry // _WORD] * _WORD + entry % _WORD
-    places = np.append(places, whole + np.flatnonzero(flat[whole:]))
+    places = _places_in(flat, words, _sparse_nonzero(occupied))
     return torch.from_numpy(places) if len(places) <= at_most else None
+
+
+def _sparse_nonzero(mask: Tensor) -> np.ndarray:
+    """Places of the True entries of a flat mask on the CPU, most of which is False.
+
+    Words of entries that hold any are found first, and so on: NumPy's scan is slow where the next
+    entry is far off and cannot be foreseen.
+    """
+    if len(mask) <= _SCANNED:
+        return np.flatnonzero(mask.numpy())
+    words = _words(mask)
+    return _places_in(mask, words, _sparse_nonzero(words.bool()))
+
+
+def _words(mask: Tensor) -> Tensor:
+    return mask[: len(mask) // _WORD * _WORD].view(torch.int64)
+
+
+def _places_in(mask: Tensor, words: Tensor, occupied: np.ndarray) -> np.ndarray:
+    """Places of a mask's True entries by the places of the words that hold any."""
+    entry = np.flatnonzero(words.numpy()[occupied].view(np.bool_))
+    places = (occupied * _WORD)[entry // _WORD] + entry % _WORD
+    covered = len(words) * _WORD
+    if covered == len(mask):
+        return places
+    return np.append(places, covered + np.flatnonzero(mask[covered:].numpy()))

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from sklearn_mlce._layouts import Layout
+from sklearn_mlce._layouts import Layout, exponentials_
 
 Order = int | str
 Orders = tuple[Order, Order]  # of the negatives' side, of the positives' side
@@ -74,10 +74,10 @@ class FirstOrder(NamedTuple):
         cls, exponents: Tensor, logit: Tensor | None, weight: Tensor, layout: Layout
     ) -> tuple[Tensor, FirstOrder]:
         """Values ``(n,)`` and the side, whose memory is that of the exponents."""
-        largest, log_sum = layout.softmax_(exponents)
-        labels = largest.add_(log_sum)  # log-sum-exp without the threshold
+        largest, sums = exponentials_(exponents, layout)
+        labels = largest.add_(sums.log())  # log-sum-exp without the threshold
         share = torch.sigmoid(labels if logit is None else labels - logit)
-        exponents.mul_(layout.spread(share.mul_(weight)))
+        exponents.mul_(layout.spread(share.mul_(weight).div_(sums)))
         values = softplus(labels) if logit is None else torch.logaddexp(labels, logit)
         return values, cls(exponents, weight, layout)
 
@@ -149,7 +149,9 @@ class SecondOrder(NamedTuple):
     ) -> tuple[Tensor, SecondOrder]:
         """Values ``(n,)`` and the side, whose memory is that of the exponents."""
         largest, places = layout.take_largest(exponents)
-        second, log_sum = layout.softmax_(exponents)
+        second, sums = exponentials_(exponents, layout)
+        exponents.div_(layout.spread(sums))
+        log_sum = sums.log_()
         if logit is not None:
             largest, second = largest.sub_(logit), second.sub_(logit)
         alone = softplus(largest)

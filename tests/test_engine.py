@@ -18,7 +18,6 @@ from sklearn_mlce._training.optimizer import FusedAdamW
 from sklearn_mlce._training.schedule import SCHEDULES, one_cycle
 from sklearn_mlce._training.target_forms import TargetEncoder
 from sklearn_mlce._training.target_sides import (
-    FirstOrderSides,
     ListedTargets,
     SignedLabels,
     TwoSides,
@@ -222,8 +221,12 @@ def test_gpu_trains_as_the_cpu(parameters):
     assert (model.predict(features) == expected.predict(features)).mean() > 0.95
 
 
-BOTH = (TwoSides, FirstOrderSides)
-FORMS = {"listed": ListedTargets, "hard": BOTH, "signed": SignedLabels, "soft": BOTH}
+FORMS = {
+    "listed": ListedTargets,
+    "hard": TwoSides,
+    "signed": SignedLabels,
+    "soft": TwoSides,
+}
 
 
 @pytest.mark.parametrize("weighted", [False, True])

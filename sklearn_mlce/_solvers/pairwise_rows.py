@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sklearn_mlce._hard_targets import Cells
 from sklearn_mlce._kernel import Affine, BlockMemory, matrix_blocks, positive_exponents
-from sklearn_mlce._layouts import MatrixRows
+from sklearn_mlce._layouts import MatrixRows, softmax_
 from sklearn_mlce._orders import softplus
 from sklearn_mlce._solvers.row_losses import weighted_total
 
@@ -45,8 +45,7 @@ class PairwiseRows:
             memory = BlockMemory(scores, softmax)
             for _ in matrix_blocks(scores, self.targets, self.affine, sign, memory):
                 pass  # each writes its exponents into the memory
-        largest, log_sum = MatrixRows().softmax_(softmax)
-        return softmax, largest.add_(log_sum)
+        return softmax, softmax_(softmax, MatrixRows())
 
 
 class _PairwiseDerivatives:

@@ -13,7 +13,6 @@ from sklearn_mlce._loss_options import LossOptions
 from sklearn_mlce._sparse import dense_tensor
 from sklearn_mlce._targets import Targets
 from sklearn_mlce._training.target_sides import (
-    FirstOrderSides,
     ListedTargets,
     LossTargets,
     SignedLabels,
@@ -22,7 +21,7 @@ from sklearn_mlce._training.target_sides import (
 
 # Cells of a batch, rows times labels, up to which hard labels are cheaper in dense form: listed
 # cells take fewer passes over the memory and more calls.
-_DENSE_CELLS = {"cpu": 2**15, "cuda": 2**22}
+_DENSE_CELLS = {"cpu": 2**16, "cuda": 2**22}
 _SIGNED_CELLS = {"cpu": 2**18, "cuda": 2**22}  # the dense form of a sum over labels is cheap
 
 
@@ -85,7 +84,7 @@ class TargetEncoder:
             return self._listed
         return self._signed if every else self._hard
 
-    def _soft(self, targets: Targets) -> TwoSides | FirstOrderSides:
+    def _soft(self, targets: Targets) -> TwoSides:
         assert targets.dense is not None
         share = targets.dense.astype(self._dtype, copy=False)
         added = np.empty((2, *share.shape), dtype=self._dtype)
@@ -97,7 +96,7 @@ class TargetEncoder:
             added[side] += self._base(side)
         return self._two_sides(added)
 
-    def _hard(self, targets: Targets) -> TwoSides | FirstOrderSides:
+    def _hard(self, targets: Targets) -> TwoSides:
         rows, columns = self._positive_cells(targets)
         added = np.empty((2, targets.n_rows, targets.n_outputs), dtype=self._dtype)
         added[0] = self._base(0)
@@ -122,13 +121,9 @@ class TargetEncoder:
             self._loss = BatchLoss(self._options, targets.n_outputs, weight, self._counts)
         return ListedTargets(encode(targets, self._dtype, self._device), self._loss)
 
-    def _two_sides(self, added: np.ndarray) -> TwoSides | FirstOrderSides:
+    def _two_sides(self, added: np.ndarray) -> TwoSides:
         scale = self._options.scale
         signs = np.array([scale, -scale], dtype=self._dtype)[:, None, None]
-        if self._options.orders == (1, 1):
-            threshold = np.zeros((*added.shape[:2], 1), dtype=self._dtype)
-            added = np.concatenate([added, threshold], axis=2)
-            return FirstOrderSides(self._tensor(added), self._tensor(signs), scale)
         return TwoSides(self._tensor(added), self._tensor(signs), scale, self._options.orders)
 
     def _base(self, side: int) -> np.ndarray:

@@ -12,11 +12,10 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from sklearn_mlce._batches.losses import BatchLoss
 from sklearn_mlce._batches.targets import EncodedTargets
-from sklearn_mlce._layouts import VECTOR, MatrixRows
+from sklearn_mlce._layouts import MatrixRows
 from sklearn_mlce._orders import SIDES, Orders
 
 _ROWS = MatrixRows()
@@ -88,40 +87,6 @@ class TwoSides:
         losses = (parts[0][0] + parts[1][0]).mul_(weight)
         gradient = parts[0][1].gradient_().sub_(parts[1][1].gradient_())
         return losses.sum().div_(self.scale), gradient
-
-
-@dataclass(frozen=True)
-class FirstOrderSides:
-    """As :class:`TwoSides`, for order 1: the threshold is one more label, whose exponent is 0.
-
-    The loss of a side is then the log-sum-exp of its row, and its gradient the softmax of the
-    labels: a third of the calls. The logarithm of the softmax at the largest exponent tells the
-    former; a log-softmax and its exponentials take several times as long in training.
-    """
-
-    added: Tensor  # (2, n, n_labels + 1), the threshold's column last and 0
-    signs: Tensor  # (2, 1, 1)
-    scale: float
-
-    def cut(self, start: int, stop: int) -> FirstOrderSides:
-        return FirstOrderSides(self.added[:, start:stop], self.signs, self.scale)
-
-    def take(self, rows: Tensor) -> FirstOrderSides:
-        """Those of chosen rows."""
-        return FirstOrderSides(self.added.index_select(1, rows), self.signs, self.scale)
-
-    def evaluate(self, scores: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        n_rows, n_labels = scores.shape
-        exponents = torch.addcmul(self.added, functional.pad(scores, (0, 1)), self.signs)
-        exponents = exponents.view(2 * n_rows, n_labels + 1).t()
-        if n_labels + 1 < VECTOR and not scores.is_cuda:
-            shares = torch.softmax(exponents, dim=0)
-        else:
-            shares = torch.softmax(exponents.t(), dim=1).t()
-        log_sums = exponents.amax(dim=0).sub_(shares.amax(dim=0).log_())
-        loss = log_sums.view(2, n_rows).sum(dim=0).mul_(weight).sum().div_(self.scale)
-        gradient = torch.sub(shares[:-1, :n_rows], shares[:-1, n_rows:]).mul_(weight)
-        return loss, gradient.t()
 
 
 @dataclass(frozen=True)

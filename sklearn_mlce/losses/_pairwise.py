@@ -8,7 +8,7 @@ from torch import Tensor
 from sklearn_mlce._closed_form import closed_form_loss, empty_gradient
 from sklearn_mlce._hard_targets import Cells, HardMatrix, hard_from_dense
 from sklearn_mlce._kernel import Affine, BlockMemory, matrix_blocks, positive_exponents
-from sklearn_mlce._layouts import CellRows, MatrixRows
+from sklearn_mlce._layouts import CellRows, MatrixRows, softmax_
 from sklearn_mlce._loss_arguments import (
     check_number,
     check_options,
@@ -143,12 +143,12 @@ def pairs_of_cells(
     """Losses ``(n,)`` of rows times their factors; their gradient is written to ``out``."""
     rows = CellRows(cells.rows, len(scores))
     positives = positive_exponents(scores, cells, affine)
-    exponents_of_positives = _log_sum_exp_(rows, positives)
+    exponents_of_positives = softmax_(positives, rows)
     losses = torch.zeros_like(exponents_of_positives)
     slopes = torch.zeros_like(losses)
     memory = BlockMemory(scores, out)
     for block, negatives in matrix_blocks(scores, cells, affine, 1, memory):
-        paired = _log_sum_exp_(MatrixRows(), negatives).add_(exponents_of_positives[block])
+        paired = softmax_(negatives, MatrixRows()).add_(exponents_of_positives[block])
         losses[block], slopes[block] = _losses_and_slopes(paired, affine, factor, block)
         negatives.mul_(slopes[block, None])  # in place, in out
     at_positives = positives.mul_(rows.spread(slopes)).neg_()
@@ -171,17 +171,11 @@ def pairs_of_matrix(
         strict=True,
     )
     for (block, negatives), (_, positives) in blocks:
-        paired = _log_sum_exp_(MatrixRows(), negatives)
-        paired += _log_sum_exp_(MatrixRows(), positives)
+        paired = softmax_(negatives, MatrixRows())
+        paired += softmax_(positives, MatrixRows())
         losses[block], slopes = _losses_and_slopes(paired, affine, factor, block)
         negatives.sub_(positives).mul_(slopes[:, None])  # in place, in out
     return losses
-
-
-def _log_sum_exp_(rows: CellRows | MatrixRows, exponents: Tensor) -> Tensor:
-    """Log-sum-exp ``(n,)`` of each row, whose exponents become their softmax."""
-    largest, log_sum = rows.softmax_(exponents)
-    return largest.add_(log_sum)
 
 
 def _losses_and_slopes(
