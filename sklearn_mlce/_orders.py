@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from sklearn_mlce._elementwise import softplus
 from sklearn_mlce._layouts import Layout, exponentials_
 
 Order = int | str
@@ -208,8 +209,3 @@ SIDES: dict[Order, type[FirstOrder] | type[SecondOrder] | type[EveryOrder]] = {
     2: SecondOrder,
     "all": EveryOrder,
 }
-
-
-def softplus(values: Tensor, *, out: Tensor | None = None) -> Tensor:
-    # Beyond 40 the value is its argument in float64 too; torch's own bound is meant for float32.
-    return torch.nn.functional.softplus(values, threshold=40, out=out)  # type: ignore[call-arg]

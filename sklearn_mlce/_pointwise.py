@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from sklearn_mlce._elementwise import softplus
 from sklearn_mlce._hard_targets import Cells
 from sklearn_mlce._kernel import row_blocks
-from sklearn_mlce._orders import softplus
 
 
 class PointwiseLoss(NamedTuple):

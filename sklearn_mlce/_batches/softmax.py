@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sklearn_mlce._batches.targets import ClassCodes, EncodedTargets
 from sklearn_mlce._batches.thresholded import CURVATURE_OF_LABEL, divided_by_scale
+from sklearn_mlce._elementwise import exp_
 from sklearn_mlce._loss_options import LossOptions
 
 
@@ -34,7 +35,7 @@ class SoftmaxBatches:
             logits.scatter_add_(1, at_codes, less)
         log_softmax = torch.log_softmax(logits, dim=1)
         values = log_softmax.gather(1, at_codes).squeeze(1).neg_()
-        gradient = log_softmax.exp_()
+        gradient = exp_(log_softmax)
         gradient.scatter_add_(1, at_codes, gradient.new_full((len(gradient), 1), -1.0))
         gradient.mul_(self._scale)
         if weight is None:

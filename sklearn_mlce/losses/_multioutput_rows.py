@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sklearn_mlce._elementwise import exp_
+
 
 def hard_rows(
     scores: Tensor, codes: Tensor, log_weight: Tensor, factor: Tensor | None
@@ -19,7 +21,7 @@ def hard_rows(
     target_scores = softmax.gather(2, own)
     softmax.scatter_(2, own, -torch.inf)
     largest = softmax.amax(dim=2, keepdim=True).nan_to_num_(neginf=0.0)  # where no other class is
-    sums = softmax.sub_(largest).exp_().sum(dim=2, keepdim=True)
+    sums = exp_(softmax.sub_(largest)).sum(dim=2, keepdim=True)
     softmax.div_(sums.clamp(min=1.0))  # at least 1 where there is any
     excess = sums.log_().add_(largest).sub_(target_scores)
     excess.add_(log_weight.expand_as(scores).gather(2, own))
@@ -35,7 +37,7 @@ def _pool_by_class(excess: Tensor, classes: Tensor, n_classes: int) -> tuple[Ten
     """Losses ``(n,)`` of outputs ``(n, n_outputs)`` pooled by class, and their gradient."""
     largest = excess.new_zeros(len(excess), n_classes)  # 0 is the exponent of the 1
     largest.scatter_reduce_(1, classes, excess, "amax")
-    terms = excess.sub(largest.gather(1, classes)).exp_()
+    terms = exp_(excess.sub(largest.gather(1, classes)))
     sums = torch.zeros_like(largest).scatter_add_(1, classes, terms)
     losses, total = _log_one_plus(largest, sums)
     return losses.sum(dim=1), terms.div_(total.gather(1, classes))
@@ -45,7 +47,7 @@ def soft_rows(scores: Tensor, log_share: Tensor, factor: Tensor | None) -> tuple
     """Losses ``(n,)`` of rows times their factors, and their gradient."""
     terms = _mean_of_classes(scores).sub(scores).add_(log_share)
     largest = _largest_of_outputs(terms).clamp(min=0)  # 0 is the exponent of the 1
-    sums = terms.sub_(largest).exp_().sum(dim=1, keepdim=True)
+    sums = exp_(terms.sub_(largest)).sum(dim=1, keepdim=True)
     losses, total = _log_one_plus(largest, sums)
     pull = terms.div_(total)
     losses = losses.sum(dim=(1, 2))

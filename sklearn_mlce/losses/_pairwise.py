@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._closed_form import closed_form_loss, empty_gradient
+from sklearn_mlce._elementwise import softplus
 from sklearn_mlce._hard_targets import Cells, HardMatrix, hard_from_dense
 from sklearn_mlce._kernel import Affine, BlockMemory, matrix_blocks, positive_exponents
 from sklearn_mlce._layouts import CellRows, MatrixRows, softmax_
@@ -19,7 +20,6 @@ from sklearn_mlce._loss_arguments import (
     log_label_weight,
     row_factors,
 )
-from sklearn_mlce._orders import softplus
 from sklearn_mlce.losses._module import RowLoss
 
 
