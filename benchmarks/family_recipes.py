@@ -35,7 +35,7 @@ AVERAGES = ("micro", "macro", "samples")
 FACTORS = (0.1, 1.0, 10.0)
 CS = (0.1, 1.0, 10.0, 100.0)
 #: Epochs of a network at most where an epoch takes long.
-MOST_EPOCHS = {"cooking": 10, "delicious": 10, "asklibrarian_yso": 10}
+MOST_EPOCHS = {"cooking": 10, "delicious": 10}
 #: Where a loss takes tens of minutes for each of the fits of a search, and is left out.
 LEFT_OUT = {
     ("linear", "mlce, learned threshold"): frozenset({"delicious", "cooking", "asklibrarian_yso"})

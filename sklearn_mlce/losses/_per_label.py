@@ -35,7 +35,7 @@ from sklearn_mlce._loss_arguments import (
 from sklearn_mlce.losses._label_terms import N_BUFFERS, Buffers, FocalTerm, Term
 
 # A dozen passes are made over a block, so on a CPU it had better stay in the inner caches.
-_BLOCK_ELEMENTS = 2**17
+_BLOCK_ELEMENTS = 2**18
 
 
 class LabelLoss(NamedTuple):
