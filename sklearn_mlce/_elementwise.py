@@ -17,5 +17,9 @@ def softplus(values: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 def exp_(values: Tensor) -> Tensor:
-    """Exponential in place, as a power of 2, in less than half the time of torch's of e."""
+    """Exponential in place, as a power of 2: of large tensors on a CPU in about half the time.
+
+    The rounding of the product leaves a relative error of a few units in the last place for
+    each ten that the argument is off zero.
+    """
     return values.mul_(_LOG2_OF_E).exp2_()

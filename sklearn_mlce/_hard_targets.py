@@ -76,7 +76,8 @@ def cells_from_dense(targets: Tensor) -> Cells | None:
 
 def hard_from_dense(targets: Tensor) -> Cells | HardMatrix | None:
     """Dense targets ``(n, L)`` in their cheaper form, or None when some target is soft."""
-    masked = targets.to(torch.bool, copy=True)  # in memory that begins with a word
+    # In memory of its own, that it can be read by words.
+    masked = targets.to(torch.bool, copy=True, memory_format=torch.contiguous_format)
     places = _few_nonzero(masked)
     if places is not None:
         return _cells(targets, places)
@@ -131,7 +132,10 @@ def _few_nonzero(mask: Tensor) -> Tensor | None:
     occupied = words.bool()  # a quarter of the time of NumPy's comparison
     if _count(occupied) > at_most:
         return None
-    places = _places_in(flat, words, _sparse_nonzero(occupied))
+    found = _sparse_nonzero(occupied)
+    if _count(words[found].view(torch.bool)) > at_most:  # words may be full where there are few
+        return None
+    places = _places_in(flat, words, found)
     return torch.from_numpy(places) if len(places) <= at_most else None
 
 

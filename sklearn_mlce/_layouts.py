@@ -132,8 +132,9 @@ def exponentials_(exponents: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
         Of the exponentials of each row; 1, which is the least, for a row without.
     """
     largest = layout.largest(exponents)
-    # Where there is only -inf it must not become NaN.
-    shift = largest.clamp(min=torch.finfo(largest.dtype).min)
+    # Infinite less infinite would be NaN.
+    finite = torch.finfo(largest.dtype)
+    shift = largest.clamp(min=finite.min, max=finite.max)
     exp_(exponents.sub_(layout.spread(shift)))
     return largest, layout.sum(exponents).clamp_(min=1.0)
 

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from sklearn_mlce import _hard_targets
 from sklearn_mlce._hard_targets import Cells, HardMatrix, cells_from_dense, hard_from_dense
 from sklearn_mlce._kernel import Affine
 from sklearn_mlce._thresholded import loss_and_gradient
+from sklearn_mlce.losses import mlce_loss, pairwise_loss
 from sklearn_mlce.losses._asymmetric import asymmetric_labels
 from sklearn_mlce.losses._class_balanced import class_balanced_labels
 from sklearn_mlce.losses._distribution_balanced import distribution_balanced_labels
@@ -57,9 +59,11 @@ def test_many_positives_are_a_matrix_and_few_are_cells(dtype):
     assert isinstance(hard_from_dense(few), Cells)
 
 
+@pytest.mark.parametrize("scanned", [_hard_targets._SCANNED, 4])
 @pytest.mark.parametrize("unknown", [False, True])
 @pytest.mark.parametrize("n_labels", [1, 7, 8, 13, 64, 101])
-def test_few_positives_are_found_wherever_they_are(n_labels, unknown):
+def test_few_positives_are_found_wherever_they_are(n_labels, unknown, scanned, monkeypatch):
+    monkeypatch.setattr(_hard_targets, "_SCANNED", scanned)
     n_rows = 200
     for seed in range(5):
         rng = np.random.default_rng(seed)
@@ -74,6 +78,24 @@ def test_few_positives_are_found_wherever_they_are(n_labels, unknown):
         assert isinstance(found, Cells)
         np.testing.assert_array_equal((found.rows, found.columns), np.nonzero(targets == 1))
         np.testing.assert_array_equal(found.masked, np.flatnonzero(targets))
+
+
+def test_full_words_that_are_few_are_a_matrix():
+    targets = torch.zeros(100, 80)
+    targets[:, :8] = 1
+    found = hard_from_dense(targets)
+    assert isinstance(found, HardMatrix)
+    assert found.all_known
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.float32])
+def test_targets_may_lie_anywhere(dtype):
+    large = targets_of(0.01).to(dtype)
+    large[3, 4] = 1
+    for targets in (large[3:4, 4::2][:, :1], large.t()[4:5, 3:4], large.t(), large[1:, 3:]):
+        expected = hard_from_dense(targets.clone(memory_format=torch.contiguous_format))
+        for part, of_copy in zip(hard_from_dense(targets), expected, strict=True):
+            torch.testing.assert_close(part, of_copy)
 
 
 @pytest.mark.parametrize("density", [0.001, 0.4])
@@ -131,3 +153,14 @@ def test_kinds_of_labels_with_different_powers_are_not_of_one_form():
     matrix = hard_from_dense(targets_of(0.4))
     assert not asymmetric_labels()(matrix, torch.zeros(40, 30), None).of_one_form
     assert not asymmetric_labels(1.0, 2.0, margin=0.0)(matrix, None, None).of_one_form
+
+
+@pytest.mark.parametrize("n_labels", [4, 400])  # a matrix, and cells
+@pytest.mark.parametrize("function", [mlce_loss, pairwise_loss])
+def test_a_positive_at_minus_infinity_costs_infinitely_much(function, n_labels):
+    scores, targets = torch.zeros(2, n_labels), torch.zeros(2, n_labels)
+    targets[:, 0] = 1
+    scores[0, 0] = -torch.inf
+    losses = function(scores, targets, reduction="none")
+    torch.testing.assert_close(losses[1], function(scores[1], targets[1]))
+    assert losses[0] == torch.inf

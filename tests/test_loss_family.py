@@ -218,13 +218,14 @@ def test_rows_do_not_depend_on_their_company(case, monkeypatch):
     for place in ((0, 0, 0), (1, 1, 1), (1, 2, 3)):
         alone = case.function(scores[place], targets[place], **case.options)
         torch.testing.assert_close(together[place], alone)
-    monkeypatch.setattr(losses._per_label, "_BLOCK_ELEMENTS", 3 * N_LABELS)
-    strided = scores.reshape(24, N_LABELS).T.contiguous().T.requires_grad_()
-    case.function(strided, targets.reshape(24, N_LABELS), **case.options).backward()
-    whole = scores.clone().requires_grad_()
-    together = case.function(whole, targets, **case.options)
-    together.backward()
-    torch.testing.assert_close(strided.grad, whole.grad.reshape(24, N_LABELS))
+    for known in (targets, targets.nan_to_num()):  # a list of cells, and a matrix
+        whole = scores.clone().requires_grad_()
+        case.function(whole, known, **case.options).backward()
+        strided = scores.reshape(24, N_LABELS).T.contiguous().T.requires_grad_()
+        with monkeypatch.context() as patch:  # 24 rows in blocks of 5, and a rest
+            patch.setattr(losses._per_label, "_BLOCK_ELEMENTS", 5 * N_LABELS)
+            case.function(strided, known.reshape(24, N_LABELS), **case.options).backward()
+        torch.testing.assert_close(strided.grad, whole.grad.reshape(24, N_LABELS))
 
 
 @every_case

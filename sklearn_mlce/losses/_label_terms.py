@@ -66,6 +66,7 @@ class FocalTerm(NamedTuple):
             # One of the two is 0: a difference of the constants would cancel where one is large.
             return torch.sub(1, targets, out=out).mul_(negative).add_(targets, alpha=positive)
 
+        # Of the buffers, `evaluate` leaves the last two alone where the scale is 1.
         *_, spare, signed, scales = buffers
         by_target(self.scale, -positive.scale, out=scales)
         signed = torch.mul(z, scales, out=signed)
@@ -109,5 +110,5 @@ def _power_(base: Tensor, exponent: float) -> Tensor:
     if exponent == 1:
         return base
     if exponent == 3:
-        return base.mul_(base.square())
+        return base.mul_(base.square())  # rarely taken: no buffer is kept for it
     return base.square_() if exponent == 2 else base.square_().square_()

@@ -34,7 +34,7 @@ from sklearn_mlce._loss_arguments import (
 )
 from sklearn_mlce.losses._label_terms import N_BUFFERS, Buffers, FocalTerm, Term
 
-# A dozen passes are made over a block, so on a CPU it had better stay in the inner caches.
+# A dozen passes are made over a block, so on a CPU it had better stay in the cache.
 _BLOCK_ELEMENTS = 2**18
 
 
@@ -201,11 +201,13 @@ def _shifted_blocks(
     _n_rows, n_labels = scores.shape
     blocks = list(row_blocks(scores, _BLOCK_ELEMENTS)) if n_labels else []
     longest = blocks[0].stop if blocks else 0
-    memory = scores.new_empty(1 + N_BUFFERS, longest, n_labels)
+    memory = scores.new_empty(N_BUFFERS + (shift is not None), longest, n_labels)
     for block in blocks:
-        shifted, *buffers = memory[:, : block.stop - block.start].unbind()
+        buffers = memory[:, : block.stop - block.start].unbind()
         z = scores[block]
-        yield block, z if shift is None else torch.sub(z, shift, out=shifted), buffers
+        if shift is not None:
+            z = torch.sub(z, shift, out=buffers[N_BUFFERS])
+        yield block, z, buffers[:N_BUFFERS]
 
 
 def _places(scores: Tensor, cells: Cells) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
