@@ -28,7 +28,7 @@ class MLCEClassifier(LinearMLCE):
 
     .. math::
 
-        \frac{1}{2} \|W\|_F^2 + \frac{C}{\gamma} \sum_r v_r \Bigl[
+        \frac{1}{2} \left\|W\right\|_F^2 + \frac{C}{\gamma} \sum_r v_r \Bigl[
         \ell_K\bigl((w_i e^{\gamma (s_{ri} + m_0)})_{i \in N_r}\bigr)
         + \ell_K\bigl((w_j e^{-\gamma (s_{rj} - m_1)})_{j \in P_r}\bigr) \Bigr], \quad
         \ell_K(x) = \log\bigl(1 + e_1(x) + \cdots + e_K(x)\bigr),
