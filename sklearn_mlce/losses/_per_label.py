@@ -163,10 +163,9 @@ def _of_cells(
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Blocks of rows with the values and slopes of their cells, whose memory is used again."""
     positive_values, positive_slopes = _positives(scores, cells, loss)
-    places = _places(scores, cells)
-    for block, z, buffers in _shifted_blocks(scores, loss.shift):
+    blocks = zip(_shifted_blocks(scores, loss.shift), _places(scores, cells), strict=False)
+    for (block, z, buffers), (span, positive, unknown) in blocks:
         values, slopes = loss.negative.evaluate(z, buffers)
-        span, positive, unknown = next(places)
         for entries, of_positives in ((values, positive_values), (slopes, positive_slopes)):
             if unknown is not None:
                 entries.view(-1).index_fill_(0, unknown, 0)
