@@ -158,11 +158,11 @@ class MLCEClassifier(LinearMLCE):
     makes it "sgd", `learn_threshold` "newton-cg".
 
     Newton's linear systems are solved by conjugate gradients, preconditioned by the Hessian's
-    diagonal. A Hessian-vector product takes one product with X and one with its transpose. Of
-    losses that are sums over labels (order "all", "bce" and "squared_hinge", without
-    `learn_threshold`) the scores of one block of labels are kept in memory, of the others those of
-    all; `y` as the list of its
-    positives.
+    diagonal. A Hessian-vector product takes one product with X and one with its transpose. Losses
+    that are sums over labels (order "all", "bce" and "squared_hinge") keep the scores of one block
+    of labels in memory, the others those of all; `y` is kept as the list of its positives. With
+    `learn_threshold` the labels of such a loss are first fitted without the threshold, and then all
+    at once.
 
     A step of "sgd" for the rows of a batch, with the gradient :math:`g_r` of a row's loss in its
     scores, weighted by :math:`v_r` over the mean weight, is

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 import torch
+from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_mlce import MLCEMLP, MLCEClassifier, MLCEClassifierCV
 from sklearn_mlce._decisions import shifted_to_best
@@ -13,6 +14,13 @@ from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
 from sklearn_mlce.losses import mlce_loss
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 from tests.estimators import labelled_rows, mlp, on_both, single_labels
+from tests.linear_problems import (
+    constant_parameters,
+    gradient_at,
+    gradient_left,
+    make_labels,
+    parameters_of,
+)
 
 FULL_BATCH = {"batch_size": 10**6, "dropout": 0.0, "input_scaling": None}
 
@@ -131,6 +139,45 @@ def _with_threshold(X, Y, C, **options):
     optimizer.step(objective)
     found = parameters.detach().numpy()
     return found[:, :-1], found[:, -1]
+
+
+def _threshold_left(model, X, Y):
+    """Share that a fit with a learned threshold left of the threshold's gradient."""
+
+    def gradient(parameters):
+        of_labels = gradient_at(parameters, model, X, Y)
+        penalty = parameters[:-1].sum(axis=1) / (Y.shape[1] + 1) / (model.C_ * len(Y))
+        of_labels[:-1] -= penalty[:, None]
+        return np.abs(of_labels.sum(axis=1)).max()
+
+    return gradient(parameters_of(model)) / gradient(constant_parameters(model, X, Y))
+
+
+def test_the_threshold_itself_converges():
+    """Each label may be near its optimum where the shift of all of them is not."""
+    X, Y = make_labels(np.random.default_rng(0), n_rows=300, n_labels=30)
+    model = MLCEClassifier(C=0.01, solver="newton-cg", warm_start=True).fit(X, Y)
+    assert gradient_left(model, X, Y) < model.tol
+    assert _threshold_left(model, X, Y) > 5 * model.tol
+    model.set_params(learn_threshold=True).fit(X, Y)
+    assert _threshold_left(model, X, Y) < model.tol
+    cold = MLCEClassifier(C=0.01, learn_threshold=True).fit(X, Y)
+    assert _threshold_left(cold, X, Y) < cold.tol
+    np.testing.assert_allclose(parameters_of(cold), parameters_of(model), rtol=0, atol=2e-3)
+
+
+def test_labels_that_are_first_fitted_apart_count_in_the_iterations():
+    X, Y = labelled_rows()
+    apart = MLCEClassifier(solver="newton-cg").fit(X, Y)
+    whole = MLCEClassifier(learn_threshold=True).fit(X, Y)
+    assert whole.n_iter_ == len(whole.loss_curve_) > apart.n_iter_
+    assert whole.loss_curve_[: apart.n_iter_] == apart.loss_curve_
+    assert (np.diff(whole.loss_curve_) <= 0).all()
+    for max_iter in (apart.n_iter_ - 1, apart.n_iter_, apart.n_iter_ + 1):
+        short = MLCEClassifier(learn_threshold=True, max_iter=max_iter, tol=1e-9)
+        with pytest.warns(ConvergenceWarning, match=f"stopped after {max_iter} iterations"):
+            short.fit(X, Y)
+        assert short.n_iter_ == max_iter
 
 
 def test_the_threshold_of_a_network_is_its_last_output():

@@ -174,7 +174,7 @@ def _largest_of_rows(matrix: Any) -> np.ndarray:
 
 
 def inverted(diagonal: Tensor) -> Tensor:
-    """Reciprocals of a diagonal that is not negative, of magnitudes that can be calculated with."""
+    """Reciprocals, in place, of a diagonal that is not negative, as far as they are numbers."""
     return diagonal.clamp_(min=torch.finfo(diagonal.dtype).tiny ** 0.5).reciprocal_()
 
 

@@ -61,15 +61,24 @@ def minimise_exactly(
 
     constant = problem.constant_scores()
     first = constant if start is None else start
-    if problem.separable:
-        separable = SeparableObjective(design, loss_of, problem.l2)
-        return separable_newton(
-            separable, first, constant, tol=tol, max_iter=max_iter, monitor=monitor
+
+    def coupled(first: Tensor, max_iter: int) -> SolverResult:
+        objective = LinearObjective(
+            design,
+            loss_of(np.arange(len(outputs))),
+            l2=problem.l2,
+            learned_threshold=problem.learn_threshold,
         )
-    objective = LinearObjective(
-        design,
-        loss_of(np.arange(len(outputs))),
-        l2=problem.l2,
-        learned_threshold=problem.learn_threshold,
-    )
-    return newton_cg(objective, first, constant, tol=tol, max_iter=max_iter, monitor=monitor)
+        return newton_cg(objective, first, constant, tol=tol, max_iter=max_iter, monitor=monitor)
+
+    if problem.options.separable and (start is None or not problem.learn_threshold):
+        objective = SeparableObjective(design, loss_of, problem.l2)
+        apart = separable_newton(
+            objective, first, constant, tol=tol, max_iter=max_iter, monitor=monitor
+        )
+        if monitor.stopped or not problem.learn_threshold:
+            return apart
+        # A threshold couples these labels by the penalty alone, so that they are near by now, and
+        # one by one they took far fewer passes over the rows.
+        return coupled(apart.parameters, max_iter - apart.n_iter).after(apart)
+    return coupled(first, max_iter)

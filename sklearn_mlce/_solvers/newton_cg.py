@@ -15,7 +15,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from sklearn_mlce._solvers.design import Design, inverted
+from sklearn_mlce._solvers.design import Design
+from sklearn_mlce._solvers.preconditioner import Preconditioner
 from sklearn_mlce._solvers.row_losses import RowDerivatives, RowLoss
 from sklearn_mlce._solvers.tolerance import Tolerance
 
@@ -36,9 +37,17 @@ class SolverResult(NamedTuple):
     remaining: float  # largest share that is left of an output's gradient at constant scores
     loss_curve: list[float]  # objective after each iteration
 
+    def after(self, earlier: SolverResult) -> SolverResult:
+        """It with the iterations of a solver that went before."""
+        return self._replace(
+            n_iter=earlier.n_iter + self.n_iter, loss_curve=earlier.loss_curve + self.loss_curve
+        )
+
 
 class IterationMonitor(Protocol):
     """Who is told of the iterations."""
+
+    stopped: bool  # whether the last one was told to be the last
 
     def begin(self) -> None:
         """An iteration begins."""
@@ -105,11 +114,38 @@ class LinearObjective:
         product = point.rows.curvature_product(self.design.scores(direction, out=scores))
         return self._add_penalty(self.design.transposed(product, out=result), direction)
 
-    def curvature_diagonal(self, point: _Point) -> Tensor:
-        """Diagonal of the Hessian in the parameters."""
+    def preconditioner(self, point: _Point) -> Preconditioner:
+        """What stands for the inverse Hessian in the parameters."""
         diagonal = self.design.transposed_squared(point.rows.curvature_diagonal())
         diagonal[: self.design.n_features] += self.l2
-        return diagonal
+        common = self._common_curvature(point) if self._learned_threshold else None
+        return Preconditioner(diagonal, common)
+
+    def _common_curvature(self, point: _Point) -> Tensor:
+        """Curvature ``(n_parameters, 1)`` along the shift of all outputs' parameters."""
+        n_outputs = point.parameters.shape[1]
+        of_rows = point.rows.curvature_product(torch.ones_like(point.scores)).sum(1, keepdim=True)
+        curvature = self.design.transposed_squared(of_rows.clamp_(min=0))
+        curvature[: self.design.n_features] += self.l2 * n_outputs / (n_outputs + 1)
+        return curvature
+
+    def tolerance(self, gradient: Tensor, point: _Point, share: float) -> Tolerance:
+        """That share of the gradient at a point of constant scores."""
+        at_scores = point.rows.gradient()
+        if self._learned_threshold:  # its rounding is that of all labels, even where they cancel
+            at_scores = torch.cat([at_scores, at_scores.abs().sum(1, keepdim=True)], dim=1)
+        return Tolerance.of_share(self.design, self._with_threshold(gradient), at_scores, share)
+
+    def excess(self, tolerance: Tolerance, gradient: Tensor) -> tuple[float, bool]:
+        """Largest entry of a gradient in units of the tolerance, and whether one is too large."""
+        excess, too_large = tolerance.excess(self._with_threshold(gradient))
+        return float(excess.max()), bool(too_large.any())
+
+    def _with_threshold(self, gradient: Tensor) -> Tensor:
+        """Gradient of the outputs and, where there is one, of the threshold score."""
+        if not self._learned_threshold:
+            return gradient
+        return torch.cat([gradient, gradient.sum(1, keepdim=True).neg_()], dim=1)
 
     def _add_penalty(self, product: Tensor, parameters: Tensor) -> Tensor:
         coefficients = slice(self.design.n_features)
@@ -154,11 +190,11 @@ def newton_cg(
     """
     point = objective.at(objective.design.to_centred(constant))
     gradient = objective.gradient(point)
-    tolerance = Tolerance.of_share(objective.design, gradient, point.rows.gradient(), tol)
+    tolerance = objective.tolerance(gradient, point, tol)
     if start is not constant:
         point = objective.at(objective.design.to_centred(start))
         gradient = objective.gradient(point)
-    excess, too_large = _excess(tolerance, gradient)
+    excess, too_large = objective.excess(tolerance, gradient)
     first_norm = float(gradient.norm())
     radius = math.inf
     loss_curve: list[float] = []
@@ -174,7 +210,7 @@ def newton_cg(
         stalled = accepted is None or accepted.value >= point.value - _noise(point)
         point = accepted or point
         gradient = objective.gradient(point)
-        previous, (excess, too_large) = excess, _excess(tolerance, gradient)
+        previous, (excess, too_large) = excess, objective.excess(tolerance, gradient)
         loss_curve.append(point.value)
         stopped = monitor.end(partial(objective.design.from_centred, point.parameters))
         if stopped or (stalled and excess >= previous):
@@ -188,19 +224,13 @@ def newton_cg(
     )
 
 
-def _excess(tolerance: Tolerance, gradient: Tensor) -> tuple[float, bool]:
-    """Those of the worst output."""
-    excess, too_large = tolerance.excess(gradient)
-    return float(excess.max()), bool(too_large.any())
-
-
 def _newton_direction(
     objective: LinearObjective, point: _Point, gradient: Tensor, forcing: float, radius: float
 ) -> tuple[Tensor, float]:
     """Solve ``Hessian @ direction = -gradient`` until the residual is ``forcing`` of the start.
 
-    Conjugate gradients, preconditioned by the Hessian's diagonal, until the direction's norm
-    reaches the trust radius; norms are those of the preconditioner, and are had by recurrence.
+    Preconditioned conjugate gradients, until the direction's norm reaches the trust radius; norms
+    are those of the preconditioner, and are had by recurrence.
 
     Returns
     -------
@@ -208,10 +238,10 @@ def _newton_direction(
     norm : float
         Its length in the preconditioner's norm.
     """
-    preconditioner = _inverse_diagonal(objective, point)
+    preconditioner = objective.preconditioner(point)
     direction = torch.zeros_like(gradient)
     residual = -gradient
-    preconditioned = preconditioner * residual
+    preconditioned = preconditioner.times(residual)
     search = preconditioned.clone()
     squared_residual = first_squared_residual = search_search = _dot(residual, preconditioned)
     direction_direction = direction_search = 0.0
@@ -230,7 +260,7 @@ def _newton_direction(
         if at_boundary or curvature <= 0:
             break
         residual.sub_(product, alpha=step)
-        preconditioned = torch.mul(preconditioner, residual, out=preconditioned)
+        preconditioned = preconditioner.times(residual, out=preconditioned)
         previous, squared_residual = squared_residual, _dot(residual, preconditioned)
         if squared_residual <= forcing**2 * first_squared_residual:
             break
@@ -239,10 +269,6 @@ def _newton_direction(
         direction_search = ratio * (direction_search + step * search_search)
         search_search = squared_residual + ratio**2 * search_search
     return direction, direction_direction**0.5
-
-
-def _inverse_diagonal(objective: LinearObjective, point: _Point) -> Tensor:
-    return inverted(objective.curvature_diagonal(point))
 
 
 def _step_to_boundary(

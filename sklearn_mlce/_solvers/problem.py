@@ -48,11 +48,6 @@ class LinearProblem(NamedTuple):
             weight = np.ones(self.X.shape[0], dtype=self.X.dtype)
         return weight / self.X.dtype.type(self.total_weight)
 
-    @property
-    def separable(self) -> bool:
-        """Whether the loss is a sum over outputs, each a problem of its own."""
-        return self.options.separable and not self.learn_threshold
-
     def batch_loss(self) -> BatchLoss:
         """The loss of the trained outputs, batch by batch."""
         targets = self.trained_targets()
