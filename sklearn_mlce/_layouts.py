@@ -13,6 +13,10 @@ from torch import Tensor
 
 from sklearn_mlce._elementwise import exp_
 
+# Exponents of a row whose largest one is nearer to zero need no shift: a million squared
+# exponentials still have a sum in float32, and what is lost below is 1e-24 of the largest.
+_NEAR_ZERO = 30.0
+
 
 class Layout(Protocol):
     """How entries belong to rows."""
@@ -122,16 +126,19 @@ class CellRows:
 
 
 def exponentials_(exponents: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
-    """Replace exponents by ``exp(exponents - largest)``, largest being that of their row.
+    """Replace exponents by ``exp(exponents - shift)``, with a shift of their row.
 
     Returns
     -------
-    largest : Tensor of shape (n,)
+    shift : Tensor of shape (n,)
         -inf for a row without exponents.
     sums : Tensor of shape (n,)
-        Of the exponentials of each row; 1, which is the least, for a row without.
+        Of the exponentials of each row, above zero; 1 for a row without.
     """
     largest = layout.largest(exponents)
+    if largest.device.type == "cpu" and bool((largest.abs() < _NEAR_ZERO).all()):
+        exp_(exponents)
+        return largest.zero_(), layout.sum(exponents)
     # Infinite less infinite would be NaN.
     finite = torch.finfo(largest.dtype)
     shift = largest.clamp(min=finite.min, max=finite.max)
@@ -141,6 +148,6 @@ def exponentials_(exponents: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
 
 def softmax_(exponents: Tensor, layout: Layout) -> Tensor:
     """Replace exponents by their softmax within each row; their log-sum-exp ``(n,)``."""
-    largest, sums = exponentials_(exponents, layout)
+    shift, sums = exponentials_(exponents, layout)
     exponents.div_(layout.spread(sums))
-    return largest.add_(sums.log_())
+    return shift.add_(sums.log_())

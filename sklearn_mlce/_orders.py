@@ -75,8 +75,8 @@ class FirstOrder(NamedTuple):
         cls, exponents: Tensor, logit: Tensor | None, weight: Tensor, layout: Layout
     ) -> tuple[Tensor, FirstOrder]:
         """Values ``(n,)`` and the side, whose memory is that of the exponents."""
-        largest, sums = exponentials_(exponents, layout)
-        labels = largest.add_(sums.log())  # log-sum-exp without the threshold
+        shift, sums = exponentials_(exponents, layout)
+        labels = shift.add_(sums.log())  # log-sum-exp without the threshold
         share = torch.sigmoid(labels if logit is None else labels - logit)
         exponents.mul_(layout.spread(share.mul_(weight).div_(sums)))
         values = softplus(labels) if logit is None else torch.logaddexp(labels, logit)
@@ -135,7 +135,8 @@ class SecondOrder(NamedTuple):
     others, ``x_i`` stands in ``x_i (1 + e_1 - x_i)`` of the sum, which is its gradient.
     """
 
-    softmax: Tensor  # p, 0 at the largest
+    others: Tensor  # p times its sum, 0 at the largest
+    sums: Tensor  # of the others
     places: Any  # of the largest
     linear: Tensor  # weighted c (1 + h) / k
     fraction: Tensor  # h / (1 + h): the gradient of the others is linear p (1 - fraction p)
@@ -151,21 +152,22 @@ class SecondOrder(NamedTuple):
         """Values ``(n,)`` and the side, whose memory is that of the exponents."""
         largest, places = layout.take_largest(exponents)
         second, sums = exponentials_(exponents, layout)
-        exponents.div_(layout.spread(sums))
-        log_sum = sums.log_()
+        log_sum = sums.log()
         if logit is not None:
             largest, second = largest.sub_(logit), second.sub_(logit)
         alone = softplus(largest)
         # Differences of exponents before small terms: of 1e4 float32 keeps three decimals only.
         h = (second - alone).add_(log_sum).exp_()
         h.clamp_(min=torch.finfo(h.dtype).eps)  # less is lost in 1 + h, and is divided by
-        k = (1 - layout.sum_squares(exponents)).clamp_(min=0).mul_(h).mul_(0.5).add_(1)
+        q = layout.sum_squares(exponents).div_(sums.square())
+        k = (1 - q).clamp_(min=0).mul_(h).mul_(0.5).add_(1)
         paired = second.add_(log_sum).add_(k.log())
         values = softplus(paired).add_(alone)
         share = torch.sigmoid(paired).mul_(weight)
         others, at_largest = share / k, torch.sigmoid(largest)
         side = cls(
             exponents,
+            sums,
             places,
             linear=torch.addcmul(others, others, h),
             fraction=h / (1 + h),
@@ -177,28 +179,30 @@ class SecondOrder(NamedTuple):
         return values if logit is None else values.add_(logit), side
 
     def gradient_(self) -> Tensor:
-        return self.gradient(self.softmax)
+        return self.gradient(self.others)
 
     def gradient(self, out: Tensor) -> Tensor:
         # In place on fraction p =: u, as u (1 - u), so that no scratch memory is needed.
-        torch.mul(self.softmax, self.layout.spread(self.fraction), out=out)
+        torch.mul(self.others, self.layout.spread(self.fraction / self.sums), out=out)
         out.addcmul_(out, out, value=-1).mul_(self.layout.spread(self.linear / self.fraction))
         self.layout.put(out, self.places, self.largest)
         return out
 
     def product_(self, direction: Tensor) -> Tensor:
         """``g d - g (g.d)`` plus the products of pairs, which have no diagonal."""
-        spread, p = self.layout.spread, self.softmax
+        spread, others = self.layout.spread, self.others
+        linear, fraction = self.linear / self.sums, self.fraction / self.sums
         at_largest = self.layout.pick(direction, self.places)
-        pd = p * direction
-        p_dot = self.layout.sum(pd)
-        g_dot = (p_dot - self.fraction * self.layout.sum(pd.mul_(p))).mul_(self.linear)
+        products = others * direction
+        total = self.layout.sum(products)
+        p_dot = total / self.sums
+        g_dot = (total - fraction * self.layout.sum(products.mul_(others))).mul_(linear)
         mean = g_dot.addcmul_(self.largest, at_largest).div_(self.weight)
         pairs = torch.addcmul(self.cross * at_largest, self.linear * self.fraction, p_dot)
+        pairs.div_(self.sums).addcmul_(linear, mean, value=-1)
         # linear p (d - mean + fraction p (mean - 2 d)) + pairs p, in few passes
-        quadratic = torch.sub(spread(mean), direction, alpha=2).mul_(p).mul_(spread(self.fraction))
-        direction.add_(quadratic).mul_(spread(self.linear))
-        direction.add_(spread(pairs.addcmul_(self.linear, mean, value=-1))).mul_(p)
+        quadratic = torch.sub(spread(mean), direction, alpha=2).mul_(others).mul_(spread(fraction))
+        direction.add_(quadratic).mul_(spread(linear)).add_(spread(pairs)).mul_(others)
         at_largest = torch.addcmul(self.cross * p_dot, self.largest, at_largest - mean)
         self.layout.put(direction, self.places, at_largest)
         return direction
