@@ -40,11 +40,11 @@ C_FACTORS = (0.1, 10.0)
 class MLCEClassifierCV(MLCEClassifier):
     r"""Linear multi-label classifier that chooses C, and its thresholds, by cross-validation.
 
-    For each C, from the smallest to the largest, the models of the folds are fitted, starting
-    from those of the last C, and score their held-out rows; on these scores the best thresholds
-    are found exactly. The C whose scores reach the highest `scoring` with them is taken for a fit
-    on all rows, and its thresholds are subtracted from the intercepts. The result is a linear
-    model that predicts where its score is above zero, like :class:`MLCEClassifier`.
+    For each C, from the smallest to the largest, the models of the folds are fitted (by
+    "newton-cg" from those of the last C) and score their held-out rows; on these scores the best
+    thresholds are found exactly. The C whose scores reach the highest `scoring` with them is taken
+    for a fit on all rows, and its thresholds are subtracted from the intercepts. The result is a
+    linear model that predicts where its score is above zero, like :class:`MLCEClassifier`.
 
     Parameters
     ----------
@@ -289,7 +289,9 @@ class MLCEClassifierCV(MLCEClassifier):
         y = plain_targets(targets)
         splits = splits_of(self.cv, X, y, targets.kind, self.random_state, {})
         check_held_out(targets, splits, weight)
-        models: list[Any] = [copy(model).set_params(warm_start=True) for _ in splits]
+        # Epochs from C to C would add up, beside those of the one fit on all rows.
+        warm_start = model.solver == "newton-cg"
+        models: list[Any] = [copy(model).set_params(warm_start=warm_start) for _ in splits]
         score = (
             partial(_predicted_codes, classes=targets.classes)
             if targets.kind == "multiclass"

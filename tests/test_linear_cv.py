@@ -69,6 +69,22 @@ def test_it_is_the_tuner_around_the_best_c(average, thresholds, fit_intercept):
     assert fit_intercept or not fitted.intercept_.any()
 
 
+def test_epochs_do_not_add_up_from_c_to_c():
+    """What is far from its optimum after its epochs has another threshold after twice as many."""
+    model = MLCEClassifier(solver="sgd", max_iter=2, order=1, random_state=0)
+    own = {name: getattr(model, name) for name in ("solver", "max_iter", "order", "random_state")}
+    chosen = MLCEClassifierCV(CS, **own).fit(X, Y)
+    for C, score in zip(CS, chosen.scores_, strict=True):
+        tuner = MultilabelTunedThresholdClassifierCV(
+            clone(model).set_params(C=C), scoring="f1_micro", random_state=0
+        ).fit(X, Y)
+        assert score == pytest.approx(tuner.best_score_)
+        if chosen.C_ == C:
+            np.testing.assert_allclose(
+                chosen.decision_function(X), tuner.decision_function(X), atol=1e-6
+            )
+
+
 def test_without_thresholds_c_is_chosen_for_zero():
     chosen = MLCEClassifierCV(CS, cv=KFold(3), thresholds=None, **EXACT).fit(X, Y)
     for C, score in zip(CS, chosen.scores_, strict=True):
