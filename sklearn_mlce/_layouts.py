@@ -11,11 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from sklearn_mlce._elementwise import exp_
-
-# Exponents of a row whose largest one is nearer to zero need no shift: a million squared
-# exponentials still have a sum in float32, and what is lost below is 1e-24 of the largest.
-_NEAR_ZERO = 30.0
+from sklearn_mlce._elementwise import exp_, need_no_shift
 
 
 class Layout(Protocol):
@@ -136,7 +132,7 @@ def exponentials_(exponents: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
         Of the exponentials of each row, above zero; 1 for a row without.
     """
     largest = layout.largest(exponents)
-    if largest.device.type == "cpu" and bool((largest.abs() < _NEAR_ZERO).all()):
+    if need_no_shift(largest):
         exp_(exponents)
         return largest.zero_(), layout.sum(exponents)
     # Infinite less infinite would be NaN.

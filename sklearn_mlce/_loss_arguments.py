@@ -87,8 +87,11 @@ def check_soft_targets(targets: Tensor) -> None:
     """Raise ValueError unless every target is in [0, 1] or NaN."""
     if targets.dtype == torch.bool or targets.numel() == 0:
         return
-    known = targets.nan_to_num(nan=0.0) if targets.is_floating_point() else targets
+    known = targets
     smallest, largest = torch.aminmax(known)  # a quarter of the time of comparing every entry
+    if targets.is_floating_point() and bool(smallest.isnan()):
+        known = targets.nan_to_num(nan=0.0)
+        smallest, largest = torch.aminmax(known)
     if smallest < 0 or largest > 1:
         seen = known[(known < 0) | (known > 1)].unique()[:5].tolist()
         raise ValueError(

@@ -75,6 +75,23 @@ def test_gradient_passes_gradcheck(kind):
 
 
 @every_case
+def test_scores_far_off_zero_take_another_way_to_the_same_end(kind):
+    """Of a batch with them all exponents are shifted: its other rows must not feel it."""
+    function, _, oracle = CASES[kind]
+    scores, targets = problem(kind)
+    far = 20 * scores
+    expected = oracles.rows(oracle, far.numpy(), targets.numpy(), None)
+    np.testing.assert_allclose(function(far, targets, reduction="none"), expected, rtol=1e-10)
+    alone, beside = scores.requires_grad_(), torch.cat([scores.detach(), far]).requires_grad_()
+    rows = function(alone, targets, reduction="none")
+    all_rows = function(beside, torch.cat([targets, targets]), reduction="none")
+    torch.testing.assert_close(all_rows[:N_ROWS], rows)
+    rows.sum().backward()
+    all_rows.sum().backward()
+    torch.testing.assert_close(beside.grad[:N_ROWS], alone.grad)
+
+
+@every_case
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_extreme_scores_are_finite(kind, sign):
     function, _, _ = CASES[kind]

@@ -41,13 +41,12 @@ class MultioutputBatches:
         if weight is not None:
             weight = weight.expand(len(scores))
         codes = layout.codes(targets.indices)
-        no_weight = scores.new_zeros(1, 1, 1)  # its logarithm
         if self._out_of_play is not None:
             # An output whose only class yet is out of play is as good as unknown.
             unknown = self._out_of_play[targets.indices].view_as(codes)
             codes = codes.masked_fill(unknown, -1)
             scores = scores.masked_fill(self._out_of_play, ABSENT)
-        values, gradient = hard_rows(layout.split(scores), codes, no_weight, weight)
+        values, gradient = hard_rows(layout.split(scores), codes, factor=weight)
         gradient = layout.join(gradient)
         if self._out_of_play is not None:
             gradient = gradient.masked_fill(self._out_of_play, 0)

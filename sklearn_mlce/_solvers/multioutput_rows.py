@@ -36,8 +36,7 @@ class MultioutputRows:
 
     def evaluate(self, scores: Tensor) -> _MultioutputDerivatives:
         """Value and derivatives at ``scores``."""
-        no_weight = scores.new_zeros(1, 1, 1)  # its logarithm
-        losses, gradient = hard_rows(self._layout.split(scores), self._codes, no_weight, None)
+        losses, gradient = hard_rows(self._layout.split(scores), self._codes)
         value = weighted_total(losses, self._weight)
         return _MultioutputDerivatives(value, gradient, self._codes, self._weight, self._layout)
 

@@ -105,7 +105,8 @@ def multioutput_loss(
     factor = row_factors(sample_weight, scores[..., 0], reduction, dtype)
 
     def evaluate(scores: Tensor, *, with_gradient: bool) -> tuple[Tensor, tuple[Tensor]]:
-        losses, gradient = hard_rows(scores, codes, _log_weight(weight, scores), factor)
+        log_weight = None if weight is None else _by_class(weight, scores).log()
+        losses, gradient = hard_rows(scores, codes, log_weight, factor)
         return losses, (gradient,)
 
     return _reduce(scores, evaluate, reduction)
@@ -196,8 +197,10 @@ def soft_multioutput_loss(
     factor = row_factors(sample_weight, scores[..., 0], reduction, dtype)
 
     def evaluate(scores: Tensor, *, with_gradient: bool) -> tuple[Tensor, tuple[Tensor]]:
-        log_share = targets.to(dtype).log()
-        losses, gradient = soft_rows(scores, log_share + _log_weight(weight, scores), factor)
+        share = targets.to(dtype)
+        if weight is not None:
+            share = share * _by_class(weight, scores)
+        losses, gradient = soft_rows(scores, share, factor)
         return losses, (gradient,)
 
     return _reduce(scores, evaluate, reduction)
@@ -213,11 +216,9 @@ def _flatten(scores: Tensor) -> Tensor:
     return scores.reshape(scores.shape[:-2].numel(), *scores.shape[-2:])
 
 
-def _log_weight(weight: Tensor | None, scores: Tensor) -> Tensor:
-    """Logarithms of weights, broadcastable to scores ``(n_rows, n_outputs, n_classes)``."""
-    if weight is None:
-        return scores.new_zeros(1, 1, 1)
-    return weight.log().reshape(1, 1, -1) if weight.ndim < 2 else weight.log().view(scores.shape)
+def _by_class(weight: Tensor, scores: Tensor) -> Tensor:
+    """Weights, broadcastable to scores ``(n_rows, n_outputs, n_classes)``."""
+    return weight.reshape(1, 1, -1) if weight.ndim < 2 else weight.reshape(scores.shape)
 
 
 def _check_codes(scores: Tensor, targets: Tensor) -> Tensor:

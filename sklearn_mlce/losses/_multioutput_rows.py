@@ -9,22 +9,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sklearn_mlce._elementwise import exp_
+from sklearn_mlce._elementwise import exp_, need_no_shift
 
 
 def hard_rows(
-    scores: Tensor, codes: Tensor, log_weight: Tensor, factor: Tensor | None
+    scores: Tensor,
+    codes: Tensor,
+    log_weight: Tensor | None = None,
+    factor: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Losses ``(n,)`` of rows times their factors, and their gradient."""
     own = codes.clamp(min=0)[..., None]  # an unknown output's code is -1
     softmax = scores.clone()
     target_scores = softmax.gather(2, own)
     softmax.scatter_(2, own, -torch.inf)
-    largest = softmax.amax(dim=2, keepdim=True).nan_to_num_(neginf=0.0)  # where no other class is
-    sums = exp_(softmax.sub_(largest)).sum(dim=2, keepdim=True)
-    softmax.div_(sums.clamp(min=1.0))  # at least 1 where there is any
-    excess = sums.log_().add_(largest).sub_(target_scores)
-    excess.add_(log_weight.expand_as(scores).gather(2, own))
+    log_sums = _softmax_of_others(softmax, need_no_shift(scores))
+    excess = log_sums.sub_(target_scores)
+    if log_weight is not None:
+        excess.add_(log_weight.expand_as(scores).gather(2, own))
     excess = excess.squeeze(2).masked_fill_(codes < 0, -torch.inf)
     losses, pull = _pool_by_class(excess, own.squeeze(2), scores.shape[2])
     if factor is not None:
@@ -43,12 +45,29 @@ def _pool_by_class(excess: Tensor, classes: Tensor, n_classes: int) -> tuple[Ten
     return losses.sum(dim=1), terms.div_(total.gather(1, classes))
 
 
-def soft_rows(scores: Tensor, log_share: Tensor, factor: Tensor | None) -> tuple[Tensor, Tensor]:
+def _softmax_of_others(others: Tensor, in_range: bool) -> Tensor:
+    """Replace scores, -inf at the own class, by their softmax; their log-sum-exp."""
+    if in_range:
+        sums = exp_(others).sum(dim=2, keepdim=True)
+        others.div_(sums.clamp(min=torch.finfo(sums.dtype).tiny))  # 0 where no other class is
+        return sums.log_()
+    largest = others.amax(dim=2, keepdim=True).nan_to_num_(neginf=0.0)
+    sums = exp_(others.sub_(largest)).sum(dim=2, keepdim=True)
+    others.div_(sums.clamp(min=1.0))  # at least 1 where there is any
+    return sums.log_().add_(largest)
+
+
+def soft_rows(scores: Tensor, share: Tensor, factor: Tensor | None) -> tuple[Tensor, Tensor]:
     """Losses ``(n,)`` of rows times their factors, and their gradient."""
-    terms = _mean_of_classes(scores).sub(scores).add_(log_share)
-    largest = _largest_of_outputs(terms).clamp(min=0)  # 0 is the exponent of the 1
-    sums = exp_(terms.sub_(largest)).sum(dim=1, keepdim=True)
-    losses, total = _log_one_plus(largest, sums)
+    terms = _mean_of_classes(scores).sub(scores)
+    if need_no_shift(terms):
+        sums = exp_(terms).mul_(share).sum(dim=1, keepdim=True)
+        losses, total = sums.log1p(), sums.add(1)
+    else:
+        terms.add_(share.log())
+        largest = _largest_of_outputs(terms).clamp(min=0)  # 0 is the exponent of the 1
+        sums = exp_(terms.sub_(largest)).sum(dim=1, keepdim=True)
+        losses, total = _log_one_plus(largest, sums)
     pull = terms.div_(total)
     losses = losses.sum(dim=(1, 2))
     if factor is not None:
