@@ -55,7 +55,7 @@ def figures(name: str, make) -> dict[str, float]:
     """
     from sklearn_mlce._calibration.fitting import Calibration
     from sklearn_mlce._calibration.members import learned_by_any, mean_log_odds
-    from sklearn_mlce._target_encoding import encode_targets
+    from sklearn_mlce._targets.encoding import encode_targets
 
     dataset = datasets.load(name)
     X, Y = dataset.X_train, dataset.Y_train

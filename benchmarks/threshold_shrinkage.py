@@ -44,7 +44,7 @@ def held_out_figures(name: str, estimator, rows: int | None) -> dict[str, float]
     dict
         By ``"<what was tuned> <shrinkage or global> <what was measured>"``.
     """
-    from sklearn_mlce._target_encoding import encode_targets
+    from sklearn_mlce._targets.encoding import encode_targets
     from sklearn_mlce._thresholds.objective import Objective
     from sklearn_mlce._thresholds.out_of_fold import (
         held_out_of_folds,

@@ -14,11 +14,11 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import get_scorer
 
 from sklearn_mlce._base import BaseMLCE
-from sklearn_mlce._quiet import ignored_warnings
-from sklearn_mlce._targets import TargetFormat
+from sklearn_mlce._targets.targets import TargetFormat
 from sklearn_mlce._training.rows import Rows
 from sklearn_mlce._training.state import Arrays
 from sklearn_mlce._training.validation import Diverged
+from sklearn_mlce._utils.warnings import ignored_warnings
 
 
 def epoch_scorer(estimator: BaseMLCE, scoring: Any, rows: Rows) -> Callable[[Arrays], float] | None:

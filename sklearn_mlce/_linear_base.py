@@ -9,17 +9,17 @@ from sklearn.base import _fit_context
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.metaestimators import available_if
 
-from sklearn_mlce._fit_monitor import fitted_state_kept
-from sklearn_mlce._label_names import check_label_names
 from sklearn_mlce._loss_options import FOR_LABELS, LossOptions, resolve_loss
 from sklearn_mlce._solvers.fit import SolverOptions, resolve_solver
 from sklearn_mlce._solvers.moments import mean_squared_distance
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.stream import StreamState, learn_chunk
 from sklearn_mlce._streaming import StreamingMLCE, in_precision, learns_from_chunks
-from sklearn_mlce._targets import FIXED_SCORE, TargetFormat, Targets, placed, same_classes
-from sklearn_mlce._training.device import resolve_device
-from sklearn_mlce._training.randomness import draw_seed
+from sklearn_mlce._targets.label_names import check_label_names
+from sklearn_mlce._targets.targets import FIXED_SCORE, TargetFormat, Targets, placed, same_classes
+from sklearn_mlce._utils.callbacks import fitted_state_kept
+from sklearn_mlce._utils.device import resolve_device
+from sklearn_mlce._utils.random import draw_seed
 from sklearn_mlce._weights import check_label_weight
 
 # Without a margin threshold zero is good where scores are large: of 1, 10, 100 and 1000 this was

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import nn
 
-from sklearn_mlce._loss_arguments import check_margin
-from sklearn_mlce._orders import Orders, check_order
-from sklearn_mlce._targets import Targets
+from sklearn_mlce._kernels.arguments import check_margin
+from sklearn_mlce._kernels.orders import Orders, check_order
+from sklearn_mlce._targets.targets import Targets
 
 _SINGLE_LABEL = ("binary", "multiclass")
 # Losses that are a sum over labels: convex functions of a score, and terms of the focal kind.

@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_mlce._label_names import check_label_names
 from sklearn_mlce._loss_options import FOR_LABELS, PUBLISHED, LossOptions, resolve_loss
 from sklearn_mlce._streaming import StreamingMLCE
-from sklearn_mlce._targets import TargetFormat, same_classes
-from sklearn_mlce._training.device import resolve_device
+from sklearn_mlce._targets.label_names import check_label_names
+from sklearn_mlce._targets.targets import TargetFormat, same_classes
 from sklearn_mlce._training.engine import TrainingResult, compute_scores
 from sklearn_mlce._training.input_scaling import scaling_of
 from sklearn_mlce._training.perceptron import Architecture
 from sklearn_mlce._training.plan import TrainingPlan, layer_widths, passes, rows_per_batch
 from sklearn_mlce._training.precision import resolve_precision, training_dtype
-from sklearn_mlce._training.randomness import draw_seed
 from sklearn_mlce._training.rows import Rows
 from sklearn_mlce._training.state import Arrays, TrainingState
+from sklearn_mlce._utils.device import resolve_device
+from sklearn_mlce._utils.random import draw_seed
 from sklearn_mlce._weights import check_label_weight
 
 

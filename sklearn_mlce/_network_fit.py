@@ -11,21 +11,20 @@ from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
 
-from sklearn_mlce._compat import with_callbacks
 from sklearn_mlce._epoch_scores import epoch_scorer
-from sklearn_mlce._fit_monitor import FitMonitor, fitted_state_kept
 from sklearn_mlce._network import NetworkMLCE
 from sklearn_mlce._streaming import in_precision, learns_from_chunks
-from sklearn_mlce._targets import fixed_scores
+from sklearn_mlce._targets.targets import fixed_scores
 from sklearn_mlce._training.checkpoint import CheckpointFile
 from sklearn_mlce._training.engine import net_weights, train
 from sklearn_mlce._training.identity import identity_of
 from sklearn_mlce._training.plan import TrainingPlan
-from sklearn_mlce._training.randomness import split_order
 from sklearn_mlce._training.rows import Rows
 from sklearn_mlce._training.state import TrainingState
 from sklearn_mlce._training.supervision import Supervision
 from sklearn_mlce._training.validation import user_callbacks
+from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
+from sklearn_mlce._utils.random import split_order
 from sklearn_mlce._validation_data import given_rows
 from sklearn_mlce._weights import warn_unknown_labels
 

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from sklearn_mlce._base import BaseMLCE
-from sklearn_mlce._label_names import check_label_names
 from sklearn_mlce._loss_options import COUNTED
-from sklearn_mlce._target_encoding import encode_outputs, label_names_of
-from sklearn_mlce._targets import Targets
-from sklearn_mlce._training.chunks import (
+from sklearn_mlce._targets.encoding import encode_outputs, label_names_of
+from sklearn_mlce._targets.label_names import check_label_names
+from sklearn_mlce._targets.stream_classes import (
     agreed_classes,
     are_classes_of_outputs,
     are_label_values,
@@ -21,6 +20,7 @@ from sklearn_mlce._training.chunks import (
     encode_classes,
     is_single_label,
 )
+from sklearn_mlce._targets.targets import Targets
 
 
 def learns_from_chunks(estimator: Any) -> bool:

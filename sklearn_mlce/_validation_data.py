@@ -10,10 +10,10 @@ import scipy.sparse as sp
 from sklearn.utils import column_or_1d
 
 from sklearn_mlce._base import BaseMLCE
-from sklearn_mlce._label_names import check_label_names
-from sklearn_mlce._target_encoding import encode_outputs, encode_targets, label_names_of
-from sklearn_mlce._targets import Targets
-from sklearn_mlce._training.chunks import encode_classes
+from sklearn_mlce._targets.encoding import encode_outputs, encode_targets, label_names_of
+from sklearn_mlce._targets.label_names import check_label_names
+from sklearn_mlce._targets.stream_classes import encode_classes
+from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._training.rows import Rows
 
 

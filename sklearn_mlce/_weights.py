@@ -11,7 +11,7 @@ from sklearn.utils.validation import _check_sample_weight
 from torch import nn
 
 from sklearn_mlce._loss_options import LossOptions
-from sklearn_mlce._targets import Targets, label_masses
+from sklearn_mlce._targets.targets import Targets, label_masses
 
 
 def checked_weight(sample_weight: Any, X: Any, dtype: Any) -> np.ndarray | None:

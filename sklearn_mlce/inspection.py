@@ -18,8 +18,8 @@ from sklearn_mlce._inspection.counts import (
 )
 from sklearn_mlce._inspection.hints import hints_of
 from sklearn_mlce._inspection.rendering import as_html, as_text
-from sklearn_mlce._target_encoding import encode_targets
-from sklearn_mlce._targets import Targets
+from sklearn_mlce._targets.encoding import encode_targets
+from sklearn_mlce._targets.targets import Targets
 
 __all__ = ["LabelDescription", "describe_labels"]
 

@@ -13,9 +13,8 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, St
 from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from sklearn_mlce._fit_monitor import fitted_state_kept
-from sklearn_mlce._label_names import check_names_of_fitted
-from sklearn_mlce._targets import Targets
+from sklearn_mlce._targets.label_names import check_names_of_fitted
+from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._thresholds.objective import HeldOut, objective_of
 from sklearn_mlce._thresholds.out_of_fold import (
     check_held_out,
@@ -32,6 +31,7 @@ from sklearn_mlce._thresholds.predictions import BaseThresholded, encode_thresho
 from sklearn_mlce._thresholds.routing import routed_params, router_of
 from sklearn_mlce._thresholds.splits import splits_of
 from sklearn_mlce._thresholds.sweep import tune
+from sklearn_mlce._utils.callbacks import fitted_state_kept
 from sklearn_mlce._weights import checked_weight
 
 __all__ = ["MultilabelTunedThresholdClassifierCV"]

@@ -17,7 +17,7 @@ from sklearn_mlce._calibration.cells import Cells, cells_of
 from sklearn_mlce._calibration.isotonic import fit_isotonic
 from sklearn_mlce._calibration.members import as_scores, probability_floor
 from sklearn_mlce._calibration.sigmoid import fit_scale, fit_sigmoids
-from sklearn_mlce._target_encoding import encode_targets
+from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._thresholds.out_of_fold import held_out_of
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
 

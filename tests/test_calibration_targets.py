@@ -16,7 +16,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC
 
 from sklearn_mlce import MLCEClassifier
-from sklearn_mlce._targets import FIXED_SCORE
+from sklearn_mlce._targets.targets import FIXED_SCORE
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
 from tests.estimators import labelled_rows, single_labels
 

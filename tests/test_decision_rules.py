@@ -9,7 +9,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_mlce import MLCEMLP, MLCEClassifier, MLCEClassifierCV
-from sklearn_mlce._decisions import shifted_to_best
+from sklearn_mlce._targets.top_k import shifted_to_best
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
 from sklearn_mlce.losses import mlce_loss
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
@@ -60,7 +60,7 @@ def test_labels_that_training_could_not_place_do_not_round_the_others_away(dtype
 def test_large_matrices_are_shifted_by_blocks(monkeypatch):
     scores = np.random.default_rng(0).normal(size=(50, 4))
     whole = shifted_to_best(scores, 2)
-    monkeypatch.setattr("sklearn_mlce._decisions._BLOCK_ENTRIES", 12)
+    monkeypatch.setattr("sklearn_mlce._targets.top_k._BLOCK_ENTRIES", 12)
     np.testing.assert_array_equal(shifted_to_best(scores, 2), whole)
 
 

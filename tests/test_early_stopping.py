@@ -17,10 +17,10 @@ from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_mlce._target_encoding import encode_targets
+from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._training.holdout import held_out_rows
-from sklearn_mlce._training.randomness import draw_seed, split_order
 from sklearn_mlce._training.rows import Rows
+from sklearn_mlce._utils.random import draw_seed, split_order
 from tests.estimators import assert_same_scores, labelled_rows, mlp, single_labels
 
 X, Y = labelled_rows(n_rows=150)

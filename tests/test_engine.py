@@ -11,7 +11,7 @@ from skorch.callbacks import Callback
 
 from sklearn_mlce._loss_options import LossOptions
 from sklearn_mlce._mlp import MLCEMLP
-from sklearn_mlce._target_encoding import encode_targets
+from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._training import compiler, precision, target_forms
 from sklearn_mlce._training import rows as rows_module
 from sklearn_mlce._training.optimizer import FusedAdamW

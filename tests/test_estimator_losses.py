@@ -14,7 +14,7 @@ from sklearn_mlce._batches.losses import BatchLoss, LabelCounts
 from sklearn_mlce._batches.targets import encode
 from sklearn_mlce._loss_options import COUNTED, LABEL_TERMS, LossOptions, resolve_loss
 from sklearn_mlce._solvers.losses_of_targets import row_loss_of
-from sklearn_mlce._target_encoding import encode_targets
+from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce.losses import (
     AsymmetricLoss,
     BinaryCrossEntropyLoss,

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_mlce import _hard_targets
-from sklearn_mlce._hard_targets import Cells, HardMatrix, cells_from_dense, hard_from_dense
-from sklearn_mlce._kernel import Affine
-from sklearn_mlce._thresholded import loss_and_gradient
+from sklearn_mlce._kernels import hard_targets as hard_targets_module
+from sklearn_mlce._kernels.hard_targets import Cells, HardMatrix, cells_from_dense, hard_from_dense
+from sklearn_mlce._kernels.row_blocks import Affine
+from sklearn_mlce._kernels.thresholded import loss_and_gradient
 from sklearn_mlce.losses import mlce_loss, pairwise_loss
 from sklearn_mlce.losses._asymmetric import asymmetric_labels
 from sklearn_mlce.losses._class_balanced import class_balanced_labels
@@ -59,11 +59,11 @@ def test_many_positives_are_a_matrix_and_few_are_cells(dtype):
     assert isinstance(hard_from_dense(few), Cells)
 
 
-@pytest.mark.parametrize("scanned", [_hard_targets._SCANNED, 4])
+@pytest.mark.parametrize("scanned", [hard_targets_module._SCANNED, 4])
 @pytest.mark.parametrize("unknown", [False, True])
 @pytest.mark.parametrize("n_labels", [1, 7, 8, 13, 64, 101])
 def test_few_positives_are_found_wherever_they_are(n_labels, unknown, scanned, monkeypatch):
-    monkeypatch.setattr(_hard_targets, "_SCANNED", scanned)
+    monkeypatch.setattr(hard_targets_module, "_SCANNED", scanned)
     n_rows = 200
     for seed in range(5):
         rng = np.random.default_rng(seed)

@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 
 from sklearn_mlce import MLCEMLP
 from sklearn_mlce._loss_options import FOR_LABELS, LossOptions
-from sklearn_mlce._target_encoding import encode_targets
+from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._training import input_scaling as scaling_module
 from sklearn_mlce._training.input_scaling import make_scaling, scaling_of, weighted_quantiles
 from sklearn_mlce._training.plan import passes, rows_per_batch

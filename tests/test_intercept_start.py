@@ -7,8 +7,8 @@ import torch
 
 from sklearn_mlce._loss_options import LossOptions
 from sklearn_mlce._solvers.separable_intercepts import separable_intercepts as intercept_start
-from sklearn_mlce._target_encoding import encode_targets
-from sklearn_mlce._targets import label_masses
+from sklearn_mlce._targets.encoding import encode_targets
+from sklearn_mlce._targets.targets import label_masses
 from sklearn_mlce.losses import mlce_loss
 from tests.linear_problems import make_labels
 

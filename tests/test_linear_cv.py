@@ -23,7 +23,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV, _linear
 from sklearn_mlce._linear_cv import C_FACTORS
-from sklearn_mlce._targets import FIXED_SCORE
+from sklearn_mlce._targets.targets import FIXED_SCORE
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 from tests.estimators import labelled_rows, single_labels
 

@@ -7,7 +7,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_mlce import MLCEClassifier
-from sklearn_mlce._targets import FIXED_SCORE
+from sklearn_mlce._targets.targets import FIXED_SCORE
 from tests.linear_problems import OF_EACH_SOLVER, make_labels
 
 on_each_solver = pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from sklearn_mlce._loss_arguments import per_row
+from sklearn_mlce._kernels.arguments import per_row
 from sklearn_mlce.losses import MLCELoss, mlce_loss, mlce_loss_from_indices
 from tests import oracles
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from sklearn_mlce._hard_targets import cells_from_dense
-from sklearn_mlce._kernel import Affine
-from sklearn_mlce._thresholded import loss_and_gradient
+from sklearn_mlce._kernels.hard_targets import cells_from_dense
+from sklearn_mlce._kernels.row_blocks import Affine
+from sklearn_mlce._kernels.thresholded import loss_and_gradient
 from sklearn_mlce.losses import mlce_loss, mlce_loss_from_indices
 from tests import oracles
 from tests.test_losses import (
@@ -203,7 +203,7 @@ def test_many_blocks_give_what_one_gives(order, soft, monkeypatch):
     scores = torch.from_numpy(rng.normal(size=(N_ROWS, N_LABELS)))
     targets = torch.from_numpy(random_targets("soft" if soft else "hard", rng))
     whole = rows_and_gradient(scores, targets, order=order)
-    monkeypatch.setattr("sklearn_mlce._kernel._BLOCK_ELEMENTS", 2 * N_LABELS)
+    monkeypatch.setattr("sklearn_mlce._kernels.row_blocks._BLOCK_ELEMENTS", 2 * N_LABELS)
     torch.testing.assert_close(rows_and_gradient(scores, targets, order=order), whole)
 
 

@@ -11,8 +11,8 @@ from sklearn.svm import LinearSVC
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from sklearn_mlce import MLCEClassifier
-from sklearn_mlce._hard_targets import cells_from_dense
-from sklearn_mlce._pointwise import pointwise_loss_and_gradient
+from sklearn_mlce._kernels.hard_targets import cells_from_dense
+from sklearn_mlce._kernels.pointwise import pointwise_loss_and_gradient
 from sklearn_mlce._solvers.pointwise_rows import PointwiseRows
 from tests.linear_problems import make_labels, parameters_of
 from tests.test_losses import N_LABELS, N_ROWS, random_targets
@@ -33,7 +33,7 @@ def losses_of_cells(loss, scores, targets):
 @pytest.mark.parametrize("kind", ["hard", "soft", "unknown"])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_derivatives_are_those_of_the_formula(loss, kind, weighted, monkeypatch):
-    monkeypatch.setattr("sklearn_mlce._kernel._BLOCK_ELEMENTS", 3 * N_LABELS)
+    monkeypatch.setattr("sklearn_mlce._kernels.row_blocks._BLOCK_ELEMENTS", 3 * N_LABELS)
     rng = np.random.default_rng(0)
     dense = torch.from_numpy(random_targets(kind, rng))
     scores, direction = torch.from_numpy(rng.normal(scale=2, size=(2, N_ROWS, N_LABELS)))

@@ -8,7 +8,7 @@ from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.losses_of_targets import row_loss_of
 from sklearn_mlce._solvers.newton_cg import LinearObjective
 from sklearn_mlce._solvers.preconditioner import Preconditioner
-from sklearn_mlce._target_encoding import encode_targets
+from sklearn_mlce._targets.encoding import encode_targets
 from tests.linear_problems import make_labels
 
 LOSSES = {

@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-from sklearn_mlce._quiet import ignored_warnings
+from sklearn_mlce._utils.warnings import ignored_warnings
 
 
 def test_overlapping_blocks_put_the_filters_back():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_mlce._hard_targets import cells_from_dense
-from sklearn_mlce._kernel import Affine
+from sklearn_mlce._kernels.hard_targets import cells_from_dense
+from sklearn_mlce._kernels.row_blocks import Affine
 from sklearn_mlce._solvers.row_losses import HardRows, SoftRows
 from tests.oracles import symmetric_loss
 from tests.test_losses import N_LABELS, N_ROWS, random_targets
@@ -41,7 +41,7 @@ def make_rows(kind, orders, log_weight=None, seed=0):
 @pytest.mark.parametrize("kind", ["hard", "soft", "unknown"])
 @pytest.mark.parametrize("orders", ORDERS)
 def test_derivatives_are_those_of_the_symmetric_sums(orders, kind, weighted, monkeypatch):
-    monkeypatch.setattr("sklearn_mlce._kernel._BLOCK_ELEMENTS", 3 * N_LABELS)
+    monkeypatch.setattr("sklearn_mlce._kernels.row_blocks._BLOCK_ELEMENTS", 3 * N_LABELS)
     log_weight = torch.linspace(-1, 1, N_LABELS, dtype=torch.float64) if weighted else None
     rows, total = make_rows(kind, orders, log_weight)
     scores = torch.randn(N_ROWS, N_LABELS, generator=torch.Generator().manual_seed(1)).double()

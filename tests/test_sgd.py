@@ -16,8 +16,8 @@ from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.fit import choose_solver
 from sklearn_mlce._solvers.losses_of_targets import row_loss_of
 from sklearn_mlce._solvers.newton_cg import LinearObjective
-from sklearn_mlce._target_encoding import encode_targets
-from sklearn_mlce._targets import FIXED_SCORE
+from sklearn_mlce._targets.encoding import encode_targets
+from sklearn_mlce._targets.targets import FIXED_SCORE
 from tests._expected_failures import expected_failures
 
 LOSSES = {

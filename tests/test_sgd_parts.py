@@ -13,7 +13,7 @@ from sklearn_mlce._solvers.losses_of_targets import row_loss_of
 from sklearn_mlce._solvers.row_batches import RowBatches
 from sklearn_mlce._solvers.sgd import Steps, StochasticDescent, linearly_to_zero
 from sklearn_mlce._solvers.step_sizes import gram_eigenvalue
-from sklearn_mlce._target_encoding import encode_targets
+from sklearn_mlce._targets.encoding import encode_targets
 
 CPU = torch.device("cpu")
 N_ROWS, N_FEATURES, N_LABELS = 23, 11, 6

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 
 from sklearn_mlce import MLCEClassifierCV, _sparse
-from sklearn_mlce._sparse import csr_tensor, dense_tensor, with_duplicates_summed
+from sklearn_mlce._utils.sparse import csr_tensor, dense_tensor, with_duplicates_summed
 from tests.estimators import assert_same_scores, labelled_rows, linear, mlp
 
 

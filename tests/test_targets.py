@@ -7,8 +7,8 @@ import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import DataConversionWarning
 
-from sklearn_mlce._target_encoding import encode_targets
-from sklearn_mlce._targets import FIXED_SCORE, fixed_scores, placed, ruled_out
+from sklearn_mlce._targets.encoding import encode_targets
+from sklearn_mlce._targets.targets import FIXED_SCORE, fixed_scores, placed, ruled_out
 
 HARD = np.array([[0, 1, 1], [1, 0, 1], [0, 0, 0]])
 

@@ -7,18 +7,18 @@ import torch
 from scipy.special import logsumexp
 
 from sklearn_mlce._loss_options import LossOptions
-from sklearn_mlce._target_encoding import encode_targets
+from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._training import rows as rows_module
 from sklearn_mlce._training.criterion import Criterion
-from sklearn_mlce._training.device import resolve_device
 from sklearn_mlce._training.dropout import Dropout
 from sklearn_mlce._training.perceptron import Architecture, Perceptron, initialise
 from sklearn_mlce._training.plan import layer_widths
-from sklearn_mlce._training.randomness import EpochRandomness, draw_seed
 from sklearn_mlce._training.rows import Batches, Rows
 from sklearn_mlce._training.sparse import SparseBatch, sparse_batch
 from sklearn_mlce._training.state import predictor, weights_to_arrays
 from sklearn_mlce._training.target_forms import TargetEncoder
+from sklearn_mlce._utils.device import resolve_device
+from sklearn_mlce._utils.random import EpochRandomness, draw_seed
 from tests import oracles
 
 CPU = torch.device("cpu")

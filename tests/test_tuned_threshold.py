@@ -30,7 +30,7 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mlce import MLCEMLP, MLCEClassifier
-from sklearn_mlce._targets import FIXED_SCORE
+from sklearn_mlce._targets.targets import FIXED_SCORE
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV as Tuned
 from tests._expected_failures import expected_failures
 from tests.estimators import labelled_rows, single_labels

@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
-from sklearn_mlce._targets import FIXED_SCORE
+from sklearn_mlce._targets.targets import FIXED_SCORE
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV as Tuned
 from tests.estimators import labelled_rows

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from sklearn_mlce._batches.target_matrices import hard_cells
 from sklearn_mlce._batches.targets import EncodedTargets
-from sklearn_mlce._closed_form import empty_gradient
-from sklearn_mlce._hard_targets import Cells
+from sklearn_mlce._kernels.autograd import empty_gradient
+from sklearn_mlce._kernels.focal_terms import N_BUFFERS, Term
+from sklearn_mlce._kernels.hard_targets import Cells
 from sklearn_mlce.losses._asymmetric import asymmetric_labels
 from sklearn_mlce.losses._class_balanced import class_balanced_labels
 from sklearn_mlce.losses._distribution_balanced import distribution_balanced_labels
 from sklearn_mlce.losses._focal import focal_labels
-from sklearn_mlce.losses._label_terms import N_BUFFERS, Term
 from sklearn_mlce.losses._per_label import MakeLoss, evaluate_labels
 
 # Where slopes are compared: beyond it every term is a straight line.

@@ -17,8 +17,8 @@ from sklearn_mlce._batches.softmax import SoftmaxBatches
 from sklearn_mlce._batches.targets import EncodedTargets
 from sklearn_mlce._batches.thresholded import ThresholdedBatches
 from sklearn_mlce._loss_options import LABEL_TERMS, LossOptions
-from sklearn_mlce._sparse import dense_tensor
-from sklearn_mlce._targets import Targets, label_masses
+from sklearn_mlce._targets.targets import Targets, label_masses
+from sklearn_mlce._utils.sparse import dense_tensor
 
 
 class LabelCounts(NamedTuple):

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from sklearn_mlce._batches.targets import EncodedTargets, Positives
 from sklearn_mlce._batches.thresholded import CURVATURE_OF_LABEL
-from sklearn_mlce._output_layout import ABSENT, OutputLayout
-from sklearn_mlce.losses._multioutput_rows import hard_rows
+from sklearn_mlce._kernels.multioutput import hard_rows
+from sklearn_mlce._kernels.output_layout import ABSENT, OutputLayout
 
 
 class MultioutputBatches:

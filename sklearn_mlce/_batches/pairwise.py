@@ -7,9 +7,9 @@ from torch import Tensor
 from sklearn_mlce._batches.target_matrices import cells_or_matrix
 from sklearn_mlce._batches.targets import EncodedTargets
 from sklearn_mlce._batches.thresholded import CURVATURE_OF_LABEL, divided_by_scale
-from sklearn_mlce._closed_form import empty_gradient
-from sklearn_mlce._hard_targets import Cells
-from sklearn_mlce._kernel import Affine
+from sklearn_mlce._kernels.autograd import empty_gradient
+from sklearn_mlce._kernels.hard_targets import Cells
+from sklearn_mlce._kernels.row_blocks import Affine
 from sklearn_mlce._loss_options import LossOptions
 from sklearn_mlce.losses._pairwise import pairs_of_cells, pairs_of_matrix
 

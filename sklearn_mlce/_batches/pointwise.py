@@ -6,7 +6,7 @@ from torch import Tensor
 
 from sklearn_mlce._batches.target_matrices import cells_or_matrix
 from sklearn_mlce._batches.targets import EncodedTargets
-from sklearn_mlce._pointwise import pointwise_loss_and_gradient
+from sklearn_mlce._kernels.pointwise import pointwise_loss_and_gradient
 
 _CURVATURE_OF_LABEL = {"bce": 1 / 4, "squared_hinge": 2.0}
 

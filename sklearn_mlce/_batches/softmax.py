@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sklearn_mlce._batches.targets import ClassCodes, EncodedTargets
 from sklearn_mlce._batches.thresholded import CURVATURE_OF_LABEL, divided_by_scale
-from sklearn_mlce._elementwise import exp_
+from sklearn_mlce._kernels.elementwise import exp_
 from sklearn_mlce._loss_options import LossOptions
 
 

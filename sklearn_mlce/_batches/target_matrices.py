@@ -11,7 +11,7 @@ from sklearn_mlce._batches.targets import (
     Positives,
     SoftTargets,
 )
-from sklearn_mlce._hard_targets import Cells, cells_from_dense, cells_from_indices
+from sklearn_mlce._kernels.hard_targets import Cells, cells_from_dense, cells_from_indices
 
 
 def cells_or_matrix(targets: EncodedTargets, n_outputs: int) -> Cells | Tensor:

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_mlce._sparse import dense_tensor
-from sklearn_mlce._targets import Targets
+from sklearn_mlce._targets.targets import Targets
+from sklearn_mlce._utils.sparse import dense_tensor
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from sklearn_mlce._batches.target_matrices import cells_or_matrix
 from sklearn_mlce._batches.targets import EncodedTargets
-from sklearn_mlce._kernel import Affine
+from sklearn_mlce._kernels.row_blocks import Affine
+from sklearn_mlce._kernels.thresholded import loss_and_gradient
 from sklearn_mlce._loss_options import LossOptions
-from sklearn_mlce._thresholded import loss_and_gradient
 
 # Second derivative of MLCE of any order in one score, at most: a probability times its complement,
 # times the scale. Rows where several labels are at once in doubt have a larger eigenvalue (up to

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_mlce._targets import Targets, fixed_scores, label_masses, placed
+from sklearn_mlce._targets.targets import Targets, fixed_scores, label_masses, placed
 from sklearn_mlce._thresholds.objective import HeldOut
 from sklearn_mlce._thresholds.out_of_fold import held_out_of, without
 

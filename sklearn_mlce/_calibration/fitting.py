@@ -17,8 +17,8 @@ from sklearn_mlce._calibration.members import (
     fit_map,
     probability_floor,
 )
-from sklearn_mlce._label_names import check_names_of_fitted
-from sklearn_mlce._targets import Targets, placed
+from sklearn_mlce._targets.label_names import check_names_of_fitted
+from sklearn_mlce._targets.targets import Targets, placed
 from sklearn_mlce._thresholds.objective import HeldOut
 from sklearn_mlce._thresholds.out_of_fold import (
     default_threshold,

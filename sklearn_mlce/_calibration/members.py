@@ -12,7 +12,7 @@ from scipy.special import log_expit, logit
 from sklearn_mlce._calibration.cells import Cells, cells_of
 from sklearn_mlce._calibration.isotonic import IsotonicMap, fit_isotonic
 from sklearn_mlce._calibration.sigmoid import SigmoidMap, fit_scale, fit_sigmoids
-from sklearn_mlce._targets import FIXED_SCORE
+from sklearn_mlce._targets.targets import FIXED_SCORE
 from sklearn_mlce._thresholds.objective import HeldOut
 from sklearn_mlce._thresholds.out_of_fold import scores_of
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from sklearn_mlce._targets import Targets
+from sklearn_mlce._targets.targets import Targets
 
 # Entries that a block of the matrix of co-occurrences may have: 48 MiB with its column numbers.
 _PAIRS_PER_BLOCK = 2**22

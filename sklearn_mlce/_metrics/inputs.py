@@ -11,9 +11,9 @@ import scipy.sparse as sp
 from sklearn.utils import check_array
 from sklearn.utils.validation import _num_samples
 
-from sklearn_mlce._decisions import largest_scores
-from sklearn_mlce._target_encoding import encode_targets
-from sklearn_mlce._targets import Targets
+from sklearn_mlce._targets.encoding import encode_targets
+from sklearn_mlce._targets.targets import Targets
+from sklearn_mlce._targets.top_k import largest_scores
 from sklearn_mlce._weights import checked_weight
 
 # Cells of a block of rows that is made dense: 4 MiB of labels beside 32 MiB of float64 scores.

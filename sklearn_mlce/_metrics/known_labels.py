@@ -18,7 +18,7 @@ from sklearn_mlce._metrics.inputs import (
     scores_of,
     weights_of,
 )
-from sklearn_mlce._targets import Targets
+from sklearn_mlce._targets.targets import Targets
 
 _AVERAGES = ("micro", "macro", None)
 

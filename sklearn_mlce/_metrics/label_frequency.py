@@ -8,7 +8,7 @@ import numpy as np
 
 from sklearn_mlce._metrics.inputs import check_zero_division, labels_of, weights_of
 from sklearn_mlce._metrics.known_labels import f1_of, predictions_of
-from sklearn_mlce._targets import Targets
+from sklearn_mlce._targets.targets import Targets
 
 GROUPS = ("head", "medium", "tail")
 

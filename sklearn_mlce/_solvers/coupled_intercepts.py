@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from sklearn_mlce._orders import Order, Orders
+from sklearn_mlce._kernels.orders import Order, Orders
 from sklearn_mlce._solvers.label_balance import LabelBalance
-from sklearn_mlce._targets import Targets
+from sklearn_mlce._targets.targets import Targets
 
 # Rows whose sums over labels are taken; the masses of labels are those of all rows.
 _MAX_ROWS = 5_000

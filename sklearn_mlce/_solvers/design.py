@@ -17,9 +17,9 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from sklearn_mlce._kernel import row_blocks
+from sklearn_mlce._kernels.row_blocks import row_blocks
 from sklearn_mlce._solvers.moments import check_squares, sum_of_rows
-from sklearn_mlce._sparse import csr_tensor, dense_tensor
+from sklearn_mlce._utils.sparse import csr_tensor, dense_tensor
 
 
 class Design:

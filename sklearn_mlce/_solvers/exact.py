@@ -16,7 +16,7 @@ from sklearn_mlce._solvers.newton_cg import (
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.row_losses import RowLoss
 from sklearn_mlce._solvers.separable_newton import SeparableObjective, separable_newton
-from sklearn_mlce._sparse import dense_tensor
+from sklearn_mlce._utils.sparse import dense_tensor
 
 
 def minimise_exactly(

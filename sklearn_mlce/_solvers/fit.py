@@ -14,7 +14,7 @@ from sklearn_mlce._solvers.exact import minimise_exactly
 from sklearn_mlce._solvers.newton_cg import SolverResult
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.sgd_fit import epochs_for, fit_sgd
-from sklearn_mlce._sparse import dense_tensor
+from sklearn_mlce._utils.sparse import dense_tensor
 
 _NEWTON_ITERATIONS = 100
 # Multiplications of one pass over the rows and one over the coefficients from which on mini-batches

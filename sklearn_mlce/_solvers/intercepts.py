@@ -13,7 +13,7 @@ from sklearn_mlce._loss_options import LossOptions
 from sklearn_mlce._solvers.coupled_intercepts import coupled_intercepts
 from sklearn_mlce._solvers.label_balance import LabelBalance
 from sklearn_mlce._solvers.separable_intercepts import separable_intercepts
-from sklearn_mlce._targets import Targets, label_masses
+from sklearn_mlce._targets.targets import Targets, label_masses
 
 
 def intercept_start(

@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sklearn_mlce._output_layout import OutputLayout
+from sklearn_mlce._kernels.multioutput import hard_rows
+from sklearn_mlce._kernels.output_layout import OutputLayout
 from sklearn_mlce._solvers.row_losses import weighted_total
-from sklearn_mlce.losses._multioutput_rows import hard_rows
 
 
 class MultioutputRows:

@@ -12,10 +12,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sklearn_mlce._elementwise import softplus
-from sklearn_mlce._hard_targets import Cells
-from sklearn_mlce._kernel import Affine, BlockMemory, matrix_blocks, positive_exponents
-from sklearn_mlce._layouts import MatrixRows, softmax_
+from sklearn_mlce._kernels.elementwise import softplus
+from sklearn_mlce._kernels.hard_targets import Cells
+from sklearn_mlce._kernels.row_blocks import Affine, BlockMemory, matrix_blocks, positive_exponents
+from sklearn_mlce._kernels.row_layouts import MatrixRows, softmax_
 from sklearn_mlce._solvers.row_losses import weighted_total
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sklearn_mlce._hard_targets import Cells
-from sklearn_mlce._pointwise import PointwisePoint
+from sklearn_mlce._kernels.hard_targets import Cells
+from sklearn_mlce._kernels.pointwise import PointwisePoint
 from sklearn_mlce._solvers.row_losses import weighted_total
 
 

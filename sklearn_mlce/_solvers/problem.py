@@ -11,8 +11,8 @@ from torch import Tensor
 from sklearn_mlce._batches.losses import BatchLoss, label_counts
 from sklearn_mlce._loss_options import LossOptions
 from sklearn_mlce._solvers.intercepts import intercept_start
-from sklearn_mlce._sparse import dense_tensor
-from sklearn_mlce._targets import Targets
+from sklearn_mlce._targets.targets import Targets
+from sklearn_mlce._utils.sparse import dense_tensor
 
 
 class LinearProblem(NamedTuple):

@@ -17,10 +17,10 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from sklearn_mlce._batches.compressed_rows import CompressedRows
 from sklearn_mlce._batches.targets import EncodedTargets, encode
-from sklearn_mlce._sparse import dense_tensor
-from sklearn_mlce._targets import Targets
+from sklearn_mlce._kernels.sparse_rows import CompressedRows
+from sklearn_mlce._targets.targets import Targets
+from sklearn_mlce._utils.sparse import dense_tensor
 
 # Stored entries of a block: its index work is spread over many batches, and it stays small next
 # to any X that matters.

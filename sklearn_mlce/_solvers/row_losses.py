@@ -1,7 +1,7 @@
 """Losses of the rows of a score matrix, with gradient and curvature, for second-order solvers.
 
 Each loss evaluates scores ``(n, L)`` to a :class:`RowDerivatives`, made of the sides of
-:mod:`sklearn_mlce._orders`. Labels on different sides have no curvature in common.
+:mod:`sklearn_mlce._kernels.orders`. Labels on different sides have no curvature in common.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from sklearn_mlce._hard_targets import Cells
-from sklearn_mlce._kernel import (
+from sklearn_mlce._kernels.hard_targets import Cells
+from sklearn_mlce._kernels.orders import FirstOrder, Orders, Side
+from sklearn_mlce._kernels.row_blocks import (
     Affine,
     BlockMemory,
     evaluate_blocks,
@@ -21,8 +22,7 @@ from sklearn_mlce._kernel import (
     positives_of_cells,
     row_blocks,
 )
-from sklearn_mlce._layouts import MatrixRows
-from sklearn_mlce._orders import FirstOrder, Orders, Side
+from sklearn_mlce._kernels.row_layouts import MatrixRows
 
 
 class RowLoss(Protocol):

@@ -17,8 +17,8 @@ from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.row_batches import RowBatches
 from sklearn_mlce._solvers.sgd import Steps, StochasticDescent, linearly_to_zero
 from sklearn_mlce._solvers.step_sizes import gram_eigenvalue
-from sklearn_mlce._sparse import dense_tensor
-from sklearn_mlce._targets import label_masses
+from sklearn_mlce._targets.targets import label_masses
+from sklearn_mlce._utils.sparse import dense_tensor
 
 _EPOCHS = 10
 _MIN_STEPS = 1000

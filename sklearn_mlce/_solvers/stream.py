@@ -27,8 +27,8 @@ from sklearn_mlce._solvers.sgd_fit import (
     steps_of_intercepts,
 )
 from sklearn_mlce._solvers.step_sizes import gram_eigenvalue
-from sklearn_mlce._sparse import dense_tensor
-from sklearn_mlce._targets import fixed_scores, label_masses
+from sklearn_mlce._targets.targets import fixed_scores, label_masses
+from sklearn_mlce._utils.sparse import dense_tensor
 
 _SLOW_STEPS = 50
 _STEPS_OF_FIT = 1000  # at least, as if its rows had been streamed

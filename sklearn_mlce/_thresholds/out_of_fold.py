@@ -12,9 +12,9 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
-from sklearn_mlce._quiet import ignored_warnings
-from sklearn_mlce._targets import Targets, fixed_scores, ruled_out
+from sklearn_mlce._targets.targets import Targets, fixed_scores, ruled_out
 from sklearn_mlce._thresholds.objective import HeldOut
+from sklearn_mlce._utils.warnings import ignored_warnings
 
 # What OneVsRestClassifier says of a label that a fold's training rows never, or always, carry.
 _CONSTANT_LABEL = r"Label (not )?.* is present in all training examples"

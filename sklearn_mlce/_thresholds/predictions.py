@@ -13,9 +13,9 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklearn_mlce._base import SCORES_PER_BLOCK
-from sklearn_mlce._target_encoding import encode_targets
-from sklearn_mlce._targets import FIXED_SCORE, TargetFormat, Targets
+from sklearn_mlce._targets.encoding import encode_targets
+from sklearn_mlce._targets.targets import FIXED_SCORE, TargetFormat, Targets
+from sklearn_mlce._targets.top_k import SCORES_PER_BLOCK
 from sklearn_mlce._thresholds.out_of_fold import scores_of
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from skorch.callbacks import Callback
 
-from sklearn_mlce._training.randomness import EpochRandomness
+from sklearn_mlce._utils.random import EpochRandomness
 
 
 class SeedEpochs(Callback):

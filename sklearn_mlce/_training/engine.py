@@ -24,7 +24,6 @@ from sklearn_mlce._training.optimizer import FusedAdamW
 from sklearn_mlce._training.perceptron import Architecture, Perceptron, initialise
 from sklearn_mlce._training.plan import TrainingPlan
 from sklearn_mlce._training.progress import KeepProgress, Progress, begin_history
-from sklearn_mlce._training.randomness import EpochRandomness
 from sklearn_mlce._training.rows import Batches, Rows, features
 from sklearn_mlce._training.schedule import SCHEDULES
 from sklearn_mlce._training.starting_point import start_from_rows
@@ -41,6 +40,7 @@ from sklearn_mlce._training.state import (
 from sklearn_mlce._training.supervision import Supervision
 from sklearn_mlce._training.target_forms import TargetEncoder
 from sklearn_mlce._training.validation import Diverged
+from sklearn_mlce._utils.random import EpochRandomness
 
 # Entries of the widest dense layer that are held at a time where there is no gradient.
 _ENTRIES_PER_PASS = 2**22

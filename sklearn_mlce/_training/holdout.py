@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from sklearn_mlce._targets import Targets
+from sklearn_mlce._targets.targets import Targets
 
 
 def held_out_rows(targets: Targets, fraction: float, order: np.ndarray) -> np.ndarray:

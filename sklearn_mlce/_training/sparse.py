@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sklearn_mlce._batches.compressed_rows import CompressedRows
-from sklearn_mlce._sparse import dense_tensor
+from sklearn_mlce._kernels.sparse_rows import CompressedRows
+from sklearn_mlce._utils.sparse import dense_tensor
 
 
 class SparseBatch(NamedTuple):

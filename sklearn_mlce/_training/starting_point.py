@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from sklearn_mlce._loss_options import LossOptions
-from sklearn_mlce._sparse import dense_tensor
-from sklearn_mlce._targets import Targets, label_masses
+from sklearn_mlce._targets.targets import Targets, label_masses
 from sklearn_mlce._training.perceptron import Perceptron
 from sklearn_mlce._training.rows import Rows
+from sklearn_mlce._utils.sparse import dense_tensor
 
 # Frequencies are kept this far from 0 and 1, whose scores are infinite.
 _RAREST = 1e-4

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from sklearn_mlce._sparse import dense_tensor
 from sklearn_mlce._training.perceptron import Architecture, Perceptron
+from sklearn_mlce._utils.sparse import dense_tensor
 
 Arrays = dict[str, np.ndarray]
 

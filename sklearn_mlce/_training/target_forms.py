@@ -10,14 +10,14 @@ import torch
 from sklearn_mlce._batches.losses import BatchLoss, LabelCounts
 from sklearn_mlce._batches.targets import encode
 from sklearn_mlce._loss_options import LossOptions
-from sklearn_mlce._sparse import dense_tensor
-from sklearn_mlce._targets import Targets
+from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._training.target_sides import (
     ListedTargets,
     LossTargets,
     SignedLabels,
     TwoSides,
 )
+from sklearn_mlce._utils.sparse import dense_tensor
 
 # Cells of a batch, rows times labels, up to which hard labels are cheaper in dense form: listed
 # cells take fewer passes over the memory and more calls.
@@ -28,7 +28,7 @@ _SIGNED_CELLS = {"cpu": 2**18, "cuda": 2**22}  # the dense form of a sum over la
 class TargetEncoder:
     """Makes tensors of targets, once for a fit or once for a block of its rows.
 
-    Nothing is checked: :class:`~sklearn_mlce._targets.Targets` are valid, as are the options.
+    Nothing is checked: :class:`~sklearn_mlce._targets.targets.Targets` and options are valid.
 
     Parameters
     ----------

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from sklearn_mlce._batches.losses import BatchLoss
 from sklearn_mlce._batches.targets import EncodedTargets
-from sklearn_mlce._layouts import MatrixRows
-from sklearn_mlce._orders import SIDES, Orders
+from sklearn_mlce._kernels.orders import SIDES, Orders
+from sklearn_mlce._kernels.row_layouts import MatrixRows
 
 _ROWS = MatrixRows()
 

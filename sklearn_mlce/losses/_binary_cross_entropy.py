@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from sklearn_mlce._loss_arguments import (
+from sklearn_mlce._kernels.arguments import (
     any_unknown,
     check_label_weight,
     check_reduction,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sklearn_mlce._hard_targets import HardTargets
-from sklearn_mlce._loss_arguments import check_label_counts
+from sklearn_mlce._kernels.arguments import check_label_counts
+from sklearn_mlce._kernels.focal_terms import FocalTerm
+from sklearn_mlce._kernels.hard_targets import HardTargets
 from sklearn_mlce.losses._focal import check_focal_options
-from sklearn_mlce.losses._label_terms import FocalTerm
 from sklearn_mlce.losses._module import RowLoss
 from sklearn_mlce.losses._per_label import LabelLoss, MakeLoss, per_label_loss, weights_of
 

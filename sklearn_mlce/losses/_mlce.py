@@ -6,15 +6,15 @@ from typing import Any
 
 from torch import Tensor
 
-from sklearn_mlce._hard_targets import cells_from_indices, hard_from_dense
-from sklearn_mlce._loss_arguments import (
+from sklearn_mlce._kernels.arguments import (
     check_ascending,
     check_indices,
     check_same_shape,
     check_soft_targets,
     flatten_rows,
 )
-from sklearn_mlce._thresholded import thresholded_loss
+from sklearn_mlce._kernels.hard_targets import cells_from_indices, hard_from_dense
+from sklearn_mlce._kernels.thresholded import thresholded_loss
 
 
 def mlce_loss(

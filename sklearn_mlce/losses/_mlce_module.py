@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from sklearn_mlce._loss_arguments import check_margin, check_options
-from sklearn_mlce._orders import check_order
+from sklearn_mlce._kernels.arguments import check_margin, check_options
+from sklearn_mlce._kernels.orders import check_order
 from sklearn_mlce.losses._mlce import mlce_loss
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sklearn_mlce._closed_form import Evaluate, closed_form_loss
-from sklearn_mlce._loss_arguments import (
+from sklearn_mlce._kernels.arguments import (
     any_unknown,
     check_label_weight,
     check_reduction,
@@ -14,7 +13,8 @@ from sklearn_mlce._loss_arguments import (
     computing_dtype,
     row_factors,
 )
-from sklearn_mlce.losses._multioutput_rows import hard_rows, soft_rows
+from sklearn_mlce._kernels.autograd import Evaluate, closed_form_loss
+from sklearn_mlce._kernels.multioutput import hard_rows, soft_rows
 
 
 def multioutput_loss(

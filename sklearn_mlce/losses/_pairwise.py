@@ -5,12 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sklearn_mlce._closed_form import closed_form_loss, empty_gradient
-from sklearn_mlce._elementwise import softplus
-from sklearn_mlce._hard_targets import Cells, HardMatrix, hard_from_dense
-from sklearn_mlce._kernel import Affine, BlockMemory, matrix_blocks, positive_exponents
-from sklearn_mlce._layouts import CellRows, MatrixRows, softmax_
-from sklearn_mlce._loss_arguments import (
+from sklearn_mlce._kernels.arguments import (
     check_number,
     check_options,
     check_same_shape,
@@ -20,6 +15,11 @@ from sklearn_mlce._loss_arguments import (
     log_label_weight,
     row_factors,
 )
+from sklearn_mlce._kernels.autograd import closed_form_loss, empty_gradient
+from sklearn_mlce._kernels.elementwise import softplus
+from sklearn_mlce._kernels.hard_targets import Cells, HardMatrix, hard_from_dense
+from sklearn_mlce._kernels.row_blocks import Affine, BlockMemory, matrix_blocks, positive_exponents
+from sklearn_mlce._kernels.row_layouts import CellRows, MatrixRows, softmax_
 from sklearn_mlce.losses._module import RowLoss
 
 

@@ -14,16 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sklearn_mlce._closed_form import closed_form_loss, empty_gradient
-from sklearn_mlce._hard_targets import (
-    Cells,
-    HardMatrix,
-    HardTargets,
-    cells_from_dense,
-    hard_from_dense,
-)
-from sklearn_mlce._kernel import row_blocks
-from sklearn_mlce._loss_arguments import (
+from sklearn_mlce._kernels.arguments import (
     check_label_weight,
     check_reduction,
     check_same_shape,
@@ -32,7 +23,16 @@ from sklearn_mlce._loss_arguments import (
     flatten_rows,
     row_factors,
 )
-from sklearn_mlce.losses._label_terms import N_BUFFERS, Buffers, FocalTerm, Term
+from sklearn_mlce._kernels.autograd import closed_form_loss, empty_gradient
+from sklearn_mlce._kernels.focal_terms import N_BUFFERS, Buffers, FocalTerm, Term
+from sklearn_mlce._kernels.hard_targets import (
+    Cells,
+    HardMatrix,
+    HardTargets,
+    cells_from_dense,
+    hard_from_dense,
+)
+from sklearn_mlce._kernels.row_blocks import row_blocks
 
 # A dozen passes are made over a block, so on a CPU it had better stay in the cache.
 _BLOCK_ELEMENTS = 2**18

@@ -1,7 +1,7 @@
 """Where the exponents of a row lie: along a row of a matrix, or in a list of cells.
 
-The formulas of :mod:`sklearn_mlce._orders` are written once, over a layout that sums entries
-to their rows and spreads values of rows to their entries.
+The formulas of :mod:`sklearn_mlce._kernels.orders` are written once, over a layout that sums
+entries to their rows and spreads values of rows to their entries.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from sklearn_mlce._elementwise import exp_, need_no_shift
+from sklearn_mlce._kernels.elementwise import exp_, need_no_shift
 
 
 class Layout(Protocol):

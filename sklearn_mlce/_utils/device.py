@@ -24,7 +24,7 @@ def resolve_device(device: str) -> torch.device:
 
     Examples
     --------
-    >>> from sklearn_mlce._training.device import resolve_device
+    >>> from sklearn_mlce._utils.device import resolve_device
     >>> resolve_device("cpu")
     device(type='cpu')
     """

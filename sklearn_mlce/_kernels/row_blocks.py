@@ -2,7 +2,7 @@
 
 Every thresholded loss of a row is a sum of two sides. A side takes exponents ``z_i``, one per
 label, and a threshold logit ``z_0``; its order says what it makes of them
-(:mod:`sklearn_mlce._orders`). Of order 1 it is ``log(e^{z_0} + sum_i e^{z_i})``.
+(:mod:`sklearn_mlce._kernels.orders`). Of order 1 it is ``log(e^{z_0} + sum_i e^{z_i})``.
 
 The negatives' side has ``z_i = scale * (s_i + margin) + log(weight_i)``, the positives' side
 ``z_i = -scale * (s_i - margin) + log(weight_i)``; a label that does not take part has weight 0,
@@ -21,9 +21,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sklearn_mlce._hard_targets import Cells, HardMatrix
-from sklearn_mlce._layouts import CellRows, MatrixRows
-from sklearn_mlce._orders import SIDES, Order, Side
+from sklearn_mlce._kernels.hard_targets import Cells, HardMatrix
+from sklearn_mlce._kernels.orders import SIDES, Order, Side
+from sklearn_mlce._kernels.row_layouts import CellRows, MatrixRows
 
 # Elements per block: 4 MiB of float32 stay in cache; a GPU wants fewer, larger blocks.
 _BLOCK_ELEMENTS = 2**20

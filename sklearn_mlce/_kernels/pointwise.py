@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from sklearn_mlce._elementwise import softplus
-from sklearn_mlce._hard_targets import Cells
-from sklearn_mlce._kernel import row_blocks
+from sklearn_mlce._kernels.elementwise import softplus
+from sklearn_mlce._kernels.hard_targets import Cells
+from sklearn_mlce._kernels.row_blocks import row_blocks
 
 
 class PointwiseLoss(NamedTuple):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_mlce._targets import placed
+from sklearn_mlce._targets.targets import placed
 
-_BLOCK_ENTRIES = 2**22  # that are shifted at a time
+# Scores that are held at a time: 32 MiB of float64.
+SCORES_PER_BLOCK = 2**22
 
 
 def largest_scores(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -31,7 +32,7 @@ def shifted_to_best(scores: np.ndarray, k: int) -> np.ndarray:
     positive number.
     """
     shifted = np.empty_like(scores)
-    step = max(1, _BLOCK_ENTRIES // scores.shape[1])
+    step = max(1, SCORES_PER_BLOCK // scores.shape[1])
     for start in range(0, len(scores), step):
         rows = slice(start, start + step)
         shifted[rows] = _shifted_rows(scores[rows], k)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sklearn_mlce._elementwise import exp_, need_no_shift
+from sklearn_mlce._kernels.elementwise import exp_, need_no_shift
 
 
 def hard_rows(

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from sklearn_mlce._targets import TargetFormat, Targets
+from sklearn_mlce._targets.targets import TargetFormat, Targets
 
 
 def encode_targets(y: Any) -> Targets:

@@ -6,10 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sklearn_mlce._closed_form import closed_form_loss, empty_gradient
-from sklearn_mlce._hard_targets import Cells, HardMatrix
-from sklearn_mlce._kernel import Affine, matrix_side, positives_of_cells
-from sklearn_mlce._loss_arguments import (
+from sklearn_mlce._kernels.arguments import (
     check_margin,
     check_options,
     computed_rows,
@@ -17,7 +14,10 @@ from sklearn_mlce._loss_arguments import (
     per_row,
     row_factors,
 )
-from sklearn_mlce._orders import Orders, check_order
+from sklearn_mlce._kernels.autograd import closed_form_loss, empty_gradient
+from sklearn_mlce._kernels.hard_targets import Cells, HardMatrix
+from sklearn_mlce._kernels.orders import Orders, check_order
+from sklearn_mlce._kernels.row_blocks import Affine, matrix_side, positives_of_cells
 
 
 def thresholded_loss(

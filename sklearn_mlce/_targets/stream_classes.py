@@ -12,8 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import column_or_1d
 
-from sklearn_mlce._target_encoding import encode_targets
-from sklearn_mlce._targets import Targets, same_classes
+from sklearn_mlce._targets.encoding import encode_targets
+from sklearn_mlce._targets.targets import Targets, same_classes
 
 
 def is_single_label(y: Any) -> bool:

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from sklearn_mlce._elementwise import softplus
-from sklearn_mlce._layouts import Layout, exponentials_
+from sklearn_mlce._kernels.elementwise import softplus
+from sklearn_mlce._kernels.row_layouts import Layout, exponentials_
 
 Order = int | str
 Orders = tuple[Order, Order]  # of the negatives' side, of the positives' side

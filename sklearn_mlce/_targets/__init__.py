@@ -1,0 +1,1 @@
+"""What y is: recognise, encode, decode. Knows NumPy and scikit-learn, never torch."""
