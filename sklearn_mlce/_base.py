@@ -14,14 +14,14 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 from torch import nn
 
-from sklearn_mlce._loss_options import LossOptions, check_targets
-from sklearn_mlce._probabilities import clipped, probabilities_of
+from sklearn_mlce._objectives.options import LossOptions, check_targets
+from sklearn_mlce._objectives.probabilities import clipped, probabilities_of
+from sklearn_mlce._objectives.weights import check_takes_weight, checked_weight
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import TargetFormat, Targets
 from sklearn_mlce._targets.top_k import SCORES_PER_BLOCK, largest_scores, shifted_to_best
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin
 from sklearn_mlce._utils.sparse import with_duplicates_summed
-from sklearn_mlce._weights import check_takes_weight, checked_weight
 
 
 def _has_probabilities(estimator: BaseMLCE) -> bool:

@@ -11,12 +11,12 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from torch import nn
 
 from sklearn_mlce._linear_base import LinearMLCE
-from sklearn_mlce._loss_options import LOSSES
+from sklearn_mlce._objectives.options import LOSSES
+from sklearn_mlce._objectives.weights import warn_unknown_labels
 from sklearn_mlce._solvers.fit import fit_linear
 from sklearn_mlce._solvers.stream import StreamState
 from sklearn_mlce._targets.targets import fixed_scores
 from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
-from sklearn_mlce._weights import warn_unknown_labels
 
 
 class MLCEClassifier(LinearMLCE):

@@ -9,7 +9,8 @@ from sklearn.base import _fit_context
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.metaestimators import available_if
 
-from sklearn_mlce._loss_options import FOR_LABELS, LossOptions, resolve_loss
+from sklearn_mlce._objectives.options import FOR_LABELS, LossOptions, resolve_loss
+from sklearn_mlce._objectives.weights import check_label_weight
 from sklearn_mlce._solvers.fit import SolverOptions, resolve_solver
 from sklearn_mlce._solvers.moments import mean_squared_distance
 from sklearn_mlce._solvers.problem import LinearProblem
@@ -20,7 +21,6 @@ from sklearn_mlce._targets.targets import FIXED_SCORE, TargetFormat, Targets, pl
 from sklearn_mlce._utils.callbacks import fitted_state_kept
 from sklearn_mlce._utils.device import resolve_device
 from sklearn_mlce._utils.random import draw_seed
-from sklearn_mlce._weights import check_label_weight
 
 # Without a margin threshold zero is good where scores are large: of 1, 10, 100 and 1000 this was
 # the best or next to it at every order.

@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 from torch import nn
 
 from sklearn_mlce._linear import MLCEClassifier
-from sklearn_mlce._loss_options import LOSSES
+from sklearn_mlce._objectives.options import LOSSES
+from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._solvers.fit import resolve_solver
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import Targets, fixed_scores, placed
@@ -30,7 +31,6 @@ from sklearn_mlce._thresholds.splits import splits_of
 from sklearn_mlce._thresholds.sweep import tune
 from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
 from sklearn_mlce._utils.sparse import with_duplicates_summed
-from sklearn_mlce._weights import checked_weight
 
 # Smallest and largest C of a grid that is given by its size, as factors of MLCEClassifier's own.
 C_FACTORS = (0.1, 10.0)

@@ -10,8 +10,8 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from torch import nn
 
-from sklearn_mlce._loss_options import LOSSES
 from sklearn_mlce._network_fit import TrainableNetwork
+from sklearn_mlce._objectives.options import LOSSES
 from sklearn_mlce._training.perceptron import ACTIVATIONS
 from sklearn_mlce._training.schedule import SCHEDULES
 

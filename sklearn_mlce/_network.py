@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_mlce._loss_options import FOR_LABELS, PUBLISHED, LossOptions, resolve_loss
+from sklearn_mlce._objectives.options import FOR_LABELS, PUBLISHED, LossOptions, resolve_loss
+from sklearn_mlce._objectives.weights import check_label_weight
 from sklearn_mlce._streaming import StreamingMLCE
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.targets import TargetFormat, same_classes
@@ -19,7 +20,6 @@ from sklearn_mlce._training.rows import Rows
 from sklearn_mlce._training.state import Arrays, TrainingState
 from sklearn_mlce._utils.device import resolve_device
 from sklearn_mlce._utils.random import draw_seed
-from sklearn_mlce._weights import check_label_weight
 
 
 class NetworkMLCE(StreamingMLCE):

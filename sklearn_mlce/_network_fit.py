@@ -13,6 +13,7 @@ from sklearn.utils.metaestimators import available_if
 
 from sklearn_mlce._epoch_scores import epoch_scorer
 from sklearn_mlce._network import NetworkMLCE
+from sklearn_mlce._objectives.weights import warn_unknown_labels
 from sklearn_mlce._streaming import in_precision, learns_from_chunks
 from sklearn_mlce._targets.targets import fixed_scores
 from sklearn_mlce._training.checkpoint import CheckpointFile
@@ -26,7 +27,6 @@ from sklearn_mlce._training.validation import user_callbacks
 from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
 from sklearn_mlce._utils.random import split_order
 from sklearn_mlce._validation_data import given_rows
-from sklearn_mlce._weights import warn_unknown_labels
 
 
 def _takes_chunks(estimator: NetworkMLCE) -> bool:

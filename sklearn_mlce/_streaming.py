@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_mlce._base import BaseMLCE
-from sklearn_mlce._loss_options import COUNTED
+from sklearn_mlce._objectives.options import COUNTED
 from sklearn_mlce._targets.encoding import encode_outputs, label_names_of
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.stream_classes import (

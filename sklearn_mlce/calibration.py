@@ -22,14 +22,14 @@ from sklearn_mlce._calibration.members import (
     learned_by_any,
     mean_log_odds,
 )
-from sklearn_mlce._probabilities import clipped
+from sklearn_mlce._objectives.probabilities import clipped
+from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._targets.targets import FIXED_SCORE
 from sklearn_mlce._thresholds.out_of_fold import default_threshold, plain_targets
 from sklearn_mlce._thresholds.predictions import BaseWrapper, encode_thresholded
 from sklearn_mlce._thresholds.routing import routed_params, router_of
 from sklearn_mlce._thresholds.splits import splits_of
 from sklearn_mlce._utils.callbacks import fitted_state_kept
-from sklearn_mlce._weights import checked_weight
 
 __all__ = ["MultilabelCalibratedClassifierCV"]
 

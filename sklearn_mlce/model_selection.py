@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, St
 from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._targets.label_names import check_names_of_fitted
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._thresholds.objective import HeldOut, objective_of
@@ -32,7 +33,6 @@ from sklearn_mlce._thresholds.routing import routed_params, router_of
 from sklearn_mlce._thresholds.splits import splits_of
 from sklearn_mlce._thresholds.sweep import tune
 from sklearn_mlce._utils.callbacks import fitted_state_kept
-from sklearn_mlce._weights import checked_weight
 
 __all__ = ["MultilabelTunedThresholdClassifierCV"]
 

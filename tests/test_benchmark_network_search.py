@@ -14,7 +14,7 @@ from benchmarks.network_variants import (
 )
 from benchmarks.store import Store
 from sklearn_mlce import MLCEMLP
-from sklearn_mlce._loss_options import FOR_LABELS, LossOptions
+from sklearn_mlce._objectives.options import FOR_LABELS, LossOptions
 from sklearn_mlce._training import engine, input_scaling
 from tests.estimators import labelled_rows
 

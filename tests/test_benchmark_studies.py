@@ -232,7 +232,7 @@ def test_default_search_finds_the_best_threshold_and_ranks_what_was_kept(tmp_pat
 
 
 def test_kept_defaults_are_the_estimators():
-    from sklearn_mlce._loss_options import FOR_LABELS
+    from sklearn_mlce._objectives.options import FOR_LABELS
 
     kept, shift = defaults_search.KEPT, defaults_search.KEPT_SHIFT
     assert FOR_LABELS.orders == (kept.order, kept.order)

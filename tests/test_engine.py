@@ -9,19 +9,19 @@ import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback
 
-from sklearn_mlce._loss_options import LossOptions
 from sklearn_mlce._mlp import MLCEMLP
+from sklearn_mlce._objectives.options import LossOptions
+from sklearn_mlce._objectives.prepared_targets import (
+    ListedTargets,
+    SignedLabels,
+    TargetEncoder,
+    TwoSides,
+)
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._training import compiler, precision, target_forms
 from sklearn_mlce._training import rows as rows_module
 from sklearn_mlce._training.optimizer import FusedAdamW
 from sklearn_mlce._training.schedule import SCHEDULES, one_cycle
-from sklearn_mlce._training.target_forms import TargetEncoder
-from sklearn_mlce._training.target_sides import (
-    ListedTargets,
-    SignedLabels,
-    TwoSides,
-)
 from sklearn_mlce.losses import mlce_loss
 
 CPU = torch.device("cpu")

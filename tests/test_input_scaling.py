@@ -10,7 +10,7 @@ import torch
 from scipy.optimize import minimize_scalar
 
 from sklearn_mlce import MLCEMLP
-from sklearn_mlce._loss_options import FOR_LABELS, LossOptions
+from sklearn_mlce._objectives.options import FOR_LABELS, LossOptions
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._training import input_scaling as scaling_module
 from sklearn_mlce._training.input_scaling import make_scaling, scaling_of, weighted_quantiles

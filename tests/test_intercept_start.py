@@ -5,8 +5,8 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from sklearn_mlce._loss_options import LossOptions
-from sklearn_mlce._solvers.separable_intercepts import separable_intercepts as intercept_start
+from sklearn_mlce._objectives.constant_scores import separable_intercepts as intercept_start
+from sklearn_mlce._objectives.options import LossOptions
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import label_masses
 from sklearn_mlce.losses import mlce_loss

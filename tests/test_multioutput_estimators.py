@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
-from sklearn_mlce._solvers.multioutput_rows import MultioutputRows
+from sklearn_mlce._objectives.multioutput import MultioutputRows
 from sklearn_mlce.inspection import describe_labels
 from sklearn_mlce.losses import multioutput_loss
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV

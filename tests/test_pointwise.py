@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from sklearn_mlce import MLCEClassifier
 from sklearn_mlce._kernels.hard_targets import cells_from_dense
 from sklearn_mlce._kernels.pointwise import pointwise_loss_and_gradient
-from sklearn_mlce._solvers.pointwise_rows import PointwiseRows
+from sklearn_mlce._objectives.pointwise import PointwiseRows
 from tests.linear_problems import make_labels, parameters_of
 from tests.test_losses import N_LABELS, N_ROWS, random_targets
 

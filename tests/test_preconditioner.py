@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from sklearn_mlce import MLCEClassifier
-from sklearn_mlce._loss_options import LossOptions
+from sklearn_mlce._objectives.options import LossOptions
+from sklearn_mlce._objectives.second_order import row_loss_of
 from sklearn_mlce._solvers.design import Design
-from sklearn_mlce._solvers.losses_of_targets import row_loss_of
 from sklearn_mlce._solvers.newton_cg import LinearObjective
 from sklearn_mlce._solvers.preconditioner import Preconditioner
 from sklearn_mlce._targets.encoding import encode_targets

@@ -6,7 +6,7 @@ import torch
 
 from sklearn_mlce._kernels.hard_targets import cells_from_dense
 from sklearn_mlce._kernels.row_blocks import Affine
-from sklearn_mlce._solvers.row_losses import HardRows, SoftRows
+from sklearn_mlce._objectives.mlce import HardRows, SoftRows
 from tests.oracles import symmetric_loss
 from tests.test_losses import N_LABELS, N_ROWS, random_targets
 

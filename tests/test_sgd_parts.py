@@ -5,11 +5,11 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from sklearn_mlce._batches.losses import BatchLoss
-from sklearn_mlce._loss_options import LossOptions
+from sklearn_mlce._objectives.constant_scores import intercept_start
+from sklearn_mlce._objectives.first_order import BatchLoss
+from sklearn_mlce._objectives.options import LossOptions
+from sklearn_mlce._objectives.second_order import row_loss_of
 from sklearn_mlce._solvers.centred_weights import CentredWeights
-from sklearn_mlce._solvers.intercepts import intercept_start
-from sklearn_mlce._solvers.losses_of_targets import row_loss_of
 from sklearn_mlce._solvers.row_batches import RowBatches
 from sklearn_mlce._solvers.sgd import Steps, StochasticDescent, linearly_to_zero
 from sklearn_mlce._solvers.step_sizes import gram_eigenvalue

@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sp
 
 from sklearn_mlce import MLCEClassifier
-from sklearn_mlce._batches.losses import BatchLoss
+from sklearn_mlce._objectives.first_order import BatchLoss
 from sklearn_mlce._targets.targets import FIXED_SCORE
 from tests.test_sgd import LOSSES, documents, objective, sgd, standardised
 

@@ -6,7 +6,8 @@ import scipy.sparse as sp
 import torch
 from scipy.special import logsumexp
 
-from sklearn_mlce._loss_options import LossOptions
+from sklearn_mlce._objectives.options import LossOptions
+from sklearn_mlce._objectives.prepared_targets import TargetEncoder
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._training import rows as rows_module
 from sklearn_mlce._training.criterion import Criterion
@@ -16,7 +17,6 @@ from sklearn_mlce._training.plan import layer_widths
 from sklearn_mlce._training.rows import Batches, Rows
 from sklearn_mlce._training.sparse import SparseBatch, sparse_batch
 from sklearn_mlce._training.state import predictor, weights_to_arrays
-from sklearn_mlce._training.target_forms import TargetEncoder
 from sklearn_mlce._utils.device import resolve_device
 from sklearn_mlce._utils.random import EpochRandomness, draw_seed
 from tests import oracles

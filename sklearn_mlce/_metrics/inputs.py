@@ -11,10 +11,10 @@ import scipy.sparse as sp
 from sklearn.utils import check_array
 from sklearn.utils.validation import _num_samples
 
+from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._targets.top_k import largest_scores
-from sklearn_mlce._weights import checked_weight
 
 # Cells of a block of rows that is made dense: 4 MiB of labels beside 32 MiB of float64 scores.
 _CELLS_PER_BLOCK = 2**22

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from sklearn_mlce._objectives.mlce import RowLoss
+from sklearn_mlce._objectives.second_order import row_loss_of
 from sklearn_mlce._solvers.design import Design
-from sklearn_mlce._solvers.losses_of_targets import row_loss_of
 from sklearn_mlce._solvers.newton_cg import (
     IterationMonitor,
     LinearObjective,
@@ -14,7 +15,6 @@ from sklearn_mlce._solvers.newton_cg import (
     newton_cg,
 )
 from sklearn_mlce._solvers.problem import LinearProblem
-from sklearn_mlce._solvers.row_losses import RowLoss
 from sklearn_mlce._solvers.separable_newton import SeparableObjective, separable_newton
 from sklearn_mlce._utils.sparse import dense_tensor
 

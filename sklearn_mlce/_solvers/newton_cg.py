@@ -15,9 +15,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from sklearn_mlce._objectives.mlce import RowDerivatives, RowLoss
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.preconditioner import Preconditioner
-from sklearn_mlce._solvers.row_losses import RowDerivatives, RowLoss
 from sklearn_mlce._solvers.tolerance import Tolerance
 
 _MAX_CG_ITERATIONS = 200

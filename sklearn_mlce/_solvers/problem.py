@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_mlce._batches.losses import BatchLoss, label_counts
-from sklearn_mlce._loss_options import LossOptions
-from sklearn_mlce._solvers.intercepts import intercept_start
+from sklearn_mlce._objectives.constant_scores import intercept_start
+from sklearn_mlce._objectives.first_order import BatchLoss, label_counts
+from sklearn_mlce._objectives.options import LossOptions
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._utils.sparse import dense_tensor
 

@@ -17,8 +17,8 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from sklearn_mlce._batches.targets import EncodedTargets, encode
 from sklearn_mlce._kernels.sparse_rows import CompressedRows
+from sklearn_mlce._objectives.target_tensors import EncodedTargets, encode
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._utils.sparse import dense_tensor
 

@@ -37,7 +37,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_mlce._batches.losses import BatchLoss
+from sklearn_mlce._objectives.first_order import BatchLoss
 from sklearn_mlce._solvers.centred_weights import CentredWeights
 from sklearn_mlce._solvers.row_batches import RowBatch, RowBatches
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_mlce._batches.losses import BatchLoss
+from sklearn_mlce._objectives.first_order import BatchLoss
 from sklearn_mlce._solvers.centred_weights import CentredWeights
 from sklearn_mlce._solvers.moments import sum_of_rows
 from sklearn_mlce._solvers.newton_cg import IterationMonitor

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_mlce._batches.losses import BatchLoss
+from sklearn_mlce._objectives.constant_scores import intercept_start
+from sklearn_mlce._objectives.first_order import BatchLoss
 from sklearn_mlce._solvers.centred_weights import CentredWeights
-from sklearn_mlce._solvers.intercepts import intercept_start
 from sklearn_mlce._solvers.moments import sum_of_rows
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.row_batches import RowBatches

@@ -12,7 +12,7 @@ class Criterion(nn.Module):
     """Weighted mean over a batch's rows of the loss, divided by the scale.
 
     The division lets the learning rate keep its meaning as the scale grows. The targets know
-    their loss (:mod:`sklearn_mlce._training.target_sides`); it is computed in float32 at least.
+    their loss (:mod:`sklearn_mlce._objectives.prepared_targets`), computed in float32 at least.
     """
 
     def forward(self, scores: Tensor, targets: BatchTargets) -> Tensor:

@@ -13,7 +13,8 @@ from scipy.sparse import issparse
 from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 
-from sklearn_mlce._batches.losses import label_counts
+from sklearn_mlce._objectives.first_order import label_counts
+from sklearn_mlce._objectives.prepared_targets import TargetEncoder
 from sklearn_mlce._training.callbacks import SeedEpochs
 from sklearn_mlce._training.compiler import compile_in_place
 from sklearn_mlce._training.criterion import Criterion
@@ -38,7 +39,6 @@ from sklearn_mlce._training.state import (
     weights_to_arrays,
 )
 from sklearn_mlce._training.supervision import Supervision
-from sklearn_mlce._training.target_forms import TargetEncoder
 from sklearn_mlce._training.validation import Diverged
 from sklearn_mlce._utils.random import EpochRandomness
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sklearn_mlce._loss_options import LossOptions
+from sklearn_mlce._objectives.options import LossOptions
 from sklearn_mlce._training.perceptron import Architecture
 
 # "auto", chosen over the data sets of the benchmarks: batches of about a tenth of the rows, and

@@ -17,12 +17,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sklearn_mlce._objectives.prepared_targets import LossTargets, TargetEncoder
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._training.holdout import held_out_rows
 from sklearn_mlce._training.selected_rows import SelectedRows
 from sklearn_mlce._training.sparse import SparseBatch, sparse_batch
-from sklearn_mlce._training.target_forms import TargetEncoder
-from sklearn_mlce._training.target_sides import LossTargets
 from sklearn_mlce._utils.sparse import dense_tensor
 
 # Large enough that indexing is spread over many batches, small next to any X that matters.

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from sklearn_mlce._loss_options import LossOptions
+from sklearn_mlce._objectives.options import LossOptions
 from sklearn_mlce._targets.targets import Targets, label_masses
 from sklearn_mlce._training.perceptron import Perceptron
 from sklearn_mlce._training.rows import Rows

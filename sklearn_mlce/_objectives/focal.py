@@ -7,11 +7,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from sklearn_mlce._batches.target_matrices import hard_cells
-from sklearn_mlce._batches.targets import EncodedTargets
 from sklearn_mlce._kernels.autograd import empty_gradient
 from sklearn_mlce._kernels.focal_terms import N_BUFFERS, Term
 from sklearn_mlce._kernels.hard_targets import Cells
+from sklearn_mlce._objectives.target_tensors import EncodedTargets, hard_cells
 from sklearn_mlce.losses._asymmetric import asymmetric_labels
 from sklearn_mlce.losses._class_balanced import class_balanced_labels
 from sklearn_mlce.losses._distribution_balanced import distribution_balanced_labels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit, log_expit, softmax
 
-from sklearn_mlce._loss_options import LossOptions
+from sklearn_mlce._objectives.options import LossOptions
 
 
 def probabilities_of(scores: np.ndarray, kind: str, options: LossOptions) -> np.ndarray:

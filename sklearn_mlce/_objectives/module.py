@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sklearn_mlce._batches.target_matrices import dense_matrix
-from sklearn_mlce._batches.targets import EncodedTargets
-from sklearn_mlce._weights import takes_sample_weight
+from sklearn_mlce._objectives.target_tensors import EncodedTargets, dense_matrix
+from sklearn_mlce._objectives.weights import takes_sample_weight
 
 # How a curvature is estimated: rows of random scores, each moved this far up or down.
 _PROBE_ROWS, _PROBE_SPREAD, _PROBE_STEP = 64, 2.0, 0.1

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sklearn_mlce._batches.targets import ClassCodes, EncodedTargets
-from sklearn_mlce._batches.thresholded import CURVATURE_OF_LABEL, divided_by_scale
 from sklearn_mlce._kernels.elementwise import exp_
-from sklearn_mlce._loss_options import LossOptions
+from sklearn_mlce._objectives.mlce import CURVATURE_OF_LABEL, divided_by_scale
+from sklearn_mlce._objectives.options import LossOptions
+from sklearn_mlce._objectives.target_tensors import ClassCodes, EncodedTargets
 
 
 class SoftmaxBatches:

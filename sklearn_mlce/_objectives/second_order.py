@@ -9,11 +9,11 @@ from torch import Tensor
 
 from sklearn_mlce._kernels.hard_targets import Cells, cells_from_indices
 from sklearn_mlce._kernels.row_blocks import Affine
-from sklearn_mlce._loss_options import LossOptions
-from sklearn_mlce._solvers.multioutput_rows import MultioutputRows
-from sklearn_mlce._solvers.pairwise_rows import PairwiseRows
-from sklearn_mlce._solvers.pointwise_rows import PointwiseRows
-from sklearn_mlce._solvers.row_losses import HardRows, RowLoss, SoftmaxRows, SoftRows
+from sklearn_mlce._objectives.mlce import HardRows, RowLoss, SoftmaxRows, SoftRows
+from sklearn_mlce._objectives.multioutput import MultioutputRows
+from sklearn_mlce._objectives.options import LossOptions
+from sklearn_mlce._objectives.pairwise import PairwiseRows
+from sklearn_mlce._objectives.pointwise import PointwiseRows
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._utils.sparse import dense_tensor
 

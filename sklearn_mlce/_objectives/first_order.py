@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_mlce._batches.label_terms import LabelTermBatches
-from sklearn_mlce._batches.module import ModuleBatches
-from sklearn_mlce._batches.multioutput import MultioutputBatches
-from sklearn_mlce._batches.pairwise import PairwiseBatches
-from sklearn_mlce._batches.pointwise import PointwiseBatches
-from sklearn_mlce._batches.softmax import SoftmaxBatches
-from sklearn_mlce._batches.targets import EncodedTargets
-from sklearn_mlce._batches.thresholded import ThresholdedBatches
-from sklearn_mlce._loss_options import LABEL_TERMS, LossOptions
+from sklearn_mlce._objectives.focal import LabelTermBatches
+from sklearn_mlce._objectives.mlce import ThresholdedBatches
+from sklearn_mlce._objectives.module import ModuleBatches
+from sklearn_mlce._objectives.multioutput import MultioutputBatches
+from sklearn_mlce._objectives.options import LABEL_TERMS, LossOptions
+from sklearn_mlce._objectives.pairwise import PairwiseBatches
+from sklearn_mlce._objectives.pointwise import PointwiseBatches
+from sklearn_mlce._objectives.softmax import SoftmaxBatches
+from sklearn_mlce._objectives.target_tensors import EncodedTargets
 from sklearn_mlce._targets.targets import Targets, label_masses
 from sklearn_mlce._utils.sparse import dense_tensor
 

@@ -1,1 +1,0 @@
-"""What the stochastic solver and the network both need of a batch: targets, losses, sparse rows."""

@@ -1,0 +1,1 @@
+"""A loss as training needs it: options, weights, value and gradient; one file a loss."""
