@@ -53,9 +53,9 @@ def figures(name: str, make) -> dict[str, float]:
     dict
         By ``"<map> ece"`` and ``"<map> log_loss"``, and what `sweep` returns.
     """
-    from sklearn_mlce._calibration.fitting import Calibration
-    from sklearn_mlce._calibration.members import learned_by_any, mean_log_odds
     from sklearn_mlce._targets.encoding import encode_targets
+    from sklearn_mlce.calibration._folds import Calibration
+    from sklearn_mlce.calibration._members import learned_by_any, mean_log_odds
 
     dataset = datasets.load(name)
     X, Y = dataset.X_train, dataset.Y_train
@@ -101,9 +101,8 @@ def sweep(held_out) -> dict[str, float]:
         By ``"<map> <shrinkage> all"`` and ``"... rare"``, of the quarter of the labels that have
         the fewest positives: nats per row.
     """
-    from sklearn_mlce._calibration.cells import cells_of
-    from sklearn_mlce._calibration.isotonic import ISOTONIC_SHRINKAGE, fit_isotonic
-    from sklearn_mlce._calibration.sigmoid import fit_sigmoids
+    from sklearn_mlce.calibration._held_out_cells import cells_of
+    from sklearn_mlce.calibration._sigmoid import ISOTONIC_SHRINKAGE, fit_isotonic, fit_sigmoids
 
     n_rows = len(held_out.scores)
     counts = np.asarray(held_out.positives.sum(axis=0)).ravel()

@@ -83,13 +83,13 @@ class WithConstants(_OfOneNetwork):
 
     def fit(self, X, Y):
         """Fit with the constants, and put back what they were."""
-        from sklearn_mlce._training import engine, input_scaling
+        from sklearn_mlce._network import input_scaling, train
 
         row_sum = input_scaling._OVERALL_SUM if self.row_sum is None else self.row_sum
-        eps = engine._EPS if self.eps is None else self.eps
+        eps = train._EPS if self.eps is None else self.eps
         with (
             patch.object(input_scaling, "_OVERALL_SUM", row_sum),
-            patch.object(engine, "_EPS", eps),
+            patch.object(train, "_EPS", eps),
         ):
             self.network_ = clone(self.network).fit(X, Y)
         return self

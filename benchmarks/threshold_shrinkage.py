@@ -45,8 +45,8 @@ def held_out_figures(name: str, estimator, rows: int | None) -> dict[str, float]
         By ``"<what was tuned> <shrinkage or global> <what was measured>"``.
     """
     from sklearn_mlce._targets.encoding import encode_targets
-    from sklearn_mlce._thresholds.objective import Objective
-    from sklearn_mlce._thresholds.out_of_fold import (
+    from sklearn_mlce.model_selection._f_measure import Objective
+    from sklearn_mlce.model_selection._out_of_fold import (
         held_out_of_folds,
         never_positive,
         out_of_fold,
@@ -54,7 +54,7 @@ def held_out_figures(name: str, estimator, rows: int | None) -> dict[str, float]
         scores_of,
         without,
     )
-    from sklearn_mlce._thresholds.sweep import tune
+    from sklearn_mlce.model_selection._sweep import tune
 
     dataset = datasets.load(name)
     X, Y = dataset.X_train[:rows], dataset.Y_train[:rows]

@@ -1,8 +1,8 @@
 """Multi-label classification with the multi-label softmax cross-entropy."""
 
-from sklearn_mlce._linear import MLCEClassifier
-from sklearn_mlce._linear_cv import MLCEClassifierCV
-from sklearn_mlce._mlp import MLCEMLP
+from sklearn_mlce._estimators.linear import MLCEClassifier
+from sklearn_mlce._estimators.linear_cv import MLCEClassifierCV
+from sklearn_mlce._estimators.mlp import MLCEMLP
 
 __version__ = "0.1.0"
 

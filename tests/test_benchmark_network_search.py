@@ -14,8 +14,8 @@ from benchmarks.network_variants import (
 )
 from benchmarks.store import Store
 from sklearn_mlce import MLCEMLP
+from sklearn_mlce._network import input_scaling, train
 from sklearn_mlce._objectives.options import FOR_LABELS, LossOptions
-from sklearn_mlce._training import engine, input_scaling
 from tests.estimators import labelled_rows
 
 X, Y = labelled_rows()
@@ -68,7 +68,7 @@ def test_variants_are_what_they_say():
 
 
 def test_constants_hold_during_a_fit_alone():
-    before = engine._EPS, input_scaling._OVERALL_SUM
+    before = train._EPS, input_scaling._OVERALL_SUM
     plain = small().fit(ROWS, Y).decision_function(ROWS)
     np.testing.assert_array_equal(
         WithConstants(small()).fit(ROWS, Y).decision_function(ROWS), plain
@@ -76,4 +76,4 @@ def test_constants_hold_during_a_fit_alone():
     for changed in ({"row_sum": 8.0}, {"eps": 1.0}):
         scores = WithConstants(small(), **changed).fit(ROWS, Y).decision_function(ROWS)
         assert (scores != plain).any()
-        assert before == (engine._EPS, input_scaling._OVERALL_SUM)
+        assert before == (train._EPS, input_scaling._OVERALL_SUM)

@@ -12,14 +12,13 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from sklearn_mlce import MLCEClassifier
-from sklearn_mlce._calibration import newton
-from sklearn_mlce._calibration.cells import Cells, cells_of
-from sklearn_mlce._calibration.isotonic import fit_isotonic
-from sklearn_mlce._calibration.members import as_scores, probability_floor
-from sklearn_mlce._calibration.sigmoid import fit_scale, fit_sigmoids
 from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce._thresholds.out_of_fold import held_out_of
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
+from sklearn_mlce.calibration import _newton as newton
+from sklearn_mlce.calibration._held_out_cells import Cells, cells_of
+from sklearn_mlce.calibration._members import as_scores, probability_floor
+from sklearn_mlce.calibration._sigmoid import fit_isotonic, fit_scale, fit_sigmoids
+from sklearn_mlce.model_selection._out_of_fold import held_out_of
 
 FREE, TIED = 1e-10, 1e10  # shrinkage
 SLOPES, INTERCEPTS = np.array([0.5, 1.0, 2.0]), np.array([-1.0, -3.0, 0.5])
@@ -182,7 +181,7 @@ def test_labels_that_separate_and_scores_that_are_all_the_same():
 
 def test_many_blocks_of_rows_give_what_one_gives(monkeypatch):
     expected = fit_sigmoids(cells())
-    monkeypatch.setattr("sklearn_mlce._thresholds.objective._CELLS_PER_BLOCK", 100)
+    monkeypatch.setattr("sklearn_mlce.model_selection._f_measure._CELLS_PER_BLOCK", 100)
     found = fit_sigmoids(cells())
     np.testing.assert_allclose(found.slopes, expected.slopes)
     np.testing.assert_allclose(found.intercepts, expected.intercepts)

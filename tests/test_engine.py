@@ -9,7 +9,12 @@ import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback
 
-from sklearn_mlce._mlp import MLCEMLP
+from sklearn_mlce._estimators.mlp import MLCEMLP
+from sklearn_mlce._network import batches as batches_module
+from sklearn_mlce._network import compiler, plan
+from sklearn_mlce._network.optimizer import FusedAdamW
+from sklearn_mlce._network.plan import SCHEDULES, one_cycle
+from sklearn_mlce._objectives import prepared_targets
 from sklearn_mlce._objectives.options import LossOptions
 from sklearn_mlce._objectives.prepared_targets import (
     ListedTargets,
@@ -18,10 +23,6 @@ from sklearn_mlce._objectives.prepared_targets import (
     TwoSides,
 )
 from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce._training import compiler, precision, target_forms
-from sklearn_mlce._training import rows as rows_module
-from sklearn_mlce._training.optimizer import FusedAdamW
-from sklearn_mlce._training.schedule import SCHEDULES, one_cycle
 from sklearn_mlce.losses import mlce_loss
 
 CPU = torch.device("cpu")
@@ -138,18 +139,18 @@ def test_the_optimizer_is_torchs():
 
 
 def test_precision_is_refused_where_it_is_of_no_use(monkeypatch):
-    monkeypatch.setattr(precision, "_has_bfloat16", lambda device: False)
+    monkeypatch.setattr(plan, "_has_bfloat16", lambda device: False)
     with pytest.raises(ValueError, match=r"this cpu has no instructions.* Set precision='auto'"):
         small(precision="mixed").fit(X, Y)
 
 
 def test_automatic_precision(monkeypatch):
-    resolve, cuda = precision.resolve_precision, torch.device("cuda")
-    monkeypatch.setattr(precision, "_has_bfloat16", lambda device: True)
+    resolve, cuda = plan.resolve_precision, torch.device("cuda")
+    monkeypatch.setattr(plan, "_has_bfloat16", lambda device: True)
     assert resolve("auto", cuda)
     assert not resolve("auto", CPU)
     assert not resolve("full", cuda)
-    monkeypatch.setattr(precision, "_has_bfloat16", lambda device: False)
+    monkeypatch.setattr(plan, "_has_bfloat16", lambda device: False)
     assert not resolve("auto", cuda)
 
 
@@ -182,7 +183,7 @@ def test_a_large_offset_does_not_drown_in_float32():
 
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
 def test_mixed_precision_is_close_to_full(container, monkeypatch):
-    monkeypatch.setattr(precision, "_has_bfloat16", lambda device: True)  # emulated, if need be
+    monkeypatch.setattr(plan, "_has_bfloat16", lambda device: True)  # emulated, if need be
     features = container(X.astype(np.float32))
     full, mixed = (
         small(precision=name, dropout=0.0, max_epochs=20, learning_rate_init=0.01).fit(features, Y)
@@ -236,8 +237,8 @@ def test_each_form_of_targets_has_the_loss_and_its_gradient(form, orders, weight
     if form == "signed" and orders != ("all", "all"):
         pytest.skip("only a sum over labels has this form")
     limit = {"cpu": 0 if form == "listed" else 10**9}
-    monkeypatch.setattr(target_forms, "_DENSE_CELLS", limit)
-    monkeypatch.setattr(target_forms, "_SIGNED_CELLS", limit)
+    monkeypatch.setattr(prepared_targets, "_DENSE_CELLS", limit)
+    monkeypatch.setattr(prepared_targets, "_SIGNED_CELLS", limit)
     y = np.where(RNG.random(Y.shape) < 0.1, np.nan, 0.1 + 0.7 * Y) if form == "soft" else Y
     options = LossOptions(3.0, (0.5, -0.25), orders)
     label_weight = np.array([1.0, 2.0, 0.5, 3.0]) if weighted else None
@@ -269,7 +270,7 @@ def test_each_form_of_targets_has_the_loss_and_its_gradient(form, orders, weight
 
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_a_memory_map_is_not_loaded_whole(early_stopping, tmp_path, monkeypatch):
-    monkeypatch.setattr(rows_module, "_BLOCK_BYTES", 2**18)
+    monkeypatch.setattr(batches_module, "_BLOCK_BYTES", 2**18)
     shape = (4096, 512)  # 8 MiB
     on_disk = np.memmap(tmp_path / "X.dat", dtype=np.float32, mode="w+", shape=shape)
     on_disk[:] = np.random.default_rng(0).standard_normal(shape)
@@ -286,5 +287,5 @@ def test_a_memory_map_is_not_loaded_whole(early_stopping, tmp_path, monkeypatch)
         tracemalloc.stop()
     assert peak < on_disk.nbytes / 2
     in_memory = small(early_stopping=early_stopping, max_epochs=2, batch_size=64)
-    monkeypatch.setattr(rows_module, "_BLOCK_BYTES", 2**24)
+    monkeypatch.setattr(batches_module, "_BLOCK_BYTES", 2**24)
     assert_same_weights(model, in_memory.fit(np.array(features), labels))

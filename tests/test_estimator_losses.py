@@ -7,9 +7,9 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from sklearn_mlce._batches import losses as batch_losses
 
 from sklearn_mlce import MLCEMLP, MLCEClassifier, MLCEClassifierCV, losses
+from sklearn_mlce._objectives import first_order as batch_losses
 from sklearn_mlce._objectives.first_order import BatchLoss, LabelCounts
 from sklearn_mlce._objectives.options import COUNTED, LABEL_TERMS, LossOptions, resolve_loss
 from sklearn_mlce._objectives.second_order import row_loss_of

@@ -10,13 +10,13 @@ import torch
 from scipy.optimize import minimize_scalar
 
 from sklearn_mlce import MLCEMLP
+from sklearn_mlce._network import input_scaling as scaling_module
+from sklearn_mlce._network.initialise import constant_scores, output_frequencies
+from sklearn_mlce._network.input_scaling import make_scaling, scaling_of, weighted_quantiles
+from sklearn_mlce._network.plan import passes, rows_per_batch
+from sklearn_mlce._network.sparse_layer import sparse_batch
 from sklearn_mlce._objectives.options import FOR_LABELS, LossOptions
 from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce._training import input_scaling as scaling_module
-from sklearn_mlce._training.input_scaling import make_scaling, scaling_of, weighted_quantiles
-from sklearn_mlce._training.plan import passes, rows_per_batch
-from sklearn_mlce._training.sparse import sparse_batch
-from sklearn_mlce._training.starting_point import constant_scores, output_frequencies
 
 CPU = torch.device("cpu")
 

@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 
-from sklearn_mlce._inspection import counts
-from sklearn_mlce._inspection.text import percent
+from sklearn_mlce.inspection import _counts as counts
 from sklearn_mlce.inspection import describe_labels
+from sklearn_mlce.inspection._rendering import percent
 
 NUMBERS = [
     "n_samples",

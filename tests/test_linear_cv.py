@@ -21,8 +21,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_mlce import MLCEClassifier, MLCEClassifierCV, _linear
-from sklearn_mlce._linear_cv import C_FACTORS
+from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
+from sklearn_mlce._estimators import linear
+from sklearn_mlce._estimators.linear_cv import C_FACTORS
 from sklearn_mlce._targets.targets import FIXED_SCORE
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 from tests.estimators import labelled_rows, single_labels
@@ -159,13 +160,13 @@ def test_all_fits_have_the_solver_of_all_rows(spare, solver, monkeypatch):
     rows = sp.csr_array(X)
     work = (rows.nnz + X.shape[1]) * Y.shape[1]  # from which on all rows, but no fold, take SGD
     monkeypatch.setattr("sklearn_mlce._solvers.fit._LARGE_WORK", work + spare)
-    solvers, fit_linear = [], _linear.fit_linear
+    solvers, fit_linear = [], linear.fit_linear
 
     def recorded(problem, fixed, start, options, monitor):
         solvers.append(options.solver)
         return fit_linear(problem, fixed, start, options, monitor)
 
-    monkeypatch.setattr(_linear, "fit_linear", recorded)
+    monkeypatch.setattr(linear, "fit_linear", recorded)
     model = MLCEClassifierCV(CS, random_state=0).fit(rows, Y)
     assert solvers == [solver] * (3 * len(CS) + 1)
     assert model.solver == "auto"

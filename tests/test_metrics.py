@@ -12,7 +12,7 @@ from sklearn.metrics import (
     ndcg_score,
 )
 
-from sklearn_mlce._metrics import inputs
+from sklearn_mlce.metrics import _inputs as inputs
 from sklearn_mlce.metrics import (
     f1_by_label_frequency,
     label_frequency_groups,

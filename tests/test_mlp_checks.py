@@ -2,7 +2,7 @@
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_mlce._mlp import MLCEMLP
+from sklearn_mlce._estimators.mlp import MLCEMLP
 from tests._expected_failures import expected_failures
 
 FULL_BATCH = {"batch_size": 10**9, "dropout": 0.0, "precision": "full"}

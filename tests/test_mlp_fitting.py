@@ -11,7 +11,7 @@ from sklearn.datasets import make_multilabel_classification
 from sklearn.metrics import f1_score
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_mlce._mlp import MLCEMLP
+from sklearn_mlce._estimators.mlp import MLCEMLP
 
 
 @pytest.fixture(scope="module")

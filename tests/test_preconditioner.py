@@ -7,7 +7,7 @@ from sklearn_mlce._objectives.options import LossOptions
 from sklearn_mlce._objectives.second_order import row_loss_of
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.newton_cg import LinearObjective
-from sklearn_mlce._solvers.preconditioner import Preconditioner
+from sklearn_mlce._solvers.newton_parts import Preconditioner
 from sklearn_mlce._targets.encoding import encode_targets
 from tests.linear_problems import make_labels
 

@@ -9,7 +9,7 @@ from sklearn_mlce._objectives.constant_scores import intercept_start
 from sklearn_mlce._objectives.first_order import BatchLoss
 from sklearn_mlce._objectives.options import LossOptions
 from sklearn_mlce._objectives.second_order import row_loss_of
-from sklearn_mlce._solvers.centred_weights import CentredWeights
+from sklearn_mlce._solvers.lazy_weights import CentredWeights
 from sklearn_mlce._solvers.row_batches import RowBatches
 from sklearn_mlce._solvers.sgd import Steps, StochasticDescent, linearly_to_zero
 from sklearn_mlce._solvers.step_sizes import gram_eigenvalue
@@ -107,7 +107,7 @@ def test_a_factor_that_gets_small_is_multiplied_out(monkeypatch):
     offset = rng.normal(size=N_FEATURES)
     results = []
     for smallest in (0.0, 0.9):
-        monkeypatch.setattr("sklearn_mlce._solvers.centred_weights._SMALLEST_FACTOR", smallest)
+        monkeypatch.setattr("sklearn_mlce._solvers.lazy_weights._SMALLEST_FACTOR", smallest)
         weights = CentredWeights(
             torch.zeros(N_FEATURES + 1, N_LABELS).double(), torch.from_numpy(offset)
         )

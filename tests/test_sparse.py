@@ -9,7 +9,8 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from sklearn_mlce import MLCEClassifierCV, _sparse
+from sklearn_mlce import MLCEClassifierCV
+from sklearn_mlce._utils import sparse
 from sklearn_mlce._utils.sparse import csr_tensor, dense_tensor, with_duplicates_summed
 from tests.estimators import assert_same_scores, labelled_rows, linear, mlp
 
@@ -38,7 +39,7 @@ def test_threads_that_begin_together_leave_the_warnings_filters(monkeypatch):
     before = list(warnings.filters)
     n_threads = 8
     for _ in range(200):
-        monkeypatch.setattr(_sparse, "_beta_warning_taken", False)
+        monkeypatch.setattr(sparse, "_beta_warning_taken", False)
         barrier = Barrier(n_threads)
 
         def make(barrier=barrier):
@@ -84,9 +85,9 @@ def test_how_often_an_entry_is_stored_makes_no_difference(make):
 
 
 @pytest.mark.parametrize("container", [sp.csr_matrix, sp.csr_array])
-@pytest.mark.parametrize("n_sorted", [5, _sparse._ENTRIES_SORTED])
+@pytest.mark.parametrize("n_sorted", [5, sparse._ENTRIES_SORTED])
 def test_only_a_matrix_with_duplicates_is_copied(container, n_sorted, monkeypatch):
-    monkeypatch.setattr(_sparse, "_ENTRIES_SORTED", n_sorted)
+    monkeypatch.setattr(sparse, "_ENTRIES_SORTED", n_sorted)
     plain = container(SPARSE)
     backwards = container(
         (SPARSE.data[::-1], SPARSE.indices[::-1], SPARSE.nnz - SPARSE.indptr[::-1]), SPARSE.shape

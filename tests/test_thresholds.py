@@ -14,9 +14,9 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from sklearn_mlce._thresholds import objective as objectives
-from sklearn_mlce._thresholds.objective import AVERAGES, HeldOut, Objective, objective_of
-from sklearn_mlce._thresholds.sweep import (
+from sklearn_mlce.model_selection import _f_measure as objectives
+from sklearn_mlce.model_selection._f_measure import AVERAGES, HeldOut, Objective, objective_of
+from sklearn_mlce.model_selection._sweep import (
     SHRINKAGE,
     global_curve,
     label_thresholds,

@@ -6,17 +6,17 @@ import scipy.sparse as sp
 import torch
 from scipy.special import logsumexp
 
+from sklearn_mlce._network import batches as batches_module
+from sklearn_mlce._network.batches import Batches, Rows
+from sklearn_mlce._network.dropout import Dropout
+from sklearn_mlce._network.perceptron import Architecture, Perceptron, initialise
+from sklearn_mlce._network.plan import layer_widths
+from sklearn_mlce._network.skorch_net import Criterion
+from sklearn_mlce._network.sparse_layer import SparseBatch, sparse_batch
+from sklearn_mlce._network.state import predictor, weights_to_arrays
 from sklearn_mlce._objectives.options import LossOptions
 from sklearn_mlce._objectives.prepared_targets import TargetEncoder
 from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce._training import rows as rows_module
-from sklearn_mlce._training.criterion import Criterion
-from sklearn_mlce._training.dropout import Dropout
-from sklearn_mlce._training.perceptron import Architecture, Perceptron, initialise
-from sklearn_mlce._training.plan import layer_widths
-from sklearn_mlce._training.rows import Batches, Rows
-from sklearn_mlce._training.sparse import SparseBatch, sparse_batch
-from sklearn_mlce._training.state import predictor, weights_to_arrays
 from sklearn_mlce._utils.device import resolve_device
 from sklearn_mlce._utils.random import EpochRandomness, draw_seed
 from tests import oracles
@@ -145,7 +145,7 @@ def test_dropout_draws_from_its_generator_alone():
 @pytest.mark.parametrize("batch_size", [4, 23, 100])
 @pytest.mark.parametrize("block_bytes", [1, 10**6])
 def test_each_pass_gives_every_row_once(container, kind, batch_size, block_bytes, monkeypatch):
-    monkeypatch.setattr(rows_module, "_BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(batches_module, "_BLOCK_BYTES", block_bytes)
     rows = numbered_rows(kind, container)
     order = np.random.default_rng(1).permutation
     encode = encoder(batch_size, options_of(kind))

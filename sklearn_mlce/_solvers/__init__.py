@@ -1,1 +1,1 @@
-"""Solvers of the linear model: an objective in, a SolverResult out; of "sgd" an SGDFit."""
+"""The linear model: Newton-CG and SGD over an objective."""

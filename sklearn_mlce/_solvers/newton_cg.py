@@ -17,8 +17,7 @@ from torch import Tensor
 
 from sklearn_mlce._objectives.mlce import RowDerivatives, RowLoss
 from sklearn_mlce._solvers.design import Design
-from sklearn_mlce._solvers.preconditioner import Preconditioner
-from sklearn_mlce._solvers.tolerance import Tolerance
+from sklearn_mlce._solvers.newton_parts import Preconditioner, Tolerance
 
 _MAX_CG_ITERATIONS = 200
 # Share of the residual that an inner solve may leave. Loose steps are the cheaper way to the

@@ -18,7 +18,7 @@ from torch import Tensor
 from sklearn_mlce._objectives.mlce import RowDerivatives, RowLoss
 from sklearn_mlce._solvers.design import Design, inverted
 from sklearn_mlce._solvers.newton_cg import IterationMonitor, SolverResult
-from sklearn_mlce._solvers.tolerance import Tolerance
+from sklearn_mlce._solvers.newton_parts import Tolerance
 
 # Parameters and scores of a block: 1 MiB of float32. Sparse products of blocks that leave the
 # cache take two to three times as long.

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.extmath import row_norms
 
-from sklearn_mlce._solvers.moments import check_squares
+from sklearn_mlce._solvers.design import check_squares
 from sklearn_mlce._solvers.row_batches import RowBatches
 
 _SAMPLED_BATCHES = 3

@@ -16,12 +16,13 @@ import numpy as np
 
 from sklearn_mlce._objectives.constant_scores import intercept_start
 from sklearn_mlce._objectives.first_order import BatchLoss
-from sklearn_mlce._solvers.centred_weights import CentredWeights
-from sklearn_mlce._solvers.moments import sum_of_rows
+from sklearn_mlce._solvers.design import sum_of_rows
+from sklearn_mlce._solvers.lazy_weights import CentredWeights
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.row_batches import RowBatches
-from sklearn_mlce._solvers.sgd import Steps, StochasticDescent
-from sklearn_mlce._solvers.sgd_fit import (
+from sklearn_mlce._solvers.sgd import (
+    Steps,
+    StochasticDescent,
     batch_size_for,
     first_step,
     steps_of_intercepts,

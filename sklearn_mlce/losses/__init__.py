@@ -23,10 +23,13 @@ from sklearn_mlce.losses._distribution_balanced import (
     distribution_balanced_loss,
 )
 from sklearn_mlce.losses._focal import FocalLoss, focal_loss
-from sklearn_mlce.losses._mlce import mlce_loss, mlce_loss_from_indices
-from sklearn_mlce.losses._mlce_module import MLCELoss
-from sklearn_mlce.losses._multioutput import multioutput_loss, soft_multioutput_loss
-from sklearn_mlce.losses._multioutput_modules import MultioutputLoss, SoftMultioutputLoss
+from sklearn_mlce.losses._mlce import MLCELoss, mlce_loss, mlce_loss_from_indices
+from sklearn_mlce.losses._multioutput import (
+    MultioutputLoss,
+    SoftMultioutputLoss,
+    multioutput_loss,
+    soft_multioutput_loss,
+)
 from sklearn_mlce.losses._pairwise import PairwiseLoss, pairwise_loss
 
 __all__ = [

@@ -1,0 +1,319 @@
+"""The linear estimator."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from torch import nn
+
+from sklearn_mlce._estimators.linear_fit import LinearMLCE
+from sklearn_mlce._objectives.options import LOSSES
+from sklearn_mlce._objectives.weights import warn_unknown_labels
+from sklearn_mlce._solvers.fit import fit_linear
+from sklearn_mlce._solvers.stream import StreamState
+from sklearn_mlce._targets.targets import fixed_scores
+from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
+
+
+class MLCEClassifier(LinearMLCE):
+    r"""Linear multi-label classifier, fitted exactly or, where that is slow, in mini-batches.
+
+    Minimises, over coefficients :math:`W` and intercepts :math:`b`, the multi-label softmax
+    cross-entropy (MLCE) of the scores :math:`s = W x + b`,
+
+    .. math::
+
+        \frac{1}{2} \left\|W\right\|_F^2 + \frac{C}{\gamma} \sum_r v_r \Bigl[
+        \ell_K\bigl((w_i e^{\gamma (s_{ri} + m_0)})_{i \in N_r}\bigr)
+        + \ell_K\bigl((w_j e^{-\gamma (s_{rj} - m_1)})_{j \in P_r}\bigr) \Bigr], \quad
+        \ell_K(x) = \log\bigl(1 + e_1(x) + \cdots + e_K(x)\bigr),
+
+    where row :math:`r` has sample weight :math:`v_r`, positive labels :math:`P_r` and negative
+    ones :math:`N_r`, :math:`w` are label weights, :math:`\gamma` is the scale, :math:`m_0` and
+    :math:`m_1` are the margins, and :math:`e_k(x)` is the sum of the products of each
+    :math:`k` entries of :math:`x`. The order :math:`K` is that of all of them by default, which
+    makes :math:`\ell(x)` the sum of :math:`\log(1 + x_i)` and each label a problem of its own.
+    ``MLCEClassifier(order=1)`` is the published loss [1]_, with scale 1 and margin 0. A label
+    is predicted where its score is above zero. With a 1-D `y` this is logistic regression (two
+    classes) or softmax regression (more).
+
+    Parameters
+    ----------
+    C : float, default=None
+        Inverse strength of the L2 penalty, as in
+        :class:`~sklearn.linear_model.LogisticRegression`. The intercepts are not penalised.
+        For a multi-label `y` and "mlce", None is one over the mean squared distance of the rows
+        of X from their mean (from zero without intercept), so that the unit of X does not
+        matter, and a hundred times that where the loss has no margin; otherwise it is 1.0.
+    loss : str or Module, default="mlce"
+        "mlce" is the loss above, and the others stand in its place. "pairwise" compares each
+        positive of a row with each negative and has no threshold, see `n_labels_per_row`. The
+        rest are sums over the labels: "bce" of logistic losses, "squared_hinge" of
+        :math:`\max(0, 1 - y_{ri} s_{ri})^2` with :math:`y_{ri} = \pm 1`, the objective of
+        :class:`~sklearn.svm.LinearSVC` but for its penalty of the intercept, and "focal",
+        "class_balanced_focal", "distribution_balanced" and "asymmetric" as in
+        :mod:`sklearn_mlce.losses`, with the options that are the default there and the labels'
+        counts in `y`. These four are not convex and take ``solver="sgd"``, as does a torch
+        module ``loss(scores, targets)`` of your own, or of :mod:`sklearn_mlce.losses` with other
+        options. A multiclass `y` is fitted one class against the rest by the sums over labels.
+    learn_threshold : bool, default=False
+        Whether the labels of a row are compared with a threshold score of their own, linear in the
+        features and penalised like the labels' scores, in place of zero. It is subtracted from
+        them in the end, so that zero is the threshold again: what changes is that a shift of all
+        scores costs one coefficient rather than one per label. Needs "newton-cg", which "auto"
+        then is, and a convex loss.
+    n_labels_per_row : int, default=None
+        Number of labels to predict for each row of a multi-label `y`: the best ones. Scores are
+        shifted, row by row, so that these alone are above zero. "pairwise" needs it.
+    fit_intercept : bool, default=True
+        Whether scores have an intercept.
+    label_weight : array-like of shape (n_labels,), dict or "balanced", default=None
+        Positive weight of each label of a multi-label `y`: inside the logarithms of "mlce" and
+        "pairwise", a factor of the label's loss elsewhere. A dict holds those that are not 1 by
+        the column names of `y`, or by column number where it has none. "balanced" is the mean
+        number of positive rows of a label over the label's own.
+    scale : float, default=None
+        Scale :math:`\gamma` of the scores in the loss, which is divided by it. None is 8 for a
+        multi-label `y` where margin and order are None as well, otherwise 1.
+    margin : float or pair of float, default=None
+        Margins :math:`m_0` of the negatives and :math:`m_1` of the positives, by which scores
+        are asked to clear the threshold; one number is both. None is (0.2, 1.8) for a
+        multi-label `y` where scale and order are None as well, otherwise 0. For a multiclass
+        `y`, the one number by which the score of the true class is asked to exceed the others.
+    order : {1, 2, "all"} or pair of these, default=None
+        Order :math:`K` of the loss of a multi-label `y`, or of the negatives' side and of the
+        positives': how many mistakes a row is charged for. None is "all" where scale and margin
+        are None as well, otherwise 1.
+    solver : {"auto", "newton-cg", "sgd"}, default="auto"
+        "newton-cg" goes to the optimum by a truncated Newton method. "sgd" goes near it by
+        stochastic gradient descent in mini-batches, at a cost per epoch of the stored entries of X
+        times ``n_labels``; the objective is the same. "auto" chooses by the shape of the data, see
+        Notes.
+    tol : float, default=1e-2
+        "newton-cg" stops when the largest entry of the gradient of each label or class is at most
+        this share of what it is at constant scores: coefficients 0, and the intercept that is
+        best for the label alone. The gradient is in the features as given; its unit does not
+        matter.
+    max_iter : int, default=None
+        Newton iterations at most for each label, None being 100; or the epochs that "sgd" makes,
+        None being 10 or, with few rows, as many as 1000 steps take. A large `C` takes more of
+        them.
+    warm_start : bool, default=False
+        Whether `fit` starts from the coefficients of the last fit, whose classes or labels and
+        number of features must be the same.
+    device : {"cpu", "cuda", "auto"}, default="cpu"
+        Where to fit. "auto" is "cuda" where torch finds a GPU, else "cpu". Predictions are
+        made with NumPy.
+    random_state : int, RandomState instance or None, default=None
+        Draws the order of the rows in "sgd" and `partial_fit`; an int makes them repeatable.
+        "newton-cg" has no randomness.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_outputs, n_features)
+        Coefficients; one row for a binary `y`, else one per label or class, output by output.
+        Float32 where X was float32, otherwise float64.
+    intercept_ : ndarray of shape (n_outputs,)
+        Intercepts. A label that was positive in no training row has coefficients 0 and
+        intercept -1e9, below all others, and is never predicted, unless `n_labels_per_row` asks
+        for more labels than were trained; one that was negative in none has intercept 1e9.
+    C_ : float
+        The `C` that was used.
+    classes_ : ndarray or list of ndarray
+        Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one; a list of the classes
+        of each output of a multiclass-multioutput one.
+    label_names_ : ndarray of shape (n_labels,)
+        Column names of `y`. Only where `y` was a DataFrame.
+    n_iter_ : int
+        Newton iterations, of the label that took the most where each is a problem of its own;
+        epochs; or, by `partial_fit`, chunks.
+    loss_curve_ : list of float
+        Mean objective - the formula above divided by :math:`C \sum_r v_r` - after each
+        iteration; of an epoch or chunk, the mean met on the way.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features. Only where X had string column names.
+
+    See Also
+    --------
+    MLCEMLP : Multi-layer perceptron with the same loss.
+    sklearn_mlce.losses.mlce_loss : The loss, for torch.
+
+    Notes
+    -----
+    `y` may be a 0/1 matrix, dense or sparse; a matrix of soft targets in [0, 1], or with NaN
+    for unknown labels; 1-D classes; or a column of whole-number classes for each of several
+    outputs, compared as :func:`~sklearn_mlce.losses.multioutput_loss` does. `score` is the share of
+    rows with every label right. Pass ``scoring="f1_micro"`` to searches instead.
+
+    ``solver="auto"`` is "sgd" where X is sparse, there are several outputs, and (stored entries
+    + ``n_features``) * ``n_outputs`` is at least ten million, or where ``n_samples * n_outputs`` is
+    above a hundred million; otherwise it is "newton-cg". A loss that is not known to be convex
+    makes it "sgd", `learn_threshold` "newton-cg".
+
+    Newton's linear systems are solved by conjugate gradients, preconditioned by the Hessian's
+    diagonal. A Hessian-vector product takes one product with X and one with its transpose. Losses
+    that are sums over labels (order "all", "bce" and "squared_hinge") keep the scores of one block
+    of labels in memory, the others those of all; `y` is kept as the list of its positives. With
+    `learn_threshold` the labels of such a loss are first fitted without the threshold, and then all
+    at once.
+
+    A step of "sgd" for the rows of a batch, with the gradient :math:`g_r` of a row's loss in its
+    scores, weighted by :math:`v_r` over the mean weight, is
+
+    .. math::
+
+        W \leftarrow \frac{W - \eta_t \sum_r g_r (x_r - \mu)^T}{1 + \eta_t \lambda w},
+        \qquad b \leftarrow b - \beta\, \eta_t \sum_r g_r,
+
+    where :math:`\mu` is the mean row, :math:`w` the batch's weight and :math:`\lambda = 1 / (C
+    \sum_r v_r)`. It only touches the coefficients of features present in the batch: the factor
+    and the mean are kept apart [3]_, [4]_. The first step is 2 to 4 over a bound of the loss's
+    curvature times the largest eigenvalue of a batch's Gram matrix, and the steps fall linearly
+    to zero; the intercepts start where the loss is least without features. No array of
+    ``n_samples * n_labels`` is made.
+
+    References
+    ----------
+    .. [1] Su, Zhu, Murtadha, Pan, Wen, Liu, "ZLPR: A Novel Loss for Multi-label
+       Classification", https://arxiv.org/abs/2208.02955, 2022.
+    .. [2] Lin, Weng, Keerthi, "Trust Region Newton Method for Large-Scale Logistic
+       Regression", https://www.jmlr.org/papers/v9/lin08b.html, 2008 (Newton methods for
+       regularised linear classifiers).
+    .. [3] Bottou, "Stochastic Gradient Descent Tricks",
+       https://doi.org/10.1007/978-3-642-35289-8_25, 2012.
+    .. [4] Shalev-Shwartz, Singer, Srebro, Cotter, "Pegasos: Primal Estimated sub-GrAdient SOlver
+       for SVM", https://doi.org/10.1007/s10107-010-0420-4, 2011 (the factor).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_multilabel_classification
+    >>> from sklearn.metrics import f1_score
+    >>> from sklearn_mlce import MLCEClassifier
+    >>> X, Y = make_multilabel_classification(
+    ...     n_samples=600, n_classes=6, n_labels=3, random_state=0
+    ... )
+    >>> classifier = MLCEClassifier().fit(X[:400], Y[:400])
+    >>> classifier.decision_function(X[400:]).shape
+    (200, 6)
+    >>> round(f1_score(Y[400:], classifier.predict(X[400:]), average="micro"), 2)
+    0.7
+
+    The published loss has no margin, and a weaker penalty:
+
+    >>> published = MLCEClassifier(order=1).fit(X[:400], Y[:400])
+    >>> float(round(published.C_ / classifier.C_))
+    100.0
+    >>> round(f1_score(Y[400:], published.predict(X[400:]), average="micro"), 2)
+    0.68
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "C": [Interval(Real, 0, None, closed="neither"), None],
+        "loss": [StrOptions(set(LOSSES)), nn.Module],
+        "learn_threshold": ["boolean"],
+        "n_labels_per_row": [Interval(Integral, 1, None, closed="left"), None],
+        "fit_intercept": ["boolean"],
+        "label_weight": ["array-like", StrOptions({"balanced"}), dict, None],
+        "scale": [Interval(Real, 0, None, closed="neither"), None],
+        "margin": [Interval(Real, 0, None, closed="left"), tuple, list, None],
+        "order": [
+            Options(Integral, {1, 2}),
+            StrOptions({"all"}),
+            tuple,
+            list,
+            None,
+        ],
+        "tol": [Interval(Real, 0, None, closed="neither")],
+        "solver": [StrOptions({"auto", "newton-cg", "sgd"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left"), None],
+        "warm_start": ["boolean"],
+        "device": [StrOptions({"cpu", "cuda", "auto"})],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        C: float | None = None,
+        *,
+        loss: Any = "mlce",
+        learn_threshold: bool = False,
+        n_labels_per_row: int | None = None,
+        fit_intercept: bool = True,
+        label_weight: Any = None,
+        scale: float | None = None,
+        margin: Any = None,
+        order: Any = None,
+        solver: str = "auto",
+        tol: float = 1e-2,
+        max_iter: int | None = None,
+        warm_start: bool = False,
+        device: str = "cpu",
+        random_state: Any = None,
+    ) -> None:
+        self.C = C
+        self.loss = loss
+        self.learn_threshold = learn_threshold
+        self.n_labels_per_row = n_labels_per_row
+        self.fit_intercept = fit_intercept
+        self.label_weight = label_weight
+        self.scale = scale
+        self.margin = margin
+        self.order = order
+        self.solver = solver
+        self.tol = tol
+        self.max_iter = max_iter
+        self.warm_start = warm_start
+        self.device = device
+        self.random_state = random_state
+
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLCEClassifier:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features; float32 and float64 are kept, others become float64.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
+            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or, of
+            shape (n_samples, n_outputs), the classes of several outputs as whole numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weight of each row.
+
+        Returns
+        -------
+        MLCEClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X, y, a weight or a parameter is not usable. An earlier fit is then kept.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the solver did not reach `tol`.
+        """
+        with fitted_state_kept(self):
+            monitor = FitMonitor(self, X, y, sample_weight)
+            X, targets, sample_weight = self._validate_fit(X, y, sample_weight)
+            warn_unknown_labels(targets)
+            start = self._start(X, targets)
+            self._remember(targets)
+            fixed = fixed_scores(targets)
+            problem = self._problem(X, targets, sample_weight, np.isnan(fixed))
+            options = self._solver_options(problem)
+            monitor.open(options.task_name, options.n_tasks)
+            for name, value in fit_linear(problem, fixed, start, options, monitor).items():
+                setattr(self, name, value)
+            self._stream = StreamState(options.seed, problem.total_weight, fixed)
+            monitor.close()
+        return self

@@ -1,0 +1,378 @@
+"""The linear estimator with C and thresholds chosen on the same out-of-fold scores."""
+
+from __future__ import annotations
+
+from copy import copy
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_consistent_length, validate_data
+from torch import nn
+
+from sklearn_mlce._estimators.linear import MLCEClassifier
+from sklearn_mlce._objectives.options import LOSSES
+from sklearn_mlce._objectives.weights import checked_weight
+from sklearn_mlce._solvers.fit import resolve_solver
+from sklearn_mlce._targets.encoding import encode_targets
+from sklearn_mlce._targets.targets import Targets, fixed_scores, placed
+from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
+from sklearn_mlce._utils.sparse import with_duplicates_summed
+from sklearn_mlce.model_selection._f_measure import Objective, objective_of
+from sklearn_mlce.model_selection._out_of_fold import (
+    check_held_out,
+    held_out_of_folds,
+    out_of_fold,
+    plain_targets,
+    scores_of,
+)
+from sklearn_mlce.model_selection._splits import splits_of
+from sklearn_mlce.model_selection._sweep import tune
+
+# Smallest and largest C of a grid that is given by its size, as factors of MLCEClassifier's own.
+C_FACTORS = (0.1, 10.0)
+
+
+class MLCEClassifierCV(MLCEClassifier):
+    r"""Linear multi-label classifier that chooses C, and its thresholds, by cross-validation.
+
+    For each C, from the smallest to the largest, the models of the folds are fitted (by
+    "newton-cg" from those of the last C) and score their held-out rows; on these scores the best
+    thresholds are found exactly. The C whose scores reach the highest `scoring` with them is taken
+    for a fit on all rows, and its thresholds are subtracted from the intercepts. The result is a
+    linear model that predicts where its score is above zero, like :class:`MLCEClassifier`.
+
+    Parameters
+    ----------
+    Cs : int or array-like of float, default=10
+        Inverse strengths of the L2 penalty to try; a number of them is spread evenly over the
+        logarithms from a tenth to ten times the `C` that :class:`MLCEClassifier` takes by default
+        on these rows. 1 is that `C` itself.
+    cv : int, float, cross-validation generator or iterable, default=3
+        How rows are held out. An integer is a number of folds, of shuffled rows, stratified for
+        1-D `y`; a float in (0, 1) is the share of rows in a single held-out part; None is
+        five folds, not shuffled.
+    scoring : {"f1_micro", "f1_macro", "f1_samples"} or scorer, default="f1_micro"
+        What C and thresholds maximise: F1 of all cells of `y` together, or its mean over labels
+        or over rows, or a scorer made by :func:`~sklearn.metrics.make_scorer` of
+        :func:`~sklearn.metrics.fbeta_score` with such an `average`. For a binary `y`, the first
+        two are F1 of the second class. For a multiclass `y` it is not used: C is chosen by
+        accuracy.
+    thresholds : {"global", "per_label"} or None, default="global"
+        Whether one threshold is found for all labels, or one for each, drawn towards the global
+        one for micro-F1, the more so the fewer positives the label has. None leaves the threshold
+        at zero and chooses C for it. The classes of a multiclass `y` have no thresholds.
+    n_jobs : int, default=None
+        Number of folds fitted at a time; -1 for as many as there are processors.
+    loss : str or Module, default="mlce"
+        What is minimised, as in :class:`MLCEClassifier`; not "pairwise", which has no threshold.
+    learn_threshold : bool, default=False
+        Whether each fit learns a threshold of its rows, as in :class:`MLCEClassifier`.
+    fit_intercept : bool, default=True
+        Whether scores have an intercept in training. Thresholds become intercepts either way.
+    label_weight : array-like of shape (n_labels,), dict or "balanced", default=None
+        Positive weight of each label of a multi-label `y` in the loss, as in
+        :class:`MLCEClassifier`.
+    scale : float, default=None
+        Scale of the scores in the loss, as in :class:`MLCEClassifier`.
+    margin : float or pair of float, default=None
+        Margins by which scores are asked to clear the threshold, as in :class:`MLCEClassifier`.
+    order : {1, 2, "all"} or pair of these, default=None
+        How many mistakes a row is charged for, as in :class:`MLCEClassifier`.
+    solver : {"auto", "newton-cg", "sgd"}, default="auto"
+        How each fit is made, as in :class:`MLCEClassifier`; "auto" chooses one for all of them,
+        by the shape of all rows.
+    tol : float, default=1e-2
+        Share of the first gradient at which "newton-cg" stops.
+    max_iter : int, default=None
+        Newton iterations at most, or epochs, of each fit, as in :class:`MLCEClassifier`.
+    device : {"cpu", "cuda", "auto"}, default="cpu"
+        Where to fit. "auto" is "cuda" where torch finds a GPU, else "cpu".
+    random_state : int, RandomState instance or None, default=None
+        Shuffles the rows where `cv` is a number, and draws the order of the rows in fits by "sgd".
+
+    Attributes
+    ----------
+    C_ : float
+        The chosen C.
+    Cs_ : ndarray of shape (n_Cs,)
+        Those tried, ascending.
+    scores_ : ndarray of shape (n_Cs,)
+        What each reached on the out-of-fold scores, with the best thresholds for it.
+    thresholds_ : float or ndarray of shape (n_labels,)
+        What was subtracted from the intercepts; 0 where nothing was.
+    coef_ : ndarray of shape (n_outputs, n_features)
+        Coefficients of the fit on all rows.
+    intercept_ : ndarray of shape (n_outputs,)
+        Its intercepts less the thresholds. Those of labels that no row or every row carries
+        stay at -1e9 and 1e9.
+    classes_ : ndarray
+        Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one.
+    label_names_ : ndarray of shape (n_labels,)
+        Column names of `y`. Only where `y` was a DataFrame.
+    n_iter_ : int
+        Newton iterations, or epochs, of the fit on all rows.
+    loss_curve_ : list of float
+        Its mean objective after each iteration, at the threshold zero.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features. Only where X had string column names.
+
+    See Also
+    --------
+    MLCEClassifier : The model, with a given C and its threshold at zero.
+    sklearn_mlce.model_selection.MultilabelTunedThresholdClassifierCV : Thresholds for any
+        estimator.
+
+    Notes
+    -----
+    Takes as many fits as there are folds for each C, and one more. Each but the first of a fold
+    starts from the solution for the next smaller C. The scores of one C are kept at a time.
+
+    `fit` takes no groups. Where rows of a group belong together, pass the splits themselves,
+    ``cv=list(GroupKFold(3).split(X, y, groups))``; or tune the thresholds of a
+    :class:`MLCEClassifier` in
+    :class:`~sklearn_mlce.model_selection.MultilabelTunedThresholdClassifierCV`, whose splitter is
+    given `groups` by metadata routing.
+
+    References
+    ----------
+    .. [1] Su, Zhu, Murtadha, Pan, Wen, Liu, "ZLPR: A Novel Loss for Multi-label
+       Classification", https://arxiv.org/abs/2208.02955, 2022.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_multilabel_classification
+    >>> from sklearn.metrics import f1_score
+    >>> from sklearn_mlce import MLCEClassifierCV
+    >>> X, Y = make_multilabel_classification(
+    ...     n_samples=600, n_classes=6, n_labels=3, random_state=0
+    ... )
+    >>> classifier = MLCEClassifierCV([0.001, 0.1, 10], random_state=0).fit(X[:400], Y[:400])
+    >>> classifier.C_
+    0.1
+    >>> round(f1_score(Y[400:], classifier.predict(X[400:]), average="micro"), 2)
+    0.71
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **{
+            name: constraint
+            for name, constraint in MLCEClassifier._parameter_constraints.items()
+            if name not in ("C", "warm_start", "n_labels_per_row")
+        },
+        "loss": [StrOptions(set(LOSSES) - {"pairwise"}), nn.Module],
+        "Cs": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "cv": ["cv_object", Interval(Real, 0, 1, closed="neither")],
+        "scoring": [str, callable],
+        "thresholds": [StrOptions({"global", "per_label"}), None],
+        "n_jobs": [Integral, None],
+    }
+
+    n_labels_per_row = None  # the thresholds decide
+
+    def __init__(
+        self,
+        Cs: Any = 10,
+        *,
+        cv: Any = 3,
+        scoring: Any = "f1_micro",
+        thresholds: str | None = "global",
+        n_jobs: int | None = None,
+        loss: Any = "mlce",
+        learn_threshold: bool = False,
+        fit_intercept: bool = True,
+        label_weight: Any = None,
+        scale: float | None = None,
+        margin: Any = None,
+        order: Any = None,
+        solver: str = "auto",
+        tol: float = 1e-2,
+        max_iter: int | None = None,
+        device: str = "cpu",
+        random_state: Any = None,
+    ) -> None:
+        self.Cs = Cs
+        self.cv = cv
+        self.scoring = scoring
+        self.thresholds = thresholds
+        self.n_jobs = n_jobs
+        self.loss = loss
+        self.learn_threshold = learn_threshold
+        self.fit_intercept = fit_intercept
+        self.label_weight = label_weight
+        self.scale = scale
+        self.margin = margin
+        self.order = order
+        self.solver = solver
+        self.tol = tol
+        self.max_iter = max_iter
+        self.device = device
+        self.random_state = random_state
+
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLCEClassifierCV:
+        """Choose C and the thresholds, and fit the model on all rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features; float32 and float64 are kept, others become float64.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
+            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weight of each row, in the fits and in `scoring`.
+
+        Returns
+        -------
+        MLCEClassifierCV
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X, y, a weight or a parameter is not usable. An earlier fit is then kept.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the solver did not reach `tol` in one of the fits.
+        """
+        with fitted_state_kept(self):
+            objective = objective_of(self.scoring, self.thresholds or "global")
+            Cs = _grid(self.Cs)
+            monitor = FitMonitor(self, X, y, sample_weight)
+            monitor.open("C", len(Cs))
+            targets = encode_targets(y)
+            objective.check_kind(targets.kind)
+            X = validate_data(
+                self, X, accept_sparse="csr", dtype=(np.float64, np.float32), order="C"
+            )
+            check_consistent_length(X, np.empty(targets.n_rows))
+            X = with_duplicates_summed(X)
+            weight = checked_weight(sample_weight, X, X.dtype)
+            if isinstance(self.Cs, Integral):
+                Cs = Cs * self._default_C(X, weight, targets.format)
+            # Folds are smaller: "auto" might fit them by another solver than all rows.
+            model = self._model(solver=self._solver_of_all_rows(X, targets, weight))
+            self._search(model, X, targets, weight, objective, Cs, monitor)
+            final = model.set_params(C=self.C_).fit(X, plain_targets(targets), weight)
+            self._adopt(final, targets)
+            monitor.close()
+        return self
+
+    @property
+    def partial_fit(self) -> Any:
+        """Not available: folds need all rows."""
+        raise AttributeError(
+            "MLCEClassifierCV chooses C on held-out rows and has no partial_fit. Use "
+            "MLCEClassifier(C=...) with the C_ that it found"
+        )
+
+    def _search(
+        self,
+        model: MLCEClassifier,
+        X: Any,
+        targets: Targets,
+        weight: np.ndarray | None,
+        objective: Objective,
+        Cs: np.ndarray,
+        monitor: FitMonitor,
+    ) -> None:
+        """Set C, its thresholds, and what each C reached."""
+        y = plain_targets(targets)
+        splits = splits_of(self.cv, X, y, targets.kind, self.random_state, {})
+        check_held_out(targets, splits, weight)
+        # Epochs from C to C would add up, beside those of the one fit on all rows.
+        warm_start = model.solver == "newton-cg"
+        models: list[Any] = [copy(model).set_params(warm_start=warm_start) for _ in splits]
+        score = (
+            partial(_predicted_codes, classes=targets.classes)
+            if targets.kind == "multiclass"
+            else partial(scores_of, n_outputs=targets.n_outputs)
+        )
+        parameters = {} if weight is None else {"sample_weight": weight}
+        reached: list[float] = []
+        monitor.attributes_of = lambda state: None  # no model of all rows yet
+        for C in Cs:
+            monitor.begin()
+            models = [model.set_params(C=C) for model in models]
+            scores, models = out_of_fold(models, X, y, splits, score, parameters, self.n_jobs)
+            value, thresholds = self._judge(targets, splits, scores, weight, objective)
+            if not reached or value > max(reached):
+                self.C_, self.thresholds_ = float(C), thresholds
+            reached.append(value)
+            if monitor.end(None):
+                break
+        self.Cs_, self.scores_ = Cs[: len(reached)], np.array(reached)
+
+    def _judge(
+        self,
+        targets: Targets,
+        splits: list[tuple[np.ndarray, np.ndarray]],
+        scores: list[np.ndarray],
+        weight: np.ndarray | None,
+        objective: Objective,
+    ) -> tuple[float, float | np.ndarray]:
+        """What out-of-fold scores reach, and with which thresholds."""
+        if targets.codes is not None:
+            rows = np.concatenate([test for _, test in splits])
+            right = np.concatenate(scores) == targets.codes[rows]
+            return float(np.average(right, weights=None if weight is None else weight[rows])), 0.0
+        held_out = held_out_of_folds(targets, splits, scores, weight)
+        if self.thresholds is None:
+            return objective.of(held_out, 0.0), 0.0
+        thresholds, _ = tune(held_out, objective, self.thresholds, default=0.0)
+        return objective.of(held_out, thresholds), thresholds
+
+    def _solver_of_all_rows(self, X: Any, targets: Targets, weight: np.ndarray | None) -> str:
+        """The name of the solver that "auto" stands for."""
+        trained = np.isnan(fixed_scores(targets))
+        problem = self._model(C=1.0)._problem(X, targets, weight, trained)
+        return resolve_solver(problem, self.solver, self.max_iter, self.tol, seed=0).solver
+
+    def _model(self, **changes: Any) -> MLCEClassifier:
+        """The estimator that is fitted, with every parameter that it shares with this one."""
+        own = self.get_params(deep=False) | changes
+        names = MLCEClassifier._get_param_names()
+        return MLCEClassifier(**{name: own[name] for name in names if name in own})
+
+    def _adopt(self, model: MLCEClassifier, targets: Targets) -> None:
+        """Take the attributes of a fit, with the thresholds folded into the intercepts."""
+        for name, value in vars(model).items():
+            if name.endswith("_") and not name.startswith("_"):
+                setattr(self, name, value)
+        folded = np.where(placed(model.intercept_), self.thresholds_, 0.0)
+        self.intercept_ = (model.intercept_ - folded).astype(model.intercept_.dtype)
+        if np.ndim(self.thresholds_):
+            self.thresholds_ = folded
+        self._remember(targets)
+
+
+def _grid(Cs: Any) -> np.ndarray:
+    """The values of C to try, or factors of the default one if their number is given, ascending.
+
+    Raises
+    ------
+    ValueError
+        If they are not positive finite numbers.
+    """
+    if isinstance(Cs, Integral):
+        return np.ones(1) if Cs == 1 else np.geomspace(*C_FACTORS, int(Cs))
+    values = np.unique(np.asarray(Cs, dtype=np.float64))
+    if not values.size or not (np.isfinite(values) & (values > 0)).all():
+        raise ValueError(
+            f"Cs={Cs!r} must hold positive finite numbers, one at least, such as [0.1, 1, 10], or "
+            "be a number of values such as 10"
+        )
+    return values
+
+
+def _predicted_codes(model: Any, X: Any, classes: np.ndarray) -> np.ndarray:
+    """Index of the predicted class of each row; a fold may know fewer classes."""
+    return np.searchsorted(classes, model.predict(X))

@@ -1,0 +1,176 @@
+"""The rows that fit is given to score, encoded by the classes of those it trains on."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import get_scorer
+from sklearn.utils import column_or_1d
+
+from sklearn_mlce._estimators.base import BaseMLCE
+from sklearn_mlce._network.batches import Rows
+from sklearn_mlce._network.callbacks import Diverged
+from sklearn_mlce._network.state import Arrays
+from sklearn_mlce._targets.encoding import encode_outputs, encode_targets, label_names_of
+from sklearn_mlce._targets.label_names import check_label_names
+from sklearn_mlce._targets.stream_classes import encode_classes
+from sklearn_mlce._targets.targets import TargetFormat, Targets
+from sklearn_mlce._utils.warnings import ignored_warnings
+
+
+def epoch_scorer(estimator: BaseMLCE, scoring: Any, rows: Rows) -> Callable[[Arrays], float] | None:
+    """A function of the weights that scores them on some rows; None for their loss.
+
+    Parameters
+    ----------
+    estimator : BaseMLCE
+        With all of its fitted attributes but the weights.
+    scoring : str or callable
+        "loss", a name known to scikit-learn, or ``scorer(estimator, X, y)``.
+    rows : Rows
+        Held-out rows.
+
+    Raises
+    ------
+    ValueError
+        If the name is not known, or the metric is one of 0/1 labels and y is not.
+    """
+    if isinstance(scoring, str) and scoring == "loss":
+        return None
+    if isinstance(scoring, str) and rows.targets.kind in ("soft", "multioutput"):
+        soft = rows.targets.kind == "soft"
+        held = "soft or unknown (NaN) targets" if soft else "the classes of several outputs"
+        raise ValueError(
+            f"scoring={scoring!r} compares with labels of 0 and 1, but y holds {held}. Set "
+            "scoring='loss', or pass a callable scorer(estimator, X, y)"
+        )
+    scorer = get_scorer(scoring)
+    target_format = _answered_in(scorer, estimator._target_format)
+    frozen = copy.copy(estimator)
+    frozen._target_format = target_format
+    frozen.__dict__.pop("feature_names_in_", None)  # the rows have lost their names by now
+    y = rows.targets.labels(target_format)
+    weight = {"sample_weight": rows.sample_weight} if _takes_weight(scorer, rows) else {}
+
+    def score(weights: Arrays) -> float:
+        model = copy.copy(frozen)
+        model.state_dict_ = weights
+        # Of labels that no held-out row has; it would come with each epoch.
+        with ignored_warnings(UndefinedMetricWarning):
+            value = float(scorer(model, rows.X, y, **weight))
+        if math.isnan(value):
+            raise Diverged(
+                f"scoring={scoring!r} is nan on the {len(rows)} held-out rows; expected a number. "
+                "Hold out more rows by validation_fraction, or pick another scoring"
+            )
+        return value
+
+    return score
+
+
+def _answered_in(scorer: Any, target_format: TargetFormat) -> TargetFormat:
+    """The form of y that suits a scorer of scikit-learn; others see that of the fit.
+
+    Its metrics of predicted labels are up to fifty times as fast on sparse matrices, and some of
+    those of scores refuse them.
+    """
+    metric = getattr(scorer, "_score_func", None)
+    if target_format.single_label or not getattr(metric, "__module__", "").startswith("sklearn."):
+        return target_format
+    predicts = getattr(scorer, "_response_method", None) == "predict"
+    return replace(target_format, sparse_container=sp.csr_array if predicts else None)
+
+
+def _takes_weight(scorer: Any, rows: Rows) -> bool:
+    if rows.sample_weight is None:
+        return False
+    metric = getattr(scorer, "_score_func", scorer)
+    return "sample_weight" in inspect.signature(metric).parameters
+
+
+def given_rows(
+    estimator: BaseMLCE, X: Any, y: Any, sample_weight: Any, dtype: Any, *, used: bool
+) -> Rows | None:
+    """Rows of ``X_val``, ``y_val`` and ``sample_weight_val``; None where none was given.
+
+    Parameters
+    ----------
+    estimator : BaseMLCE
+        Which knows the features and the classes of the rows to train on.
+    X, y, sample_weight : array-like or None
+        As `fit` takes them.
+    dtype : dtype
+        Of the rows to train on.
+    used : bool
+        Whether the estimator stops early.
+
+    Raises
+    ------
+    ValueError
+        If some are missing, are of no use, or do not fit the rows to train on.
+    """
+    given = {"X_val": X, "y_val": y, "sample_weight_val": sample_weight}
+    seen = [name for name, value in given.items() if value is not None]
+    if not seen:
+        return None
+    if X is None or y is None:
+        raise ValueError(
+            f"fit was given {' and '.join(seen)} alone; expected X_val and y_val. Pass both, or "
+            "neither"
+        )
+    if not used:
+        raise ValueError(
+            "fit was given X_val and y_val, which early_stopping scores, but early_stopping is "
+            "False. Set early_stopping=True, or leave them out"
+        )
+    X, targets, weight = _validated(estimator, X, y, sample_weight)
+    weight = None if weight is None else weight.astype(dtype, copy=False)
+    return Rows(X.astype(dtype, copy=False), targets, weight)
+
+
+def _validated(
+    estimator: BaseMLCE, X: Any, y: Any, sample_weight: Any
+) -> tuple[Any, Targets, np.ndarray | None]:
+    known_names = estimator._target_format.label_names
+    check_label_names(label_names_of(y), known_names, "y_val", "Pass y_val[y.columns]")
+    classes = estimator.classes_
+    if isinstance(classes, list):
+        encode = partial(encode_outputs, classes=classes)
+        return estimator._validate_fit(X, y, sample_weight, reset=False, encode=encode)
+    if estimator._target_format.single_label:
+        y = column_or_1d(y.toarray() if sp.issparse(y) else y, warn=True)
+        unseen = [value for value in np.unique(y).tolist() if value not in classes]
+        if unseen:
+            raise ValueError(
+                f"y_val holds {unseen[:5]}, which are not among the classes of y, "
+                f"{classes.tolist()}. Leave these rows out of X_val and y_val"
+            )
+        encode = partial(encode_classes, classes=classes)
+        return estimator._validate_fit(X, y, sample_weight, reset=False, encode=encode)
+    encode = partial(_encode_labels, n_labels=len(classes))
+    return estimator._validate_fit(X, y, sample_weight, reset=False, encode=encode)
+
+
+def _encode_labels(y: Any, n_labels: int) -> Targets:
+    """Targets of a matrix of labels with as many columns as that of the training rows."""
+    targets = encode_targets(y)
+    if targets.kind == "multioutput":
+        raise ValueError(
+            f"y_val holds classes of {len(targets.classes)} outputs, whole numbers of more than "
+            f"two values; expected {n_labels} labels, as y. Pass a matrix of 0 and 1"
+        )
+    seen = 1 if targets.format.single_label else targets.n_outputs
+    if targets.format.single_label or seen != n_labels:
+        raise ValueError(
+            f"y_val has {seen} labels; expected {n_labels}, as y. Pass the same columns"
+        )
+    return targets

@@ -1,1 +1,0 @@
-"""The measures of :mod:`sklearn_mlce.metrics`, one idea a file."""

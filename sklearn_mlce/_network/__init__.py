@@ -1,0 +1,1 @@
+"""The perceptron: module, batches, skorch loop, checkpoints."""

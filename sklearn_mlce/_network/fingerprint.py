@@ -1,0 +1,148 @@
+"""What tells a fit from another one: its plan and its data, as JSON has it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import zlib
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import nn
+
+from sklearn_mlce._network.batches import Rows
+from sklearn_mlce._network.plan import TrainingPlan
+from sklearn_mlce._network.state import TrainingState
+
+# Where to compute, and what is kept in memory at the end, change no weight of the plan.
+_NOT_COMPARED = ("device", "compile", "keep_optimizer")
+
+# Fields of the plan that users know by another name.
+_PARAMETERS = {
+    "learning_rate": "learning_rate_init",
+    "schedule": "learning_rate",
+    "dtype": "precision of the weights",
+    "mixed_precision": "mixed precision",
+    "patience": "n_iter_no_change",
+    "loss": "loss, scale, margin and order",
+}
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+_ROWS_READ = 16  # of X; reading all of it would take as long as an epoch
+
+
+def identity_of(
+    plan: TrainingPlan, start: TrainingState, rows: Rows, held_out: Rows | None, scoring: Any
+) -> dict[str, Any]:
+    """What two fits must share for one to go on where the other stopped.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        How to train.
+    start : TrainingState
+        Where the fit begins.
+    rows, held_out : Rows
+        What to train on and, unless None, what to score on.
+    scoring : str or callable
+        The estimator's parameter.
+
+    Returns
+    -------
+    dict
+        By a name that users know; equal to itself after a passage through JSON.
+    """
+    fields: dict[str, Any] = {}
+    for field in dataclasses.fields(plan):
+        value = getattr(plan, field.name)
+        if field.name == "architecture":
+            fields |= {part.name: getattr(value, part.name) for part in dataclasses.fields(value)}
+        elif field.name not in _NOT_COMPARED:
+            fields[_PARAMETERS.get(field.name, field.name)] = value
+    fields |= {
+        "random_state": start.seed,
+        "epochs before this fit": start.n_epochs,
+        "training data": _rows(rows),
+        "validation data": None if held_out is None else _rows(held_out),
+        "scoring": None if held_out is None else name_of(scoring),
+    }
+    return json.loads(json.dumps(fields, default=_plain))
+
+
+def differences(saved: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Words for each entry in which two identities differ."""
+    found: list[str] = []
+    for name in {**saved, **now}:
+        there, here = saved.get(name), now.get(name)
+        if isinstance(there, dict) and isinstance(here, dict):
+            found += [f"{name}, {part}" for part in differences(there, here)]
+        elif there != here:
+            found.append(f"{name}: {_short(there)} there, {_short(here)} here")
+    return found
+
+
+def _short(value: Any) -> str:
+    return "given" if isinstance(value, dict) else str(value)
+
+
+def name_of(value: Any) -> str:
+    """A name of a function or another object that is the same in another process."""
+    if isinstance(value, str):
+        return value
+    module, name = getattr(value, "__module__", ""), getattr(value, "__qualname__", None)
+    # scikit-learn's scorers show what they are made of; other objects show their address.
+    return f"{module}.{name}" if name else _ADDRESS.sub("", str(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist() if value.size <= 16 else _checksum(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, nn.Module):
+        return _module(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: getattr(value, field.name)  # not asdict, which would copy arrays
+            for field in dataclasses.fields(value)
+        }
+    return name_of(value)
+
+
+def _module(module: nn.Module) -> dict[str, Any]:
+    """Classes of a module's parts, their plain attributes, and the checksums of their tensors."""
+    found: dict[str, Any] = {}
+    for name, part in module.named_modules(prefix="module"):
+        found[name] = f"{type(part).__module__}.{type(part).__qualname__}"
+        plain = {key: value for key, value in vars(part).items() if not key.startswith("_")}
+        found |= {f"{name}.{key}": name_of(value) for key, value in plain.items()}
+    tensors = {name: part.cpu().to(torch.float64) for name, part in module.state_dict().items()}
+    return found | {name: _checksum(part.numpy()) for name, part in tensors.items()}
+
+
+def _rows(rows: Rows) -> dict[str, Any]:
+    """Shape and checksums: of all labels and weights, of some rows of X."""
+    X, targets, weight = rows.X, rows.targets, rows.sample_weight
+    some = X[np.linspace(0, X.shape[0] - 1, min(_ROWS_READ, X.shape[0])).astype(int)]
+    encoded = (targets.codes, targets.positives, targets.dense)
+    return {
+        "shape": list(X.shape),
+        "dtype": str(X.dtype),
+        "sparse": sp.issparse(X),
+        "checksum of some features": _checksum(some),
+        "kind": targets.kind,
+        "checksum of classes": _checksum(np.array([str(label) for label in targets.classes])),
+        "checksum of labels": [_checksum(part) for part in encoded if part is not None],
+        "checksum of sample_weight": None if weight is None else _checksum(weight),
+    }
+
+
+def _checksum(array: Any) -> str:
+    if sp.issparse(array):
+        parts = (array.data, array.indices.astype(np.int64), array.indptr.astype(np.int64))
+        return "-".join(map(_checksum, parts))
+    return f"{zlib.crc32(np.ascontiguousarray(array).data.cast('B')):08x}"

@@ -1,1 +1,0 @@
-"""Thresholds found on out-of-fold scores: the objectives, the exact sweeps, the fold loop."""

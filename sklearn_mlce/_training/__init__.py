@@ -1,1 +1,0 @@
-"""The training engine: device choice, batches, network, and the skorch loop around them."""

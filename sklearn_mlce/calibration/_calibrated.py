@@ -1,0 +1,295 @@
+"""Calibrated probabilities by cross-validation, for any multi-label estimator."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import expit
+from sklearn.base import _fit_context
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import indexable
+from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
+from sklearn.utils.metadata_routing import MetadataRouter
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from sklearn_mlce._objectives.probabilities import clipped
+from sklearn_mlce._objectives.weights import checked_weight
+from sklearn_mlce._targets.targets import FIXED_SCORE
+from sklearn_mlce._utils.callbacks import fitted_state_kept
+from sklearn_mlce.calibration._folds import Calibration
+from sklearn_mlce.calibration._held_out_cells import shares
+from sklearn_mlce.calibration._members import (
+    METHODS,
+    CalibratedClassifier,
+    learned_by_any,
+    mean_log_odds,
+)
+from sklearn_mlce.model_selection._out_of_fold import default_threshold, plain_targets
+from sklearn_mlce.model_selection._splits import routed_params, router_of, splits_of
+from sklearn_mlce.model_selection._wrapper import BaseWrapper, encode_thresholded
+
+
+class MultilabelCalibratedClassifierCV(BaseWrapper):
+    r"""Multi-label classifier whose probabilities are calibrated on out-of-fold scores.
+
+    Each fold's rows are scored by a clone of the estimator that was fitted on the others. Maps
+    from scores to probabilities are fitted on these scores, for each label, but drawn towards one
+    that serves all labels, the more so the fewer positives the label has. It is to multi-label
+    estimators what :class:`~sklearn.calibration.CalibratedClassifierCV` is to others.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Multi-label classifier with `decision_function` or `predict_proba`, of which the first
+        is used where there are both, and the log-odds of the second. A fitted one inside a
+        :class:`~sklearn.frozen.FrozenEstimator` is taken as it is: all rows given to `fit` then
+        calibrate it, and should be rows that it was not fitted on; `cv` plays no part.
+    method : {"sigmoid", "isotonic", "scale"}, default="sigmoid"
+        What the maps look like. "sigmoid" is a slope and an intercept for each label (Platt
+        scaling), "scale" one slope and one intercept for all labels, "isotonic" an isotonic
+        regression for each label, mixed with its sigmoid: it follows any increasing curve, and
+        needs more positives for it.
+    cv : int, float, cross-validation generator or iterable, default=5
+        How rows are held out. An integer is a number of folds, of shuffled rows, stratified for
+        a binary `y`; a float in (0, 1) is the share of rows in a single held-out part; None is
+        five folds, not shuffled.
+    n_jobs : int, default=None
+        Number of folds fitted at a time; -1 for as many as there are processors.
+    ensemble : bool or "auto", default=False
+        False pools the out-of-fold scores of all folds for one set of maps, and fits the
+        estimator on all rows in the end. What comes out is one model, and a rare label has all
+        its positives in one map. True keeps the clone of each fold with maps of its own, fitted
+        on that fold's rows alone, and averages their probabilities: as many models to keep and
+        to predict with as there are folds, and one fit less. "auto" is, as in scikit-learn, True
+        unless the estimator is frozen.
+    random_state : int, RandomState instance or None, default=None
+        Shuffles the rows where `cv` is a number.
+
+    Attributes
+    ----------
+    calibrated_classifiers_ : list
+        One entry, or one for each fold with ``ensemble=True``. Each has the fitted `estimator`
+        and a `calibrator`. That of "sigmoid" and "scale" has `slopes` and `intercepts`, arrays of
+        shape (n_labels,), of the log-odds as a function of the estimator's score.
+    classes_ : ndarray
+        Classes of a binary `y`; ``np.arange(n_labels)`` of a multi-label one.
+    label_names_ : ndarray of shape (n_labels,)
+        Column names of `y`. Only where `y` was a DataFrame.
+    n_features_in_ : int
+        Number of features. Only where the estimator says so.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features. Only where the estimator says so.
+
+    See Also
+    --------
+    sklearn.calibration.CalibratedClassifierCV : For one class per row, two classes or more.
+    MultilabelTunedThresholdClassifierCV : Thresholds that serve an F-measure.
+
+    Notes
+    -----
+    The shared map :math:`p = \sigma(a_0 s + b_0)` of scores :math:`s` has the least log-loss over
+    all cells, with Platt's targets :math:`1 / (n_0 + 2)` and :math:`(n_1 + 1) / (n_1 + 2)` for
+    :math:`n_0` negative and :math:`n_1` positive cells. A label's own adds a penalty to the
+    log-loss of its cells,
+
+    .. math:: \frac{k}{2} \begin{pmatrix} a - a_0 \\ b - b_0 \end{pmatrix}^T M
+              \begin{pmatrix} a - a_0 \\ b - b_0 \end{pmatrix},
+
+    where :math:`M` holds the moments 1, s and s squared of the scores near the shared map's
+    middle, weighed by :math:`p (1 - p)`. With :math:`k = 3` a label of about three positives lies
+    midway; an isotonic regression of :math:`n` has a share of :math:`n / (n + 100)` beside the
+    sigmoid. Both constants come from the data sets of the benchmarks. All slopes are positive:
+    within a label, the order of the scores of one model stays.
+
+    `y` may be a 0/1 matrix, dense or sparse, soft in [0, 1], with NaN for unknown labels, or
+    1-D with two classes, as far as the estimator takes such a `y`. A soft target counts as a
+    fraction of a positive, an unknown one not at all. The sigmoid of a binary `y` is, of a decision
+    function, that of :class:`~sklearn.calibration.CalibratedClassifierCV`.
+
+    A label that no row carries (or every one does) has nothing to be learned from: of n rows, all
+    get the probability 1 / (2n + 2) (or one less that), and the score -1e9 (or 1e9). A label
+    that no training row of a fold carries takes no part in that fold.
+
+    References
+    ----------
+    .. [1] Platt, "Probabilistic Outputs for Support Vector Machines and Comparisons to
+       Regularized Likelihood Methods", Advances in Large Margin Classifiers, 1999.
+    .. [2] Zadrozny, Elkan, "Transforming Classifier Scores into Accurate Multiclass Probability
+       Estimates", https://doi.org/10.1145/775047.775151, 2002 (isotonic regression).
+    .. [3] Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks",
+       https://arxiv.org/abs/1706.04599, 2017 (temperature scaling, calibration error).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_multilabel_classification
+    >>> from sklearn_mlce import MLCEClassifier
+    >>> from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
+    >>> X, Y = make_multilabel_classification(
+    ...     n_samples=600, n_classes=6, n_labels=3, random_state=0
+    ... )
+    >>> model = MLCEClassifier().fit(X[:400], Y[:400])
+    >>> calibrated = MultilabelCalibratedClassifierCV(MLCEClassifier(), random_state=0)
+    >>> calibrated = calibrated.fit(X[:400], Y[:400])
+    >>> for one in (model, calibrated):
+    ...     print(round(((one.predict_proba(X[400:]) - Y[400:]) ** 2).mean(), 3))
+    0.22
+    0.186
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "estimator": [HasMethods(["fit"])],
+        "method": [StrOptions(set(METHODS))],
+        "cv": ["cv_object", Interval(RealNotInt, 0.0, 1.0, closed="neither")],
+        "n_jobs": [Integral, None],
+        "ensemble": ["boolean", StrOptions({"auto"})],
+        "random_state": ["random_state"],
+    }
+
+    _learned: np.ndarray  # (n_outputs,) mask of the labels that have a map
+    _shares: np.ndarray  # (n_outputs,) probabilities of the others
+
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        method: str = "sigmoid",
+        cv: Any = 5,
+        n_jobs: int | None = None,
+        ensemble: bool | str = False,
+        random_state: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.method = method
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.ensemble = ensemble
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, **params: Any
+    ) -> MultilabelCalibratedClassifierCV:
+        """Fit the estimator, and maps of its scores.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features, in any form that the estimator takes.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
+            Labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or two classes.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weight of each row in the maps and, if the estimator's `fit` takes it
+            (with metadata routing: if it was requested), in the fits.
+        **params : dict
+            Passed to the estimator's `fit`; what has an entry per row is split with the rows.
+            With metadata routing, to whatever requested it, a splitter included.
+
+        Returns
+        -------
+        MultilabelCalibratedClassifierCV
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter is not usable. An earlier fit is then kept.
+        """
+        with fitted_state_kept(self):
+            targets = encode_thresholded(y, "sklearn.calibration.CalibratedClassifierCV")
+            (X,) = indexable(X)
+            check_consistent_length(X, np.empty(targets.n_rows))
+            frozen = isinstance(self.estimator, FrozenEstimator)
+            routed = routed_params(
+                self, sample_weight, params, prefit=frozen, weighs="the rows of the maps"
+            )
+            weight = checked_weight(sample_weight, X, np.float64)
+            calibration = Calibration(self.method, targets, weight)
+            self.calibrated_classifiers_ = self._members(X, calibration, frozen, routed)
+            self._learned = learned_by_any(self.calibrated_classifiers_)
+            self._shares = shares(targets, weight)
+            self.classes_ = targets.classes
+            self._target_format = targets.format
+            first = self.calibrated_classifiers_[0].estimator
+            self._set_optional_attributes(
+                label_names_=targets.label_names,
+                n_features_in_=getattr(first, "n_features_in_", None),
+                feature_names_in_=getattr(first, "feature_names_in_", None),
+            )
+        return self
+
+    def _members(
+        self, X: Any, calibration: Calibration, frozen: bool, routed: Any
+    ) -> list[CalibratedClassifier]:
+        """Fitted estimators with maps of their scores."""
+        if frozen and self.ensemble is True:
+            raise ValueError(
+                "ensemble=True averages estimators that were fitted on different rows, but a "
+                "FrozenEstimator is not fitted again. Pass ensemble=False"
+            )
+        default_threshold(self.estimator)  # refused before anything is fitted
+        if frozen:
+            return [calibration.of_frozen(self.estimator, X)]
+        targets, split_params = calibration.targets, routed.splitter.split
+        y = plain_targets(targets)
+        splits = splits_of(self.cv, X, y, targets.kind, self.random_state, split_params)
+        arguments = (self.estimator, X, splits, routed.estimator.fit, self.n_jobs)
+        if self.ensemble:
+            return calibration.of_each_fold(*arguments)
+        return [calibration.of_all_folds(*arguments)]
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Log-odds of the calibrated probabilities; above zero is what :meth:`predict` returns.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_labels), float64
+            Above zero where a label is more likely than not. -1e9 (1e9) for labels that no row
+            (every row) carried.
+        """
+        check_is_fitted(self)
+        scores = self._zero_scores(X)
+        return scores[:, 0] if self._target_format.kind == "binary" else scores
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Calibrated probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 2) or (n_samples, n_labels), float64
+            Never exactly 0 or 1. Of a matrix y each label's own, which need not sum to 1.
+        """
+        check_is_fitted(self)
+        scores, shares, learned = self._zero_scores(X), self._shares, self._learned
+        if self._target_format.kind == "binary":
+            scores = np.hstack([-scores, scores])
+            shares, learned = np.append(1 - shares, shares), np.append(learned, learned)
+        return clipped(np.where(learned, expit(scores), shares))
+
+    def _zero_scores(self, X: Any) -> np.ndarray:
+        """Log-odds ``(n, n_outputs)``, the fixed scores of what was not learned among them."""
+        scores = mean_log_odds(self.calibrated_classifiers_, X)
+        fixed = np.where(self._shares > 0.5, FIXED_SCORE, -FIXED_SCORE)
+        scores[:, ~self._learned] = fixed[~self._learned]
+        return scores
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Who may get metadata from `fit`: itself, the estimator's `fit` and the splitter.
+
+        Returns
+        -------
+        MetadataRouter
+            The routing information.
+        """
+        return router_of(self)

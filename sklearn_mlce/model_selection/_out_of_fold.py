@@ -1,0 +1,228 @@
+"""Scores of any multi-label estimator, and the loop that makes them out of fold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import _safe_indexing
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _check_method_params
+
+from sklearn_mlce._targets.targets import Targets, fixed_scores, ruled_out
+from sklearn_mlce._utils.warnings import ignored_warnings
+from sklearn_mlce.model_selection._f_measure import HeldOut
+
+# What OneVsRestClassifier says of a label that a fold's training rows never, or always, carry.
+_CONSTANT_LABEL = r"Label (not )?.* is present in all training examples"
+
+
+def default_threshold(estimator: Any) -> float:
+    """Threshold that the estimator's own predictions use: 0, or 0.5 of a probability.
+
+    Raises
+    ------
+    TypeError
+        If it has neither kind of scores.
+    """
+    if hasattr(estimator, "decision_function"):
+        return 0.0
+    if hasattr(estimator, "predict_proba"):
+        return 0.5
+    raise TypeError(
+        f"{type(estimator).__name__} has neither decision_function nor predict_proba; expected an "
+        "estimator whose scores can be compared with a threshold. Wrap labels one by one with "
+        "sklearn.multiclass.OneVsRestClassifier"
+    )
+
+
+def scores_of(estimator: Any, X: Any, n_outputs: int) -> np.ndarray:
+    """Scores ``(n, n_outputs)`` of a fitted estimator, finite and floating.
+
+    Raises
+    ------
+    ValueError
+        If they have another shape, or are NaN.
+    """
+    if default_threshold(estimator) == 0:
+        name, scores = "decision_function", estimator.decision_function(X)
+    else:
+        name, scores = "predict_proba", _probabilities(estimator, X)
+    scores = np.asarray(scores)
+    if name == "predict_proba" and n_outputs == 1 and scores.ndim == 2:
+        scores = scores[:, -1]
+    scores = scores[:, None] if scores.ndim == 1 else scores
+    if scores.ndim != 2 or scores.shape[1] != n_outputs:
+        raise ValueError(
+            f"{name} of {type(estimator).__name__} gave an array of shape {scores.shape}; expected "
+            f"one column for each of {n_outputs} labels"
+        )
+    scores = scores.astype(np.result_type(scores.dtype, np.float32), copy=False)
+    if np.isnan(scores).any():
+        raise ValueError(f"{name} of {type(estimator).__name__} gave NaN; expected numbers")
+    largest = np.finfo(scores.dtype).max
+    return np.clip(scores, -largest, largest) if np.isinf(scores).any() else scores
+
+
+def _probabilities(estimator: Any, X: Any) -> Any:
+    """Probabilities of the labels; of a list, as forests give, the column of class 1 each."""
+    probabilities = estimator.predict_proba(X)
+    if not isinstance(probabilities, list):
+        return probabilities
+    columns = [
+        _of_class_one(part, classes)
+        for part, classes in zip(probabilities, estimator.classes_, strict=True)
+    ]
+    return np.column_stack(columns)
+
+
+def _of_class_one(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    position = np.flatnonzero(np.asarray(classes) == 1)
+    return probabilities[:, position[0]] if len(position) else np.zeros(len(probabilities))
+
+
+def plain_targets(targets: Targets) -> Any:
+    """The y that any estimator can be given: int64 labels, since narrower ones get permuted.
+
+    A DataFrame is one again, since a dict of label weights goes by the names of its columns.
+    """
+    labels = targets.labels(replace(targets.format, dtype=np.dtype(np.int64)))
+    if targets.frame is None:
+        return labels
+    names = list(targets.label_names)  # type: ignore[arg-type]
+    of_polars = targets.frame.__module__.startswith("polars")
+    return targets.frame(labels, **{"schema" if of_polars else "columns": names})
+
+
+def never_positive(
+    targets: Targets, rows: np.ndarray, sample_weight: np.ndarray | None
+) -> np.ndarray:
+    """Mask ``(L,)`` of the labels that none of the rows carries, rows of weight 0 aside."""
+    if sample_weight is not None:
+        rows = rows[sample_weight[rows] > 0]
+    return ruled_out(fixed_scores(targets.take(rows)))
+
+
+def out_of_fold(
+    estimators: list[Any],
+    X: Any,
+    y: Any,
+    splits: list[tuple[np.ndarray, np.ndarray]],
+    score: Callable[[Any, Any], np.ndarray],
+    fit_params: dict[str, Any],
+    n_jobs: int | None,
+) -> tuple[list[np.ndarray], list[Any]]:
+    """Fit an estimator on the first part of each split and score the second.
+
+    Parameters
+    ----------
+    estimators : list of estimator instance
+        One for each split.
+    X, y : array-like
+        All rows.
+    splits : list of tuple of ndarray
+        Rows to fit on and rows to score.
+    score : callable
+        Makes an array, an entry per row, of a fitted estimator and rows.
+    fit_params : dict
+        For `fit`; what has an entry per row is split with the rows.
+    n_jobs : int or None
+        Splits at a time.
+
+    Returns
+    -------
+    scores : list of ndarray
+        Of the scored rows of each split.
+    estimators : list
+        The fitted estimators; copies, where they were fitted in other processes.
+    """
+    with ignored_warnings(UserWarning, _CONSTANT_LABEL):
+        folds = Parallel(n_jobs=n_jobs)(
+            delayed(_fit_and_score)(estimator, X, y, train, test, score, fit_params)
+            for estimator, (train, test) in zip(estimators, splits, strict=True)
+        )
+    scores, fitted = zip(*folds, strict=True)
+    return list(scores), list(fitted)
+
+
+def _fit_and_score(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    train: np.ndarray,
+    test: np.ndarray,
+    score: Callable[[Any, Any], np.ndarray],
+    fit_params: dict[str, Any],
+) -> tuple[np.ndarray, Any]:
+    parameters = _check_method_params(X, fit_params, indices=train)
+    estimator.fit(_safe_indexing(X, train), _safe_indexing(y, train), **parameters)
+    return score(estimator, _safe_indexing(X, test)), estimator
+
+
+def without(cells: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Scores that no threshold predicts at a mask of cells ``(n, L)`` or labels ``(L,)``."""
+    return np.where(cells, scores.dtype.type(-np.inf), scores) if cells.any() else scores
+
+
+def _counting(targets: Targets, rows: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray:
+    """Mask of the rows that have a weight and a known target."""
+    counting = np.ones(len(rows), dtype=bool) if sample_weight is None else sample_weight[rows] > 0
+    if targets.dense is not None:
+        counting &= ~np.isnan(targets.dense[rows]).all(axis=1)
+    return counting
+
+
+def check_held_out(
+    targets: Targets,
+    splits: list[tuple[np.ndarray, np.ndarray]],
+    sample_weight: np.ndarray | None,
+) -> None:
+    """Raise ValueError if no row that is held out counts."""
+    rows = np.concatenate([test for _, test in splits])
+    if not _counting(targets, rows, sample_weight).any():
+        raise ValueError(
+            f"cv holds {len(rows)} rows out, of which none has a weight above zero and a known "
+            "label, so that there is nothing to choose by. Pass another cv, such as cv=3"
+        )
+
+
+def held_out_of_folds(
+    targets: Targets,
+    splits: list[tuple[np.ndarray, np.ndarray]],
+    scores: list[np.ndarray],
+    sample_weight: np.ndarray | None,
+) -> HeldOut:
+    """Scores of the folds beside the targets of their rows.
+
+    What an estimator says of a label that its training rows do not carry is not a score: it has
+    not learned it.
+    """
+    learned = [
+        without(never_positive(targets, train, sample_weight), part)
+        for (train, _), part in zip(splits, scores, strict=True)
+    ]
+    rows = np.concatenate([test for _, test in splits])
+    return held_out_of(targets, rows, np.concatenate(learned), sample_weight)
+
+
+def held_out_of(
+    targets: Targets, rows: np.ndarray, scores: np.ndarray, sample_weight: np.ndarray | None
+) -> HeldOut:
+    """Scores beside the targets of their rows; rows without weight or known target are left out.
+
+    A score of minus FIXED_SCORE is what our own estimators say of a label that they could not
+    learn, and no threshold should reach down to it.
+    """
+    kept = _counting(targets, rows, sample_weight)
+    if not kept.all():
+        rows, scores = rows[kept], scores[kept]
+    weight = None if sample_weight is None else sample_weight[rows]
+    scores, targets = without(ruled_out(scores), scores), targets.take(rows)
+    if targets.dense is None:
+        return HeldOut(scores, sp.csr_array(targets.positives, dtype=np.float64), weight)
+    unknown = np.isnan(targets.dense)
+    masses = np.where(unknown, 0.0, targets.dense)
+    return HeldOut(without(unknown, scores), sp.csr_array(masses, dtype=np.float64), weight)

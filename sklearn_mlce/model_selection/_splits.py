@@ -1,0 +1,120 @@
+"""Who gets which of the parameters of `fit`, where an estimator is wrapped."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn import get_config
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import (
+    KFold,
+    ShuffleSplit,
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+    check_cv,
+)
+from sklearn.utils import Bunch
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+
+
+def routed_params(
+    owner: Any, sample_weight: Any, params: dict[str, Any], *, prefit: bool, weighs: str
+) -> Any:
+    """What goes to the fit of an owner's `estimator`, and to its splitter.
+
+    Called from the owner's `fit`. Warns where the estimator does not take `sample_weight`, unless
+    nothing is fitted; `weighs` names what the weights then still count for.
+
+    Raises
+    ------
+    TypeError
+        If nothing is fitted that could take the parameters.
+    """
+    if get_config().get("enable_metadata_routing", False):
+        return process_routing(owner, "fit", sample_weight=sample_weight, **params)
+    if params and (prefit or isinstance(owner.estimator, FrozenEstimator)):
+        raise TypeError(
+            f"{type(owner).__name__}.fit() got the arguments {sorted(params)}, which are for the "
+            "estimator's fit, but a fitted estimator is not fitted again. Leave them out"
+        )
+    accepted = "sample_weight" in inspect.signature(owner.estimator.fit).parameters
+    if sample_weight is not None and accepted:
+        params = {**params, "sample_weight": sample_weight}
+    elif sample_weight is not None and not prefit:
+        warnings.warn(
+            f"fit of {type(owner.estimator).__name__} does not take sample_weight: it weighs "
+            f"{weighs} alone. Name the step of a pipeline, as in step__sample_weight=..., or "
+            "enable metadata routing, to weigh the fits too",
+            UserWarning,
+            stacklevel=4,
+        )
+    return Bunch(estimator=Bunch(fit=params), splitter=Bunch(split={}))
+
+
+def router_of(owner: Any) -> MetadataRouter:
+    """Routing of `fit` to itself, the fit of its `estimator` and its splitter `cv`."""
+    return (
+        MetadataRouter(owner=owner)
+        .add_self_request(owner)
+        .add(
+            estimator=owner.estimator,
+            method_mapping=MethodMapping().add(caller="fit", callee="fit"),
+        )
+        .add(
+            splitter=owner.cv,
+            method_mapping=MethodMapping().add(caller="fit", callee="split"),
+        )
+    )
+
+
+def splits_of(
+    cv: Any, X: Any, y: Any, kind: str, random_state: Any, split_params: dict[str, Any]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Row numbers to train on and to hold out, of each split.
+
+    Parameters
+    ----------
+    cv : int, float, None, splitter or iterable
+        Numbers are shuffled; None is scikit-learn's five folds.
+    X, y : array-like
+        What splitters are given.
+    kind : str
+        Of y; classes are split so that each part has its share of each.
+    random_state : int, RandomState instance or None
+        Of the shuffling.
+    split_params : dict
+        For the splitter, such as groups.
+
+    Returns
+    -------
+    list of tuple of ndarray
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    given = cv
+    stratified = kind in ("binary", "multiclass")
+    if isinstance(cv, Integral):
+        folds = StratifiedKFold if stratified else KFold
+        cv = folds(int(cv), shuffle=True, random_state=random_state)
+    elif isinstance(cv, Real):
+        single = StratifiedShuffleSplit if stratified else ShuffleSplit
+        cv = single(n_splits=1, test_size=cv, random_state=random_state)
+    else:
+        cv = check_cv(cv, y if stratified else None, classifier=stratified)
+    rows = np.arange(X.shape[0] if hasattr(X, "shape") else len(X))
+    # Splitters give row numbers or masks; both index the row numbers.
+    splits = [(rows[train], rows[test]) for train, test in cv.split(X, y, **split_params)]
+    if not splits:
+        raise ValueError(
+            f"cv={given!r} makes no splits; expected one at least. Pass a number of folds such as "
+            "cv=3, a splitter, or a list of pairs (train, test): a generator is used up by the "
+            "first fit"
+        )
+    return splits

@@ -1,0 +1,251 @@
+"""Exact maximisers of an objective over all thresholds.
+
+A threshold acts through the set of scores above it, so only the gaps between neighbouring scores
+have to be tried. Lowering it past a score improves F-beta only if that cell is a positive: the
+candidates are the scores of positive cells, each with the threshold in the gap just below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sklearn_mlce.model_selection._f_measure import HeldOut, Objective
+
+# Positives of a label at which its own threshold and the global one weigh the same. Chosen by
+# benchmarks/threshold_shrinkage.py.
+SHRINKAGE = 30.0
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The objective at each candidate, thresholds ascending."""
+
+    thresholds: np.ndarray
+    values: np.ndarray
+
+    def best(self, default: float) -> float:
+        """Threshold of the highest value, or `default` if there is no candidate."""
+        return float(self.thresholds[self.values.argmax()]) if len(self.values) else default
+
+
+def tune(
+    held_out: HeldOut,
+    objective: Objective,
+    thresholds: str,
+    default: float,
+    shrinkage: float = SHRINKAGE,
+) -> tuple[float | np.ndarray, Curve]:
+    """Best thresholds, and the curve of one threshold for all labels.
+
+    Parameters
+    ----------
+    held_out : HeldOut
+        What to find them on.
+    objective : Objective
+        What to maximise.
+    thresholds : {"global", "per_label"}
+        One for all labels, or one each, drawn towards the one of the micro-averaged objective; for
+        "macro" towards its own where one threshold for all labels would beat them otherwise.
+    default : float
+        The threshold where no positive has a score, so that nothing can be learned.
+    shrinkage : float, default=SHRINKAGE
+        Number of positives at which a label's own threshold has weight one half.
+
+    Returns
+    -------
+    thresholds : float or ndarray of shape (L,)
+    curve : Curve
+    """
+    curve = global_curve(held_out, objective)
+    if thresholds == "global":
+        return curve.best(default), curve
+    own, n_positives = label_thresholds(held_out, objective)
+    if objective.average == "macro" and len(curve.values):
+        # The mean over labels is at the mercy of the rare ones, and so would be its threshold:
+        # they are what the anchor is to hold.
+        anchor = global_curve(held_out, replace(objective, average="micro")).best(default)
+        drawn = shrink(own, n_positives, anchor, shrinkage)
+        if objective.of(held_out, drawn) >= curve.values.max():
+            return drawn, curve
+    return shrink(own, n_positives, curve.best(default), shrinkage), curve
+
+
+def shrink(own: np.ndarray, n_positives: np.ndarray, shared: float, shrinkage: float) -> np.ndarray:
+    """Thresholds ``(L,)`` between each label's own and the shared one, by its positives.
+
+    The fewer positives a threshold was found on, the more it owes to chance.
+    """
+    seen = n_positives > 0
+    thresholds = np.full(len(own), float(shared))
+    share = n_positives[seen] / (n_positives[seen] + shrinkage)
+    thresholds[seen] = share * own[seen] + (1 - share) * shared
+    return thresholds
+
+
+def global_curve(held_out: HeldOut, objective: Objective) -> Curve:
+    """The objective as a function of one threshold for all labels."""
+    rows, _, scores, mass = held_out.cells()
+    candidates = np.unique(scores[scores > -np.inf])
+    weight = held_out.row_weight()
+    total = (mass * weight[rows]).sum()
+    n_labels = held_out.scores.shape[1]
+    predicted, below = np.zeros(len(candidates)), np.full(len(candidates), -np.inf)
+    for block in held_out.row_blocks():
+        repeated = None if held_out.weight is None else np.repeat(weight[block], n_labels)
+        above, lower = _counted(held_out.scores[block].ravel(), candidates, repeated)
+        predicted += above
+        np.maximum(below, lower, out=below)
+    if objective.average == "micro":
+        hits = _counted(scores, candidates, mass * weight[rows])[0]
+        values = objective.f(hits, predicted, total)
+    else:
+        values = _mean_of_groups(held_out, objective, candidates)
+    return Curve(_between(below, candidates), values)
+
+
+def _counted(
+    scores: np.ndarray, candidates: np.ndarray, weight: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mass of the scores at or above each candidate, and the highest score below it."""
+    if weight is None:
+        ordered = np.sort(scores)
+        first = np.searchsorted(ordered, candidates)
+        above = (len(ordered) - first).astype(np.float64)
+    else:
+        order = np.argsort(scores)
+        ordered = scores[order]
+        first = np.searchsorted(ordered, candidates)
+        # Summed from the top, so that a mass of zero is exactly zero.
+        above = np.append(np.cumsum(weight[order][::-1])[::-1], 0.0)[first]
+    lower = np.append(-np.inf, ordered)[first]
+    return above, lower
+
+
+def _between(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """Midpoints in float64: below `upper`, not below `lower`; just below where there is none."""
+    upper = upper.astype(np.float64)
+    lowest = lower == -np.inf
+    lower = np.where(lowest, np.nextafter(upper, -np.inf), lower)
+    middle = np.where(lowest, lower, lower / 2 + upper / 2)
+    return np.where(middle < upper, middle, lower)
+
+
+def _mean_of_groups(held_out: HeldOut, objective: Objective, candidates: np.ndarray) -> np.ndarray:
+    """Mean over rows (or labels) of each one's F-beta, at each candidate.
+
+    As the threshold falls, a group's F-beta changes at each of its own scores. All groups'
+    changes are gathered at the highest candidate that is not above them, and summed downwards.
+    """
+    if objective.average == "samples":
+        groups, weight = held_out, held_out.row_weight()
+        item_weight = np.ones(held_out.scores.shape[1])
+    else:
+        groups, weight = held_out.by_label(), np.ones(held_out.scores.shape[1])
+        item_weight = held_out.row_weight()
+    changes = np.zeros(len(candidates) + 1)
+    for block in groups.row_blocks():
+        mass = groups.positives[block].toarray() * item_weight
+        kept = mass.any(axis=1)  # without a positive the F-beta is 0 at any threshold
+        scores, mass = groups.scores[block][kept], mass[kept]
+        order = np.argsort(-scores, axis=1)
+        scores = np.take_along_axis(scores, order, axis=1)
+        hits = np.take_along_axis(mass, order, axis=1).cumsum(axis=1)
+        predicted = item_weight[order].cumsum(axis=1)
+        values = objective.f(hits, predicted, mass.sum(axis=1, keepdims=True))
+        change = np.diff(values, axis=1, prepend=0.0) * weight[block][kept, None]
+        place = np.searchsorted(candidates, scores.ravel(), side="right")
+        changes += np.bincount(place, change.ravel(), len(changes))
+    return changes[:0:-1].cumsum()[::-1] / weight.sum()
+
+
+def label_thresholds(held_out: HeldOut, objective: Objective) -> tuple[np.ndarray, np.ndarray]:
+    """Each label's own threshold, and the mass of positives that it was found on.
+
+    Returns
+    -------
+    thresholds : ndarray of shape (L,)
+        NaN for a label without a positive that has a score.
+    n_positives : ndarray of shape (L,)
+    """
+    table = _label_candidates(held_out)
+    n_labels = held_out.scores.shape[1]
+    n_positives = np.zeros(n_labels)
+    np.maximum.at(n_positives, table.label, table.hits)
+    rows, labels, _, mass = held_out.cells()
+    positives = np.bincount(labels, mass * held_out.row_weight()[rows], n_labels)
+    thresholds = np.full(n_labels, np.nan)
+    if objective.average == "macro":
+        values = objective.f(table.hits, table.predicted, positives[table.label])
+        chosen = _best_per_label(table.label, values)
+        thresholds[table.label[chosen]] = table.threshold[chosen]
+        return thresholds, n_positives
+    chosen = _dinkelbach(table, objective, positives.sum())
+    # A label that is best left alone: above its highest score.
+    seen = n_positives > 0
+    thresholds[seen] = held_out.scores[:, seen].max(axis=0)
+    thresholds[table.label[chosen]] = table.threshold[chosen]
+    return thresholds, n_positives
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """What each label would predict with its threshold just below each of its positives."""
+
+    label: np.ndarray  # ascending, and the thresholds of a label too
+    threshold: np.ndarray
+    hits: np.ndarray
+    predicted: np.ndarray
+
+
+def _label_candidates(held_out: HeldOut) -> _Candidates:
+    weight, by_label = held_out.weight, held_out.by_label()
+    row_weight = held_out.row_weight()
+    columns: list[tuple[np.ndarray, ...]] = []
+    for block in by_label.row_blocks():
+        scores = np.ascontiguousarray(by_label.scores[block])
+        positives = by_label.positives[block]
+        for i, (start, end) in enumerate(zip(positives.indptr, positives.indptr[1:], strict=False)):
+            rows = positives.indices[start:end]
+            mass = positives.data[start:end] * row_weight[rows]
+            candidates = np.unique(scores[i, rows])
+            candidates = candidates[candidates > -np.inf]
+            if len(candidates):
+                hits = _counted(scores[i, rows], candidates, mass)[0]
+                predicted, lower = _counted(scores[i], candidates, weight)
+                label = np.full(len(candidates), block.start + i)
+                columns.append((label, _between(lower, candidates), hits, predicted))
+    if not columns:
+        nothing = np.zeros(0)
+        return _Candidates(nothing.astype(np.intp), nothing, nothing, nothing)
+    return _Candidates(*(np.concatenate(parts) for parts in zip(*columns, strict=True)))
+
+
+def _best_per_label(label: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Index of the highest value of each label that there is; the last of equal ones."""
+    order = np.lexsort((values, label))
+    last = np.append(label[1:] != label[:-1], True)[: len(label)]
+    return order[last]
+
+
+def _dinkelbach(table: _Candidates, objective: Objective, positives: float) -> np.ndarray:
+    """Candidates, one of a label at most, that together have the highest micro-averaged F-beta.
+
+    F-beta is a ratio N / D. With F its best value, N - F D has the maximum 0, and given F it is
+    a sum over labels, each maximised by itself: start from a low F, maximise, take the new
+    ratio as F, until it rises no more (Dinkelbach's method). It rises strictly, over finitely
+    many choices.
+    """
+    squared = objective.beta**2
+    best, chosen = 0.0, np.zeros(0, dtype=np.intp)
+    while len(table.label):
+        gain = (1 + squared) * table.hits - best * table.predicted
+        candidate = _best_per_label(table.label, gain)
+        candidate = candidate[gain[candidate] > 0]
+        hits, predicted = table.hits[candidate].sum(), table.predicted[candidate].sum()
+        value = float(objective.f(hits, predicted, positives))
+        if value <= best:
+            break
+        best, chosen = value, candidate
+    return chosen
