@@ -1,0 +1,224 @@
+"""Every kind of y that the linear estimator takes, and what it says of those that it does not."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_mlce import MLCEClassifier
+from sklearn_mlce._targets.targets import FIXED_SCORE
+from tests.helpers.linear_problems import OF_EACH_SOLVER, make_labels
+
+on_each_solver = pytest.mark.parametrize(
+    "options", OF_EACH_SOLVER.values(), ids=OF_EACH_SOLVER.keys()
+)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+@on_each_solver
+def test_labels_without_a_positive_rank_last_and_are_never_predicted(options, container):
+    rng = np.random.default_rng(17)
+    X, Y = make_labels(rng)
+    rest = MLCEClassifier(tol=1e-9, **options).fit(X, Y[:, [0, 1, 3]])
+    Y[:, 2], Y[:, 4] = 0, 1
+    model = MLCEClassifier(tol=1e-9, **options).fit(X, container(Y))
+    scores = model.decision_function(1e3 * X)
+    assert (scores.argmin(axis=1) == 2).all()
+    assert (scores.argmax(axis=1) == 4).all()
+    predicted = model.predict(X)
+    predicted = predicted.toarray() if sp.issparse(predicted) else predicted
+    assert not predicted[:, 2].any()
+    assert predicted[:, 4].all()
+    assert model.intercept_[[2, 4]].tolist() == [-FIXED_SCORE, FIXED_SCORE]
+    np.testing.assert_allclose(model.coef_[[0, 1, 3]], rest.coef_, atol=1e-8)
+    probabilities = model.predict_proba(X)
+    assert ((probabilities > 0) & (probabilities < 1)).all()
+
+
+@on_each_solver
+def test_positives_of_zero_weight_do_not_count(options):
+    X, Y = make_labels(np.random.default_rng(18))
+    weight = np.where(Y[:, 0] == 1, 0.0, 1.0)
+    model = MLCEClassifier(**options).fit(X, Y, sample_weight=weight)
+    assert model.intercept_[0] == -FIXED_SCORE
+
+
+@on_each_solver
+def test_all_labels_constant(options):
+    X = np.arange(6.0).reshape(3, 2)
+    model = MLCEClassifier(**options).fit(X, [[0, 1], [0, 1], [0, 1]])
+    assert model.predict(X).tolist() == [[0, 1]] * 3
+    assert model.n_iter_ == 0
+
+
+@on_each_solver
+def test_unknown_labels_are_left_out(options):
+    rng = np.random.default_rng(19)
+    X, Y = make_labels(rng)
+    Y = Y.astype(float)
+    Y[2:30, 0] = np.nan
+    weight = np.zeros(len(X))
+    model = MLCEClassifier(tol=1e-9, **options).fit(X, Y)
+    assert model.predict(X).dtype == np.int64
+    flipped = Y.copy()
+    weight[30:] = weight[:2] = 1
+    flipped[2:30, 0] = 1
+    assert (
+        np.abs(MLCEClassifier(tol=1e-9, **options).fit(X, flipped).coef_ - model.coef_).max() > 1e-3
+    )
+    known = MLCEClassifier(tol=1e-9, **options).fit(X, Y, sample_weight=weight)
+    same = MLCEClassifier(tol=1e-9, **options).fit(
+        X, np.nan_to_num(Y).astype(int), sample_weight=weight
+    )
+    np.testing.assert_allclose(known.coef_, same.coef_, atol=1e-8)
+
+
+def test_a_label_that_is_unknown_everywhere_warns():
+    X, Y = make_labels(np.random.default_rng(20))
+    Y = Y.astype(float)
+    Y[:, 3] = np.nan
+    with pytest.warns(UserWarning, match=r"labels \[3\] are unknown"):
+        model = MLCEClassifier().fit(X, Y)
+    assert not model.predict(X)[:, 3].any()
+
+
+def test_soft_targets_are_met_where_the_model_can():
+    """One binary feature per row pattern: the optimum is sigmoid(2 s) = t."""
+    X = np.eye(3)
+    T = np.array([[0.9, 0.2], [0.5, 0.6], [0.1, 0.3]])
+    model = MLCEClassifier(C=1e8, order=1, tol=1e-10).fit(X, T)
+    np.testing.assert_allclose(model.predict_proba(X), T, atol=1e-4)
+
+
+@on_each_solver
+def test_predict_is_the_sign_of_the_decision_function(options):
+    X, Y = make_labels(np.random.default_rng(21))
+    for y in (Y, Y[:, 0], 0.5 * Y, sp.csr_matrix(Y)):
+        model = MLCEClassifier(**options).fit(X, y)
+        predicted = model.predict(X)
+        predicted = predicted.toarray() if sp.issparse(predicted) else predicted
+        np.testing.assert_array_equal(predicted, model.decision_function(X) > 0)
+        probabilities = model.predict_proba(X)
+        positive = probabilities[:, 1] if y is not Y and np.ndim(y) == 1 else probabilities
+        # One increasing map: what is predicted has the higher probabilities, whatever the map.
+        assert positive[predicted == 1].min() > positive[predicted == 0].max()
+
+
+def test_sparse_predictions_are_made_by_blocks(monkeypatch):
+    X, Y = make_labels(np.random.default_rng(22))
+    model = MLCEClassifier().fit(X, sp.csr_matrix(Y))
+    whole = model.predict(X)
+    monkeypatch.setattr("sklearn_mlce._estimators.base.SCORES_PER_BLOCK", 35)
+    blocks = model.predict(X)
+    assert type(blocks) is type(whole) is sp.csr_matrix
+    assert blocks.dtype == whole.dtype
+    assert (blocks != whole).nnz == 0
+
+
+def test_label_weight_is_checked_where_all_labels_are_constant():
+    with pytest.raises(ValueError, match=r"label_weight has shape \(3,\)"):
+        MLCEClassifier(label_weight=[1.0, 1, 1]).fit(np.eye(2), [[0, 1], [0, 1]])
+
+
+def test_an_earlier_fit_survives_a_failed_one():
+    X, Y = make_labels(np.random.default_rng(24))
+    model = MLCEClassifier().fit(X, Y)
+    before = {name: value for name, value in vars(model).items() if name.endswith("_")}
+    scores = model.decision_function(X)
+    for bad_X, bad_y in (
+        (X[:, :3], np.where(Y, 1, -1)),
+        (X[:, :3], Y[:-1]),
+        (np.where(X > 2, np.nan, X), Y),
+        (X[:0], Y[:0]),
+    ):
+        with pytest.raises(ValueError, match=r".+"):
+            model.fit(bad_X, bad_y)
+        after = {name: value for name, value in vars(model).items() if name.endswith("_")}
+        assert after.keys() == before.keys()
+        assert all(after[name] is before[name] for name in before)
+    np.testing.assert_array_equal(model.decision_function(X), scores)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"C": 0}, "'C' parameter"),
+        ({"tol": -1.0}, "'tol' parameter"),
+        ({"max_iter": 0}, "'max_iter' parameter"),
+        ({"scale": 0.0}, "'scale' parameter"),
+        ({"margin": -0.5}, "'margin' parameter"),
+        ({"margin": (1.0, 2.0, 3.0)}, r"a pair of them.*got \(1.0, 2.0, 3.0\)"),
+        ({"device": "tpu"}, "'device' parameter"),
+        ({"order": 3}, "'order' parameter"),
+        ({"order": "most"}, "'order' parameter"),
+        ({"order": (1, 3)}, r'1, 2, "all" or a pair of these.*got \(1, 3\)'),
+        ({"order": (1, 2, 2)}, r"got \(1, 2, 2\)"),
+        ({"label_weight": [1.0, 2.0]}, r"label_weight has shape \(2,\); expected one number"),
+        ({"label_weight": [1.0, 1, 1, 1, 0]}, "positive finite numbers"),
+    ],
+)
+def test_unusable_parameters_say_what_was_expected(parameters, message):
+    X, Y = make_labels(np.random.default_rng(27))
+    with pytest.raises(ValueError, match=message):
+        MLCEClassifier(**parameters).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"X": np.full((60, 6), np.nan)}, "Input X contains NaN"),
+        ({"X": np.zeros((60, 0))}, "0 feature"),
+        ({"X": np.zeros((0, 6))}, "0 sample"),
+        ({"X": np.zeros((59, 6))}, "inconsistent numbers of samples"),
+        ({"sample_weight": -np.ones(60)}, "Negative values"),
+        ({"sample_weight": np.zeros(60)}, "zero for every row|at least one non-zero"),
+        ({"sample_weight": np.ones(59)}, "sample_weight.shape"),
+    ],
+)
+def test_unusable_data_say_what_was_expected(arguments, message):
+    X, Y = make_labels(np.random.default_rng(28))
+    with pytest.raises(ValueError, match=message):
+        MLCEClassifier().fit(**{"X": X, "y": Y, **arguments})
+
+
+@on_each_solver
+@pytest.mark.parametrize("C", [None, 1.0])
+@pytest.mark.parametrize(
+    ("largest", "dtype", "advice"),
+    [(1e20, np.float32, "MaxAbsScaler does, or pass X as float64"), (1e200, float, "MaxAbsScaler")],
+)
+def test_features_whose_squares_overflow_say_what_to_do(options, C, largest, dtype, advice):
+    X, Y = make_labels(np.random.default_rng(32))
+    X = (X * largest).astype(dtype)
+    with pytest.raises(ValueError, match=f"squared norms overflow {X.dtype};.*{advice}"):
+        MLCEClassifier(C=C, **options).fit(X, Y)
+
+
+@pytest.mark.parametrize("options", [{"order": 1}, {"order": "all"}])
+def test_a_gradient_that_is_no_number_has_not_converged(options):
+    X, Y = make_labels(np.random.default_rng(33))
+    model = MLCEClassifier(warm_start=True, **options).fit(X, Y)
+    model.coef_ = np.full_like(model.coef_, 1e308)  # scores of which are infinite, or inf - inf
+    with pytest.warns(ConvergenceWarning, match="stopped after"), np.errstate(all="ignore"):
+        model.fit(X, Y)
+
+
+def test_label_weight_is_refused_for_1d_y():
+    X, Y = make_labels(np.random.default_rng(29))
+    with pytest.raises(ValueError, match="labels of a multi-label y, but y is binary"):
+        MLCEClassifier(label_weight=[1.0]).fit(X, Y[:, 0])
+
+
+def test_prediction_on_other_widths_is_refused():
+    X, Y = make_labels(np.random.default_rng(30))
+    with pytest.raises(ValueError, match="6 features"):
+        MLCEClassifier().fit(X, Y).predict(X[:, :5])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_cuda_where_there_is_none_is_refused():
+    X, Y = make_labels(np.random.default_rng(31))
+    with pytest.raises(ValueError, match="device='cuda' was asked for"):
+        MLCEClassifier(device="cuda").fit(X, Y)
+    assert MLCEClassifier(device="auto").fit(X, Y).coef_.shape == (5, 6)

@@ -1,0 +1,238 @@
+"""Several outputs of several classes: the hard loss and its soft companion."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy, one_hot
+
+from sklearn_mlce.losses import (
+    MultioutputLoss,
+    SoftMultioutputLoss,
+    mlce_loss,
+    multioutput_loss,
+    soft_multioutput_loss,
+)
+from tests.helpers import family_oracles as oracles
+
+N_ROWS, N_OUTPUTS, N_CLASSES = 6, 5, 4
+CASES = {
+    "hard": (multioutput_loss, MultioutputLoss, oracles.multioutput),
+    "soft": (soft_multioutput_loss, SoftMultioutputLoss, oracles.soft_multioutput),
+}
+every_case = pytest.mark.parametrize("kind", CASES)
+
+
+def problem(kind, seed=0, unknown=True):
+    """Scores and targets, of which some outputs and one whole row are unknown."""
+    rng = np.random.default_rng(seed)
+    scores = torch.from_numpy(rng.normal(scale=2, size=(N_ROWS, N_OUTPUTS, N_CLASSES)))
+    if kind == "hard":
+        targets = rng.integers(N_CLASSES, size=(N_ROWS, N_OUTPUTS)).astype(float)
+        targets[0] = 2  # all outputs of one class
+    else:
+        targets = rng.dirichlet(np.ones(N_CLASSES), size=(N_ROWS, N_OUTPUTS))
+        targets[0, 0] = [0, 1, 0, 0]
+    if unknown:
+        targets[rng.random((N_ROWS, N_OUTPUTS)) < 0.2] = np.nan
+        targets[1] = np.nan
+    return scores, torch.from_numpy(targets)
+
+
+@every_case
+@pytest.mark.parametrize(
+    "weighted", [None, (N_CLASSES,), (N_OUTPUTS, N_CLASSES), (N_ROWS, N_OUTPUTS, 1)]
+)
+def test_equals_the_plain_loop(kind, weighted):
+    function, module, oracle = CASES[kind]
+    scores, targets = problem(kind)
+    rng = np.random.default_rng(1)
+    label_weight = None if weighted is None else rng.uniform(0.1, 3, weighted)
+    expected = oracles.rows(oracle, scores.numpy(), targets.numpy(), label_weight)
+    options = {"label_weight": None if weighted is None else torch.from_numpy(label_weight)}
+    rows = function(scores, targets, **options, reduction="none")
+    np.testing.assert_allclose(rows, expected, rtol=1e-12, atol=1e-14)
+    weight = torch.from_numpy(rng.random(N_ROWS))
+    for reduction, total in (("sum", 1), ("mean", weight.sum())):
+        value = function(scores, targets, **options, sample_weight=weight, reduction=reduction)
+        np.testing.assert_allclose(value, weight.numpy() @ expected / total, rtol=1e-12)
+        torch.testing.assert_close(
+            module(**options, reduction=reduction)(scores, targets, weight), value
+        )
+
+
+@every_case
+def test_gradient_passes_gradcheck(kind):
+    function, _, _ = CASES[kind]
+    scores, targets = problem(kind)
+    options = {
+        "label_weight": torch.rand(N_OUTPUTS, N_CLASSES, dtype=torch.float64) + 0.1,
+        "sample_weight": torch.rand(N_ROWS, dtype=torch.float64),
+        "reduction": "none",
+    }
+    assert torch.autograd.gradcheck(
+        lambda scores: function(scores, targets, **options), [scores.requires_grad_()]
+    )
+
+
+@every_case
+def test_scores_far_off_zero_take_another_way_to_the_same_end(kind):
+    """Of a batch with them all exponents are shifted: its other rows must not feel it."""
+    function, _, oracle = CASES[kind]
+    scores, targets = problem(kind)
+    far = 20 * scores
+    expected = oracles.rows(oracle, far.numpy(), targets.numpy(), None)
+    np.testing.assert_allclose(function(far, targets, reduction="none"), expected, rtol=1e-10)
+    alone, beside = scores.requires_grad_(), torch.cat([scores.detach(), far]).requires_grad_()
+    rows = function(alone, targets, reduction="none")
+    all_rows = function(beside, torch.cat([targets, targets]), reduction="none")
+    torch.testing.assert_close(all_rows[:N_ROWS], rows)
+    rows.sum().backward()
+    all_rows.sum().backward()
+    torch.testing.assert_close(beside.grad[:N_ROWS], alone.grad)
+
+
+@every_case
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_extreme_scores_are_finite(kind, sign):
+    function, _, _ = CASES[kind]
+    _, targets = problem(kind)
+    for places in (slice(None), slice(0, 2), slice(2, None)):
+        scores = torch.zeros(N_ROWS, N_OUTPUTS, N_CLASSES)
+        scores[..., places] = sign * 1e4
+        scores.requires_grad_()
+        rows = function(scores, targets.float(), reduction="none")
+        rows.sum().backward()
+        assert torch.isfinite(rows).all()
+        assert torch.isfinite(scores.grad).all()
+        assert (scores.grad[1] == 0).all()
+
+
+@every_case
+def test_half_precision_is_computed_in_float32(kind):
+    function, _, _ = CASES[kind]
+    scores, targets = problem(kind)
+    half = scores.half().requires_grad_()
+    exact = half.detach().float().requires_grad_()
+    losses = [function(s, targets) for s in (half, exact)]
+    for loss in losses:
+        loss.backward()
+    assert losses[0].dtype == torch.float32
+    torch.testing.assert_close(*losses, rtol=0, atol=0)
+    torch.testing.assert_close(half.grad, exact.grad.half(), rtol=0, atol=0)
+
+
+@every_case
+def test_weight_two_is_the_row_twice_and_rows_keep_to_themselves(kind):
+    function, _, _ = CASES[kind]
+    scores, targets = problem(kind)
+    times = torch.tensor([1, 2, 0, 3, 1, 2])
+    torch.testing.assert_close(
+        function(scores, targets, sample_weight=times),
+        function(scores.repeat_interleave(times, 0), targets.repeat_interleave(times, 0)),
+    )
+    leading = (2, 3)
+    rows = function(
+        scores.reshape(*leading, N_OUTPUTS, N_CLASSES),
+        targets.reshape(*leading, *targets.shape[1:]),
+        reduction="none",
+    )
+    assert rows.shape == leading
+    torch.testing.assert_close(rows[1, 2], function(scores[5], targets[5]))
+
+
+@every_case
+def test_an_unknown_output_is_as_good_as_absent(kind):
+    function, _, _ = CASES[kind]
+    scores, targets = problem(kind, unknown=False)
+    targets[:, 3] = torch.nan
+    kept = [0, 1, 2, 4]
+    torch.testing.assert_close(
+        function(scores, targets), function(scores[:, kept], targets[:, kept])
+    )
+
+
+def test_two_classes_are_mlce_of_the_difference():
+    scores, _ = problem("hard")
+    scores = scores[..., :2]
+    targets = torch.arange(N_ROWS * N_OUTPUTS).reshape(N_ROWS, N_OUTPUTS) % 3 == 0
+    torch.testing.assert_close(
+        multioutput_loss(scores, targets.long()),
+        mlce_loss(scores[..., 1] - scores[..., 0], targets),
+    )
+
+
+def test_one_output_is_softmax_cross_entropy():
+    scores, targets = problem("hard", unknown=False)
+    torch.testing.assert_close(
+        multioutput_loss(scores[:, :1], targets[:, :1].long()),
+        cross_entropy(scores[:, 0], targets[:, 0].long()),
+    )
+
+
+def test_a_class_that_an_output_does_not_have_has_no_part():
+    """Its score is -inf; an output of a single class costs nothing."""
+    scores, targets = problem("hard", unknown=False)
+    targets = targets.clamp(max=2)
+    padded = torch.cat([scores[..., :3], torch.full_like(scores[..., :1], -torch.inf)], dim=2)
+    padded.requires_grad_()
+    loss = multioutput_loss(padded, targets)
+    loss.backward()
+    torch.testing.assert_close(loss, multioutput_loss(scores[..., :3], targets))
+    assert (padded.grad[..., 3] == 0).all()
+    single = torch.tensor([[[1.0, -torch.inf]]], requires_grad=True)
+    loss = multioutput_loss(single, torch.tensor([[0]]))
+    loss.backward()
+    assert loss.item() == 0
+    assert (single.grad == 0).all()
+
+
+def test_a_small_loss_keeps_its_digits():
+    scores = torch.zeros(1, 2, 3)
+    scores[0, :, 1] = 25
+    loss = multioutput_loss(scores, torch.tensor([[1, 1]]))
+    assert loss.item() == pytest.approx(4 * np.exp(-25), rel=1e-6)
+
+
+def test_the_soft_loss_is_least_where_softmax_is_the_target():
+    _, targets = problem("soft", unknown=False)
+    targets = targets.clamp(min=0.01)
+    targets /= targets.sum(dim=2, keepdim=True)
+    shift = torch.randn(N_ROWS, N_OUTPUTS, 1, generator=torch.Generator().manual_seed(0))
+    scores = (targets.log() + shift).requires_grad_()
+    soft_multioutput_loss(scores, targets).backward()
+    torch.testing.assert_close(scores.grad, torch.zeros_like(scores), rtol=0, atol=1e-15)
+
+
+def test_the_soft_loss_is_a_poor_one_of_hard_targets():
+    """Raising the score of a wrong class helps it, which is why there are two losses."""
+    scores = torch.zeros(1, 1, 3, dtype=torch.float64, requires_grad=True)
+    targets = one_hot(torch.tensor([[0]]), 3).double()
+    soft_multioutput_loss(scores, targets).backward()
+    assert scores.grad[0, 0, 0] < 0 < scores.grad[0, 0, 1]
+    better = torch.tensor([[[0.0, -20.0, 5.0]]])
+    assert soft_multioutput_loss(better, targets) < 1e-2
+    assert better.argmax() == 2
+
+
+@pytest.mark.parametrize(
+    ("function", "shape", "targets", "message"),
+    [
+        (multioutput_loss, (2, 3, 4), torch.zeros(2, 4), r"targets \(..., n_outputs\)"),
+        (multioutput_loss, (3,), torch.zeros(()), r"\(..., n_outputs, n_classes\)"),
+        (multioutput_loss, (2, 3, 4), torch.full((2, 3), 4), "from 0 to 3.*got .4"),
+        (multioutput_loss, (2, 3, 4), torch.full((2, 3), -1), "from 0 to 3.*got .-1"),
+        (multioutput_loss, (2, 3, 4), torch.full((2, 3), 0.5), r"got \[0.5\]"),
+        (soft_multioutput_loss, (3,), torch.zeros(3), r"scores must be \(..., n_outputs"),
+        (soft_multioutput_loss, (2, 3, 4), torch.zeros(2, 3), "targets have shape"),
+        (soft_multioutput_loss, (2, 3, 4), torch.full((2, 3, 4), 1.5), r"got \[1.5\]"),
+        (
+            soft_multioutput_loss,
+            (1, 1, 2),
+            torch.tensor([[[0.5, torch.nan]]]),
+            "NaN for all of its classes or for none",
+        ),
+    ],
+)
+def test_unusable_arguments_say_what_was_expected(function, shape, targets, message):
+    with pytest.raises(ValueError, match=message):
+        function(torch.zeros(shape), targets)

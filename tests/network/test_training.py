@@ -1,0 +1,261 @@
+"""The parts that train the perceptron, each against its slow and obvious version."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from scipy.special import logsumexp
+
+from sklearn_mlce._network import batches as batches_module
+from sklearn_mlce._network.batches import Batches, Rows
+from sklearn_mlce._network.dropout import Dropout
+from sklearn_mlce._network.perceptron import Architecture, Perceptron, initialise
+from sklearn_mlce._network.plan import layer_widths
+from sklearn_mlce._network.skorch_net import Criterion
+from sklearn_mlce._network.sparse_layer import SparseBatch, sparse_batch
+from sklearn_mlce._network.state import predictor, weights_to_arrays
+from sklearn_mlce._objectives.options import LossOptions
+from sklearn_mlce._objectives.prepared_targets import TargetEncoder
+from sklearn_mlce._targets.encoding import encode_targets
+from sklearn_mlce._utils.device import resolve_device
+from sklearn_mlce._utils.random import EpochRandomness, draw_seed
+from tests.helpers import oracles
+
+CPU = torch.device("cpu")
+N_ROWS, N_LABELS = 23, 4
+
+
+def targets_of_each_kind():
+    rng = np.random.default_rng(0)
+    labels = (rng.random((N_ROWS, N_LABELS)) < 0.4).astype(int)
+    soft = labels * 0.75
+    soft[3, 1] = np.nan
+    return {
+        "binary": labels[:, 0],
+        "multiclass": labels.sum(axis=1).clip(max=2),
+        "multilabel": labels,
+        "sparse multilabel": sp.csr_array(labels),
+        "soft": soft,
+    }
+
+
+KINDS = sorted(targets_of_each_kind())
+
+
+def numbered_rows(kind, container=np.asarray, weighted=True):
+    """Rows whose only feature is their number, counted from 1, as is their weight."""
+    numbers = np.arange(1.0, N_ROWS + 1)
+    targets = encode_targets(targets_of_each_kind()[kind])
+    return Rows(container(numbers[:, None]), targets, numbers if weighted else None)
+
+
+def options_of(kind, *args):
+    return LossOptions(*args)._replace(loss="softmax" if kind == "multiclass" else "mlce")
+
+
+def encoder(batch_rows, options=None, **parameters):
+    return TargetEncoder(options or LossOptions(), batch_rows, np.float64, CPU, **parameters)
+
+
+def numbers_of(x):
+    return (x.rows.values if isinstance(x, SparseBatch) else x[:, 0]).numpy().astype(int)
+
+
+def loss_of_rows(scores, y, weight, scale=1.0, margin=0.0):
+    """The weighted mean loss by its formula, row by row."""
+    total = 0.0
+    for row, target, row_weight in zip(scores, y, weight, strict=True):
+        if np.ndim(target) == 0 and len(row) == 1:
+            loss = np.logaddexp(0, scale * (margin - row[0] if target else row[0] + margin))
+        elif np.ndim(target) == 0:
+            others = np.delete(row, target)
+            loss = logsumexp(np.append(scale * (others - row[target] + margin), 0))
+        else:
+            known = ~np.isnan(target)
+            s, t = row[known], target[known]
+            with np.errstate(divide="ignore"):
+                negative = scale * (s + margin) + np.log(1 - t)
+                positive = -scale * (s - margin) + np.log(t)
+            loss = logsumexp(np.append(negative, 0)) + logsumexp(np.append(positive, 0))
+        total += row_weight * loss / scale
+    return total / np.sum(weight)
+
+
+def test_device_names():
+    assert resolve_device("cpu") == CPU
+    assert resolve_device("auto").type in ("cpu", "cuda")
+    with pytest.raises(ValueError, match=r"'gpu' is not .* expected 'cpu', 'cuda' or 'auto'"):
+        resolve_device("gpu")
+
+
+def test_cuda_where_there_is_none(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert resolve_device("auto") == CPU
+    with pytest.raises(ValueError, match=r"can use no CUDA GPU .* Type device='auto'"):
+        resolve_device("cuda")
+
+
+@pytest.mark.parametrize("container", [sp.csr_matrix, sp.csr_array])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("index_dtype", [np.int32, np.int64])
+def test_sparse_product_and_gradient(container, dtype, index_dtype):
+    rng = np.random.default_rng(0)
+    X = container((rng.standard_normal((6, 9)) * (rng.random((6, 9)) < 0.2)).astype(dtype))
+    X.data[:2] = 0  # stored zeros
+    X.indices, X.indptr = X.indices.astype(index_dtype), X.indptr.astype(index_dtype)
+    weight = torch.from_numpy(rng.standard_normal((9, 3)).astype(dtype)).requires_grad_()
+    product = sparse_batch(X, CPU, training=True).matmul(weight)
+    direction = torch.from_numpy(rng.standard_normal((6, 3)).astype(dtype))
+    product.backward(direction)
+    exact = 1e-6 if dtype == np.float32 else 1e-14
+    np.testing.assert_allclose(product.detach(), X @ weight.detach().numpy(), atol=exact)
+    np.testing.assert_allclose(weight.grad, X.T @ direction.numpy(), atol=exact)
+
+
+def test_sparse_product_of_empty_rows():
+    X = sp.csr_array((2, 5))
+    weight = torch.ones(5, 3, dtype=torch.float64, requires_grad=True)
+    product = sparse_batch(X, CPU, training=True).matmul(weight)
+    product.sum().backward()
+    assert not product.any()
+    assert not weight.grad.any()
+
+
+@pytest.mark.parametrize("probability", [0.1, 0.3, 0.9])
+def test_dropout_keeps_the_mean(probability):
+    dropout = Dropout(probability, torch.Generator().manual_seed(0))
+    x = torch.ones(100_003, dtype=torch.float64)  # not a multiple of the draws in a word
+    thinned = dropout(x)
+    error = 5 * np.sqrt(probability * (1 - probability) / len(x))  # five standard deviations
+    assert abs((thinned == 0).double().mean() - probability) < error
+    assert abs(thinned.mean() - 1) < error / (1 - probability)
+    assert torch.equal(dropout.eval()(x), x)
+
+
+def test_dropout_draws_from_its_generator_alone():
+    before = torch.get_rng_state()
+    x = torch.ones(64, 3)
+    first, second = (Dropout(0.5, torch.Generator().manual_seed(1))(x) for _ in range(2))
+    assert torch.equal(first, second)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_matrix, sp.csr_array])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("batch_size", [4, 23, 100])
+@pytest.mark.parametrize("block_bytes", [1, 10**6])
+def test_each_pass_gives_every_row_once(container, kind, batch_size, block_bytes, monkeypatch):
+    monkeypatch.setattr(batches_module, "_BLOCK_BYTES", block_bytes)
+    rows = numbered_rows(kind, container)
+    order = np.random.default_rng(1).permutation
+    encode = encoder(batch_size, options_of(kind))
+    batches = Batches(rows, batch_size, CPU, encode, training=True, order=order)
+    scores = torch.from_numpy(np.random.default_rng(2).standard_normal((N_ROWS, 9)))
+    scores = scores[:, : rows.targets.n_outputs]
+    y = targets_of_each_kind()[kind]
+    y = y.toarray() if sp.issparse(y) else y
+    seen = []
+    for x, targets in batches:
+        chosen = numbers_of(x) - 1
+        seen.extend(chosen)
+        loss = Criterion()(scores[chosen], targets)
+        assert loss.item() == pytest.approx(
+            loss_of_rows(scores[chosen].numpy(), y[chosen], chosen + 1.0)
+        )
+        assert targets.total_weight == (chosen + 1).sum()
+    assert sorted(seen) == list(range(N_ROWS))
+    assert (seen == sorted(seen)) == (batch_size >= N_ROWS)
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel", "soft"])
+def test_criterion_with_scale_and_margin(kind):
+    rows = numbered_rows(kind, weighted=False)
+    scores = np.random.default_rng(3).standard_normal((N_ROWS, rows.targets.n_outputs))
+    options = options_of(kind, 3.0, (0.5, 0.5))
+    ((_, targets),) = Batches(rows, N_ROWS, CPU, encoder(N_ROWS, options))
+    loss = Criterion()(torch.from_numpy(scores), targets)
+    y = targets_of_each_kind()[kind]
+    expected = loss_of_rows(scores, y, np.ones(N_ROWS), scale=3.0, margin=0.5)
+    assert loss.item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("order", [2, (1, "all")])
+@pytest.mark.parametrize("kind", ["multilabel", "soft"])
+def test_criterion_with_an_order(kind, order):
+    rows = numbered_rows(kind, weighted=False)
+    scores = np.random.default_rng(4).standard_normal((N_ROWS, rows.targets.n_outputs))
+    orders = order if isinstance(order, tuple) else (order, order)
+    options = LossOptions(3.0, (0.5, 0.5), orders)
+    ((_, targets),) = Batches(rows, N_ROWS, CPU, encoder(N_ROWS, options))
+    loss = Criterion()(torch.from_numpy(scores), targets)
+    y = targets_of_each_kind()[kind]
+    y = y.toarray() if sp.issparse(y) else y
+    expected = oracles.mlce(scores, y, scale=3.0, margin=0.5, order=order).mean() / 3.0
+    assert loss.item() == pytest.approx(expected)
+
+
+def test_passes_have_their_own_order_and_full_batches_are_kept():
+    rows = numbered_rows("multilabel")
+    batches = Batches(rows, 5, CPU, encoder(5), order=np.random.default_rng(0).permutation)
+    first, second = (np.concatenate([numbers_of(x) for x, _ in batches]) for _ in range(2))
+    assert (first != second).any()
+    full = Batches(rows, N_ROWS, CPU, encoder(N_ROWS), order=np.random.default_rng(0).permutation)
+    assert next(iter(full)) is next(iter(full))
+
+
+def test_batches_of_sparse_rows_are_not_made_dense(monkeypatch):
+    for container in (sp.csr_array, sp.csr_matrix):
+        monkeypatch.setattr(container, "toarray", None)
+    rows = numbered_rows("sparse multilabel", sp.csr_array)
+    assert all(
+        isinstance(x, SparseBatch) for x, _ in Batches(rows, 5, CPU, encoder(5), training=True)
+    )
+
+
+def test_splitting_takes_each_row_to_one_side():
+    rows = numbered_rows("multilabel")
+    train, held_out = rows.split(0.25, np.random.default_rng(0).permutation(N_ROWS))
+    assert (len(train), len(held_out)) == (17, 6)
+    both = np.concatenate([train.X[:], held_out.X])[:, 0]
+    assert sorted(both) == list(range(1, N_ROWS + 1))
+    for part in (train, held_out):
+        np.testing.assert_array_equal(part.sample_weight, part.X[:][:, 0])
+
+
+def test_an_epoch_draws_by_seed_and_number_alone():
+    early, late = EpochRandomness(7, CPU), EpochRandomness(7, CPU)
+    early.start_epoch(1)
+    early.order(10)
+    for randomness in (early, late):
+        randomness.start_epoch(2)
+    np.testing.assert_array_equal(early.order(10), late.order(10))
+    assert early.dropout_generator.initial_seed() == late.dropout_generator.initial_seed()
+    late.start_epoch(3)
+    assert early.dropout_generator.initial_seed() != late.dropout_generator.initial_seed()
+
+
+def test_seeds_come_from_random_state():
+    assert draw_seed(3) == draw_seed(3) == draw_seed(np.random.RandomState(3))
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    assert draw_seed(None) != draw_seed(None)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+def test_layer_widths():
+    assert layer_widths(7) == layer_widths(np.array([7])) == (7,)
+    assert layer_widths(()) == ()
+    assert layer_widths([3, 4]) == (3, 4)
+    for wrong in ([3, 0], [2.5], "ab"):
+        with pytest.raises(ValueError, match=r"expected positive integers.*Type hidden_layer"):
+            layer_widths(wrong)
+
+
+def test_predictor_computes_with_the_arrays_it_is_given():
+    architecture = Architecture(3, (5, 4), 2, "gelu")
+    module = Perceptron(architecture, torch.float64, dropout=Dropout(0.5, torch.Generator()))
+    initialise(module, torch.Generator().manual_seed(0))
+    weights = weights_to_arrays(module, np.dtype(np.float64))
+    for array in weights.values():
+        array.setflags(write=False)  # as memory maps are
+    x = torch.ones(2, 3, dtype=torch.float64)
+    assert torch.equal(predictor(architecture, weights, CPU)(x), module.eval()(x))

@@ -1,0 +1,21 @@
+"""What the user guide shows at a Python prompt is what Python answers."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+GUIDE = Path(__file__).parents[2] / "docs" / "user_guide"
+PAGES = [path.name for path in sorted(GUIDE.glob("*.md")) if ">>> " in path.read_text("utf-8")]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_sessions_of_a_page_run_as_shown(name):
+    page = (GUIDE / name).read_text(encoding="utf-8")
+    sessions = "\n".join(re.findall(r"```pycon\n(.*?)```", page, flags=re.DOTALL))
+    assert sessions.count(">>> ") == page.count(">>> ")
+    test = doctest.DocTestParser().get_doctest(sessions, {}, name, name, 0)
+    report = []
+    outcome = doctest.DocTestRunner().run(test, out=report.append)
+    assert outcome.failed == 0, "".join(report)
