@@ -12,10 +12,10 @@ from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
-from torch import nn
 
-from sklearn_mlce._objectives.options import LossOptions, check_targets
-from sklearn_mlce._objectives.probabilities import clipped, probabilities_of
+from sklearn_mlce._objectives.module import is_module
+from sklearn_mlce._objectives.objective import Objective, clipped
+from sklearn_mlce._objectives.table import AUTO, OBJECTIVES, check_targets, resolve_objective
 from sklearn_mlce._objectives.weights import check_takes_weight, checked_weight
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import TargetFormat, Targets
@@ -25,11 +25,9 @@ from sklearn_mlce._utils.sparse import with_duplicates_summed
 
 
 def _has_probabilities(estimator: BaseMLCE) -> bool:
-    options = getattr(estimator, "_fitted_options", None)
-    loss = estimator.loss
-    if options is not None:  # a module may be falsy, as an empty nn.ModuleList is
-        loss = options.loss if options.module is None else options.module
-    if loss == "squared_hinge" or isinstance(loss, nn.Module):
+    loss = getattr(estimator, "loss_", estimator.loss)  # a module may be falsy, as a list is
+    named = not is_module(loss)
+    if not named or (loss in OBJECTIVES and not OBJECTIVES[loss].has_probabilities):
         raise AttributeError(
             f"loss={loss!r} gives no probabilities. Use decision_function, wrap the estimator in "
             "sklearn_mlce.calibration.MultilabelCalibratedClassifierCV, or set loss='mlce' or "
@@ -43,12 +41,16 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     # What predictions need of the fit, whatever becomes of the parameters.
     _target_format: TargetFormat
-    _fitted_options: LossOptions
+    loss_: Any
+    scale_: float | None
+    margin_: Any
     _n_best: int | None  # labels of a row, where it is known
     classes_: Any
 
     # The parameters that are read here.
-    loss: str | nn.Module
+    loss: Any
+    scale: float | None
+    margin: Any
     learn_threshold: bool
     n_labels_per_row: int | None
 
@@ -56,13 +58,9 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _scores(self, X: Any) -> np.ndarray:
         """Scores ``(n, n_outputs)`` of validated X."""
 
-    @abstractmethod
-    def _loss_options(self, target_format: TargetFormat) -> LossOptions:
-        """The loss for a form of y."""
-
-    def _options_for(self, targets: Targets) -> LossOptions:
-        """The loss for some targets."""
-        return self._loss_options(targets.format)._replace(sizes=targets.format.sizes)
+    def _objective_for(self, target_format: TargetFormat) -> Objective:
+        """The loss that the parameters ask for on a kind of y."""
+        return resolve_objective(self.loss, self.scale, self.margin, target_format)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -87,32 +85,32 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         X = with_duplicates_summed(X)
         if X.shape[0] != targets.n_rows:
             check_consistent_length(X, np.empty(targets.n_rows))
-        options = self._options_for(targets)
-        check_targets(options, targets)
-        self._check_rule(options, targets)
+        objective = self._objective_for(targets.format)
+        check_targets(objective, targets)
+        self._check_rule(objective, targets)
         sample_weight = checked_weight(sample_weight, X, X.dtype)
         if sample_weight is not None:
-            check_takes_weight(options)
+            check_takes_weight(objective)
         if sample_weight is None or sample_weight.all():
             return X, targets, sample_weight
         kept = sample_weight > 0
         return X[kept], targets.take(kept), sample_weight[kept]
 
-    def _check_rule(self, options: LossOptions, targets: Targets) -> None:
+    def _check_rule(self, objective: Objective, targets: Targets) -> None:
         """Raise ValueError unless labels can be decided as the parameters ask for."""
         kind, k, single = targets.kind, self.n_labels_per_row, targets.format.single_label
         no_labels = single or kind == "multioutput"
-        if self.learn_threshold and (no_labels or options.loss == "pairwise"):
-            why = f"y is {kind}" if no_labels else "loss='pairwise' has none"
+        if self.learn_threshold and (no_labels or objective.needs_n_labels):
+            why = f"y is {kind}" if no_labels else f"{objective.described} has none"
             raise ValueError(
                 f"learn_threshold=True learns the threshold of a row's labels, but {why}. Set "
                 "learn_threshold=False"
             )
         if isinstance(k, bool):
             raise ValueError(f"n_labels_per_row={k} is no number. Set it to None or to a number")
-        if k is None and options.loss == "pairwise":
+        if k is None and objective.needs_n_labels:
             raise ValueError(
-                "loss='pairwise' orders the labels of a row and knows no threshold. Set "
+                f"{objective.described} orders the labels of a row and knows no threshold. Set "
                 "n_labels_per_row to the number of labels to predict for each row"
             )
         most = 1 if no_labels else targets.n_outputs
@@ -135,7 +133,11 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _remember_loss(self, targets: Targets) -> None:
         """Set what predictions need to know of the loss that was trained last."""
-        self._fitted_options = self._options_for(targets)
+        objective = self._objective_for(targets.format)
+        self.loss_ = objective.name if self.loss == AUTO else self.loss
+        shaped = objective.takes_margin
+        self.scale_ = objective.scale if shaped else None
+        self.margin_ = objective.margin if shaped else None
         labels = targets.kind in ("multilabel", "soft")
         self._n_best = self.n_labels_per_row if labels else None
 
@@ -236,13 +238,13 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
         For 1-D y these are the probabilities of logistic and softmax regression, and of
         ``loss="bce"`` with multiclass y the sigmoids divided by their sum. For multi-label y the
-        map is a sigmoid: of ``scale * score`` for order "all" and the other losses, of
-        ``2 * scale * score`` for order 1 (which soft targets satisfy at the minimum of the loss);
-        with a margin it is less steep, and is centred where labels are as likely as not. Scores of
-        0, where :meth:`predict` decides, then have probabilities below one half: a label is worth
-        predicting, as the F-measure counts, where it is about half as likely as the F-measure is
-        high. No fixed map is calibrated on all data. ``loss="squared_hinge"`` and a loss given as
-        a module have none.
+        map is a sigmoid: of ``scale_ * score``, under ``loss="mlce"`` of ``2 * scale_ * score``.
+        Margins make the sigmoid of 0/1 labels less steep and move its centre. For soft labels the
+        map is exact at the minimum of the loss, margins included. To maximise F1, predict a label
+        when its probability exceeds half the best achievable F1, which is usually below 0.5: that
+        is why a score of zero, where :meth:`predict` decides, has the probability 0.19 under the
+        default loss. No fixed map is calibrated on all data. ``loss="squared_hinge"`` and a loss
+        given as a module have none.
 
         Parameters
         ----------
@@ -256,10 +258,10 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             the softmax of each output, an array of shape (n_samples, n_classes) each.
         """
         scores = self._decision_scores(self._validate_predict(X)).astype(np.float64, copy=False)
-        kind = self._target_format.kind
-        if kind == "multioutput":
+        if self._target_format.kind == "multioutput":
             return [clipped(softmax(part, axis=1)) for part in self._target_format.split(scores)]
-        return clipped(probabilities_of(scores, kind, self._fitted_options))
+        objective = resolve_objective(self.loss_, self.scale_, self.margin_, self._target_format)
+        return clipped(objective.probabilities(scores))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Share of the rows whose labels are all predicted right.

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from sklearn_mlce._estimators.linear_fit import LinearMLCE
-from sklearn_mlce._objectives.options import LOSSES
+from sklearn_mlce._objectives.table import LOSSES
 from sklearn_mlce._objectives.weights import warn_unknown_labels
 from sklearn_mlce._solvers.fit import fit_linear
 from sklearn_mlce._solvers.stream import StreamState
@@ -222,13 +222,6 @@ class MLCEClassifier(LinearMLCE):
         "label_weight": ["array-like", StrOptions({"balanced"}), dict, None],
         "scale": [Interval(Real, 0, None, closed="neither"), None],
         "margin": [Interval(Real, 0, None, closed="left"), tuple, list, None],
-        "order": [
-            Options(Integral, {1, 2}),
-            StrOptions({"all"}),
-            tuple,
-            list,
-            None,
-        ],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "solver": [StrOptions({"auto", "newton-cg", "sgd"})],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
@@ -241,14 +234,13 @@ class MLCEClassifier(LinearMLCE):
         self,
         C: float | None = None,
         *,
-        loss: Any = "mlce",
+        loss: Any = "auto",
         learn_threshold: bool = False,
         n_labels_per_row: int | None = None,
         fit_intercept: bool = True,
         label_weight: Any = None,
         scale: float | None = None,
         margin: Any = None,
-        order: Any = None,
         solver: str = "auto",
         tol: float = 1e-2,
         max_iter: int | None = None,
@@ -264,7 +256,6 @@ class MLCEClassifier(LinearMLCE):
         self.label_weight = label_weight
         self.scale = scale
         self.margin = margin
-        self.order = order
         self.solver = solver
         self.tol = tol
         self.max_iter = max_iter

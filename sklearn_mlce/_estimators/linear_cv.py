@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 from torch import nn
 
 from sklearn_mlce._estimators.linear import MLCEClassifier
-from sklearn_mlce._objectives.options import LOSSES
+from sklearn_mlce._objectives.table import LOSSES
 from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._solvers.fit import resolve_solver
 from sklearn_mlce._targets.encoding import encode_targets
@@ -183,13 +183,12 @@ class MLCEClassifierCV(MLCEClassifier):
         scoring: Any = "f1_micro",
         thresholds: str | None = "global",
         n_jobs: int | None = None,
-        loss: Any = "mlce",
+        loss: Any = "auto",
         learn_threshold: bool = False,
         fit_intercept: bool = True,
         label_weight: Any = None,
         scale: float | None = None,
         margin: Any = None,
-        order: Any = None,
         solver: str = "auto",
         tol: float = 1e-2,
         max_iter: int | None = None,
@@ -207,7 +206,6 @@ class MLCEClassifierCV(MLCEClassifier):
         self.label_weight = label_weight
         self.scale = scale
         self.margin = margin
-        self.order = order
         self.solver = solver
         self.tol = tol
         self.max_iter = max_iter

@@ -10,7 +10,6 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_mlce._estimators.streaming import StreamingMLCE, in_precision, learns_from_chunks
-from sklearn_mlce._objectives.options import FOR_LABELS, LossOptions, resolve_loss
 from sklearn_mlce._objectives.weights import check_label_weight
 from sklearn_mlce._solvers.design import mean_squared_distance
 from sklearn_mlce._solvers.fit import SolverOptions, resolve_solver
@@ -22,8 +21,9 @@ from sklearn_mlce._utils.callbacks import fitted_state_kept
 from sklearn_mlce._utils.device import resolve_device
 from sklearn_mlce._utils.random import draw_seed
 
-# Without a margin threshold zero is good where scores are large: of 1, 10, 100 and 1000 this was
-# the best or next to it at every order.
+# The default C of labels is one over the rows' mean squared distance where the loss has a margin.
+# Without one threshold zero is good where scores are large: of 1, 10, 100 and 1000 this factor was
+# the best or next to it. A 1-D y has the C of scikit-learn's LogisticRegression.
 _C_WITHOUT_MARGIN = 100.0
 
 
@@ -157,15 +157,15 @@ class LinearMLCE(StreamingMLCE):
         sample_weight: np.ndarray | None,
         trained: np.ndarray,
     ) -> LinearProblem:
-        options = self._options_for(targets)
+        objective = self._objective_for(targets.format)
         return LinearProblem(
             X=X,
             targets=targets,
             # A module may know its labels by their places, so that none can be left out.
-            trained=np.ones_like(trained) if options.module is not None else trained,
+            trained=np.ones_like(trained) if objective.is_module else trained,
             sample_weight=sample_weight,
-            options=options,
-            label_weight=check_label_weight(self.label_weight, targets, options, sample_weight),
+            objective=objective,
+            label_weight=check_label_weight(self.label_weight, targets, objective, sample_weight),
             C=(
                 self._default_C(X, sample_weight, targets.format)
                 if self.C is None
@@ -202,25 +202,15 @@ class LinearMLCE(StreamingMLCE):
         last[-1, ~placed(last[-1])] = 0
         return last
 
-    def _loss_options(self, target_format: TargetFormat) -> LossOptions:
-        return resolve_loss(
-            target_format.kind,
-            loss=self.loss,
-            scale=self.scale,
-            margin=self.margin,
-            order=self.order,
-            for_labels=FOR_LABELS,
-        )
-
     def _default_C(
         self, X: Any, sample_weight: np.ndarray | None, target_format: TargetFormat
     ) -> float:
-        """C of rows for which none is given."""
-        options = self._loss_options(target_format)
-        if options.loss != "mlce" or target_format.single_label:
+        """C of rows for which none is given; see `_C_WITHOUT_MARGIN`."""
+        if target_format.single_label:
             return 1.0
+        objective = self._objective_for(target_format)
         weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
-        factor = 1.0 if sum(options.margins) > 0 else _C_WITHOUT_MARGIN
+        factor = 1.0 if objective.has_margin else _C_WITHOUT_MARGIN
         return factor / mean_squared_distance(X, weight, centred=bool(self.fit_intercept))
 
     def _scores(self, X: Any) -> np.ndarray:

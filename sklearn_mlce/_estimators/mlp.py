@@ -7,13 +7,13 @@ from os import PathLike
 from typing import Any, ClassVar
 
 from sklearn.metrics import get_scorer_names
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from sklearn_mlce._estimators.mlp_fit import TrainableNetwork
 from sklearn_mlce._network.perceptron import ACTIVATIONS
 from sklearn_mlce._network.plan import SCHEDULES
-from sklearn_mlce._objectives.options import LOSSES
+from sklearn_mlce._objectives.table import LOSSES
 
 
 class MLCEMLP(TrainableNetwork):
@@ -229,13 +229,6 @@ class MLCEMLP(TrainableNetwork):
         "label_weight": ["array-like", StrOptions({"balanced"}), dict, None],
         "scale": [Interval(Real, 0, None, closed="neither"), None],
         "margin": [Interval(Real, 0, None, closed="left"), tuple, list, None],
-        "order": [
-            Options(Integral, {1, 2}),
-            StrOptions({"all"}),
-            tuple,
-            list,
-            None,
-        ],
         "callbacks": [list, tuple, None],
         "checkpoint_dir": [str, PathLike, None],
         "resume": ["boolean"],
@@ -263,13 +256,12 @@ class MLCEMLP(TrainableNetwork):
         scoring: Any = "loss",
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
-        loss: Any = "mlce",
+        loss: Any = "auto",
         learn_threshold: bool = False,
         n_labels_per_row: int | None = None,
         label_weight: Any = None,
         scale: float | None = None,
         margin: Any = None,
-        order: Any = None,
         callbacks: Any = None,
         checkpoint_dir: Any = None,
         resume: bool = False,
@@ -288,7 +280,7 @@ class MLCEMLP(TrainableNetwork):
         self.validation_fraction, self.n_iter_no_change = validation_fraction, n_iter_no_change
         self.loss, self.learn_threshold = loss, learn_threshold
         self.n_labels_per_row, self.label_weight = n_labels_per_row, label_weight
-        self.scale, self.margin, self.order = scale, margin, order
+        self.scale, self.margin = scale, margin
         self.callbacks = callbacks
         self.checkpoint_dir, self.resume = checkpoint_dir, resume
         self.device, self.precision, self.compile = device, precision, compile

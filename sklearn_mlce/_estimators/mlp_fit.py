@@ -29,7 +29,6 @@ from sklearn_mlce._network.plan import (
 )
 from sklearn_mlce._network.state import Arrays, TrainingState
 from sklearn_mlce._network.train import TrainingResult, compute_scores, net_weights, train
-from sklearn_mlce._objectives.options import FOR_LABELS, PUBLISHED, LossOptions, resolve_loss
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.targets import TargetFormat, fixed_scores, same_classes
@@ -74,7 +73,7 @@ class NetworkMLCE(StreamingMLCE):
         self, rows: Rows, max_epochs: int | str, keep_optimizer: bool, go_on: bool
     ) -> TrainingPlan:
         device = resolve_device(self.device)
-        options = self._options_for(rows.targets)
+        objective = self._objective_for(rows.targets.format)
         batch_size = rows_per_batch(self.batch_size, len(rows))
         return TrainingPlan(
             architecture=self._planned_architecture(rows, go_on),
@@ -87,9 +86,9 @@ class NetworkMLCE(StreamingMLCE):
             max_epochs=passes(max_epochs, batch_size, len(rows)),
             patience=self.n_iter_no_change,
             label_weight=check_label_weight(
-                self.label_weight, rows.targets, options, rows.sample_weight
+                self.label_weight, rows.targets, objective, rows.sample_weight
             ),
-            loss=options,
+            objective=objective,
             device=device,
             dtype=training_dtype(self.precision, rows.X.dtype),
             mixed_precision=resolve_precision(self.precision, device),
@@ -148,18 +147,6 @@ class NetworkMLCE(StreamingMLCE):
         for name, curve in curves.items():
             setattr(self, name, (getattr(self, name, []) if went_on else []) + list(curve))
         self.n_iter_ = len(self.loss_curve_)
-
-    def _loss_options(self, target_format: TargetFormat) -> LossOptions:
-        # A soft target's weight is inside the logarithm, where a large scale drowns it.
-        for_labels = PUBLISHED if target_format.fractional else FOR_LABELS
-        return resolve_loss(
-            target_format.kind,
-            loss=self.loss,
-            scale=self.scale,
-            margin=self.margin,
-            order=self.order,
-            for_labels=for_labels,
-        )
 
     def _scores(self, X: Any) -> np.ndarray:
         device = resolve_device(self.device)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from sklearn_mlce._estimators.base import BaseMLCE
-from sklearn_mlce._objectives.options import COUNTED
+from sklearn_mlce._objectives.module import is_module
+from sklearn_mlce._objectives.table import AUTO, OBJECTIVES
 from sklearn_mlce._targets.encoding import encode_outputs, label_names_of
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.stream_classes import (
@@ -31,7 +32,8 @@ def learns_from_chunks(estimator: Any) -> bool:
     AttributeError
         If they cannot, so that the estimator has no partial_fit.
     """
-    if isinstance(estimator.loss, str) and estimator.loss in COUNTED:
+    named = not is_module(estimator.loss) and estimator.loss != AUTO
+    if named and OBJECTIVES[estimator.loss].needs_label_counts:
         raise AttributeError(
             f"loss={estimator.loss!r} weighs labels by how many of all rows carry them, which a "
             "chunk does not know. Call fit, or pass the loss as a module of sklearn_mlce.losses, "
@@ -90,6 +92,7 @@ class StreamingMLCE(BaseMLCE):
             raise ValueError(_other_labels_message(targets.n_outputs, known, first))
         if not first:  # one loss for all chunks, where it hangs on whether targets are soft
             fractional = self._target_format.fractional
+            _check_chunk_is_soft_as_the_first(self.loss, fractional, targets)
             targets = replace(targets, format=replace(targets.format, fractional=fractional))
         return X, targets, weight
 
@@ -106,3 +109,14 @@ def _other_labels_message(n_labels: int, known: np.ndarray, first: bool) -> str:
         f"y has {n_labels} labels; expected {len(known)}, as in the first call to partial_fit. "
         "Pass the same columns in every call"
     )
+
+
+def _check_chunk_is_soft_as_the_first(loss: Any, fractional: bool, targets: Targets) -> None:
+    """Raise ValueError where "auto" has chosen its loss for 0/1 labels and these are soft."""
+    labels = targets.kind == "soft" and not is_module(loss) and loss == AUTO
+    if labels and targets.format.fractional and not fractional:
+        raise ValueError(
+            "y holds soft labels between 0 and 1, but the first call to partial_fit had labels of "
+            "0 and 1, for which loss='auto' trains a hinge, whose minimum is not at a soft label. "
+            "Set loss='mlce' and start anew, or pass (y > 0.5)"
+        )

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from sklearn_mlce._kernels.elementwise import softplus
+from sklearn_mlce._kernels.exponentials import softplus
 
 #: Memory of a term, of the shape of its scores: of its values, its slopes, and three to work in.
 Buffers = Sequence[Tensor]

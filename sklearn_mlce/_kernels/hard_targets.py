@@ -1,4 +1,4 @@
-"""Hard targets, which are 0, 1 or unknown: as lists of cells, or as matrices of their places."""
+"""Hard targets, which are 0, 1 or unknown: as lists of entries, or as matrices."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Where one cell in so many is positive, a list of them takes as long as a matrix.
+# Where one entry in so many is positive, a list of them takes as long as a matrix.
 _FEW = 64
 _WORD = 8  # entries of a mask that are compared to 0 at once
 _SCANNED = 2**14  # entries of a mask that are scanned one by one
 
 
-class Cells(NamedTuple):
-    """Hard targets as lists of cells, row-major; every cell not listed is a negative."""
+class PositiveEntries(NamedTuple):
+    """Hard targets as lists of entries, row-major; every entry not listed is a negative."""
 
-    rows: Tensor  # (n_positives,) row of each positive cell
+    rows: Tensor  # (n_positives,)
     columns: Tensor  # (n_positives,)
-    positive: Tensor  # (n_positives,) flat index, row * n_labels + column
-    masked: Tensor  # (n_masked,) flat index of positive or unknown cells
+    flat_index: Tensor  # (n_positives,) row * n_labels + column
+    masked: Tensor  # (n_masked,) flat index of positive or unknown entries
 
     def sum_positives(self, label_values: Tensor, n_rows: int) -> Tensor:
         """Sums ``(n_rows,)`` of values ``(L,)`` over the positive labels of each row."""
@@ -28,14 +28,14 @@ class Cells(NamedTuple):
         return sums.index_add_(0, self.rows, label_values[self.columns])
 
 
-class HardMatrix(NamedTuple):
-    """Hard targets as they were given."""
+class DenseTargets(NamedTuple):
+    """Hard targets as a matrix of 0, 1 and NaN."""
 
     targets: Tensor  # (n, L): 0 or False, 1 or True, or NaN where unknown
     all_known: bool
 
-    def fill_left_out(self, out: Tensor, block: slice, sign: int) -> None:
-        """Write inf where a cell of a block of rows takes no part in a side, 0 elsewhere.
+    def fill_excluded(self, out: Tensor, block: slice, sign: int) -> None:
+        """Write inf where an entry of a block of rows is excluded from a side, 0 elsewhere.
 
         The side is that of the negatives where the sign is +1, that of the positives where it
         is -1. Arithmetic, as filling by a mask takes up to a hundred times as long on a CPU.
@@ -52,11 +52,11 @@ class HardMatrix(NamedTuple):
         return self.targets.to(label_values.dtype) @ label_values
 
 
-HardTargets = Cells | HardMatrix
+HardTargets = PositiveEntries | DenseTargets
 
 
-def cells_from_indices(indptr: Tensor, indices: Tensor, n_labels: int) -> Cells:
-    """Cells of hard targets given in compressed sparse row form."""
+def entries_from_indices(indptr: Tensor, indices: Tensor, n_labels: int) -> PositiveEntries:
+    """Entries of hard targets given in compressed sparse row form."""
     n_rows = len(indptr) - 1
     if indices.device.type == "cpu":  # a fifth of the time of torch's repeat_interleave
         rows = torch.from_numpy(np.repeat(np.arange(n_rows), np.diff(indptr.numpy())))
@@ -65,27 +65,27 @@ def cells_from_indices(indptr: Tensor, indices: Tensor, n_labels: int) -> Cells:
             torch.arange(n_rows, device=indices.device), indptr.diff(), output_size=len(indices)
         )
     positive = torch.add(indices, rows, alpha=n_labels)
-    return Cells(rows, indices, positive, positive)
+    return PositiveEntries(rows, indices, positive, positive)
 
 
-def cells_from_dense(targets: Tensor) -> Cells | None:
-    """Cells of dense targets ``(n, L)``, or None when some target is soft."""
+def entries_from_dense(targets: Tensor) -> PositiveEntries | None:
+    """Entries of dense targets ``(n, L)``, or None when some target is soft."""
     masked = targets.bool()  # NaN is True; a tenth of a comparison's time
-    return _cells(targets, _flat_nonzero(masked))
+    return _entries(targets, _flat_nonzero(masked))
 
 
-def hard_from_dense(targets: Tensor) -> Cells | HardMatrix | None:
+def hard_from_dense(targets: Tensor) -> PositiveEntries | DenseTargets | None:
     """Dense targets ``(n, L)`` in their cheaper form, or None when some target is soft."""
     # In memory of its own, that it can be read by words.
     masked = targets.to(torch.bool, copy=True, memory_format=torch.contiguous_format)
     places = _few_nonzero(masked)
     if places is not None:
-        return _cells(targets, places)
+        return _entries(targets, places)
     n_masked, n_positive = _count(masked), _count_ones(targets)
     if n_positive == n_masked:
-        return HardMatrix(targets, True)
+        return DenseTargets(targets, True)
     if targets.is_floating_point() and n_positive + _count(targets.isnan()) == n_masked:
-        return HardMatrix(targets, False)
+        return DenseTargets(targets, False)
     return None
 
 
@@ -101,8 +101,8 @@ def _count(mask: Tensor) -> int:
     return int(mask.sum())
 
 
-def _cells(targets: Tensor, places: Tensor) -> Cells | None:
-    """Cells of targets whose non-zero entries have the given flat places, or None."""
+def _entries(targets: Tensor, places: Tensor) -> PositiveEntries | None:
+    """Entries of targets whose non-zero entries have the given flat places, or None."""
     values = targets.reshape(-1).index_select(0, places)  # half the time of indexing
     hard = values == 1
     if bool(hard.all()):
@@ -113,7 +113,7 @@ def _cells(targets: Tensor, places: Tensor) -> Cells | None:
         return None
     n_labels = targets.shape[1]
     rows = torch.div(positive, n_labels, rounding_mode="floor")
-    return Cells(rows, positive - rows * n_labels, positive, places)
+    return PositiveEntries(rows, positive - rows * n_labels, positive, places)
 
 
 def _flat_nonzero(mask: Tensor) -> Tensor:

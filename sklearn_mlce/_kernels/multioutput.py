@@ -1,15 +1,18 @@
 """Losses of rows of several outputs, with their gradient.
 
-The outputs of a class share a logarithm, ``log(1 + sum_i e^{d_i})``: what is needed of each output
-is its exponent and how that moves with its scores.
+The outputs of a class are in one logarithm, ``log(1 + sum_i e^{d_i})``: what is needed of each
+output is its exponent and how that moves with its scores.
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor
 
-from sklearn_mlce._kernels.elementwise import exp_, need_no_shift
+from sklearn_mlce._kernels.exponentials import exp_, need_no_shift, weighted_total
+from sklearn_mlce._kernels.output_layout import ABSENT, OutputLayout
 
 
 def hard_rows(
@@ -57,14 +60,14 @@ def _softmax_of_others(others: Tensor, in_range: bool) -> Tensor:
     return sums.log_().add_(largest)
 
 
-def soft_rows(scores: Tensor, share: Tensor, factor: Tensor | None) -> tuple[Tensor, Tensor]:
+def soft_rows(scores: Tensor, probability: Tensor, factor: Tensor | None) -> tuple[Tensor, Tensor]:
     """Losses ``(n,)`` of rows times their factors, and their gradient."""
     terms = _mean_of_classes(scores).sub(scores)
     if need_no_shift(terms):
-        sums = exp_(terms).mul_(share).sum(dim=1, keepdim=True)
+        sums = exp_(terms).mul_(probability).sum(dim=1, keepdim=True)
         losses, total = sums.log1p(), sums.add(1)
     else:
-        terms.add_(share.log())
+        terms.add_(probability.log())
         largest = _largest_of_outputs(terms).clamp(min=0)  # 0 is the exponent of the 1
         sums = exp_(terms.sub_(largest)).sum(dim=1, keepdim=True)
         losses, total = _log_one_plus(largest, sums)
@@ -93,3 +96,98 @@ def _log_one_plus(largest: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
     """``log(1 + e^largest sums)`` for ``largest >= 0``, and ``e^-largest + sums``."""
     beyond_one = torch.expm1(-largest).add_(sums)  # small sums keep their digits
     return beyond_one.log1p().add_(largest), torch.exp(-largest).add_(sums)
+
+
+class ClassColumns(NamedTuple):
+    """Column of the class of each output, row by row, and the number of classes of each."""
+
+    columns: Tensor  # (n * n_outputs,)
+    sizes: tuple[int, ...]
+
+
+class MultioutputRows:
+    """Losses of the classes of several outputs.
+
+    Parameters
+    ----------
+    excluded : Tensor of shape (n_scores,) or None
+        Mask of the classes that take no part; None where all do.
+    """
+
+    def __init__(self, excluded: Tensor | None = None) -> None:
+        self._excluded = excluded
+        self._layouts: dict[Any, OutputLayout] = {}
+
+    def __call__(
+        self, scores: Tensor, classes: ClassColumns, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Losses ``(n,)`` of rows times their weights, and the gradient of their sum."""
+        columns, sizes = classes
+        layout = self._layouts.get((sizes, scores.device))
+        if layout is None:
+            layout = OutputLayout(sizes, scores.device)
+            self._layouts[sizes, scores.device] = layout
+        codes = layout.codes(columns)
+        if self._excluded is not None:
+            # An output whose only class yet takes no part is as good as unknown.
+            unknown = self._excluded[columns].view_as(codes)
+            codes = codes.masked_fill(unknown, -1)
+            scores = scores.masked_fill(self._excluded, ABSENT)
+        values, gradient = hard_rows(layout.split(scores), codes, factor=weight)
+        gradient = layout.join(gradient)
+        if self._excluded is not None:
+            gradient = gradient.masked_fill(self._excluded, 0)
+        return values, gradient
+
+
+class MultioutputSecondOrder:
+    """Loss of class codes; ``weight`` (n,) sums the rows.
+
+    Parameters
+    ----------
+    classes : ClassColumns
+        Classes of the outputs of each row.
+    weight : Tensor of shape (n,)
+        Weights of the rows.
+    """
+
+    def __init__(self, classes: ClassColumns, weight: Tensor) -> None:
+        self._layout = OutputLayout(classes.sizes, weight.device)
+        self._codes = self._layout.codes(classes.columns)
+        self._weight = weight
+
+    def evaluate(self, scores: Tensor) -> _MultioutputDerivatives:
+        """Value and derivatives at ``scores``."""
+        losses, gradient = hard_rows(self._layout.split(scores), self._codes)
+        value = weighted_total(losses, self._weight)
+        return _MultioutputDerivatives(value, gradient, self._codes, self._weight, self._layout)
+
+
+class _MultioutputDerivatives:
+    def __init__(
+        self, value: float, gradient: Tensor, codes: Tensor, weight: Tensor, layout: OutputLayout
+    ) -> None:
+        self.value = value
+        self._gradient = gradient  # (n, n_outputs, most classes), of the rows' own losses
+        self._codes, self._layout = codes, layout
+        self._weight = weight[:, None]
+
+    def gradient(self) -> Tensor:
+        return self._layout.join(self._gradient).mul(self._weight)
+
+    def curvature_diagonal(self) -> Tensor:
+        size = self._layout.join(self._gradient).abs()
+        return size.sub_(size.square()).mul_(self._weight)
+
+    def curvature_product(self, direction: Tensor) -> Tensor:
+        moves = self._layout.split(direction, absent=0.0)
+        own = self._codes[..., None]
+        probabilities = self._gradient.scatter(2, own, 0.0)
+        moves = moves - moves.gather(2, own)  # of the differences
+        product = probabilities * moves
+        pools = moves.new_zeros(len(moves), moves.shape[2])
+        pools.scatter_add_(1, self._codes, product.sum(dim=2))
+        product -= probabilities * pools.gather(1, self._codes)[..., None]
+        product.scatter_(2, own, -product.sum(dim=2, keepdim=True))
+        torch.mul(self._layout.join(product), self._weight, out=direction)
+        return direction

@@ -1,8 +1,9 @@
-"""Losses that are a sum over labels: binary cross-entropy and squared hinge.
+"""Losses that are a sum over labels of a convex function of the score: logistic, squared hinge.
 
-They are the comparison to MLCE on the same engine. A label's loss is a convex function f of
-``z``, which is its score where it is negative and minus its score where it is positive; a soft
-target t gives ``(1 - t) f(s) + t f(-s)``. The weight of a label multiplies its loss.
+The loss of a label is ``f(z)``, with ``z = scale * (s + margin)`` where the label is negative and
+``z = -scale * (s - margin)`` where it is positive; a soft target t gives ``(1 - t)`` of the one
+plus ``t`` of the other. The weight of a label multiplies its loss. All is divided by the scale, as
+the estimators divide it: the gradient in the score is ``f'(z)`` or ``-f'(z)``.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from sklearn_mlce._kernels.elementwise import softplus
-from sklearn_mlce._kernels.hard_targets import Cells
-from sklearn_mlce._kernels.row_blocks import row_blocks
+from sklearn_mlce._kernels.exponentials import SPENT, row_blocks, softplus, weighted_total
+from sklearn_mlce._kernels.hard_targets import PositiveEntries
+from sklearn_mlce._kernels.thresholded import LogitTransform
 
 
-class PointwiseLoss(NamedTuple):
-    """A function of one score, taken entry by entry."""
+class PointwiseFunction(NamedTuple):
+    """A convex function of one number, taken entry by entry."""
 
     # Writes the slope over z and returns the values.
     evaluate_: Callable[[Tensor], Tensor]
@@ -38,98 +39,159 @@ def _squared_hinge_(z: Tensor) -> Tensor:
     return values
 
 
-POINTWISE = {
-    "bce": PointwiseLoss(_logistic_, lambda slope: slope * (1 - slope)),
-    # The second derivative jumps where the margin is met; either side serves Newton's method.
-    "squared_hinge": PointwiseLoss(_squared_hinge_, lambda slope: slope.sign().mul_(2)),
-}
+LOGISTIC = PointwiseFunction(_logistic_, lambda slope: slope * (1 - slope))
+# The second derivative jumps where the margin is met; either side serves Newton's method.
+SQUARED_HINGE = PointwiseFunction(_squared_hinge_, lambda slope: slope.sign().mul_(2))
 
 
-class PointwisePoint:
-    """A pointwise loss at scores ``(n, L)``.
+class PointwiseLoss:
+    """A sum over labels at scores ``(n, L)``.
 
     Parameters
     ----------
-    loss : str
-        "bce" or "squared_hinge".
+    function : PointwiseFunction
+        The function of each label.
     scores : Tensor of shape (n, L)
-        Scores, which are copied.
-    targets : Cells or Tensor of shape (n, L)
+        Scores, which are left as they are.
+    targets : PositiveEntries or Tensor of shape (n, L)
         Hard targets without unknown labels, or soft ones, NaN where unknown.
+    transform : LogitTransform
+        Scale and margins.
     label_weight : Tensor of shape (L,), default=None
         Factor of each label's loss.
+
+    Attributes
+    ----------
+    values : Tensor of shape (n,)
+        Losses of the rows.
     """
 
     def __init__(
         self,
-        loss: str,
+        function: PointwiseFunction,
         scores: Tensor,
-        targets: Tensor | Cells,
+        targets: Tensor | PositiveEntries,
+        transform: LogitTransform,
         label_weight: Tensor | None = None,
     ) -> None:
-        self._loss = POINTWISE[loss]
-        self._targets = targets
+        self._function, self._targets, self._scale = function, targets, transform.scale
         self._label_weight = label_weight
-        self.values = scores.new_zeros(len(scores))  # (n,)
-        if isinstance(targets, Cells):
-            self._slopes = [_negate_(scores.clone(), targets)]
-        else:
-            self._slopes = [scores.clone(), -scores]
-        for slope, share in zip(self._slopes, self._shares(), strict=True):
+        self.values = scores.new_zeros(len(scores))
+        self._slopes: list[Tensor] | None = self._arguments(scores, transform)
+        for slope, target_weight in zip(self._slopes, self._target_weights(), strict=True):
             for block in row_blocks(slope):
-                values = self._loss.evaluate_(slope[block])
-                values = values if share is None else values.mul_(share[block])
+                values = function.evaluate_(slope[block])
+                values = values if target_weight is None else values.mul_(target_weight[block])
                 self.values[block] += (
                     values.sum(dim=1) if label_weight is None else values @ label_weight
                 )
+        if self._scale != 1:
+            self.values /= self._scale
+
+    def _arguments(self, scores: Tensor, transform: LogitTransform) -> list[Tensor]:
+        """The ``z`` of hard targets, or those of the negatives and of the positives."""
+        scale, (of_negatives, of_positives) = transform.scale, transform.margins
+        z = scores * scale
+        if of_negatives:
+            z += scale * of_negatives
+        if not isinstance(self._targets, PositiveEntries):
+            return [z, (scores - of_positives).mul_(-scale)]
+        places = self._targets.flat_index
+        at_positives = scores.reshape(-1).index_select(0, places)
+        at_positives.sub_(of_positives).mul_(-scale)
+        z.view(-1).index_copy_(0, places, at_positives)
+        return [z]
 
     def gradient(self) -> Tensor:
-        """Gradient of the rows' losses in the scores, shape (n, L)."""
-        gradient = self._weighted([slope.clone() for slope in self._slopes])
-        return _negate_(gradient, self._targets) if len(self._slopes) == 1 else gradient
+        """Gradient of the rows' losses in the scores ``(n, L)``, a copy."""
+        assert self._slopes is not None, SPENT
+        return self._signed([slope.clone() for slope in self._slopes])
+
+    def release_gradient(self) -> Tensor:
+        """Gradient of the rows' losses in the scores, in the object's memory; spends the object."""
+        assert self._slopes is not None, SPENT
+        slopes, self._slopes = self._slopes, None
+        return self._signed(slopes)
 
     def curvature(self) -> Tensor:
         """Second derivatives in the scores, shape (n, L); labels have none in common."""
-        return self._weighted([self._loss.curvature(slope) for slope in self._slopes], sign=1)
+        assert self._slopes is not None, SPENT
+        parts = [self._function.curvature(slope) for slope in self._slopes]
+        curvature = self._weighted(parts, sign=1)
+        return curvature if self._scale == 1 else curvature.mul_(self._scale)
 
-    def _shares(self) -> list[Tensor | None]:
-        """Factors of the negatives' and of the positives' part."""
-        if isinstance(self._targets, Cells):
+    def _signed(self, slopes: list[Tensor]) -> Tensor:
+        gradient = self._weighted(slopes, sign=-1)
+        if not isinstance(self._targets, PositiveEntries):
+            return gradient
+        flat, places = gradient.view(-1), self._targets.flat_index
+        flat.index_copy_(0, places, flat.index_select(0, places).neg_())
+        return gradient
+
+    def _target_weights(self) -> list[Tensor | None]:
+        """Factors of the negatives' and of the positives' part; None of hard targets' only one."""
+        if isinstance(self._targets, PositiveEntries):
             return [None]
         return [(1 - self._targets).nan_to_num_(), self._targets.nan_to_num()]
 
-    def _weighted(self, parts: list[Tensor], sign: int = -1) -> Tensor:
+    def _weighted(self, parts: list[Tensor], sign: int) -> Tensor:
         """Parts as the rows' losses hold them, written over the first."""
         negatives, *positives = (
-            part if share is None else part.mul_(share)
-            for part, share in zip(parts, self._shares(), strict=True)
+            part if target_weight is None else part.mul_(target_weight)
+            for part, target_weight in zip(parts, self._target_weights(), strict=True)
         )
         for part in positives:
             negatives.add_(part, alpha=sign)
         return negatives if self._label_weight is None else negatives.mul_(self._label_weight)
 
 
-def _negate_(matrix: Tensor, cells: Tensor | Cells) -> Tensor:
-    """Matrix with its sign changed at the positive cells, in place."""
-    assert isinstance(cells, Cells)
-    flat = matrix.view(-1)
-    flat.index_copy_(0, cells.positive, flat.index_select(0, cells.positive).neg_())
-    return matrix
-
-
-def pointwise_loss_and_gradient(
-    loss: str,
+def pointwise_rows(
     scores: Tensor,
-    targets: Tensor | Cells,
-    label_weight: Tensor | None = None,
-    weight: Tensor | None = None,
+    targets: Tensor | PositiveEntries,
+    weight: Tensor | None,
+    *,
+    function: PointwiseFunction,
+    transform: LogitTransform,
+    label_weight: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """Loss ``(n,)`` of each row times its weight, and the gradient ``(n, L)`` of their sum.
-
-    For solvers: nothing is checked and no graph is made.
-    """
-    point = PointwisePoint(loss, scores, targets, label_weight)
-    values, gradient = point.values, point.gradient()
+    """Losses ``(n,)`` of rows times their weights, and the gradient ``(n, L)`` of their sum."""
+    loss = PointwiseLoss(function, scores, targets, transform, label_weight)
+    values, gradient = loss.values, loss.release_gradient()
     if weight is None:
         return values, gradient
     return values.mul_(weight), gradient.mul_(weight[:, None])
+
+
+class PointwiseSecondOrder:
+    """A sum over labels for second-order solvers; ``weight`` (n,) sums the rows."""
+
+    def __init__(
+        self,
+        function: PointwiseFunction,
+        targets: Tensor | PositiveEntries,
+        weight: Tensor,
+        transform: LogitTransform,
+        label_weight: Tensor | None = None,
+    ) -> None:
+        self.function, self.targets, self.weight = function, targets, weight
+        self.transform, self.label_weight = transform, label_weight
+
+    def evaluate(self, scores: Tensor) -> _PointwiseDerivatives:
+        """Value and derivatives at ``scores``."""
+        loss = PointwiseLoss(self.function, scores, self.targets, self.transform, self.label_weight)
+        return _PointwiseDerivatives(loss, self.weight)
+
+
+class _PointwiseDerivatives:
+    def __init__(self, loss: PointwiseLoss, weight: Tensor) -> None:
+        self.value = weighted_total(loss.values, weight)
+        self._loss, self._weight = loss, weight
+
+    def gradient(self) -> Tensor:
+        return self._loss.gradient().mul_(self._weight[:, None])
+
+    def curvature_diagonal(self) -> Tensor:
+        return self._loss.curvature().mul_(self._weight[:, None])
+
+    def curvature_product(self, direction: Tensor) -> Tensor:
+        return direction.mul_(self.curvature_diagonal())

@@ -1,105 +1,399 @@
-"""The thresholded loss, with its gradient in closed form."""
+"""Multi-label softmax cross-entropy (MLCE) of rows: value, gradient and Hessian.
+
+A row's loss is the sum of two log-sum-exps beside a threshold logit ``z_0``,
+
+    log(e^{z_0} + sum_i e^{z_i}),    z_i = scale * (s_i + margin) + log(weight_i)    negatives,
+    log(e^{-z_0} + sum_i e^{z_i}),   z_i = -scale * (s_i - margin) + log(weight_i)   positives;
+
+a label that takes no part in one of them has weight 0 there, hence the exponent -inf.
+
+Work goes by blocks of rows that stay in the processor's cache. Hard positives that are few are
+kept as a list of entries, over which their log-sum-exp is reduced; else both sides are matrices.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
-from sklearn_mlce._kernels.arguments import (
-    check_margin,
-    check_options,
-    computed_rows,
-    log_label_weight,
-    per_row,
-    row_factors,
+from sklearn_mlce._kernels.exponentials import (
+    DenseReduction,
+    LogSumExp,
+    SegmentReduction,
+    exponentiate_,
+    row_blocks,
+    softmax_hessian_diagonal_,
+    weighted_total,
 )
-from sklearn_mlce._kernels.autograd import closed_form_loss, empty_gradient
-from sklearn_mlce._kernels.hard_targets import Cells, HardMatrix
-from sklearn_mlce._kernels.orders import Orders, check_order
-from sklearn_mlce._kernels.row_blocks import Affine, matrix_side, positives_of_cells
+from sklearn_mlce._kernels.hard_targets import DenseTargets, PositiveEntries
+from sklearn_mlce._kernels.loss_function import empty_gradient
+
+NEGATIVES, POSITIVES = 1, -1  # the sign of a score in the exponents of each
 
 
-def thresholded_loss(
+class LogitTransform(NamedTuple):
+    """How a score becomes an exponent: ``±scale * (score ± margin) + log_weight``."""
+
+    scale: float = 1.0
+    margins: tuple[float, float] = (0.0, 0.0)  # of the negatives, of the positives
+    log_weight: Tensor | None = None  # broadcastable to the scores
+
+
+class BlockMemory:
+    """Where the exponents of a block of rows are written.
+
+    In place where the result goes anyway: no scratch memory, one pass less.
+    """
+
+    def __init__(self, scores: Tensor, out: Tensor | None) -> None:
+        # Without labels there is nothing to write, and the values are the threshold logits.
+        self.slices = list(row_blocks(scores)) if scores.shape[1] else []
+        self._in_place = out is not None
+        if out is not None:
+            self._memory = out
+        else:
+            n_rows = self.slices[0].stop if self.slices else 0
+            self._memory = scores.new_empty(n_rows, scores.shape[1])
+
+    def of(self, block: slice) -> Tensor:
+        """Memory of a block; that of the last one unless it is in place."""
+        return self._memory[block] if self._in_place else self._memory[: block.stop - block.start]
+
+
+def exponent_blocks(
     scores: Tensor,
-    targets: Tensor | HardMatrix | Cells,
-    *,
-    sample_weight: Tensor | None,
-    label_weight: Tensor | None,
-    threshold_scores: Tensor | None,
-    scale: float,
-    margin: float | tuple[float, float],
-    order: Any,
-    reduction: str,
+    targets: Tensor | DenseTargets | PositiveEntries,
+    transform: LogitTransform,
+    sign: int,
+    memory: BlockMemory,
+) -> Iterator[tuple[slice, Tensor]]:
+    """Blocks of rows and the exponents of one side, -inf where an entry takes no part.
+
+    The negatives have the weights ``1 - targets``, the positives the weights ``targets``. The
+    positives of a list of entries are no matrix: see :func:`exponents_of_positives`.
+    """
+    masked = _masked_places(scores, targets, memory)
+    hard = targets if isinstance(targets, DenseTargets) else None
+    for number, block in enumerate(memory.slices):
+        exponents = memory.of(block)
+        if hard is not None:
+            hard.fill_excluded(exponents, block, sign)
+        _fill_exponents(exponents, scores[block], sign, transform, hard is not None)
+        if (log_weight := _block_log_weight(transform, scores, block)) is not None:
+            exponents += log_weight
+        if masked is not None:
+            exponents.view(-1).index_fill_(0, masked[number], -torch.inf)
+        elif isinstance(targets, Tensor):
+            exponents += log_target_weights(targets[block].to(exponents.dtype), sign)
+        yield block, exponents
+
+
+def _fill_exponents(
+    exponents: Tensor, scores: Tensor, sign: int, transform: LogitTransform, excluding: bool
+) -> None:
+    """Write ``sign * scale * (scores + sign * margin)`` into ``exponents``.
+
+    If ``excluding``, `exponents` holds a mask on entry: inf for excluded entries, which become
+    -inf, and 0 for the rest.
+    """
+    if excluding:
+        torch.sub(scores, exponents, alpha=sign, out=exponents).mul_(sign * transform.scale)
+    else:
+        torch.mul(scores, sign * transform.scale, out=exponents)
+    if margin := transform.margins[0 if sign == NEGATIVES else 1]:
+        exponents.add_(transform.scale * margin)
+
+
+def _block_log_weight(transform: LogitTransform, scores: Tensor, block: slice) -> Tensor | None:
+    if transform.log_weight is None or transform.log_weight.ndim < 2:
+        return transform.log_weight
+    return transform.log_weight.expand_as(scores)[block]
+
+
+def _masked_places(
+    scores: Tensor, targets: Tensor | DenseTargets | PositiveEntries, memory: BlockMemory
+) -> list[Tensor] | None:
+    """Flat places within each block of the entries that are no negatives; None of a matrix."""
+    if not isinstance(targets, PositiveEntries):
+        return None
+    if len(memory.slices) == 1:
+        return [targets.masked]
+    n_rows, n_labels = scores.shape
+    firsts = [block.start * n_labels for block in memory.slices]
+    edges = torch.tensor([*firsts, n_rows * n_labels], device=scores.device)
+    bounds = torch.searchsorted(targets.masked, edges).tolist()
+    return [
+        targets.masked[low:high] - first
+        for first, (low, high) in zip(firsts, pairwise(bounds), strict=True)
+    ]
+
+
+def log_target_weights(targets: Tensor, sign: int) -> Tensor:
+    """Logarithms of the weights of soft targets on a side; -inf where unknown or zero."""
+    logs = torch.log1p(-targets) if sign == NEGATIVES else torch.log(targets)
+    return logs.nan_to_num_(nan=-torch.inf, neginf=-torch.inf)
+
+
+def exponents_of_positives(
+    scores: Tensor, positives: PositiveEntries, transform: LogitTransform
 ) -> Tensor:
-    """Reduced loss of scores ``(..., L)`` and flattened targets; see :func:`losses.mlce_loss`."""
-    check_options(scale, reduction)
-    orders = check_order(order)
-    flat = computed_rows(scores)
-    log_weight = log_label_weight(label_weight, scores, flat.dtype)
-    affine = Affine(scale, check_margin(margin), log_weight)
-    threshold = per_row(threshold_scores, scores, "threshold_scores")
-    weight = row_factors(sample_weight, scores, reduction, flat.dtype)
+    """Exponents ``(n_positives,)`` of the positives of hard targets."""
+    exponents = scores.reshape(-1).index_select(0, positives.flat_index)
+    exponents = (exponents - transform.margins[1]).mul_(-transform.scale)
+    if transform.log_weight is not None:
+        weight = transform.log_weight
+        by_label = weight.ndim < 2
+        exponents += (
+            weight[positives.columns] if by_label else weight[positives.rows, positives.columns]
+        )
+    return exponents
 
-    def evaluate(
-        flat: Tensor, *thresholds: Tensor, with_gradient: bool
-    ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
-        out = empty_gradient(flat) if with_gradient else None
-        logit = scale * thresholds[0] if thresholds else None
-        losses = _evaluate(flat, targets, affine, orders, logit, weight, out)
-        if out is None:
-            return losses, None
-        # The loss depends on the scores less the threshold.
-        return losses, (out, *(out.sum(dim=1).neg_() for _ in thresholds))
 
-    thresholds = () if threshold is None else (threshold.to(flat.dtype),)
-    rows = closed_form_loss(evaluate, flat, *thresholds)
-    return rows.reshape(scores.shape[:-1]) if reduction == "none" else rows.sum()
+def exponent_matrix(
+    scores: Tensor, targets: Tensor | PositiveEntries, transform: LogitTransform, sign: int
+) -> Tensor:
+    """Exponents ``(n, L)`` of one side, -inf where an entry takes no part."""
+    matrix = torch.full_like(scores, -torch.inf)
+    if isinstance(targets, PositiveEntries) and sign == POSITIVES:
+        exponents = exponents_of_positives(scores, targets, transform)
+        matrix.view(-1).index_copy_(0, targets.flat_index, exponents)
+        return matrix
+    memory = BlockMemory(scores, None)
+    for block, exponents in exponent_blocks(scores, targets, transform, sign, memory):
+        matrix[block] = exponents
+    return matrix
+
+
+def evaluate_rows(
+    scores: Tensor,
+    threshold: Tensor | None = None,
+    *,
+    targets: Tensor | DenseTargets | PositiveEntries,
+    transform: LogitTransform,
+    weight: Tensor | None,
+    with_gradient: bool = True,
+) -> tuple[Tensor, tuple[Tensor, ...] | None]:
+    """Losses ``(n,)`` of rows times their weights, and their gradient.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (n, L)
+        Scores.
+    threshold : Tensor of shape (n,), default=None
+        Threshold scores; zero where None.
+    targets : Tensor, DenseTargets or PositiveEntries
+        Soft or hard targets.
+    transform : LogitTransform
+        Scale, margins and label weights.
+    weight : Tensor of shape (n,) or None
+        Weights of the rows.
+    with_gradient : bool, default=True
+        Whether the gradient is wanted.
+
+    Returns
+    -------
+    losses : Tensor of shape (n,)
+    gradients : tuple of Tensor, or None
+        In the scores and, where there are any, in the threshold scores.
+    """
+    out = empty_gradient(scores) if with_gradient else None
+    logit = None if threshold is None else transform.scale * threshold
+    scale = transform.scale
+    factor = scores.new_full((len(scores),), scale) if weight is None else scale * weight
+    losses = _matrix_side(scores, targets, transform, NEGATIVES, logit, factor, out)
+    opposite = None if logit is None else -logit
+    if isinstance(targets, PositiveEntries):
+        losses += _entries_side(scores, targets, transform, opposite, factor, out)
+    else:
+        losses += _matrix_side(scores, targets, transform, POSITIVES, opposite, factor, out)
+    losses = losses if weight is None else losses.mul_(weight)
+    if out is None:
+        return losses, None
+    # The loss depends on the scores less the threshold.
+    return losses, (out,) if threshold is None else (out, out.sum(dim=1).neg_())
 
 
 def loss_and_gradient(
     scores: Tensor,
-    targets: Tensor | HardMatrix | Cells,
-    affine: Affine,
-    orders: Orders,
-    weight: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Loss ``(n,)`` of each row times its weight, and the gradient ``(n, L)`` of their sum.
-
-    For solvers: nothing is checked, no graph is made, and the threshold is 0.
-    """
-    out = empty_gradient(scores)
-    return _evaluate(scores, targets, affine, orders, None, weight, out), out
-
-
-def _evaluate(
-    scores: Tensor,
-    targets: Tensor | HardMatrix | Cells,
-    affine: Affine,
-    orders: Orders,
-    logit: Tensor | None,
+    targets: Tensor | PositiveEntries,
     weight: Tensor | None,
+    *,
+    transform: LogitTransform,
+) -> tuple[Tensor, Tensor]:
+    """Losses ``(n,)`` of rows times their weights, and the gradient ``(n, L)`` of their sum."""
+    losses, gradients = evaluate_rows(scores, targets=targets, transform=transform, weight=weight)
+    assert gradients is not None
+    return losses, gradients[0]
+
+
+def _matrix_side(
+    scores: Tensor,
+    targets: Tensor | DenseTargets | PositiveEntries,
+    transform: LogitTransform,
+    sign: int,
+    logit: Tensor | None,
+    factor: Tensor,
     out: Tensor | None,
 ) -> Tensor:
-    """Weighted loss of each row; its gradient in the scores is written to ``out``."""
-    if weight is None:
-        factor = scores.new_full((len(scores),), affine.scale)
-    else:
-        factor = affine.scale * weight
-    opposite = None if logit is None else -logit
-    negatives = matrix_side(
-        scores, targets, affine, orders[0], logit, sign=1, factor=factor, out=out
-    )
-    if isinstance(targets, Cells):
-        positives, side = positives_of_cells(
-            scores, targets, affine, orders[1], opposite, factor=factor
+    """Values ``(n,)`` of one side.
+
+    Where ``out`` is given, ``factor * gradient`` in the exponents is written to it for the
+    negatives, and subtracted from it for the positives.
+    """
+    values = torch.zeros_like(factor) if logit is None else logit.clone()
+    memory = BlockMemory(scores, out if sign == NEGATIVES else None)
+    rows = DenseReduction()
+    for block, exponents in exponent_blocks(scores, targets, transform, sign, memory):
+        threshold = None if logit is None else logit[block]
+        side = LogSumExp(exponentiate_(exponents, rows), threshold, factor[block], rows)
+        values[block] = side.values
+        if out is not None and sign == POSITIVES:  # the gradient of the negatives is in place
+            out[block] -= side.release_gradient()
+    return values
+
+
+def _entries_side(
+    scores: Tensor,
+    positives: PositiveEntries,
+    transform: LogitTransform,
+    logit: Tensor | None,
+    factor: Tensor,
+    out: Tensor | None,
+) -> Tensor:
+    """Values ``(n,)`` of the positives of hard targets; their gradient is written to ``out``."""
+    rows = SegmentReduction(positives.rows, len(scores))
+    exponents = exponents_of_positives(scores, positives, transform)
+    side = LogSumExp(exponentiate_(exponents, rows), logit, factor, rows)
+    if out is not None:
+        out.view(-1).index_copy_(0, positives.flat_index, side.release_gradient().neg_())
+    return side.values
+
+
+class MLCESecondOrder:
+    """MLCE of rows for second-order solvers, divided by the scale.
+
+    Parameters
+    ----------
+    targets : PositiveEntries or Tensor of shape (n, L)
+        Hard targets, or soft and unknown (NaN) ones.
+    weight : Tensor of shape (n,)
+        Positive weights, by which the rows are summed.
+    transform : LogitTransform
+        Scale, margins and label weights.
+    """
+
+    def __init__(
+        self, targets: PositiveEntries | Tensor, weight: Tensor, transform: LogitTransform
+    ) -> None:
+        self.targets, self.weight, self.transform = targets, weight, transform
+
+    def evaluate(self, scores: Tensor) -> _HardDerivatives | _SoftDerivatives:
+        """Value and derivatives at ``scores``."""
+        negatives = _SideOfRows(scores, self.targets, self.transform, NEGATIVES, self.weight)
+        scale = self.transform.scale
+        if not isinstance(self.targets, PositiveEntries):
+            sides = (
+                negatives,
+                _SideOfRows(scores, self.targets, self.transform, POSITIVES, self.weight),
+            )
+            return _SoftDerivatives(sides, self.weight, scale)
+        rows = SegmentReduction(self.targets.rows, len(scores))
+        exponents = exponents_of_positives(scores, self.targets, self.transform)
+        positives = LogSumExp(exponentiate_(exponents, rows), None, self.weight, rows)
+        return _HardDerivatives(negatives, positives, self.targets, self.weight, scale)
+
+
+class _SideOfRows:
+    """One side of all rows as matrices, block by block."""
+
+    def __init__(
+        self,
+        scores: Tensor,
+        targets: Tensor | PositiveEntries,
+        transform: LogitTransform,
+        sign: int,
+        weight: Tensor,
+    ) -> None:
+        self._memory = torch.empty_like(scores)  # of the gradient
+        self._blocks: list[tuple[slice, LogSumExp]] = []
+        self.values = torch.zeros_like(weight)
+        memory, rows = BlockMemory(scores, self._memory), DenseReduction()
+        for block, exponents in exponent_blocks(scores, targets, transform, sign, memory):
+            side = LogSumExp(exponentiate_(exponents, rows), None, weight[block], rows)
+            self._blocks.append((block, side))
+            self.values[block] = side.values
+
+    def gradient(self) -> Tensor:
+        """Weighted gradient in the exponents ``(n, L)``, a copy."""
+        return self._memory.clone()
+
+    def hessian_product_(self, direction: Tensor) -> Tensor:
+        """Weighted Hessian in the exponents times a direction, written over it."""
+        for block, side in self._blocks:
+            side.hessian_product_(direction[block])
+        return direction
+
+
+class _HardDerivatives:
+    """Derivatives of hard targets: those of the positives lie in a list of entries."""
+
+    def __init__(
+        self,
+        negatives: _SideOfRows,  # its gradient is zero at the positives
+        positives: LogSumExp,
+        entries: PositiveEntries,
+        weight: Tensor,
+        scale: float,
+    ) -> None:
+        self.value = weighted_total(negatives.values + positives.values, weight, scale)
+        self._negatives, self._positives = negatives, positives
+        self._entries, self._weight, self._scale = entries, weight, scale
+
+    def gradient(self) -> Tensor:
+        return self._with_positives(self._negatives.gradient(), self._positives.gradient().neg_())
+
+    def curvature_diagonal(self) -> Tensor:
+        weight = self._weight
+        diagonal = softmax_hessian_diagonal_(self._negatives.gradient(), weight[:, None])
+        of_rows = weight[self._entries.rows]
+        at_positives = softmax_hessian_diagonal_(self._positives.gradient(), of_rows)
+        return self._with_positives(diagonal, at_positives).mul_(self._scale)
+
+    def curvature_product(self, direction: Tensor) -> Tensor:
+        at_positives = direction.reshape(-1)[self._entries.flat_index]
+        at_positives = self._positives.hessian_product_(at_positives)
+        product = self._with_positives(self._negatives.hessian_product_(direction), at_positives)
+        return product.mul_(self._scale) if self._scale != 1 else product
+
+    def _with_positives(self, matrix: Tensor, values: Tensor) -> Tensor:
+        """Matrix with the values written at the positive entries, in place."""
+        matrix.view(-1).index_copy_(0, self._entries.flat_index, values)
+        return matrix
+
+
+class _SoftDerivatives:
+    """Derivatives of targets that take part on both sides."""
+
+    def __init__(self, sides: tuple[_SideOfRows, _SideOfRows], weight: Tensor, scale: float):
+        self.value = weighted_total(sides[0].values + sides[1].values, weight, scale)
+        self._sides, self._weight, self._scale = sides, weight, scale
+
+    def gradient(self) -> Tensor:
+        negatives, positives = self._sides
+        return negatives.gradient().sub_(positives.gradient())
+
+    def curvature_diagonal(self) -> Tensor:
+        negatives, positives = (
+            softmax_hessian_diagonal_(side.gradient(), self._weight[:, None])
+            for side in self._sides
         )
-        if out is not None:
-            at_cells = side.gradient_().neg_()
-            out.view(-1).index_copy_(0, targets.positive, at_cells)
-    else:
-        positives = matrix_side(
-            scores, targets, affine, orders[1], opposite, sign=-1, factor=factor, out=out
-        )
-    loss = negatives.add_(positives)
-    return loss if weight is None else loss.mul_(weight)
+        return negatives.add_(positives).mul_(self._scale)
+
+    def curvature_product(self, direction: Tensor) -> Tensor:
+        negatives, positives = self._sides
+        product = positives.hessian_product_(direction.clone())
+        return product.add_(negatives.hessian_product_(direction)).mul_(self._scale)

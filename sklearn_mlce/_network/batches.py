@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 from sklearn_mlce._network.holdout import held_out_rows
 from sklearn_mlce._network.sparse_layer import SparseBatch, sparse_batch
-from sklearn_mlce._objectives.prepared_targets import LossTargets, TargetEncoder
+from sklearn_mlce._objectives.prepared_targets import PreparedTargets, TargetPreparer
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._utils.sparse import dense_tensor
 
@@ -73,7 +73,7 @@ class Rows(Dataset):
 class BatchTargets(NamedTuple):
     """Targets and weights of a batch."""
 
-    encoded: LossTargets
+    encoded: PreparedTargets
     sample_weight: Tensor | None  # (n,)
     total_weight: float  # sum of sample_weight, or the number of rows
 
@@ -107,7 +107,7 @@ class _Block:
         self,
         X: Any,
         weight: np.ndarray | None,
-        targets: LossTargets,
+        targets: PreparedTargets,
         device: torch.device,
         training: bool,
     ) -> None:
@@ -122,7 +122,7 @@ class _Block:
         if self._weight is not None:
             total_weight = float(self._weight[start:stop].sum(dtype=np.float64))
             weight = dense_tensor(self._weight[start:stop], self._device)
-        targets = BatchTargets(self._targets.cut(start, stop), weight, total_weight)
+        targets = BatchTargets(self._targets.slice_rows(start, stop), weight, total_weight)
         return features(self._X[start:stop], self._device, self._training), targets
 
 
@@ -137,7 +137,7 @@ class Batches:
         Rows of a batch. From the number of rows on, the only batch is made once and kept.
     device : torch.device
         Where the network computes.
-    encoder : TargetEncoder
+    encoder : TargetPreparer
         Makes tensors of the targets.
     training : bool, default=False
         Whether gradients will be asked for.
@@ -151,7 +151,7 @@ class Batches:
         rows: Rows,
         batch_size: int,
         device: torch.device,
-        encoder: TargetEncoder,
+        encoder: TargetPreparer,
         training: bool = False,
         order: Callable[[int], np.ndarray] | None = None,
     ) -> None:
@@ -187,9 +187,9 @@ class Batches:
         if self._encoded is None:
             targets = self._encoder(rows.targets.take(chosen))
         elif isinstance(chosen, slice):
-            targets = self._encoded.cut(chosen.start, chosen.stop)
+            targets = self._encoded.slice_rows(chosen.start, chosen.stop)
         else:
-            targets = self._encoded.take(torch.from_numpy(chosen).to(self._device))
+            targets = self._encoded.index_rows(torch.from_numpy(chosen).to(self._device))
         weight = None if rows.sample_weight is None else rows.sample_weight[chosen]
         return _Block(_take_rows(rows.X, chosen), weight, targets, self._device, self._training)
 

@@ -16,6 +16,7 @@ from torch import nn
 from sklearn_mlce._network.batches import Rows
 from sklearn_mlce._network.plan import TrainingPlan
 from sklearn_mlce._network.state import TrainingState
+from sklearn_mlce._objectives.objective import Objective
 
 # Where to compute, and what is kept in memory at the end, change no weight of the plan.
 _NOT_COMPARED = ("device", "compile", "keep_optimizer")
@@ -27,7 +28,7 @@ _PARAMETERS = {
     "dtype": "precision of the weights",
     "mixed_precision": "mixed precision",
     "patience": "n_iter_no_change",
-    "loss": "loss, scale, margin and order",
+    "objective": "loss, scale and margin",
 }
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -105,6 +106,8 @@ def _plain(value: Any) -> Any:
         return value.item()
     if isinstance(value, nn.Module):
         return _module(value)
+    if isinstance(value, Objective):
+        return value.fingerprint
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: getattr(value, field.name)  # not asdict, which would copy arrays

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from sklearn_mlce._network.perceptron import Architecture
-from sklearn_mlce._objectives.options import LossOptions
+from sklearn_mlce._objectives.objective import Objective
 
 # "auto", chosen over the data sets of the benchmarks: batches of about a tenth of the rows, and
 # so many epochs that the number of steps hardly depends on the number of rows.
@@ -34,7 +34,7 @@ class TrainingPlan:
     max_epochs: int
     patience: int  # epochs without a better validation score
     label_weight: np.ndarray | None
-    loss: LossOptions
+    objective: Objective
     device: torch.device
     dtype: np.dtype  # of the weights and the loss in training
     mixed_precision: bool

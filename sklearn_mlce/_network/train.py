@@ -36,8 +36,8 @@ from sklearn_mlce._network.state import (
     weights_from_arrays,
     weights_to_arrays,
 )
-from sklearn_mlce._objectives.first_order import label_counts
-from sklearn_mlce._objectives.prepared_targets import TargetEncoder
+from sklearn_mlce._objectives.constant_scores import LabelCounts
+from sklearn_mlce._objectives.prepared_targets import TargetPreparer
 from sklearn_mlce._utils.random import EpochRandomness
 
 # Entries of the widest dense layer that are held at a time where there is no gradient.
@@ -183,15 +183,15 @@ def _weight_groups(module: Perceptron, alpha: float) -> list[tuple[str, dict[str
     return [("layers.0.weight", decayed | {"eps": eps}), ("*.weight", decayed)]
 
 
-def _encoder(plan: TrainingPlan, rows: Rows, batch_size: int) -> TargetEncoder:
+def _encoder(plan: TrainingPlan, rows: Rows, batch_size: int) -> TargetPreparer:
     batch_rows = min(batch_size, len(rows))
-    return TargetEncoder(
-        plan.loss,
+    return TargetPreparer(
+        plan.objective,
         batch_rows,
         plan.dtype,
         plan.device,
         plan.label_weight,
-        label_counts(plan.loss, rows.targets, rows.sample_weight, plan.device),
+        LabelCounts.of(rows.targets, rows.sample_weight),
     )
 
 
@@ -209,7 +209,7 @@ def _make_module(
         weights_from_arrays(module, start.weights)
     else:
         initialise(module, randomness.weight_generator())
-        start_from_rows(module, rows, plan.loss)
+        start_from_rows(module, rows, plan.objective, plan.label_weight)
     return module
 
 

@@ -1,92 +1,94 @@
-"""The focal loss and its kin of batches: sums over labels that are not convex."""
+"""The focal loss and its kin: sums over labels of 0/1 targets that are not convex."""
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+from sklearn_mlce._objectives.constant_scores import LabelCounts
+from sklearn_mlce._objectives.objective import Objective
 
-from sklearn_mlce._kernels.autograd import empty_gradient
-from sklearn_mlce._kernels.focal_terms import N_BUFFERS, Term
-from sklearn_mlce._kernels.hard_targets import Cells
-from sklearn_mlce._objectives.target_tensors import EncodedTargets, hard_cells
-from sklearn_mlce.losses._asymmetric import asymmetric_labels
-from sklearn_mlce.losses._class_balanced import class_balanced_labels
-from sklearn_mlce.losses._distribution_balanced import distribution_balanced_labels
-from sklearn_mlce.losses._focal import focal_labels
-from sklearn_mlce.losses._per_label import MakeLoss, evaluate_labels
+if TYPE_CHECKING:
+    from torch import Tensor
 
-# Where slopes are compared: beyond it every term is a straight line.
-_REACH, _SPACING = 30.0, 0.01
+    from sklearn_mlce._objectives.batch_loss import BatchLoss
 
 
-class LabelTermBatches:
-    """A sum over labels of terms of hard targets; see :class:`BatchLoss`.
+class ElementwiseObjective(Objective):
+    """Base of the losses of :mod:`sklearn_mlce.losses` that are made of terms of labels."""
 
-    Parameters
-    ----------
-    loss : str
-        One of `LABEL_TERMS`.
-    n_outputs : int
-        Number L of scores of a row.
-    label_weight : Tensor of shape (L,) or None
-        Factor of each label's loss.
-    counts : (Tensor of shape (L,), float) or None
-        Weight of the training rows that carry each label, and of all; for the losses of
-        `COUNTED`.
-    """
+    convex = False
+    takes_soft_targets = False
 
-    bounded = True
+    def terms(self, counts: LabelCounts | None) -> Any:
+        """Maker of the terms, as the function of the loss makes them with its defaults."""
+        raise NotImplementedError
 
-    def __init__(
+    def batch_loss(
         self,
-        loss: str,
         n_outputs: int,
-        label_weight: Tensor | None,
-        counts: tuple[Tensor, float] | None,
-    ) -> None:
-        self._make_loss = _make_loss(loss, counts)
-        self._n_outputs, self._label_weight = n_outputs, label_weight
+        label_weight: Tensor | None = None,
+        counts: LabelCounts | None = None,
+    ) -> BatchLoss:
+        from sklearn_mlce._objectives.batch_loss import BatchLoss
+        from sklearn_mlce._objectives.target_tensors import hard_entries
+        from sklearn_mlce.losses._per_label import curvature_of_rows, evaluate_hard_rows
 
-    def evaluate(
-        self, scores: Tensor, targets: EncodedTargets, weight: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        cells = hard_cells(targets, self._n_outputs)
-        loss = self._make_loss(cells, scores, self._label_weight)
-        if weight is not None:
-            weight = weight.expand(len(scores))
-        gradient = empty_gradient(scores)
-        values = evaluate_labels(scores, cells, loss, weight, gradient)
-        return values, gradient
-
-    @cached_property
-    def curvature(self) -> float:
-        """The largest second derivative: of a term, times the largest factor of a label."""
-        weight = self._label_weight
-        none = torch.empty(0, dtype=torch.int64, device=None if weight is None else weight.device)
-        scores = torch.zeros(1, self._n_outputs, dtype=torch.float64, device=none.device)
-        # A row without positives, which has the largest weights where these depend on the row.
-        loss = self._make_loss(Cells(none, none, none, none), scores, weight)
-        factors = loss.weight(slice(0, 1))
-        largest = 1.0 if factors is None else float(factors.max())
-        return largest * max(_steepest(loss.negative), _steepest(loss.positive))
+        make_loss = self.terms(counts)
+        return BatchLoss(
+            partial(evaluate_hard_rows, make_loss=make_loss, label_weight=label_weight),
+            partial(hard_entries, n_outputs=n_outputs),
+            curvature=partial(curvature_of_rows, make_loss, n_outputs, label_weight),
+        )
 
 
-def _make_loss(loss: str, counts: tuple[Tensor, float] | None) -> MakeLoss:
-    if loss == "focal":
+class Focal(ElementwiseObjective):
+    """Focal loss, arXiv 1708.02002."""
+
+    name = "focal"
+
+    def terms(self, counts: LabelCounts | None) -> Any:
+        from sklearn_mlce.losses._focal import focal_labels
+
         return focal_labels()
-    if loss == "asymmetric":
+
+
+class ClassBalancedFocal(ElementwiseObjective):
+    """Focal loss with weights of labels by their counts, arXiv 1901.05555."""
+
+    name = "class_balanced_focal"
+    needs_label_counts = True
+
+    def terms(self, counts: LabelCounts | None) -> Any:
+        from torch import from_numpy
+
+        from sklearn_mlce.losses._class_balanced import class_balanced_labels
+
+        assert counts is not None
+        return class_balanced_labels(from_numpy(counts.positive))
+
+
+class DistributionBalanced(ElementwiseObjective):
+    """Rebalanced weights and negative-tolerant regularisation, arXiv 2007.09654."""
+
+    name = "distribution_balanced"
+    needs_label_counts = True
+
+    def terms(self, counts: LabelCounts | None) -> Any:
+        from torch import from_numpy
+
+        from sklearn_mlce.losses._distribution_balanced import distribution_balanced_labels
+
+        assert counts is not None
+        return distribution_balanced_labels(from_numpy(counts.positive), max(counts.total, 2.0))
+
+
+class Asymmetric(ElementwiseObjective):
+    """Asymmetric loss, arXiv 2009.14119."""
+
+    name = "asymmetric"
+
+    def terms(self, counts: LabelCounts | None) -> Any:
+        from sklearn_mlce.losses._asymmetric import asymmetric_labels
+
         return asymmetric_labels()
-    assert counts is not None  # of the training rows
-    positive, total = counts
-    if loss == "class_balanced_focal":
-        return class_balanced_labels(positive)
-    return distribution_balanced_labels(positive, max(total, 2.0))
-
-
-def _steepest(term: Term) -> float:
-    """Largest change of a term's slope per unit of its score."""
-    z = torch.arange(-_REACH, _REACH, _SPACING, dtype=torch.float64)
-    _, slopes = term.evaluate(z, z.new_empty(N_BUFFERS, len(z)).unbind())
-    return float(slopes.diff().abs().max()) / _SPACING

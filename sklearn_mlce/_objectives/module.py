@@ -1,110 +1,90 @@
-"""A loss that the user wrote as a torch module, of batches."""
+"""A loss that the user wrote as a torch module."""
 
 from __future__ import annotations
 
-import copy
-from typing import Any
+import inspect
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
+import numpy as np
 
-from sklearn_mlce._objectives.target_tensors import EncodedTargets, dense_matrix
-from sklearn_mlce._objectives.weights import takes_sample_weight
+from sklearn_mlce._objectives.constant_scores import LabelCounts
+from sklearn_mlce._objectives.objective import Objective
+from sklearn_mlce._targets.targets import TargetFormat, Targets
 
-# How a curvature is estimated: rows of random scores, each moved this far up or down.
-_PROBE_ROWS, _PROBE_SPREAD, _PROBE_STEP = 64, 2.0, 0.1
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sklearn_mlce._objectives.batch_loss import BatchLoss
 
 
-class ModuleBatches:
-    """The losses of a module called with scores and dense targets; see :class:`BatchLoss`.
+class ModuleObjective(Objective):
+    """The module as it is; nothing is known of its curvature, nor of what its scores mean."""
 
-    Where the module returns one number it is the loss of the batch: its mean unless the module's
-    `reduction` is "sum". Otherwise it is one loss per row, or per cell, which are summed.
+    convex = False
+    separable = False
+    has_probabilities = False
+    is_module = True
 
-    Parameters
-    ----------
-    module : Module
-        The loss; a copy is used.
-    n_outputs : int
-        Number L of scores of a row.
-    """
+    def __init__(self, module: nn.Module, target_format: TargetFormat) -> None:
+        super().__init__(target_format=target_format)
+        self.module = module
 
-    bounded = False
-
-    def __init__(self, module: nn.Module, n_outputs: int) -> None:
-        self._module = copy.deepcopy(module)
-        self._n_outputs = n_outputs
-        self._takes_weight = takes_sample_weight(module)
-        self._is_sum = getattr(module, "reduction", None) == "sum"
-        self._curvature: float | None = None
+    @classmethod
+    def for_module(cls, module: nn.Module, target_format: TargetFormat) -> ModuleObjective:
+        """The objective of a module; of several outputs there is none."""
+        if target_format.kind == "multioutput":
+            raise ValueError(
+                "y is multiclass-multioutput, which loss='auto' and loss='mlce' alone take; got "
+                f"loss={module!r}. Set loss='auto', or wrap the estimator: "
+                "sklearn.multioutput.MultiOutputClassifier(estimator)"
+            )
+        return cls(module, target_format)
 
     @property
-    def curvature(self) -> float:
-        if self._curvature is None:
-            self._curvature = self._estimated_curvature()
-        return self._curvature
+    def fingerprint(self) -> tuple[Any, ...]:
+        """The module itself."""
+        return (self.module,)
 
-    def evaluate(
-        self, scores: Tensor, targets: EncodedTargets, weight: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        matrix = dense_matrix(targets, self._n_outputs, scores.dtype)
-        return self._loss_and_gradient(scores, matrix, weight)
+    @property
+    def described(self) -> str:
+        """Name of the module's class."""
+        return type(self.module).__name__
 
-    def _loss_and_gradient(
-        self, scores: Tensor, matrix: Tensor, weight: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        with torch.enable_grad():
-            variable = scores.detach().requires_grad_()
-            loss = self._sum(variable, matrix, weight)
-            (gradient,) = torch.autograd.grad(loss, variable)
-        return loss.detach().reshape(1), gradient
+    @property
+    def takes_sample_weight(self) -> bool:
+        """Whether the forward pass takes the weights of rows."""
+        return "sample_weight" in inspect.signature(self.module.forward).parameters
 
-    def _sum(self, scores: Tensor, matrix: Tensor, weight: Tensor | None) -> Tensor:
-        """Sum over the rows of their losses times their weights."""
-        module = self._module.to(scores.device)
-        same = weight is None or weight.numel() == 1
-        arguments: dict[str, Any] = {}
-        if not same and self._takes_weight:
-            arguments["sample_weight"] = weight
-        loss = module(scores, matrix, **arguments)
-        _check_result(module, loss, scores)
-        loss = loss.reshape(()) if loss.numel() == 1 and len(scores) > 1 else loss
-        total = torch.ones_like(scores[:1, 0]) if weight is None else weight
-        if loss.ndim > 0:
-            rows = loss.flatten(1).sum(dim=1) if loss.ndim > 1 else loss
-            return (rows if arguments else rows * total).sum()
-        if self._is_sum:
-            return loss if arguments else loss * total.reshape(())
-        return loss * (total.sum() * (len(scores) if same else 1))
+    def constant_scores(
+        self,
+        targets: Targets,
+        sample_weight: np.ndarray | None,
+        counts: LabelCounts,
+        label_weight: np.ndarray | None = None,
+    ) -> np.ndarray:
+        return np.zeros(targets.n_outputs)
 
-    def _estimated_curvature(self) -> float:
-        """How much the gradient changes, at most, where random scores are moved a little."""
-        generator = torch.Generator().manual_seed(0)
-        shape = (_PROBE_ROWS, self._n_outputs)
-        scores = _PROBE_SPREAD * torch.randn(shape, generator=generator)
-        matrix = (torch.rand(shape, generator=generator) < 0.5).float()
-        step = _PROBE_STEP * torch.sign(torch.randn(shape, generator=generator))
-        before, after = (
-            self._loss_and_gradient(place, matrix, None)[1] for place in (scores, scores + step)
+    def batch_loss(
+        self,
+        n_outputs: int,
+        label_weight: Tensor | None = None,
+        counts: LabelCounts | None = None,
+    ) -> BatchLoss:
+        from sklearn_mlce._kernels.module_loss import ModuleRows
+        from sklearn_mlce._objectives.batch_loss import BatchLoss
+        from sklearn_mlce._objectives.target_tensors import dense_matrix
+
+        rows = ModuleRows(self.module, self.takes_sample_weight)
+        return BatchLoss(
+            rows,
+            partial(dense_matrix, n_outputs=n_outputs),
+            curvature=partial(rows.estimated_curvature, n_outputs),
+            bounded=False,
+            expands_weight=False,
         )
-        found = float((after - before).abs().max()) / _PROBE_STEP
-        return found if 0 < found < float("inf") else 1.0
 
 
-def _check_result(module: nn.Module, loss: Any, scores: Tensor) -> None:
-    """Raise ValueError unless a loss is a number, or one for each row or cell, with a gradient."""
-    fits = isinstance(loss, Tensor) and (
-        loss.numel() == 1 or loss.shape in (scores.shape[:1], scores.shape)
-    )
-    if not fits:
-        seen = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"{type(loss)}"
-        raise ValueError(
-            f"{type(module).__name__}(scores, targets) returned {seen} for scores of shape "
-            f"{tuple(scores.shape)}; expected a tensor of one number, or of one for each row or "
-            "each cell"
-        )
-    if not loss.requires_grad:
-        raise ValueError(
-            f"what {type(module).__name__}(scores, targets) returned has no gradient in the "
-            "scores; expected a loss computed from them by torch, without detach or item"
-        )
+def is_module(loss: Any) -> bool:
+    """Whether a loss is given as a module and not by its name."""
+    return not isinstance(loss, str)

@@ -1,71 +1,126 @@
-"""The losses that are a sum over labels, with gradient and curvature, for second-order solvers."""
+"""Sums over labels of a convex function of the score: binary cross-entropy and squared hinge."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from sklearn_mlce._kernels.hard_targets import Cells
-from sklearn_mlce._kernels.pointwise import PointwisePoint, pointwise_loss_and_gradient
-from sklearn_mlce._objectives.mlce import weighted_total
-from sklearn_mlce._objectives.target_tensors import EncodedTargets, cells_or_matrix
+import numpy as np
+from scipy.special import expit
 
-_CURVATURE_OF_LABEL = {"bce": 1 / 4, "squared_hinge": 2.0}
+from sklearn_mlce._objectives.constant_scores import LabelCounts
+from sklearn_mlce._objectives.objective import Objective, SecondOrderLoss, shrunk_sigmoid
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-class PointwiseBatches:
-    """A sum over labels of a convex function; see :class:`BatchLoss`."""
-
-    def __init__(self, loss: str, n_outputs: int, label_weight: Tensor | None) -> None:
-        self._loss, self._n_outputs, self._label_weight = loss, n_outputs, label_weight
-        largest = 1.0 if label_weight is None else float(label_weight.max())
-        self.curvature = _CURVATURE_OF_LABEL[loss] * largest
-        self.bounded = loss != "squared_hinge"
-
-    def evaluate(
-        self, scores: Tensor, targets: EncodedTargets, weight: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        matrix = cells_or_matrix(targets, self._n_outputs)
-        if weight is not None:
-            weight = weight.expand(len(scores))
-        return pointwise_loss_and_gradient(self._loss, scores, matrix, self._label_weight, weight)
+    from sklearn_mlce._objectives.batch_loss import BatchLoss
+    from sklearn_mlce._objectives.target_tensors import EncodedTargets
 
 
-class PointwiseRows:
-    """Binary cross-entropy or squared hinge of targets; ``weight`` (n,) sums the rows."""
+class PointwiseObjective(Objective):
+    """Base of the losses of :mod:`sklearn_mlce._kernels.pointwise`."""
 
-    def __init__(
+    curvature: ClassVar[float]  # of the function, at most
+    bounded_gradient: ClassVar[bool] = True
+
+    def function(self) -> Any:
+        """The function of one number."""
+        raise NotImplementedError
+
+    def batch_loss(
         self,
-        loss: str,
-        targets: Tensor | Cells,
+        n_outputs: int,
+        label_weight: Tensor | None = None,
+        counts: LabelCounts | None = None,
+    ) -> BatchLoss:
+        from sklearn_mlce._kernels.pointwise import pointwise_rows
+        from sklearn_mlce._kernels.thresholded import LogitTransform
+        from sklearn_mlce._objectives.batch_loss import BatchLoss
+        from sklearn_mlce._objectives.target_tensors import entries_or_matrix
+
+        evaluate = partial(
+            pointwise_rows,
+            function=self.function(),
+            transform=LogitTransform(self.scale, self.margins),
+            label_weight=label_weight,
+        )
+        largest = 1.0 if label_weight is None else float(label_weight.max())
+        return BatchLoss(
+            evaluate,
+            partial(entries_or_matrix, n_outputs=n_outputs),
+            curvature=self.curvature * self.scale * largest,
+            bounded=self.bounded_gradient,
+            unit=1 / self.scale,
+        )
+
+    def second_order(
+        self,
+        encoded: EncodedTargets,
+        n_outputs: int,
         weight: Tensor,
         label_weight: Tensor | None = None,
-    ) -> None:
-        self.loss = loss
-        self.targets = targets
-        self.weight = weight
-        self.label_weight = label_weight
+    ) -> SecondOrderLoss:
+        from sklearn_mlce._kernels.pointwise import PointwiseSecondOrder
+        from sklearn_mlce._kernels.thresholded import LogitTransform
+        from sklearn_mlce._objectives.target_tensors import entries_or_matrix
 
-    def evaluate(self, scores: Tensor) -> _PointwiseDerivatives:
-        """Value and derivatives at ``scores``."""
-        point = PointwisePoint(self.loss, scores, self.targets, self.label_weight)
-        return _PointwiseDerivatives(point, self.weight)
+        transform = LogitTransform(self.scale, self.margins)
+        targets = entries_or_matrix(encoded, n_outputs)
+        return PointwiseSecondOrder(self.function(), targets, weight, transform, label_weight)
 
 
-class _PointwiseDerivatives:
-    def __init__(self, point: PointwisePoint, weight: Tensor) -> None:
-        self.value = weighted_total(point.values, weight)
-        self._point = point
-        self._weight = weight
-        self._curvature: Tensor | None = None  # kept: many products are made of it
+class BinaryCrossEntropy(PointwiseObjective):
+    """Logistic loss of each label; with a large scale and margins a smooth hinge."""
 
-    def gradient(self) -> Tensor:
-        return self._point.gradient().mul_(self._weight[:, None])
+    name = "bce"
+    takes_margin = True
+    curvature = 1 / 4
+    dense_form = "signed"
 
-    def curvature_diagonal(self) -> Tensor:
-        if self._curvature is None:
-            self._curvature = self._point.curvature().mul_(self._weight[:, None])
-        return self._curvature
+    def function(self) -> Any:
+        from sklearn_mlce._kernels.pointwise import LOGISTIC
 
-    def curvature_product(self, direction: Tensor) -> Tensor:
-        return torch.mul(direction, self.curvature_diagonal(), out=direction)
+        return LOGISTIC
+
+    def _label_probabilities(self, scores: np.ndarray) -> np.ndarray:
+        r"""Sigmoid of the scaled scores where there is no margin.
+
+        With margins the scores of soft labels t are least where
+
+        .. math:: \log\frac{t}{1 - t} = \gamma s + \log(e^{\gamma s} + e^{\gamma m_1}) - \gamma m_1
+            - \log(e^{\gamma s} + e^{-\gamma m_0}),
+
+        which is exact, and those of 0/1 labels are mapped by :func:`shrunk_sigmoid`.
+        """
+        if not self.soft:
+            return shrunk_sigmoid(scores, self.scale, self.margins)
+        logits = self.scale * scores
+        of_negatives, of_positives = (self.scale * margin for margin in self.margins)
+        logits = (
+            logits
+            + np.logaddexp(logits, of_positives)
+            - of_positives
+            - np.logaddexp(logits, -of_negatives)
+        )
+        return expit(logits)
+
+
+class SquaredHinge(PointwiseObjective):
+    """Squared hinge of each label, the loss of scikit-learn's LinearSVC."""
+
+    name = "squared_hinge"
+    has_probabilities = False
+    has_margin = True  # of 1, in the function itself
+    curvature = 2.0
+    bounded_gradient = False
+
+    def function(self) -> Any:
+        from sklearn_mlce._kernels.pointwise import SQUARED_HINGE
+
+        return SQUARED_HINGE
+
+    def constant_scores(self, targets, sample_weight, counts, label_weight=None):
+        """Balance of the linear slopes, ``(P - N) / (P + N)``."""
+        positive, negative, _ = counts
+        return (positive - negative) / (positive + negative)

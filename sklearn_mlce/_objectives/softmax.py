@@ -1,43 +1,85 @@
-"""Softmax cross-entropy of batches of a multiclass y."""
+"""Softmax cross-entropy of a multiclass y: the pairwise loss with one positive."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from sklearn_mlce._kernels.elementwise import exp_
-from sklearn_mlce._objectives.mlce import CURVATURE_OF_LABEL, divided_by_scale
-from sklearn_mlce._objectives.options import LossOptions
-from sklearn_mlce._objectives.target_tensors import ClassCodes, EncodedTargets
+import numpy as np
+from scipy.special import softmax
+
+from sklearn_mlce._objectives.constant_scores import LabelCounts
+from sklearn_mlce._objectives.objective import Objective, SecondOrderLoss, one_margin
+from sklearn_mlce._targets.targets import TargetFormat, Targets
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sklearn_mlce._objectives.batch_loss import BatchLoss
+    from sklearn_mlce._objectives.target_tensors import EncodedTargets
 
 
-class SoftmaxBatches:
-    """The margin stands between the true class and each other; see :class:`BatchLoss`."""
+class Softmax(Objective):
+    """The true class against all others, which it leads by one margin."""
 
-    bounded = True
+    name = "mlce"
+    takes_margin = True
+    separable = False
 
-    def __init__(self, options: LossOptions, label_weight: Tensor | None) -> None:
-        self._scale, (self._margin, _) = options.scale, options.margins
-        self._log_weight = None if label_weight is None else label_weight.log()
-        self.curvature = CURVATURE_OF_LABEL * options.scale
+    @classmethod
+    def for_targets(cls, target_format: TargetFormat, scale: float, margin: Any) -> Objective:
+        """As :meth:`Objective.for_targets`, with one margin."""
+        one_margin(margin, "a multiclass y")
+        return cls(scale, margin, target_format)
 
-    def evaluate(
-        self, scores: Tensor, targets: EncodedTargets, weight: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        assert isinstance(targets, ClassCodes)
-        weight = divided_by_scale(weight, scores, self._scale)
-        at_codes = targets.codes[:, None]
-        logits = self._scale * scores
-        if self._log_weight is not None:
-            logits += self._log_weight
-        if self._margin:
-            less = logits.new_full((len(logits), 1), -self._scale * self._margin)
-            logits.scatter_add_(1, at_codes, less)
-        log_softmax = torch.log_softmax(logits, dim=1)
-        values = log_softmax.gather(1, at_codes).squeeze(1).neg_()
-        gradient = exp_(log_softmax)
-        gradient.scatter_add_(1, at_codes, gradient.new_full((len(gradient), 1), -1.0))
-        gradient.mul_(self._scale)
-        if weight is None:
-            return values, gradient
-        return values.mul_(weight), gradient.mul_(weight[:, None])
+    @property
+    def margin(self) -> float:
+        """The margin by which the true class leads."""
+        return self.margins[0]
+
+    def constant_scores(
+        self,
+        targets: Targets,
+        sample_weight: np.ndarray | None,
+        counts: LabelCounts,
+        label_weight: np.ndarray | None = None,
+    ) -> np.ndarray:
+        return np.log(counts.positive / counts.positive.mean()) / self.scale
+
+    def probabilities(self, scores: np.ndarray) -> np.ndarray:
+        """Softmax of the scaled scores."""
+        return softmax(self.scale * scores, axis=1)
+
+    def batch_loss(
+        self,
+        n_outputs: int,
+        label_weight: Tensor | None = None,
+        counts: LabelCounts | None = None,
+    ) -> BatchLoss:
+        from sklearn_mlce._kernels.softmax import softmax_rows
+        from sklearn_mlce._objectives.batch_loss import BatchLoss
+        from sklearn_mlce._objectives.target_tensors import class_codes
+
+        log_weight = None if label_weight is None else label_weight.log()
+        evaluate = partial(
+            softmax_rows, scale=self.scale, margin=self.margin, log_weight=log_weight
+        )
+        return BatchLoss(
+            evaluate,
+            class_codes,
+            curvature=self.scale / 4,
+            unit=1 / self.scale,
+            divisor=self.scale,
+        )
+
+    def second_order(
+        self,
+        encoded: EncodedTargets,
+        n_outputs: int,
+        weight: Tensor,
+        label_weight: Tensor | None = None,
+    ) -> SecondOrderLoss:
+        from sklearn_mlce._kernels.softmax import SoftmaxSecondOrder
+        from sklearn_mlce._objectives.target_tensors import class_codes
+
+        return SoftmaxSecondOrder(class_codes(encoded), weight, self.scale, self.margin)

@@ -1,4 +1,4 @@
-"""Targets of a block of rows as tensors, to be cut into batches."""
+"""Targets of a block of rows as tensors, to be cut into batches, and the forms losses take."""
 
 from __future__ import annotations
 
@@ -8,39 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_mlce._kernels.hard_targets import Cells, cells_from_dense, cells_from_indices
+from sklearn_mlce._kernels.hard_targets import (
+    PositiveEntries,
+    entries_from_dense,
+    entries_from_indices,
+)
+from sklearn_mlce._kernels.multioutput import ClassColumns
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._utils.sparse import dense_tensor
-
-
-def cells_or_matrix(targets: EncodedTargets, n_outputs: int) -> Cells | Tensor:
-    """Cells of hard targets, the classes of a multiclass y being labels; a matrix of others."""
-    if isinstance(targets, Positives):
-        return cells_from_indices(targets.row_ends(), targets.indices, n_outputs)
-    if isinstance(targets, ClassCodes):
-        row_ends = torch.arange(len(targets.codes) + 1, device=targets.codes.device)
-        return cells_from_indices(row_ends, targets.codes, n_outputs)
-    return targets.dense
-
-
-def hard_cells(targets: EncodedTargets, n_outputs: int) -> Cells:
-    """Cells of targets that are 0, 1 or unknown."""
-    found = cells_or_matrix(targets, n_outputs)
-    cells = cells_from_dense(found) if isinstance(found, Tensor) else found
-    assert cells is not None  # a fit has refused soft targets before
-    return cells
-
-
-def dense_matrix(targets: EncodedTargets, n_outputs: int, dtype: torch.dtype) -> Tensor:
-    """A copy of targets ``(n, n_outputs)``: 0, 1, between, or NaN."""
-    found = cells_or_matrix(targets, n_outputs)
-    if isinstance(found, Tensor):
-        return found.to(dtype, copy=True)
-    assert not isinstance(targets, SoftTargets)
-    n_rows = len(targets.codes) if isinstance(targets, ClassCodes) else len(targets.indptr) - 1
-    matrix = torch.zeros(n_rows, n_outputs, dtype=dtype, device=found.rows.device)
-    matrix.view(-1).index_fill_(0, found.positive, 1)
-    return matrix
 
 
 @dataclass(frozen=True)
@@ -49,8 +24,8 @@ class ClassCodes:
 
     codes: Tensor
 
-    def cut(self, start: int, stop: int) -> ClassCodes:
-        """Those of some rows."""
+    def slice_rows(self, start: int, stop: int) -> ClassCodes:
+        """Targets of consecutive rows."""
         return ClassCodes(self.codes[start:stop])
 
 
@@ -60,8 +35,8 @@ class SoftTargets:
 
     dense: Tensor
 
-    def cut(self, start: int, stop: int) -> SoftTargets:
-        """Those of some rows."""
+    def slice_rows(self, start: int, stop: int) -> SoftTargets:
+        """Targets of consecutive rows."""
         return SoftTargets(self.dense[start:stop])
 
 
@@ -74,11 +49,12 @@ class Positives:
 
     indptr: np.ndarray  # (n + 1,), int64, starts at 0; on the host, where it is cut
     indices: Tensor  # int64
+    sizes: tuple[int, ...]  # number of classes of each of several outputs
 
-    def cut(self, start: int, stop: int) -> Positives:
-        """Those of some rows."""
+    def slice_rows(self, start: int, stop: int) -> Positives:
+        """Targets of consecutive rows."""
         ends = self.indptr[start : stop + 1]
-        return Positives(ends - ends[0], self.indices[ends[0] : ends[-1]])
+        return Positives(ends - ends[0], self.indices[ends[0] : ends[-1]], self.sizes)
 
     def row_ends(self) -> Tensor:
         """`indptr` as a tensor beside `indices`."""
@@ -97,4 +73,46 @@ def encode(targets: Targets, dtype: np.dtype, device: torch.device) -> EncodedTa
     assert targets.positives is not None  # one of the three always is given
     indices = targets.positives.indices.astype(np.int64, copy=False)
     indptr = targets.positives.indptr.astype(np.int64, copy=False)
-    return Positives(indptr, dense_tensor(indices, device))
+    return Positives(indptr, dense_tensor(indices, device), targets.format.sizes)
+
+
+def entries_or_matrix(targets: EncodedTargets, n_outputs: int) -> PositiveEntries | Tensor:
+    """Entries of hard targets, the classes of a multiclass y being labels; a matrix of others."""
+    if isinstance(targets, Positives):
+        return entries_from_indices(targets.row_ends(), targets.indices, n_outputs)
+    if isinstance(targets, ClassCodes):
+        row_ends = torch.arange(len(targets.codes) + 1, device=targets.codes.device)
+        return entries_from_indices(row_ends, targets.codes, n_outputs)
+    return targets.dense
+
+
+def hard_entries(targets: EncodedTargets, n_outputs: int) -> PositiveEntries:
+    """Entries of targets that are 0, 1 or unknown."""
+    found = entries_or_matrix(targets, n_outputs)
+    entries = entries_from_dense(found) if isinstance(found, Tensor) else found
+    assert entries is not None  # a fit has refused soft targets before
+    return entries
+
+
+def class_codes(targets: EncodedTargets) -> Tensor:
+    """Index ``(n,)`` of the class of each row of a multiclass y."""
+    assert isinstance(targets, ClassCodes)
+    return targets.codes
+
+
+def class_columns(targets: EncodedTargets) -> ClassColumns:
+    """Columns of the classes of several outputs."""
+    assert isinstance(targets, Positives)
+    return ClassColumns(targets.indices, targets.sizes)
+
+
+def dense_matrix(targets: EncodedTargets, n_outputs: int) -> Tensor:
+    """A copy of targets ``(n, n_outputs)``: 0, 1, between, or NaN; hard ones as float32."""
+    found = entries_or_matrix(targets, n_outputs)
+    if isinstance(found, Tensor):
+        return found.clone()
+    assert not isinstance(targets, SoftTargets)
+    n_rows = len(targets.codes) if isinstance(targets, ClassCodes) else len(targets.indptr) - 1
+    matrix = torch.zeros(n_rows, n_outputs, device=found.rows.device)
+    matrix.view(-1).index_fill_(0, found.flat_index, 1)
+    return matrix

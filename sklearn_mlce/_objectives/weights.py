@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight
-from torch import nn
 
-from sklearn_mlce._objectives.options import LossOptions
+from sklearn_mlce._objectives.module import ModuleObjective
+from sklearn_mlce._objectives.objective import Objective
 from sklearn_mlce._targets.targets import Targets, label_masses
 
 
@@ -30,28 +29,22 @@ def checked_weight(sample_weight: Any, X: Any, dtype: Any) -> np.ndarray | None:
     return weight
 
 
-def check_takes_weight(options: LossOptions) -> None:
+def check_takes_weight(objective: Objective) -> None:
     """Raise ValueError where rows have weights and the loss is a module that takes none."""
-    module = options.module
-    if module is None or takes_sample_weight(module):
+    if not isinstance(objective, ModuleObjective) or objective.takes_sample_weight:
         return
-    if getattr(module, "reduction", None) != "none":
+    if getattr(objective.module, "reduction", None) != "none":
         raise ValueError(
-            f"sample_weight is given, but {type(module).__name__}.forward takes no "
+            f"sample_weight is given, but {objective.described}.forward takes no "
             "sample_weight and its reduction is not 'none'. Make it with reduction='none', or pass "
             "sample_weight=None"
         )
 
 
-def takes_sample_weight(module: nn.Module) -> bool:
-    """Whether a loss takes the weights of rows."""
-    return "sample_weight" in inspect.signature(module.forward).parameters
-
-
 def check_label_weight(
     label_weight: Any,
     targets: Targets,
-    options: LossOptions,
+    objective: Objective,
     sample_weight: np.ndarray | None = None,
 ) -> np.ndarray | None:
     """Weights ``(n_labels,)`` as float64, or None.
@@ -69,7 +62,7 @@ def check_label_weight(
             f"label_weight weighs the labels of a multi-label y, but y is {targets.kind}. "
             "Set label_weight=None and pass sample_weight to fit"
         )
-    if options.module is not None:
+    if objective.is_module:
         raise ValueError(
             "label_weight is given, but a loss that is a module is used as it is. Set "
             "label_weight=None and give the weights to the module"

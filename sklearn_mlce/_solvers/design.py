@@ -17,7 +17,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from sklearn_mlce._kernels.row_blocks import row_blocks
+from sklearn_mlce._kernels.exponentials import row_blocks
 from sklearn_mlce._utils.sparse import csr_tensor, dense_tensor
 
 

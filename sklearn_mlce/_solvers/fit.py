@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from sklearn_mlce._objectives.mlce import RowLoss
-from sklearn_mlce._objectives.second_order import row_loss_of
+from sklearn_mlce._objectives.objective import SecondOrderLoss
+from sklearn_mlce._objectives.target_tensors import encode
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.newton_cg import (
     IterationMonitor,
@@ -60,10 +61,17 @@ def minimise_exactly(
     outputs = np.flatnonzero(problem.trained)
     label_weight = problem.trained_label_weight()
 
-    def loss_of(places: np.ndarray) -> RowLoss:
+    targets = problem.trained_targets()
+    targets = targets.one_hot() if problem.objective.separable else targets
+    # It is divided by.
+    weight = weight.clamp(min=torch.finfo(weight.dtype).tiny)
+
+    def loss_of(places: np.ndarray) -> SecondOrderLoss:
         """Loss of some of the trained outputs."""
         own = None if label_weight is None else label_weight[places]
-        return row_loss_of(problem.targets, outputs[places], weight, problem.options, own)
+        chosen = targets.of_outputs(np.isin(np.arange(len(outputs)), places))
+        encoded = encode(chosen, problem.X.dtype, problem.device)
+        return problem.objective.second_order(encoded, len(places), weight, own)
 
     constant = problem.constant_scores()
     first = constant if start is None else start
@@ -77,7 +85,7 @@ def minimise_exactly(
         )
         return newton_cg(objective, first, constant, tol=tol, max_iter=max_iter, monitor=monitor)
 
-    if problem.options.separable and (start is None or not problem.learn_threshold):
+    if problem.objective.separable and (start is None or not problem.learn_threshold):
         objective = SeparableObjective(design, loss_of, problem.l2)
         apart = separable_newton(
             objective, first, constant, tol=tol, max_iter=max_iter, monitor=monitor
@@ -151,22 +159,23 @@ def resolve_solver(
     """The solver that an estimator's parameters ask for, and how far it goes."""
     n_rows, n_features = problem.X.shape
     n_outputs = max(1, int(problem.trained.sum()))
-    if problem.options.sizes:  # scores of the smaller outputs are padded
-        n_outputs = len(problem.options.sizes) * max(problem.options.sizes)
+    if problem.targets.format.sizes:  # scores of the smaller outputs are padded
+        n_outputs = len(problem.targets.format.sizes) * max(problem.targets.format.sizes)
     if problem.learn_threshold:
-        if solver == "sgd" or not problem.options.convex:
+        if solver == "sgd" or not problem.objective.convex:
             raise ValueError(
                 "learn_threshold=True needs the exact solver: a threshold is one direction in "
                 "which all labels bend, where mini-batches get nowhere. Set solver='auto' or "
                 f"solver='newton-cg' and a convex loss; got solver={solver!r} and "
-                f"{problem.options.name}"
+                f"{problem.objective.described}"
             )
         solver = "newton-cg"
-    if not problem.options.convex:
+    if not problem.objective.convex:
         if solver == "newton-cg":
             raise ValueError(
-                f"solver='newton-cg' needs a convex loss, and that of {problem.options.name} is "
-                "not known to be one. Set solver='auto' or solver='sgd'"
+                "solver='newton-cg' needs a convex loss, and that of "
+                f"{problem.objective.described} is not known to be one. Set solver='auto' or "
+                "solver='sgd'"
             )
         solver = "sgd"
     if solver == "auto":

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from sklearn_mlce._objectives.mlce import RowDerivatives, RowLoss
+from sklearn_mlce._objectives.objective import Derivatives, SecondOrderLoss
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.newton_parts import Preconditioner, Tolerance
 
@@ -58,7 +58,7 @@ class IterationMonitor(Protocol):
 class _Point(NamedTuple):
     parameters: Tensor
     scores: Tensor
-    rows: RowDerivatives
+    rows: Derivatives
     value: float
 
 
@@ -69,7 +69,7 @@ class LinearObjective:
     ----------
     design : Design
         The features.
-    row_loss : RowLoss
+    row_loss : SecondOrderLoss
         The loss; its weights should sum to one, which makes this the mean objective.
     l2 : float
         Strength of the penalty; intercepts are not penalised.
@@ -80,7 +80,12 @@ class LinearObjective:
     """
 
     def __init__(
-        self, design: Design, row_loss: RowLoss, l2: float, *, learned_threshold: bool = False
+        self,
+        design: Design,
+        row_loss: SecondOrderLoss,
+        l2: float,
+        *,
+        learned_threshold: bool = False,
     ) -> None:
         self.design = design
         self.row_loss = row_loss

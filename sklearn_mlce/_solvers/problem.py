@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_mlce._objectives.constant_scores import intercept_start
-from sklearn_mlce._objectives.first_order import BatchLoss, label_counts
-from sklearn_mlce._objectives.options import LossOptions
+from sklearn_mlce._objectives.batch_loss import BatchLoss
+from sklearn_mlce._objectives.constant_scores import LabelCounts
+from sklearn_mlce._objectives.objective import Objective
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._utils.sparse import dense_tensor
 
@@ -22,7 +22,7 @@ class LinearProblem(NamedTuple):
     targets: Targets
     trained: np.ndarray  # (n_outputs,), mask of the outputs that have an optimum
     sample_weight: np.ndarray | None  # (n_rows,), positive
-    options: LossOptions
+    objective: Objective
     label_weight: np.ndarray | None  # (n_outputs,)
     C: float
     fit_intercept: bool
@@ -51,9 +51,8 @@ class LinearProblem(NamedTuple):
     def batch_loss(self) -> BatchLoss:
         """The loss of the trained outputs, batch by batch."""
         targets = self.trained_targets()
-        options = self.options._replace(sizes=targets.format.sizes)
-        counts = label_counts(self.options, targets, self.sample_weight, self.device)
-        return BatchLoss(options, targets.n_outputs, self.trained_label_weight(), counts)
+        counts = LabelCounts.of(targets, self.sample_weight)
+        return self.objective.batch_loss(targets.n_outputs, self.trained_label_weight(), counts)
 
     def trained_label_weight(self) -> Tensor | None:
         """Weights of the trained outputs."""
@@ -70,8 +69,9 @@ class LinearProblem(NamedTuple):
             label_weight = self.label_weight
             if label_weight is not None:
                 label_weight = label_weight[self.trained]
-            parameters[-1] = intercept_start(
-                targets, self.options, self.sample_weight, label_weight
+            counts = LabelCounts.of(targets, self.sample_weight)
+            parameters[-1] = self.objective.constant_scores(
+                targets, self.sample_weight, counts, label_weight
             )
         return dense_tensor(parameters, self.device)
 

@@ -156,7 +156,7 @@ class RowBatches:
             if weight is not None:
                 total = float(weight[start:stop].sum(dtype=np.float64))
                 in_batch = dense_tensor(weight[start:stop], self.device)
-            yield RowBatch(features, targets.cut(start, stop), in_batch, total)
+            yield RowBatch(features, targets.slice_rows(start, stop), in_batch, total)
 
     def _dense_features(self, X: np.ndarray) -> Iterator[DenseFeatures]:
         matrix = dense_tensor(X if self.offset is None else X - self.offset, self.device)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_mlce._objectives.mlce import RowDerivatives, RowLoss
+from sklearn_mlce._objectives.objective import Derivatives, SecondOrderLoss
 from sklearn_mlce._solvers.design import Design, inverted
 from sklearn_mlce._solvers.newton_cg import IterationMonitor, SolverResult
 from sklearn_mlce._solvers.newton_parts import Tolerance
@@ -38,7 +38,7 @@ class SeparableObjective(NamedTuple):
     """Weighted row losses of a linear model plus half of ``l2`` times its squared coefficients."""
 
     design: Design
-    loss_of: Callable[[np.ndarray], RowLoss]  # of some labels, given by their numbers
+    loss_of: Callable[[np.ndarray], SecondOrderLoss]  # of some labels, given by their numbers
     l2: float
 
 
@@ -48,7 +48,7 @@ class _Point(NamedTuple):
     parameters: Tensor  # (n_parameters, n_labels), of the centred features
     scores: Tensor  # (n_rows, n_labels)
     gradient: Tensor  # (n_parameters, n_labels)
-    rows: RowDerivatives
+    rows: Derivatives
 
     def take(self, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """All but the derivatives of some of its labels."""

@@ -37,7 +37,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_mlce._objectives.first_order import BatchLoss
+from sklearn_mlce._objectives.batch_loss import BatchLoss
 from sklearn_mlce._solvers.design import sum_of_rows
 from sklearn_mlce._solvers.lazy_weights import CentredWeights
 from sklearn_mlce._solvers.newton_cg import IterationMonitor
@@ -110,7 +110,7 @@ class StochasticDescent:
     def _step(self, batch: RowBatch, l2: float) -> Tensor:
         """One step; returns the sum of the losses before it, as float64."""
         scores = self.weights.scores(batch.features)
-        values, gradient = self._loss(scores, batch.targets, batch.weight)
+        values, gradient = self._loss.value_and_gradient(scores, batch.targets, batch.weight)
         share = self._steps.share(self.n_steps)
         rate = self._steps.first * share
         sums = self.weights.step(batch.features, gradient, rate, rate * l2 * batch.total_weight)

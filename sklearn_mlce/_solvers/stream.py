@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_mlce._objectives.constant_scores import intercept_start
-from sklearn_mlce._objectives.first_order import BatchLoss
+from sklearn_mlce._objectives.batch_loss import BatchLoss
+from sklearn_mlce._objectives.constant_scores import LabelCounts
 from sklearn_mlce._solvers.design import sum_of_rows
 from sklearn_mlce._solvers.lazy_weights import CentredWeights
 from sklearn_mlce._solvers.problem import LinearProblem
@@ -161,8 +161,9 @@ def _place(problem: LinearProblem, is_new: np.ndarray, parameters: np.ndarray) -
         return
     label_weight = None if problem.label_weight is None else problem.label_weight[in_chunk]
     start = np.zeros(len(is_new))
-    start[in_chunk] = intercept_start(
-        problem.targets.of_outputs(in_chunk), problem.options, problem.sample_weight, label_weight
+    targets, weight = problem.targets.of_outputs(in_chunk), problem.sample_weight
+    start[in_chunk] = problem.objective.constant_scores(
+        targets, weight, LabelCounts.of(targets, weight), label_weight
     )
     parameters[-1, known] = start[known]
 
@@ -175,4 +176,4 @@ def _loss_in_play(problem: LinearProblem, trained: np.ndarray) -> BatchLoss:
     tensor = None
     if weight is not None:
         tensor = dense_tensor(weight.astype(problem.X.dtype), problem.device)
-    return BatchLoss(problem.options, len(trained), tensor)
+    return problem.objective.batch_loss(len(trained), tensor)

@@ -133,6 +133,15 @@ class Targets:
             dense=None if self.dense is None else self.dense[rows],
         )
 
+    def one_hot(self) -> Targets:
+        """Targets of a multiclass y with a label for each class; others as they are."""
+        if self.codes is None:
+            return self
+        ones, row_ends = np.ones(self.n_rows, dtype=np.int8), np.arange(self.n_rows + 1)
+        shape = (self.n_rows, self.n_outputs)
+        positives = sp.csr_array((ones, self.codes, row_ends), shape=shape)
+        return replace(self, codes=None, positives=positives)
+
     def of_outputs(self, mask: np.ndarray) -> Targets:
         """Targets of some outputs; every row of a multiclass y must be of one of them."""
         if mask.all():

@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, St
 from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from sklearn_mlce._objectives.probabilities import clipped
+from sklearn_mlce._objectives.objective import clipped
 from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._targets.targets import FIXED_SCORE
 from sklearn_mlce._utils.callbacks import fitted_state_kept

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sklearn_mlce._kernels.arguments import check_number
 from sklearn_mlce._kernels.focal_terms import FocalTerm, ShiftedFocalTerm
 from sklearn_mlce._kernels.hard_targets import HardTargets
+from sklearn_mlce._utils.numbers import check_number
 from sklearn_mlce.losses._module import RowLoss
 from sklearn_mlce.losses._per_label import LabelLoss, MakeLoss, per_label_loss, weights_of
 

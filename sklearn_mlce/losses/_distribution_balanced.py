@@ -8,9 +8,10 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from sklearn_mlce._kernels.arguments import check_label_counts, check_number
 from sklearn_mlce._kernels.focal_terms import FocalTerm
 from sklearn_mlce._kernels.hard_targets import HardTargets
+from sklearn_mlce._kernels.loss_function import check_label_counts
+from sklearn_mlce._utils.numbers import check_number
 from sklearn_mlce.losses._focal import check_focal_options
 from sklearn_mlce.losses._module import RowLoss
 from sklearn_mlce.losses._per_label import LabelLoss, MakeLoss, per_label_loss, weights_of

@@ -1,23 +1,28 @@
-"""Multi-label softmax cross-entropy, as functions."""
+"""Multi-label softmax cross-entropy, as functions and as a module."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
-from sklearn_mlce._kernels.arguments import (
+from sklearn_mlce._kernels.hard_targets import HardTargets, entries_from_indices, hard_from_dense
+from sklearn_mlce._kernels.loss_function import (
     check_ascending,
     check_indices,
-    check_margin,
     check_options,
     check_same_shape,
     check_soft_targets,
+    closed_form_loss,
+    computed_rows,
     flatten_rows,
+    log_label_weight,
+    per_row,
+    row_factors,
 )
-from sklearn_mlce._kernels.hard_targets import cells_from_indices, hard_from_dense
-from sklearn_mlce._kernels.orders import check_order
-from sklearn_mlce._kernels.thresholded import thresholded_loss
+from sklearn_mlce._kernels.thresholded import LogitTransform, evaluate_rows
+from sklearn_mlce._utils.numbers import check_margin
 
 
 def mlce_loss(
@@ -29,7 +34,6 @@ def mlce_loss(
     threshold_scores: Tensor | None = None,
     scale: float = 1.0,
     margin: float | tuple[float, float] = 0.0,
-    order: Any = 1,
     reduction: str = "mean",
 ) -> Tensor:
     r"""Multi-label softmax cross-entropy of scores and dense targets.
@@ -41,15 +45,6 @@ def mlce_loss(
 
         \log\Bigl(e^{\gamma s_0} + \sum_i w_i (1 - t_i)\, e^{\gamma (s_i + m)}\Bigr)
         + \log\Bigl(e^{-\gamma s_0} + \sum_i w_i t_i\, e^{-\gamma (s_i - m)}\Bigr).
-
-    This is order 1. A higher order charges a row for more than its worst mistake: with the
-    terms :math:`x_i = w_i (1 - t_i)\, e^{\gamma (s_i - s_0 + m)}` of the negatives,
-    :math:`x_i = w_i t_i\, e^{-\gamma (s_i - s_0 - m)}` of the positives, each side is
-
-    .. math::
-
-        \log\Bigl(1 + \sum_i x_i + \sum_{i < j} x_i x_j\Bigr) \text{ (order 2)}, \qquad
-        \sum_i \log(1 + x_i) \text{ (order "all")}.
 
     Parameters
     ----------
@@ -71,10 +66,6 @@ def mlce_loss(
     margin : float or pair of float, default=0.0
         Margin :math:`m` by which each score is asked to clear the threshold; of a pair, the
         first is the negatives' and the second the positives'.
-    order : {1, 2, "all"} or pair of these, default=1
-        Order of both sides, or of the negatives and of the positives. 1 is the published loss;
-        "all" is binary cross-entropy, summed over the labels, where targets are 0 or 1 and
-        scale, margin and weights are left alone.
     reduction : {"mean", "sum", "none"}, default="mean"
         "mean" is the mean over rows, weighted by `sample_weight`; "none" returns the weighted
         loss of each row, of shape ``(...)``.
@@ -89,7 +80,7 @@ def mlce_loss(
     ------
     ValueError
         If a shape does not fit, a target lies outside [0, 1], a weight is negative, `scale` is
-        not positive, `margin` is not finite, or `order` or `reduction` is unknown.
+        not positive, `margin` is not finite, or `reduction` is unknown.
 
     See Also
     --------
@@ -101,10 +92,10 @@ def mlce_loss(
     without positives, or without negatives, has a finite loss: the threshold term stands in
     for the missing side.
 
-    The loss is convex in the scores for every order, and grows with it. Orders that differ
-    between the sides pull the scores of rows with many labels towards the side that is charged
-    more: the negatives' where their order is the higher one, hence fewer labels above the
-    threshold.
+    The loss is convex in the scores. With :math:`x_i` the terms of a side, it keeps of their
+    product :math:`\prod_i (1 + x_i) = 1 + \sum_i x_i + \sum_{i < j} x_i x_j + \cdots` the terms of
+    first order; with all of them it would be binary cross-entropy, summed over the labels
+    (:func:`binary_cross_entropy_loss`), which is never smaller.
 
     The gradient in `scores` and `threshold_scores` is exact and comes with the forward pass.
     It cannot be differentiated a second time: a backward pass with ``create_graph=True`` raises
@@ -128,15 +119,13 @@ def mlce_loss(
     1.2311
     >>> round(mlce_loss(scores, torch.tensor([[1.0, float("nan"), 0.0]])).item(), 4)
     1.101
-    >>> round(mlce_loss(scores, torch.tensor([[1, 0, 0]]), order=2).item(), 4)
-    1.4143
     """
     check_same_shape(scores, targets)
     targets = flatten_rows(targets.detach())
     hard = hard_from_dense(targets)
     if hard is None:
         check_soft_targets(targets)
-    return thresholded_loss(
+    arguments = _rows(
         scores,
         targets if hard is None else hard,
         sample_weight=sample_weight,
@@ -144,9 +133,9 @@ def mlce_loss(
         threshold_scores=threshold_scores,
         scale=scale,
         margin=margin,
-        order=order,
         reduction=reduction,
     )
+    return closed_form_loss(*arguments, reduction=reduction, shape=scores.shape[:-1])
 
 
 def mlce_loss_from_indices(
@@ -159,7 +148,6 @@ def mlce_loss_from_indices(
     threshold_scores: Tensor | None = None,
     scale: float = 1.0,
     margin: float | tuple[float, float] = 0.0,
-    order: Any = 1,
     reduction: str = "mean",
 ) -> Tensor:
     """Multi-label softmax cross-entropy of scores and the positives' indices.
@@ -189,8 +177,6 @@ def mlce_loss_from_indices(
         Factor of the exponents.
     margin : float or pair of float, default=0.0
         Margin by which each score is asked to clear the threshold.
-    order : {1, 2, "all"} or pair of these, default=1
-        Order of the sides, as in :func:`mlce_loss`.
     reduction : {"mean", "sum", "none"}, default="mean"
         As in :func:`mlce_loss`.
 
@@ -223,19 +209,44 @@ def mlce_loss_from_indices(
     on_cpu = indices.device.type == "cpu"
     form = (indptr.numpy(), indices.numpy()) if on_cpu else (indptr, indices)
     check_indices(*form, *flatten_rows(scores).shape)
-    cells = cells_from_indices(indptr, indices, scores.shape[-1])
-    check_ascending(cells.positive.numpy() if on_cpu else cells.positive)
-    return thresholded_loss(
+    positives = entries_from_indices(indptr, indices, scores.shape[-1])
+    check_ascending(positives.flat_index.numpy() if on_cpu else positives.flat_index)
+    arguments = _rows(
         scores,
-        cells,
+        positives,
         sample_weight=sample_weight,
         label_weight=label_weight,
         threshold_scores=threshold_scores,
         scale=scale,
         margin=margin,
-        order=order,
         reduction=reduction,
     )
+    return closed_form_loss(*arguments, reduction=reduction, shape=scores.shape[:-1])
+
+
+def _rows(
+    scores: Tensor,
+    targets: Tensor | HardTargets,
+    *,
+    sample_weight: Tensor | None,
+    label_weight: Tensor | None,
+    threshold_scores: Tensor | None,
+    scale: float,
+    margin: float | tuple[float, float],
+    reduction: str,
+) -> tuple[Any, ...]:
+    """Check the options; return the loss of rows as a function, and its inputs as rows."""
+    check_options(scale, reduction)
+    flat = computed_rows(scores)
+    log_weight = log_label_weight(label_weight, scores, flat.dtype)
+    threshold = per_row(threshold_scores, scores, "threshold_scores")
+    evaluate = partial(
+        evaluate_rows,
+        targets=targets,
+        transform=LogitTransform(scale, check_margin(margin), log_weight),
+        weight=row_factors(sample_weight, scores, reduction, flat.dtype),
+    )
+    return evaluate, flat, *(() if threshold is None else (threshold.to(flat.dtype),))
 
 
 class MLCELoss(nn.Module):
@@ -252,14 +263,12 @@ class MLCELoss(nn.Module):
         Margin by which each score is asked to clear the threshold.
     reduction : {"mean", "sum", "none"}, default="mean"
         As in :func:`mlce_loss`.
-    order : {1, 2, "all"} or pair of these, default=1
-        Order of the sides, as in :func:`mlce_loss`.
 
     Raises
     ------
     ValueError
-        At construction, if `scale` is not positive, `margin` is not finite, or `order` or
-        `reduction` is unknown; in the forward pass as in :func:`mlce_loss`.
+        At construction, if `scale` is not positive, `margin` is not finite, or `reduction` is
+        unknown; in the forward pass as in :func:`mlce_loss`.
 
     See Also
     --------
@@ -289,17 +298,13 @@ class MLCELoss(nn.Module):
         scale: float = 1.0,
         margin: float | tuple[float, float] = 0.0,
         reduction: str = "mean",
-        *,
-        order: Any = 1,
     ) -> None:
         super().__init__()
         check_options(scale, reduction)
         check_margin(margin)
-        check_order(order)
         self.register_buffer("label_weight", label_weight)
         self.scale = scale
         self.margin = margin
-        self.order = order
         self.reduction = reduction
 
     def forward(
@@ -335,7 +340,6 @@ class MLCELoss(nn.Module):
             threshold_scores=threshold_scores,
             scale=self.scale,
             margin=self.margin,
-            order=self.order,
             reduction=self.reduction,
         )
 
@@ -345,9 +349,6 @@ class MLCELoss(nn.Module):
         Returns
         -------
         str
-            The scale, the margin, the order and the reduction.
+            The scale, the margin and the reduction.
         """
-        return (
-            f"scale={self.scale}, margin={self.margin}, order={self.order!r}, "
-            f"reduction={self.reduction!r}"
-        )
+        return f"scale={self.scale}, margin={self.margin}, reduction={self.reduction!r}"

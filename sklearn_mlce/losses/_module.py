@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from sklearn_mlce._kernels.arguments import check_reduction
+from sklearn_mlce._kernels.loss_function import check_reduction
 
 
 class RowLoss(nn.Module):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sklearn_mlce._kernels.arguments import (
+from sklearn_mlce._kernels.loss_function import (
+    Evaluate,
     any_unknown,
     check_label_weight,
     check_reduction,
     check_same_shape,
     check_soft_targets,
+    closed_form_loss,
     computing_dtype,
     row_factors,
 )
-from sklearn_mlce._kernels.autograd import Evaluate, closed_form_loss
 from sklearn_mlce._kernels.multioutput import hard_rows, soft_rows
 from sklearn_mlce.losses._module import RowLoss
 
@@ -208,8 +209,8 @@ def soft_multioutput_loss(
 
 
 def _reduce(scores: Tensor, evaluate: Evaluate, reduction: str) -> Tensor:
-    rows = closed_form_loss(evaluate, _flatten(scores).to(computing_dtype(scores)))
-    return rows.reshape(scores.shape[:-2]) if reduction == "none" else rows.sum()
+    flat = _flatten(scores).to(computing_dtype(scores))
+    return closed_form_loss(evaluate, flat, reduction=reduction, shape=scores.shape[:-2])
 
 
 def _flatten(scores: Tensor) -> Tensor:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from sklearn_mlce._kernels.arguments import (
-    check_number,
+from sklearn_mlce._kernels.hard_targets import hard_from_dense
+from sklearn_mlce._kernels.loss_function import (
     check_options,
     check_same_shape,
     check_soft_targets,
+    closed_form_loss,
     computed_rows,
     flatten_rows,
     log_label_weight,
     row_factors,
 )
-from sklearn_mlce._kernels.autograd import closed_form_loss, empty_gradient
-from sklearn_mlce._kernels.elementwise import softplus
-from sklearn_mlce._kernels.hard_targets import Cells, HardMatrix, hard_from_dense
-from sklearn_mlce._kernels.row_blocks import Affine, BlockMemory, matrix_blocks, positive_exponents
-from sklearn_mlce._kernels.row_layouts import CellRows, MatrixRows, softmax_
+from sklearn_mlce._kernels.pairwise import pairwise_rows
+from sklearn_mlce._kernels.thresholded import LogitTransform
+from sklearn_mlce._utils.numbers import check_number
 from sklearn_mlce.losses._module import RowLoss
 
 
@@ -121,71 +119,17 @@ def pairwise_loss(
     hard = hard_from_dense(targets)
     if hard is None:
         check_soft_targets(targets)
-    affine = Affine(scale, (margin, 0.0), log_label_weight(label_weight, scores, flat.dtype))
+    transform = LogitTransform(
+        scale, (margin, 0.0), log_label_weight(label_weight, scores, flat.dtype)
+    )
     factor = row_factors(sample_weight, scores, reduction, flat.dtype)
 
     def evaluate(scores: Tensor, *, with_gradient: bool) -> tuple[Tensor, tuple[Tensor] | None]:
-        out = empty_gradient(scores)
-        if isinstance(hard, Cells):
-            losses = pairs_of_cells(scores, hard, affine, factor, out)
-        else:
-            of_matrix = targets if hard is None else hard
-            losses = pairs_of_matrix(scores, of_matrix, affine, factor, out)
-        return losses, (out,) if with_gradient else None
+        of_rows = targets if hard is None else hard
+        losses, gradient = pairwise_rows(scores, of_rows, factor, transform=transform)
+        return losses, (gradient,) if with_gradient else None
 
-    rows = closed_form_loss(evaluate, flat)
-    return rows.reshape(scores.shape[:-1]) if reduction == "none" else rows.sum()
-
-
-def pairs_of_cells(
-    scores: Tensor, cells: Cells, affine: Affine, factor: Tensor | None, out: Tensor
-) -> Tensor:
-    """Losses ``(n,)`` of rows times their factors; their gradient is written to ``out``."""
-    rows = CellRows(cells.rows, len(scores))
-    positives = positive_exponents(scores, cells, affine)
-    exponents_of_positives = softmax_(positives, rows)
-    losses = torch.zeros_like(exponents_of_positives)
-    slopes = torch.zeros_like(losses)
-    memory = BlockMemory(scores, out)
-    for block, negatives in matrix_blocks(scores, cells, affine, 1, memory):
-        paired = softmax_(negatives, MatrixRows()).add_(exponents_of_positives[block])
-        losses[block], slopes[block] = _losses_and_slopes(paired, affine, factor, block)
-        negatives.mul_(slopes[block, None])  # in place, in out
-    at_positives = positives.mul_(rows.spread(slopes)).neg_()
-    out.view(-1).index_copy_(0, cells.positive, at_positives)
-    return losses
-
-
-def pairs_of_matrix(
-    scores: Tensor,
-    targets: Tensor | HardMatrix,
-    affine: Affine,
-    factor: Tensor | None,
-    out: Tensor,
-) -> Tensor:
-    """Losses ``(n,)`` of rows times their factors; their gradient is written to ``out``."""
-    losses = scores.new_zeros(len(scores))
-    blocks = zip(
-        matrix_blocks(scores, targets, affine, 1, BlockMemory(scores, out)),
-        matrix_blocks(scores, targets, affine, -1, BlockMemory(scores, None)),
-        strict=True,
-    )
-    for (block, negatives), (_, positives) in blocks:
-        paired = softmax_(negatives, MatrixRows())
-        paired += softmax_(positives, MatrixRows())
-        losses[block], slopes = _losses_and_slopes(paired, affine, factor, block)
-        negatives.sub_(positives).mul_(slopes[:, None])  # in place, in out
-    return losses
-
-
-def _losses_and_slopes(
-    paired: Tensor, affine: Affine, factor: Tensor | None, block: slice
-) -> tuple[Tensor, Tensor]:
-    """Losses of a block of rows and their slopes, both times the rows' factors."""
-    losses, slopes = softplus(paired), torch.sigmoid(paired).mul_(affine.scale)
-    if factor is None:
-        return losses, slopes
-    return losses.mul_(factor[block]), slopes.mul_(factor[block])
+    return closed_form_loss(evaluate, flat, reduction=reduction, shape=scores.shape[:-1])
 
 
 def check_pairwise_options(scale: float, margin: float, reduction: str) -> None:

@@ -14,25 +14,26 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sklearn_mlce._kernels.arguments import (
+from sklearn_mlce._kernels.exponentials import row_blocks
+from sklearn_mlce._kernels.focal_terms import N_BUFFERS, Buffers, FocalTerm, Term
+from sklearn_mlce._kernels.hard_targets import (
+    DenseTargets,
+    HardTargets,
+    PositiveEntries,
+    entries_from_dense,
+    hard_from_dense,
+)
+from sklearn_mlce._kernels.loss_function import (
     check_label_weight,
     check_reduction,
     check_same_shape,
     check_soft_targets,
+    closed_form_loss,
     computed_rows,
+    empty_gradient,
     flatten_rows,
     row_factors,
 )
-from sklearn_mlce._kernels.autograd import closed_form_loss, empty_gradient
-from sklearn_mlce._kernels.focal_terms import N_BUFFERS, Buffers, FocalTerm, Term
-from sklearn_mlce._kernels.hard_targets import (
-    Cells,
-    HardMatrix,
-    HardTargets,
-    cells_from_dense,
-    hard_from_dense,
-)
-from sklearn_mlce._kernels.row_blocks import row_blocks
 
 # A dozen passes are made over a block, so on a CPU it had better stay in the cache.
 _BLOCK_ELEMENTS = 2**18
@@ -79,11 +80,11 @@ def per_label_loss(
     flat, targets = computed_rows(scores), flatten_rows(targets.detach())
     weight = check_label_weight(label_weight, scores, flat.dtype)
     hard = hard_from_dense(targets)
-    if hard is None or (isinstance(hard, HardMatrix) and not hard.all_known):
-        hard = _hard_cells(targets, name)
+    if hard is None or (isinstance(hard, DenseTargets) and not hard.all_known):
+        hard = _hard_entries(targets, name)
     loss = make_loss(hard, flat, weight)
-    if isinstance(hard, HardMatrix) and not loss.of_one_form:
-        hard = _hard_cells(targets, name)
+    if isinstance(hard, DenseTargets) and not loss.of_one_form:
+        hard = _hard_entries(targets, name)
         loss = make_loss(hard, flat, weight)
     factor = row_factors(sample_weight, scores, reduction, flat.dtype)
 
@@ -92,26 +93,25 @@ def per_label_loss(
         losses = evaluate_labels(scores, hard, loss, factor, out)
         return losses, None if out is None else (out,)
 
-    rows = closed_form_loss(evaluate, flat)
-    return rows.reshape(scores.shape[:-1]) if reduction == "none" else rows.sum()
+    return closed_form_loss(evaluate, flat, reduction=reduction, shape=scores.shape[:-1])
 
 
-def _hard_cells(targets: Tensor, name: str) -> Cells:
-    """Cells of targets ``(n, L)``.
+def _hard_entries(targets: Tensor, name: str) -> PositiveEntries:
+    """Positive entries of targets ``(n, L)``.
 
     Raises
     ------
     ValueError
         If a target is not 0, 1 or NaN.
     """
-    cells = cells_from_dense(targets)
-    if cells is None:
+    entries = entries_from_dense(targets)
+    if entries is None:
         check_soft_targets(targets)
         raise ValueError(
             f"{name} takes targets 0, 1 and NaN (unknown), but some lie between 0 and 1, where "
             "its minimum would not be at the target; use mlce_loss or binary_cross_entropy_loss"
         )
-    return cells
+    return entries
 
 
 def weights_of(label_weight: Tensor | None) -> Callable[[slice], Tensor | None]:
@@ -133,10 +133,10 @@ def evaluate_labels(
     A matrix of targets is for a loss of one form.
     """
     losses = scores.new_zeros(len(scores))
-    if isinstance(targets, HardMatrix):
+    if isinstance(targets, DenseTargets):
         evaluated = _of_matrix(scores, targets, loss)
     else:
-        evaluated = _of_cells(scores, targets, loss)
+        evaluated = _of_entries(scores, targets, loss)
     for block, values, slopes in evaluated:
         weight = loss.weight(block)
         losses[block] = _sum_labels(values, weight)
@@ -148,7 +148,7 @@ def evaluate_labels(
 
 
 def _of_matrix(
-    scores: Tensor, matrix: HardMatrix, loss: LabelLoss
+    scores: Tensor, matrix: DenseTargets, loss: LabelLoss
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Blocks of rows with the values and slopes of their cells, whose memory is used again."""
     assert isinstance(loss.negative, FocalTerm)
@@ -158,26 +158,26 @@ def _of_matrix(
         yield block, *loss.negative.mixed(loss.positive, z, targets, buffers)
 
 
-def _of_cells(
-    scores: Tensor, cells: Cells, loss: LabelLoss
+def _of_entries(
+    scores: Tensor, entries: PositiveEntries, loss: LabelLoss
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Blocks of rows with the values and slopes of their cells, whose memory is used again."""
-    positive_values, positive_slopes = _positives(scores, cells, loss)
-    blocks = zip(_shifted_blocks(scores, loss.shift), _places(scores, cells), strict=False)
+    positive_values, positive_slopes = _positives(scores, entries, loss)
+    blocks = zip(_shifted_blocks(scores, loss.shift), _places(scores, entries), strict=False)
     for (block, z, buffers), (span, positive, unknown) in blocks:
         values, slopes = loss.negative.evaluate(z, buffers)
-        for entries, of_positives in ((values, positive_values), (slopes, positive_slopes)):
+        for matrix, of_positives in ((values, positive_values), (slopes, positive_slopes)):
             if unknown is not None:
-                entries.view(-1).index_fill_(0, unknown, 0)
-            entries.view(-1).index_copy_(0, positive, of_positives[span])
+                matrix.view(-1).index_fill_(0, unknown, 0)
+            matrix.view(-1).index_copy_(0, positive, of_positives[span])
         yield block, values, slopes
 
 
-def _positives(scores: Tensor, cells: Cells, loss: LabelLoss) -> tuple[Tensor, Tensor]:
+def _positives(scores: Tensor, entries: PositiveEntries, loss: LabelLoss) -> tuple[Tensor, Tensor]:
     """Values ``(n_positives,)`` of the positive cells and their slopes in the scores."""
-    z = scores.reshape(-1).index_select(0, cells.positive).neg_()
+    z = scores.reshape(-1).index_select(0, entries.flat_index).neg_()
     if loss.shift is not None:
-        z += loss.shift[cells.columns]
+        z += loss.shift[entries.columns]
     values, slopes = loss.positive.evaluate(z, z.new_empty(N_BUFFERS, len(z)).unbind())
     return values, slopes.neg_()
 
@@ -209,7 +209,9 @@ def _shifted_blocks(
         yield block, z, buffers[:N_BUFFERS]
 
 
-def _places(scores: Tensor, cells: Cells) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
+def _places(
+    scores: Tensor, entries: PositiveEntries
+) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
     """For each block, where its positives are listed, and the flat places of cells in it.
 
     The places are those of the positive cells and, where there are unknown ones, those of all
@@ -218,16 +220,53 @@ def _places(scores: Tensor, cells: Cells) -> Iterator[tuple[slice, Tensor, Tenso
     n_rows, n_labels = scores.shape
     blocks = list(row_blocks(scores, _BLOCK_ELEMENTS))
     edges = [*(block.start * n_labels for block in blocks), n_rows * n_labels]
-    positive = _spans(cells.positive, edges)
-    all_known = cells.masked is cells.positive
-    masked = positive if all_known else _spans(cells.masked, edges)
+    positive = _spans(entries.flat_index, edges)
+    all_known = entries.masked is entries.flat_index
+    masked = positive if all_known else _spans(entries.masked, edges)
     for number, first in enumerate(edges[:-1]):
         span = positive[number]
-        unknown = None if all_known else cells.masked[masked[number]] - first
-        yield span, cells.positive[span] - first, unknown
+        unknown = None if all_known else entries.masked[masked[number]] - first
+        yield span, entries.flat_index[span] - first, unknown
 
 
 def _spans(places: Tensor, edges: list[int]) -> list[slice]:
     """Which of the ascending places lie from one edge to the next."""
     bounds = torch.searchsorted(places, torch.tensor(edges, device=places.device)).tolist()
     return [slice(low, high) for low, high in pairwise(bounds)]
+
+
+# Where slopes are compared: beyond it every term is a straight line.
+_REACH, _SPACING = 30.0, 0.01
+
+
+def evaluate_hard_rows(
+    scores: Tensor,
+    targets: PositiveEntries,
+    weight: Tensor | None,
+    *,
+    make_loss: MakeLoss,
+    label_weight: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Losses ``(n,)`` of rows times their weights, and the gradient ``(n, L)`` of their sum."""
+    gradient = empty_gradient(scores)
+    loss = make_loss(targets, scores, label_weight)
+    return evaluate_labels(scores, targets, loss, weight, gradient), gradient
+
+
+def curvature_of_rows(make_loss: MakeLoss, n_labels: int, label_weight: Tensor | None) -> float:
+    """Largest second derivative of a row's loss in a score: of a term, times a label's factor."""
+    device = None if label_weight is None else label_weight.device
+    none = torch.empty(0, dtype=torch.int64, device=device)
+    scores = torch.zeros(1, n_labels, dtype=torch.float64, device=device)
+    # A row without positives, which has the largest weights where these depend on the row.
+    loss = make_loss(PositiveEntries(none, none, none, none), scores, label_weight)
+    factors = loss.weight(slice(0, 1))
+    largest = 1.0 if factors is None else float(factors.max())
+    return largest * max(_steepest(loss.negative), _steepest(loss.positive))
+
+
+def _steepest(term: Term) -> float:
+    """Largest change of a term's slope per unit of its score."""
+    z = torch.arange(-_REACH, _REACH, _SPACING, dtype=torch.float64)
+    _, slopes = term.evaluate(z, z.new_empty(N_BUFFERS, len(z)).unbind())
+    return float(slopes.diff().abs().max()) / _SPACING

@@ -1,9 +1,13 @@
-"""The arguments of the losses: their checks, and the shapes they are brought into."""
+"""The shell of a loss function: arguments checked and brought to rows, gradient, reduction.
+
+Recording every intermediate of such a loss costs several copies of the scores and passes over
+them; a formula for the gradient, evaluated along with the loss, costs one.
+"""
 
 from __future__ import annotations
 
 import math
-from numbers import Real
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -46,23 +50,6 @@ def check_reduction(reduction: str) -> None:
         raise ValueError(f"reduction must be one of {_REDUCTIONS}, got {reduction!r}")
 
 
-def check_margin(margin: Any) -> tuple[float, float]:
-    """Margins of the two sides from what the user gave.
-
-    Raises
-    ------
-    ValueError
-        If it is not a finite number or a pair of them.
-    """
-    pair = tuple(margin) if isinstance(margin, tuple | list) else (margin, margin)
-    if len(pair) != 2 or not all(isinstance(m, Real) and math.isfinite(m) for m in pair):
-        raise ValueError(
-            "margin must be a finite number, or a pair of them: the negatives' and the "
-            f"positives'; got {margin!r}"
-        )
-    return float(pair[0]), float(pair[1])
-
-
 def check_same_shape(scores: Tensor, targets: Tensor) -> None:
     """Raise ValueError unless every score has a target."""
     if targets.shape != scores.shape:
@@ -70,17 +57,6 @@ def check_same_shape(scores: Tensor, targets: Tensor) -> None:
             f"targets have shape {tuple(targets.shape)} but scores have shape "
             f"{tuple(scores.shape)}; they must be the same"
         )
-
-
-def check_number(
-    name: str, value: Any, *, at_least: float | None = None, above: float | None = None
-) -> None:
-    """Raise ValueError unless an option is a finite number within its bound."""
-    fits = isinstance(value, Real) and math.isfinite(value)
-    if not (fits and (at_least is None or value >= at_least) and (above is None or value > above)):
-        bound = "" if at_least is None else f" of at least {at_least}"
-        bound = bound if above is None else f" greater than {above}"
-        raise ValueError(f"{name} must be a finite number{bound}, got {value!r}")
 
 
 def check_soft_targets(targets: Tensor) -> None:
@@ -221,3 +197,48 @@ def row_factors(
     if not bool((weight >= 0).all()):
         raise ValueError("sample_weight must not be negative or NaN")
     return weight / weight.sum() if reduction == "mean" else weight
+
+
+# Of inputs that have an entry for each row, and `with_gradient`, a keyword: the losses of the rows,
+# and the gradient of their sum in each input where it is wanted.
+Evaluate = Callable[..., tuple[Tensor, tuple[Tensor, ...] | None]]
+
+
+def closed_form_loss(
+    evaluate: Evaluate, *inputs: Tensor, reduction: str, shape: torch.Size
+) -> Tensor:
+    """Loss of rows of inputs ``(n, ...)``, reduced to a sum or of a shape; differentiable once."""
+    wanted = torch.is_grad_enabled() and any(given.requires_grad for given in inputs)
+    rows = _ClosedForm.apply(evaluate, wanted, *inputs)
+    return rows.reshape(shape) if reduction == "none" else rows.sum()
+
+
+def empty_gradient(scores: Tensor) -> Tensor:
+    """Memory for the gradient in some scores, contiguous whatever they are."""
+    return torch.empty_like(scores, memory_format=torch.contiguous_format)
+
+
+class _ClosedForm(torch.autograd.Function):
+    """Loss of each row; the gradients are made along with it."""
+
+    @staticmethod
+    def forward(ctx: Any, evaluate: Evaluate, with_gradient: bool, *inputs: Tensor) -> Tensor:
+        ctx.save_for_backward(*inputs)
+        ctx.evaluate = evaluate
+        loss, ctx.gradients = evaluate(*inputs, with_gradient=with_gradient)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "this loss cannot be differentiated a second time; call backward or "
+                "torch.autograd.grad with create_graph=False"
+            )
+        gradients, ctx.gradients = ctx.gradients, None
+        if gradients is None:  # a second backward pass through a retained graph
+            _, gradients = ctx.evaluate(*ctx.saved_tensors, with_gradient=True)
+        if grad_output.is_cuda or not bool((grad_output == 1).all()):
+            for gradient in gradients:
+                gradient.mul_(grad_output.reshape(-1, *[1] * (gradient.ndim - 1)))
+        return None, None, *gradients
