@@ -121,9 +121,6 @@ class MLCEMLP(TrainableNetwork):
         keeps weights and loss in float32, on a GPU or CPU that has instructions for it, and is
         refused elsewhere. "auto" is mixed on such a GPU, and float32 elsewhere, for float64 X
         too. Scaling and predictions are always made in the precision of X.
-    compile : bool, default=False
-        Whether to train by :func:`torch.compile`, which takes a minute to begin with and needs
-        a C++ compiler.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights and moments of the last fit, whose classes or
         labels, number of features and layers must be the same, for `max_epochs` more epochs.
@@ -241,7 +238,6 @@ class MLCEMLP(TrainableNetwork):
         "resume": ["boolean"],
         "device": [StrOptions({"cpu", "cuda", "auto"})],
         "precision": [StrOptions({"auto", "full", "mixed"})],
-        "compile": ["boolean"],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
     }
@@ -275,7 +271,6 @@ class MLCEMLP(TrainableNetwork):
         resume: bool = False,
         device: str = "cpu",
         precision: str = "auto",
-        compile: bool = False,
         warm_start: bool = False,
         random_state: Any = None,
     ) -> None:
@@ -291,5 +286,5 @@ class MLCEMLP(TrainableNetwork):
         self.scale, self.margin, self.order = scale, margin, order
         self.callbacks = callbacks
         self.checkpoint_dir, self.resume = checkpoint_dir, resume
-        self.device, self.precision, self.compile = device, precision, compile
+        self.device, self.precision = device, precision
         self.warm_start, self.random_state = warm_start, random_state

@@ -67,7 +67,6 @@ class NetworkMLCE(StreamingMLCE):
     label_weight: Any
     device: str
     precision: str
-    compile: bool
     random_state: Any
 
     def _plan(
@@ -93,7 +92,6 @@ class NetworkMLCE(StreamingMLCE):
             device=device,
             dtype=training_dtype(self.precision, rows.X.dtype),
             mixed_precision=resolve_precision(self.precision, device),
-            compile=self.compile,
             keep_optimizer=keep_optimizer,
         )
 

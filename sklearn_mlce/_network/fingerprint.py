@@ -18,7 +18,7 @@ from sklearn_mlce._network.plan import TrainingPlan
 from sklearn_mlce._network.state import TrainingState
 
 # Where to compute, and what is kept in memory at the end, change no weight of the plan.
-_NOT_COMPARED = ("device", "compile", "keep_optimizer")
+_NOT_COMPARED = ("device", "keep_optimizer")
 
 # Fields of the plan that users know by another name.
 _PARAMETERS = {

@@ -38,7 +38,6 @@ class TrainingPlan:
     device: torch.device
     dtype: np.dtype  # of the weights and the loss in training
     mixed_precision: bool
-    compile: bool
     keep_optimizer: bool  # whether its moments are wanted at the end
 
 

@@ -15,7 +15,6 @@ from skorch.helper import predefined_split
 
 from sklearn_mlce._network.batches import Batches, Rows, features
 from sklearn_mlce._network.callbacks import Diverged, SeedEpochs, Supervision
-from sklearn_mlce._network.compiler import compile_in_place
 from sklearn_mlce._network.dropout import Dropout
 from sklearn_mlce._network.initialise import start_from_rows
 from sklearn_mlce._network.input_scaling import OverallScaling
@@ -167,8 +166,6 @@ def _make_net(
     net.mixed_precision = plan.mixed_precision
     net.kept_dtype = rows.X.dtype
     net.initialize()
-    if plan.compile:
-        compile_in_place(net.module_, plan.device)
     if start.optimizer:
         optimizer_from_arrays(net.optimizer_, net.module_, start.optimizer)
     return net

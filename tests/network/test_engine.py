@@ -1,4 +1,4 @@
-"""How the training engine steps: schedule, clipping, precision, compilation, memory."""
+"""Steps of the training loop: schedule, clipping, optimiser, precision, memory."""
 
 import tracemalloc
 
@@ -11,7 +11,7 @@ from skorch.callbacks import Callback
 
 from sklearn_mlce._estimators.mlp import MLCEMLP
 from sklearn_mlce._network import batches as batches_module
-from sklearn_mlce._network import compiler, plan
+from sklearn_mlce._network import plan
 from sklearn_mlce._network.optimizer import FusedAdamW
 from sklearn_mlce._network.plan import SCHEDULES, one_cycle
 from sklearn_mlce._objectives import prepared_targets
@@ -194,30 +194,12 @@ def test_mixed_precision_is_close_to_full(container, monkeypatch):
     np.testing.assert_allclose(full.loss_curve_, mixed.loss_curve_, rtol=0.02)
 
 
-@pytest.mark.filterwarnings("ignore")  # torch.compile's own
-def test_compiled_training_is_the_same(monkeypatch):
-    monkeypatch.setattr(compiler, "_BACKEND", "eager")  # traced, and not handed to a compiler
-    before = torch.get_rng_state()
-    assert_same_weights(small(compile=True, max_epochs=1).fit(X, Y), small(max_epochs=1).fit(X, Y))
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_compilation_is_refused_without_a_compiler(monkeypatch):
-    def compile_nothing(*args, **kwargs):
-        raise RuntimeError("No C++ compiler found")
-
-    monkeypatch.setattr(torch, "compile", compile_nothing)
-    with pytest.raises(ValueError, match=r"fails here: RuntimeError: No C\+\+ .*compile=False"):
-        small(compile=True).fit(X, Y)
-
-
 @pytest.mark.gpu
-@pytest.mark.parametrize("parameters", [{"precision": "mixed"}, {"compile": True}])
-def test_gpu_trains_as_the_cpu(parameters):
+def test_gpu_trains_as_the_cpu():
     features = X.astype(np.float32)
     common = {"dropout": 0.0, "max_epochs": 20, "learning_rate_init": 0.01}
     expected = small(**common).fit(features, Y)
-    model = small(**common, device="cuda", **parameters).fit(features, Y)
+    model = small(**common, device="cuda", precision="mixed").fit(features, Y)
     np.testing.assert_allclose(model.loss_curve_, expected.loss_curve_, rtol=0.02)
     assert (model.predict(features) == expected.predict(features)).mean() > 0.95
 
