@@ -113,31 +113,6 @@ def weights_from_arrays(module: nn.Module, weights: Mapping[str, np.ndarray]) ->
     module.load_state_dict({name: dense_tensor(array) for name, array in weights.items()})
 
 
-def optimizer_to_arrays(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Arrays]:
-    """Copy an optimiser's moments into arrays, by the name of their weight."""
-    return {
-        name: {key: _copied(tensor) for key, tensor in optimizer.state[weight].items()}
-        for name, weight in module.named_parameters()
-    }
-
-
-def optimizer_from_arrays(
-    optimizer: torch.optim.Optimizer, module: nn.Module, moments: Mapping[str, Arrays]
-) -> None:
-    """Copy arrays into an optimiser's moments."""
-    for name, weight in module.named_parameters():
-        optimizer.state[weight] = {
-            key: _moment_like(weight, array) for key, array in moments[name].items()
-        }
-
-
-def _moment_like(weight: torch.Tensor, array: np.ndarray) -> torch.Tensor:
-    """A moment in the layout of its weight, which fused steps rely on; or the count of steps."""
-    if array.ndim == 0:  # in float32, whatever the weight's precision
-        return torch.tensor(array, device=weight.device)
-    return torch.empty_like(weight, requires_grad=False).copy_(dense_tensor(array))
-
-
 def predictor(
     architecture: Architecture, weights: Mapping[str, np.ndarray], device: torch.device
 ) -> Perceptron:
@@ -147,7 +122,3 @@ def predictor(
     module = Perceptron(architecture, dtype, device="meta")  # allocates nothing
     module.load_state_dict(tensors, assign=True)
     return module.eval()
-
-
-def _copied(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().cpu().numpy().copy()

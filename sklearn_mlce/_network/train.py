@@ -18,7 +18,7 @@ from sklearn_mlce._network.callbacks import Diverged, SeedEpochs, Supervision
 from sklearn_mlce._network.dropout import Dropout
 from sklearn_mlce._network.initialise import start_from_rows
 from sklearn_mlce._network.input_scaling import OverallScaling
-from sklearn_mlce._network.optimizer import FusedAdamW
+from sklearn_mlce._network.optimizer import FusedAdamW, moments_from_arrays, moments_to_arrays
 from sklearn_mlce._network.perceptron import Architecture, Perceptron, initialise
 from sklearn_mlce._network.plan import SCHEDULES, TrainingPlan
 from sklearn_mlce._network.skorch_net import Criterion, PerceptronNet
@@ -28,8 +28,6 @@ from sklearn_mlce._network.state import (
     Progress,
     TrainingState,
     begin_history,
-    optimizer_from_arrays,
-    optimizer_to_arrays,
     predictor,
     torch_dtype,
     weights_from_arrays,
@@ -167,7 +165,7 @@ def _make_net(
     net.kept_dtype = rows.X.dtype
     net.initialize()
     if start.optimizer:
-        optimizer_from_arrays(net.optimizer_, net.module_, start.optimizer)
+        moments_from_arrays(net.optimizer_, net.module_, start.optimizer)
     return net
 
 
@@ -211,7 +209,7 @@ def _make_module(
 
 
 def _state_of(net: PerceptronNet, start: TrainingState, keep_optimizer: bool) -> TrainingState:
-    moments = optimizer_to_arrays(net.optimizer_, net.module_) if keep_optimizer else {}
+    moments = moments_to_arrays(net.optimizer_, net.module_) if keep_optimizer else {}
     n_epochs = start.n_epochs + len(net.history)
     return TrainingState(net_weights(net), moments, start.seed, n_epochs)
 
