@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_mlce._kernels.sparse_rows import CompressedRows
-from sklearn_mlce._network.sparse_layer import SparseBatch
+from sklearn_mlce._network.batches import SparseBatch
 from sklearn_mlce._utils.sparse import dense_tensor
 
 # Entries that statistics are taken from, enough of them in rows evenly spaced over X, so that

@@ -13,8 +13,7 @@ from skorch.callbacks import Callback
 from skorch.utils import TeeGenerator
 from torch import Tensor, nn
 
-from sklearn_mlce._network.batches import BatchTargets, Rows
-from sklearn_mlce._network.sparse_layer import SparseBatch
+from sklearn_mlce._network.batches import BatchTargets, Rows, SparseBatch
 
 
 class Criterion(nn.Module):

@@ -15,11 +15,15 @@ from skorch.helper import predefined_split
 
 from sklearn_mlce._network.batches import Batches, Rows, features
 from sklearn_mlce._network.callbacks import Diverged, SeedEpochs, Supervision
-from sklearn_mlce._network.dropout import Dropout
-from sklearn_mlce._network.initialise import start_from_rows
 from sklearn_mlce._network.input_scaling import OverallScaling
 from sklearn_mlce._network.optimizer import FusedAdamW, moments_from_arrays, moments_to_arrays
-from sklearn_mlce._network.perceptron import Architecture, Perceptron, initialise
+from sklearn_mlce._network.perceptron import (
+    Architecture,
+    Dropout,
+    Perceptron,
+    initialise,
+    start_from_rows,
+)
 from sklearn_mlce._network.plan import SCHEDULES, TrainingPlan
 from sklearn_mlce._network.skorch_net import Criterion, PerceptronNet
 from sklearn_mlce._network.state import (

@@ -11,10 +11,10 @@ from scipy.optimize import minimize_scalar
 
 from sklearn_mlce import MLCEMLP
 from sklearn_mlce._network import input_scaling as scaling_module
-from sklearn_mlce._network.initialise import constant_scores, output_frequencies
+from sklearn_mlce._network.batches import sparse_batch
 from sklearn_mlce._network.input_scaling import make_scaling, scaling_of, weighted_quantiles
+from sklearn_mlce._network.perceptron import constant_scores, output_frequencies
 from sklearn_mlce._network.plan import passes, rows_per_batch
-from sklearn_mlce._network.sparse_layer import sparse_batch
 from sklearn_mlce._objectives.options import FOR_LABELS, LossOptions
 from sklearn_mlce._targets.encoding import encode_targets
 

@@ -7,12 +7,10 @@ import torch
 from scipy.special import logsumexp
 
 from sklearn_mlce._network import batches as batches_module
-from sklearn_mlce._network.batches import Batches, Rows
-from sklearn_mlce._network.dropout import Dropout
-from sklearn_mlce._network.perceptron import Architecture, Perceptron, initialise
+from sklearn_mlce._network.batches import Batches, Rows, SparseBatch, sparse_batch
+from sklearn_mlce._network.perceptron import Architecture, Dropout, Perceptron, initialise
 from sklearn_mlce._network.plan import layer_widths
 from sklearn_mlce._network.skorch_net import Criterion
-from sklearn_mlce._network.sparse_layer import SparseBatch, sparse_batch
 from sklearn_mlce._network.state import predictor, weights_to_arrays
 from sklearn_mlce._objectives.options import LossOptions
 from sklearn_mlce._objectives.prepared_targets import TargetEncoder
