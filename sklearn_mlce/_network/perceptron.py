@@ -1,22 +1,29 @@
-"""The network: dense layers with an activation and dropout between them."""
+"""Perceptron: dense layers with an activation and dropout between them, as module and arrays."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
+from sklearn.utils import gen_batches
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sklearn_mlce._network.batches import Rows, SparseBatch
+from sklearn_mlce._network.batches import Rows, SparseBatch, features
 from sklearn_mlce._network.input_scaling import Scaling, make_scaling
 from sklearn_mlce._objectives.options import LossOptions
 from sklearn_mlce._targets.targets import Targets, label_masses
 from sklearn_mlce._utils.sparse import dense_tensor
 
+Arrays = dict[str, np.ndarray]
+
+# Entries of the widest dense layer that are held at a time where there is no gradient.
+_ENTRIES_PER_PASS = 2**22
 # Frequencies are kept this far from 0 and 1, whose scores are infinite.
 _RAREST = 1e-4
 
@@ -38,7 +45,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class Architecture:
-    """What fixes the shapes of the weights and what is computed from them."""
+    """Shapes of the weights, and the functions between them."""
 
     n_features: int
     hidden_layer_sizes: tuple[int, ...]
@@ -229,3 +236,67 @@ def constant_scores(frequencies: np.ndarray, options: LossOptions) -> np.ndarray
         np.log(root + np.abs(linear)) - np.log(2 * (1 - p)) + log_r,
     )
     return (log_u + (log_B - log_A) / 2) / options.scale
+
+
+def torch_dtype(dtype: np.dtype) -> torch.dtype:
+    """Precision of an array as torch names it."""
+    return torch.float32 if dtype == np.float32 else torch.float64
+
+
+def weights_to_arrays(module: nn.Module, dtype: np.dtype) -> Arrays:
+    """Copy a module's weights into arrays of a precision, by name."""
+    tensors = module.state_dict().items()
+    return {name: tensor.detach().cpu().numpy().astype(dtype) for name, tensor in tensors}
+
+
+def weights_from_arrays(module: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
+    """Copy arrays into a module's weights."""
+    module.load_state_dict({name: dense_tensor(array) for name, array in weights.items()})
+
+
+def predictor(
+    architecture: Architecture, weights: Mapping[str, np.ndarray], device: torch.device
+) -> Perceptron:
+    """Make a perceptron in evaluation mode of arrays, with which it computes in place on a CPU."""
+    tensors = {name: dense_tensor(array, device) for name, array in weights.items()}
+    dtype = next(iter(tensors.values())).dtype
+    module = Perceptron(architecture, dtype, device="meta")  # allocates nothing
+    module.load_state_dict(tensors, assign=True)
+    return module.eval()
+
+
+def compute_scores(
+    architecture: Architecture, weights: Mapping[str, np.ndarray], X: Any, device: torch.device
+) -> np.ndarray:
+    """Scores ``(n, n_outputs)`` of validated rows, in the weights' precision.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Of the perceptron.
+    weights : mapping of str to ndarray
+        Its weights, by name.
+    X : ndarray or CSR matrix of shape (n, d)
+        Rows.
+    device : torch.device
+        Where to compute.
+
+    Returns
+    -------
+    ndarray of shape (n, n_outputs)
+        Scores.
+    """
+    module = predictor(architecture, weights, device)
+    dtype = next(iter(weights.values())).dtype
+    scores = np.empty((X.shape[0], architecture.n_outputs), dtype=dtype)
+    with torch.inference_mode():
+        for rows in gen_batches(X.shape[0], rows_per_pass(architecture, X)):
+            part = X[rows].astype(dtype, copy=False)
+            scores[rows] = module(features(part, device)).cpu().numpy()
+    return scores
+
+
+def rows_per_pass(architecture: Architecture, X: Any) -> int:
+    """Rows of X that a pass without a gradient holds at a time."""
+    widths = architecture.sizes[1:] if issparse(X) else architecture.sizes
+    return max(1, _ENTRIES_PER_PASS // max(widths))

@@ -1,4 +1,4 @@
-"""How to train: the estimator's parameters, checked against each other and the data."""
+"""Training plan: the estimator's parameters, checked against each other and the data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FEWEST_EPOCHS, _MOST_EPOCHS = 3, 60
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What training needs to know beside the rows."""
+    """Parameters of a training, resolved for its rows."""
 
     architecture: Architecture
     dropout: float
@@ -38,7 +38,7 @@ class TrainingPlan:
     device: torch.device
     dtype: np.dtype  # of the weights and the loss in training
     mixed_precision: bool
-    keep_optimizer: bool  # whether its moments are wanted at the end
+    keep_moments: bool  # of AdamW, at the end
 
 
 def rows_per_batch(batch_size: int | str, n_rows: int) -> int:
