@@ -32,9 +32,9 @@ from sklearn_mlce._network.plan import (
     SCHEDULES,
     TrainingPlan,
     layer_widths,
-    passes,
+    resolve_batch_size,
+    resolve_max_epochs,
     resolve_precision,
-    rows_per_batch,
     training_dtype,
 )
 from sklearn_mlce._network.train import train
@@ -492,7 +492,7 @@ class MLCEMLP(BaseMLCE):
     ) -> TrainingPlan:
         device = resolve_device(self.device)
         options = self._options_for(rows.targets)
-        batch_size = rows_per_batch(self.batch_size, len(rows))
+        batch_size = resolve_batch_size(self.batch_size, len(rows))
         return TrainingPlan(
             architecture=self._planned_architecture(rows, go_on),
             dropout=float(self.dropout),
@@ -501,7 +501,7 @@ class MLCEMLP(BaseMLCE):
             learning_rate=float(self.learning_rate_init),
             schedule=self.learning_rate,
             gradient_clipping=self.gradient_clipping,
-            max_epochs=passes(max_epochs, batch_size, len(rows)),
+            max_epochs=resolve_max_epochs(max_epochs, batch_size, len(rows)),
             patience=self.n_iter_no_change,
             label_weight=check_label_weight(
                 self.label_weight, rows.targets, options, rows.sample_weight
@@ -554,7 +554,7 @@ class MLCEMLP(BaseMLCE):
         )
 
     def _open_checkpoint(self, start: TrainingState) -> tuple[CheckpointFile | None, TrainingState]:
-        """The file of the checkpoint, and the state with the seed that the file may know."""
+        """Return the checkpoint's file, and the state with the seed that the file may hold."""
         if self.checkpoint_dir is None:
             if self.resume:
                 raise ValueError(
@@ -578,7 +578,7 @@ class MLCEMLP(BaseMLCE):
         rows: Rows,
         held_out: Rows | None,
     ) -> tuple[TrainingState, Callable[[TrainingState], None] | None]:
-        """The state to go on from, and the function that saves each state after it."""
+        """Return the state to go on from, and the function that saves each state after it."""
         if file is None:
             return start, None
         of_fit = fingerprint(
@@ -604,7 +604,7 @@ class MLCEMLP(BaseMLCE):
         self.n_iter_ = len(self.loss_curve_)
 
     def _raise(self, stopped_by: BaseException | None) -> None:
-        """Raise what ended the training before its time, and say what the estimator keeps."""
+        """Raise the error that ended the training early, and warn which epoch is kept."""
         if isinstance(stopped_by, KeyboardInterrupt):
             which = "the best of them on the held-out rows" if self.early_stopping else "the last"
             try:

@@ -39,7 +39,7 @@ def learns_from_chunks(estimator: Any) -> bool:
 def validate_chunk(
     estimator: BaseMLCE, X: Any, y: Any, classes: Any, sample_weight: Any, *, first: bool
 ) -> tuple[Any, Targets, np.ndarray | None]:
-    """Validate what `partial_fit` is given, by the features and classes of the first call.
+    """Validate a chunk by the features and classes of the first call of `partial_fit`.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def validate_chunk(
 def in_precision(
     dtype: np.dtype, X: Any, sample_weight: np.ndarray | None
 ) -> tuple[Any, np.ndarray | None]:
-    """A later chunk in the precision of the first."""
+    """Cast a later chunk to the precision of the first."""
     if sample_weight is not None:
         sample_weight = sample_weight.astype(dtype, copy=False)
     return X.astype(dtype, copy=False), sample_weight

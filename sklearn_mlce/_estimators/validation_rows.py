@@ -54,7 +54,7 @@ def epoch_scorer(estimator: BaseMLCE, scoring: Any, rows: Rows) -> Callable[[Arr
             "scoring='loss', or pass a callable scorer(estimator, X, y)"
         )
     scorer = get_scorer(scoring)
-    target_format = _answered_in(scorer, estimator._target_format)
+    target_format = _format_for(scorer, estimator._target_format)
     frozen = copy.copy(estimator)
     frozen._target_format = target_format
     frozen.__dict__.pop("feature_names_in_", None)  # the rows have lost their names by now
@@ -77,7 +77,7 @@ def epoch_scorer(estimator: BaseMLCE, scoring: Any, rows: Rows) -> Callable[[Arr
     return score
 
 
-def _answered_in(scorer: Any, target_format: TargetFormat) -> TargetFormat:
+def _format_for(scorer: Any, target_format: TargetFormat) -> TargetFormat:
     """Format of y that suits a scorer: of scikit-learn's metrics, sparse or dense; else the fit's.
 
     Its metrics of predicted labels are up to fifty times as fast on sparse matrices, and some of

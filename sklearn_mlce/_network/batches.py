@@ -52,7 +52,7 @@ class Rows(Dataset):
         return self.targets.n_rows
 
     def index_rows(self, rows: Any) -> Rows:
-        """Some of the rows, by a slice or an index array."""
+        """Rows of a slice or an index array."""
         weight = None if self.sample_weight is None else self.sample_weight[rows]
         return Rows(self.X[rows], self.targets.take(rows), weight)
 
@@ -80,7 +80,7 @@ class SparseBatch(NamedTuple):
     transposed: CompressedRows | None
 
     def to(self, dtype: torch.dtype) -> SparseBatch:
-        """The same rows with values of another precision."""
+        """Return the rows with values of another precision."""
         if self.rows.values.dtype == dtype:
             return self
         transposed = None if self.transposed is None else self.transposed.to(dtype)
@@ -110,7 +110,7 @@ class _SparseProduct(torch.autograd.Function):
 
 
 def sparse_batch(matrix: Any, device: torch.device, *, training: bool) -> SparseBatch:
-    """A batch of the rows of a scipy CSR matrix or array.
+    """Make a batch of the rows of a scipy CSR matrix or array.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def _stored_bytes(X: Any) -> int:
 
 
 def _index_rows(X: Any, chosen: slice | np.ndarray) -> Any:
-    """Some rows, by torch where X is an array in memory: it takes less than half of the time."""
+    """Rows of X, taken by torch where X is in memory: NumPy needs more than twice the time."""
     in_memory = type(X) is np.ndarray and X.flags.c_contiguous and X.flags.writeable
     if in_memory and isinstance(chosen, np.ndarray):
         return torch.from_numpy(X).index_select(0, torch.from_numpy(chosen)).numpy()
@@ -193,7 +193,7 @@ class _Block:
 
 
 class Batches:
-    """Batches of all rows, in a new order at each pass where there is a generator.
+    """Batches of all rows, in a new order at each pass where `order` is given.
 
     Parameters
     ----------
@@ -208,8 +208,8 @@ class Batches:
     training : bool, default=False
         Whether gradients will be asked for.
     order : callable, default=None
-        Called with the number of rows at each pass over several batches; returns their order.
-        None keeps the rows' own.
+        Called with the number of rows at each pass over several batches; returns a permutation.
+        None keeps the order of the rows.
     """
 
     def __init__(
@@ -250,7 +250,7 @@ class Batches:
                 yield block.batch(part)
 
     def _block(self, chosen: slice | np.ndarray) -> _Block:
-        """Some of the rows, by a slice or an index array."""
+        """Rows of a slice or an index array."""
         rows = self._rows
         if self._encoded is None:
             targets = self._encoder(rows.targets.take(chosen))

@@ -1,7 +1,4 @@
-"""Callbacks of the training loop: checks, scores, the best epoch, checkpoints; copies of a user's.
-
-In a loop they see the end of an epoch in this order, see :func:`training_callbacks`.
-"""
+"""Callbacks of the training loop: checks, scores, the best epoch, checkpoints, a user's own."""
 
 from __future__ import annotations
 
@@ -65,7 +62,7 @@ class ScoreEpochs(Callback):
 
 
 class BestEpochTracker(Callback):
-    """Keep the network of the epoch with the best score, or of the last; stop when it is long past.
+    """Keep the network of the best epoch, or of the last; stop when the best one is long past.
 
     Parameters
     ----------
@@ -83,12 +80,12 @@ class BestEpochTracker(Callback):
         self.with_moments = with_moments
 
     def keep(self, net: Any, state: TrainingState) -> None:
-        """Take the present network as that of the best epoch of a state."""
+        """Set the state, with the present network as its best one."""
         moments = net.moments() if self.with_moments else {}
         self.state = replace(state, best_weights=net.weights(), best_moments=moments)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Take the epoch that ended into account, as a whole: a Ctrl-C may come at any time."""
+        """Add the epoch that ended to the state at once: a Ctrl-C may come at any time."""
         last, before = net.history[-1], self.state
         after = replace(before, losses=(*before.losses, last["train_loss"]))
         if "valid_score" in last:

@@ -56,7 +56,7 @@ def _positives(targets: Targets) -> sp.csr_array:
 def _without_lost_labels(
     positives: sp.csr_array, chosen: np.ndarray, others: np.ndarray
 ) -> np.ndarray:
-    """The chosen rows, less those that training needs, plus as many of the others as it spares."""
+    """Exchange the chosen rows that training needs for as many others that it can spare."""
     total = np.bincount(positives.indices, minlength=positives.shape[1])
     held_out = positives[chosen]
     left = total - np.bincount(held_out.indices, minlength=positives.shape[1])
@@ -76,7 +76,7 @@ def _without_lost_labels(
 def _spared(
     positives: sp.csr_array, others: np.ndarray, left: np.ndarray, n_wanted: int
 ) -> list[int]:
-    """The first rows whose labels training has elsewhere too."""
+    """First rows whose labels training has in other rows too."""
     spared: list[int] = []
     for row in others:
         if len(spared) == n_wanted:

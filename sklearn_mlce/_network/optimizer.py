@@ -83,7 +83,7 @@ class FusedAdamW(torch.optim.AdamW):
     step.hooked = True  # type: ignore[attr-defined]
 
     def _gathered(self, group: dict[str, Any]) -> tuple[Any, ...]:
-        """A group, its weights, their moments, zero where there are none, and the count of steps.
+        """Gather a group, its weights, their moments, zero at first, and the count of steps.
 
         The weights share the first one's count, as they have made the same steps.
         """
@@ -125,7 +125,7 @@ def moments_from_arrays(
 
 
 def _like_weight(weight: torch.Tensor, array: np.ndarray) -> torch.Tensor:
-    """A moment in the layout of its weight, which fused steps rely on; or the count of steps."""
+    """Make a moment in the layout of its weight, as fused steps need it, or the count of steps."""
     if array.ndim == 0:  # in float32, whatever the weight's precision
         return torch.tensor(array, device=weight.device)
     return torch.empty_like(weight, requires_grad=False).copy_(dense_tensor(array))

@@ -138,7 +138,7 @@ class Dropout(nn.Module):
 
 
 class Perceptron(nn.Module):
-    """A multi-layer perceptron over dense rows or a :class:`SparseBatch`.
+    """Multi-layer perceptron over dense rows or a :class:`SparseBatch`.
 
     Nothing in it is set: :func:`initialise` draws the weights and `input_scaling` has to learn from
     rows, or ``load_state_dict`` sets both.

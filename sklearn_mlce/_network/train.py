@@ -119,7 +119,7 @@ def _make_net(
     held_out: Rows | None,
     **of_loop: Any,
 ) -> PerceptronNet:
-    """An initialised net that stands where `start` says."""
+    """Make an initialised net in a state."""
     batch_rows = rows_per_pass(plan.architecture, rows.X)  # of the held-out ones
     randomness = EpochRandomness(start.seed, plan.device)
     module = _make_module(plan, start, rows, randomness)
@@ -221,7 +221,7 @@ class Criterion(nn.Module):
         return self.loss_and_gradient(scores, targets)[0]
 
     def loss_and_gradient(self, scores: Tensor, targets: BatchTargets) -> tuple[Tensor, Tensor]:
-        """The loss, and its gradient in the scores.
+        """Loss of scores and targets, and its gradient in the scores.
 
         A backward pass may start from the scores with this gradient: the loss itself needs no
         graph.

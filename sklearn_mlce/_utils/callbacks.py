@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 
 
 class FitMonitor:
-    """Tells scikit-learn's callbacks of a fit and of each of its iterations.
+    """Messenger of a fit and its iterations to scikit-learn's callbacks.
 
     Parameters
     ----------

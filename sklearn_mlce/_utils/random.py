@@ -29,7 +29,7 @@ def draw_seed(random_state: Any) -> int:
 
 
 class EpochRandomness:
-    """The order of rows and the generator of dropout, seeded afresh for each epoch.
+    """Order of rows and generator of dropout, seeded afresh for each epoch.
 
     What an epoch draws depends on the seed and on its number alone, so that training which
     goes on later goes on as if it had never stopped.
