@@ -1,22 +1,63 @@
-"""The multi-layer perceptron estimator."""
+"""Multi-layer perceptron estimator."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
 from numbers import Integral, Real
 from os import PathLike
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 from torch import nn
 
-from sklearn_mlce._estimators.mlp_fit import TrainableNetwork
-from sklearn_mlce._network.perceptron import ACTIVATIONS
-from sklearn_mlce._network.plan import SCHEDULES
+from sklearn_mlce._estimators.base import BaseMLCE
+from sklearn_mlce._estimators.streaming import in_precision, learns_from_chunks, validate_chunk
+from sklearn_mlce._estimators.validation_rows import epoch_scorer, given_rows
+from sklearn_mlce._network.batches import Rows
+from sklearn_mlce._network.callbacks import copy_callbacks
+from sklearn_mlce._network.checkpoint import CheckpointFile, TrainingState
+from sklearn_mlce._network.fingerprint import fingerprint
+from sklearn_mlce._network.holdout import split_order
+from sklearn_mlce._network.input_scaling import scaling_of
+from sklearn_mlce._network.perceptron import ACTIVATIONS, Architecture, compute_scores
+from sklearn_mlce._network.plan import (
+    SCHEDULES,
+    TrainingPlan,
+    layer_widths,
+    resolve_batch_size,
+    resolve_max_epochs,
+    resolve_precision,
+    training_dtype,
+)
+from sklearn_mlce._network.train import train
 from sklearn_mlce._objectives.table import LOSSES
+from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
+from sklearn_mlce._targets.label_names import check_label_names
+from sklearn_mlce._targets.targets import TargetFormat, fixed_scores, same_classes
+from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
+from sklearn_mlce._utils.device import resolve_device
+from sklearn_mlce._utils.random import draw_seed
 
 
-class MLCEMLP(TrainableNetwork):
+def _takes_chunks(estimator: MLCEMLP) -> bool:
+    if estimator.early_stopping:
+        raise AttributeError(
+            "partial_fit makes one epoch over the rows it is given and holds none out, but "
+            "early_stopping is True. Set early_stopping=False and score rows of your own after "
+            "each call"
+        )
+    return learns_from_chunks(estimator)
+
+
+class MLCEMLP(BaseMLCE):
     """Multi-layer perceptron for multi-label classification.
 
     Trained by mini-batch gradient steps (AdamW) on a loss of the multi-label softmax cross-entropy
@@ -121,9 +162,6 @@ class MLCEMLP(TrainableNetwork):
         keeps weights and loss in float32, on a GPU or CPU that has instructions for it, and is
         refused elsewhere. "auto" is mixed on such a GPU, and float32 elsewhere, for float64 X
         too. Scaling and predictions are always made in the precision of X.
-    compile : bool, default=False
-        Whether to train by :func:`torch.compile`, which takes a minute to begin with and needs
-        a C++ compiler.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights and moments of the last fit, whose classes or
         labels, number of features and layers must be the same, for `max_epochs` more epochs.
@@ -208,6 +246,10 @@ class MLCEMLP(TrainableNetwork):
     True
     """
 
+    n_iter_: int
+    loss_curve_: list[float]
+    validation_scores_: list[float]
+
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
@@ -234,7 +276,6 @@ class MLCEMLP(TrainableNetwork):
         "resume": ["boolean"],
         "device": [StrOptions({"cpu", "cuda", "auto"})],
         "precision": [StrOptions({"auto", "full", "mixed"})],
-        "compile": ["boolean"],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
     }
@@ -267,7 +308,6 @@ class MLCEMLP(TrainableNetwork):
         resume: bool = False,
         device: str = "cpu",
         precision: str = "auto",
-        compile: bool = False,
         warm_start: bool = False,
         random_state: Any = None,
     ) -> None:
@@ -283,5 +323,291 @@ class MLCEMLP(TrainableNetwork):
         self.scale, self.margin = scale, margin
         self.callbacks = callbacks
         self.checkpoint_dir, self.resume = checkpoint_dir, resume
-        self.device, self.precision, self.compile = device, precision, compile
+        self.device, self.precision = device, precision
         self.warm_start, self.random_state = warm_start, random_state
+
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features; float32 and float64 are kept, others become float64.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
+            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or, of
+            shape (n_samples, n_outputs), the classes of several outputs as whole numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weight of each row.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Rows for `early_stopping` to score, in place of a part of X. A
+            :class:`~sklearn.pipeline.Pipeline` transforms them like X where it was made with
+            ``transform_input=["X_val"]``.
+        y_val : {array-like, sparse matrix} of shape (n_val,) or (n_val, n_labels), default=None
+            Their classes or labels.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights.
+
+        Returns
+        -------
+        MLCEMLP
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X, y, a weight or a parameter is not usable, if the checkpoint to resume is that of
+            another fit, or if the loss or a weight becomes infinite or NaN. An earlier fit is
+            then kept. Where there was none, and the loss was finite for an epoch, the estimator
+            keeps the weights of the best epoch by then.
+        KeyboardInterrupt
+            If the fit is interrupted. After its first epoch the estimator keeps the weights of
+            the best epoch by then, the last one where none is scored, and a ConvergenceWarning
+            says so; before, it keeps an earlier fit.
+        """
+        fitted_before = hasattr(self, "state_dict_")
+        with fitted_state_kept(self):
+            monitor = FitMonitor(self, X, y, sample_weight)
+            rows = Rows(*self._validate_fit(X, y, sample_weight))
+            warn_unknown_labels(rows.targets)
+            plan = self._plan(rows, self.max_epochs, self.warm_start, go_on=self.warm_start)
+            monitor.open("epoch", plan.max_epochs, lambda net: {"state_dict_": net.weights()})
+            start = self._start(plan, rows.targets.format, go_on=self.warm_start)
+            self._remember(rows.targets)
+            held_out = given_rows(
+                self, X_val, y_val, sample_weight_val, rows.X.dtype, used=self.early_stopping
+            )
+            file, start = self._open_checkpoint(start)
+            if self.early_stopping and held_out is None:
+                order = split_order(start.seed, len(rows))
+                rows, held_out = rows.split(self.validation_fraction, order)
+            callbacks = copy_callbacks(self.callbacks or (), plan.schedule, self.resume)
+            self._fixed_scores = fixed_scores(rows.targets)
+            self._architecture = asdict(plan.architecture)
+            score = None if held_out is None else epoch_scorer(self, self.scoring, held_out)
+            start, save = self._resume(file, plan, start, rows, held_out)
+            state = train(
+                plan,
+                start,
+                rows,
+                held_out,
+                score=score,
+                callbacks=callbacks,
+                monitor=monitor,
+                save=save,
+            )
+            if isinstance(state.stopped_by, ValueError) and fitted_before:
+                raise state.stopped_by
+            self._keep(state)
+            if state.stopped_by is None:
+                monitor.close()
+        self._raise(state.stopped_by)
+        return self
+
+    @available_if(_takes_chunks)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Make one epoch over a chunk of rows, going on from the last call or fit.
+
+        The step size is `learning_rate_init` whatever `learning_rate` says, as a stream has no
+        known end, and AdamW's moments go on from call to call.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features of the chunk.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
+            Classes, or the labels of each row; the first call fixes which, and how many labels.
+        classes : array-like of shape (n_classes,), default=None
+            All classes of a 1-D `y`, or a list of those of each output, on the first call; None
+            takes those of its chunk. With a
+            multi-label `y`, None, ``np.arange(n_labels)``, or ``[0, 1]``, the values of its
+            entries, which :func:`~sklearn.model_selection.learning_curve` passes.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weight of each row.
+
+        Returns
+        -------
+        MLCEMLP
+            The estimator, trained further.
+
+        Raises
+        ------
+        ValueError
+            If X, y, a weight or a parameter is not usable or does not fit the earlier calls.
+            The state before the call is then kept.
+        AttributeError
+            If `early_stopping` is set: a chunk holds no rows out; or if `loss` or `label_weight`
+            needs the labels of all rows.
+        """
+        with fitted_state_kept(self):
+            first = not hasattr(self, "state_dict_")
+            X, targets, sample_weight = validate_chunk(
+                self, X, y, classes, sample_weight, first=first
+            )
+            if not first:
+                weights = next(iter(self.state_dict_.values()))
+                X, sample_weight = in_precision(weights.dtype, X, sample_weight)
+            rows = Rows(X, targets, sample_weight)
+            plan = self._plan(rows, 1, keep_moments=True, go_on=True)
+            plan = replace(plan, schedule="constant")
+            start = self._start(plan, targets.format, go_on=True)
+            fixed = fixed_scores(targets)
+            if first:
+                self._remember(targets)
+                self._fixed_scores = fixed
+            else:
+                self._remember_loss(targets)
+                self._fixed_scores = np.where(fixed == self._fixed_scores, fixed, np.nan)
+            self._architecture = asdict(plan.architecture)
+            self._keep(train(plan, start, rows))
+        return self
+
+    def _plan(
+        self, rows: Rows, max_epochs: int | str, keep_moments: bool, go_on: bool
+    ) -> TrainingPlan:
+        device = resolve_device(self.device)
+        objective = self._objective_for(rows.targets.format)
+        batch_size = resolve_batch_size(self.batch_size, len(rows))
+        return TrainingPlan(
+            architecture=self._planned_architecture(rows, go_on),
+            dropout=float(self.dropout),
+            alpha=float(self.alpha),
+            batch_size=batch_size,
+            learning_rate=float(self.learning_rate_init),
+            schedule=self.learning_rate,
+            gradient_clipping=self.gradient_clipping,
+            max_epochs=resolve_max_epochs(max_epochs, batch_size, len(rows)),
+            patience=self.n_iter_no_change,
+            label_weight=check_label_weight(
+                self.label_weight, rows.targets, objective, rows.sample_weight
+            ),
+            objective=objective,
+            device=device,
+            dtype=training_dtype(self.precision, rows.X.dtype),
+            mixed_precision=resolve_precision(self.precision, device),
+            keep_moments=keep_moments,
+        )
+
+    def _planned_architecture(self, rows: Rows, go_on: bool) -> Architecture:
+        scaling = scaling_of(self.input_scaling, rows.X)
+        if go_on and self.input_scaling == "auto" and hasattr(self, "state_dict_"):
+            scaling = self._architecture["input_scaling"]  # what the first rows made of it
+        return Architecture(
+            rows.X.shape[1],
+            layer_widths(self.hidden_layer_sizes),
+            rows.targets.n_outputs,
+            self.activation,
+            scaling,
+            learned_threshold=bool(self.learn_threshold),
+        )
+
+    def _start(self, plan: TrainingPlan, target_format: TargetFormat, go_on: bool) -> TrainingState:
+        """State to begin with: a new one, or that in which the last call ended."""
+        if not (go_on and hasattr(self, "state_dict_")):
+            return TrainingState(draw_seed(self.random_state))
+        last, now = Architecture(**self._architecture), plan.architecture
+        if (
+            last != now
+            or self._target_format.single_label != target_format.single_label
+            or not same_classes(self.classes_, target_format.classes)
+        ):
+            raise ValueError(
+                f"training cannot go on: the network has layers {last.sizes}, activation "
+                f"{last.activation!r}, input scaling {last.input_scaling!r} and was trained on "
+                f"{self._target_format.kind} y of classes {self.classes_}, got {now.sizes}, "
+                f"{now.activation!r}, {now.input_scaling!r}, {target_format.kind} and "
+                f"{target_format.classes}. Set warm_start=False and call fit to start anew"
+            )
+        check_label_names(
+            target_format.label_names,
+            self._target_format.label_names,
+            "y",
+            "Pass y[list(model.label_names_)], or set warm_start=False to start anew",
+        )
+        return TrainingState(
+            self._seed, self._n_epochs, weights=self.state_dict_, moments=self.optimizer_state_
+        )
+
+    def _open_checkpoint(self, start: TrainingState) -> tuple[CheckpointFile | None, TrainingState]:
+        """Return the checkpoint's file, and the state with the seed that the file may hold."""
+        if self.checkpoint_dir is None:
+            if self.resume:
+                raise ValueError(
+                    "resume=True goes on from a checkpoint, but checkpoint_dir is None. Set it to "
+                    "the directory of the fit to resume, or set resume=False"
+                )
+            return None, start
+        file = CheckpointFile(self.checkpoint_dir)
+        file.prepare()
+        if self.resume and self.random_state is None and not start.weights:
+            # The operating system will not give the seed again.
+            saved = file.read()
+            start = start if saved is None else replace(start, seed=saved[0].seed)
+        return file, start
+
+    def _resume(
+        self,
+        file: CheckpointFile | None,
+        plan: TrainingPlan,
+        start: TrainingState,
+        rows: Rows,
+        held_out: Rows | None,
+    ) -> tuple[TrainingState, Callable[[TrainingState], None] | None]:
+        """Return the state to go on from, and the function that saves each state after it."""
+        if file is None:
+            return start, None
+        of_fit = fingerprint(
+            plan,
+            rows,
+            held_out,
+            seed=start.seed,
+            n_epochs_before=start.n_epochs_before,
+            scoring=self.scoring,
+        )
+        start = file.resumable(of_fit, start) if self.resume else start
+        return start, partial(file.write, fingerprint=of_fit)
+
+    def _keep(self, state: TrainingState) -> None:
+        """Set the fitted attributes of a state; the curves go on where the training did."""
+        went_on = state.n_epochs_before > 0
+        self.state_dict_, self.optimizer_state_ = state.best_weights, state.best_moments
+        self._seed, self._n_epochs = state.seed, state.n_epochs_of_best
+        self.best_epoch_ = state.best_epoch + (self.n_iter_ if went_on else 0)
+        losses, scores = (self.loss_curve_, self.validation_scores_) if went_on else ([], [])
+        self.loss_curve_ = [*losses, *state.losses]
+        self.validation_scores_ = [*scores, *state.scores]
+        self.n_iter_ = len(self.loss_curve_)
+
+    def _raise(self, stopped_by: BaseException | None) -> None:
+        """Raise the error that ended the training early, and warn which epoch is kept."""
+        if isinstance(stopped_by, KeyboardInterrupt):
+            which = "the best of them on the held-out rows" if self.early_stopping else "the last"
+            try:
+                warnings.warn(
+                    f"training was interrupted after epoch {self.n_iter_}; the estimator keeps the "
+                    f"weights of epoch {self.best_epoch_}, {which}",
+                    ConvergenceWarning,
+                    stacklevel=5,
+                )
+            finally:  # whatever a filter makes of the warning, what calls fit is to stop
+                raise stopped_by
+        if stopped_by is not None:
+            raise stopped_by
+
+    def _scores(self, X: Any) -> np.ndarray:
+        architecture = Architecture(**self._architecture)
+        scores = compute_scores(architecture, self.state_dict_, X, resolve_device(self.device))
+        fixed = ~np.isnan(self._fixed_scores)
+        scores[:, fixed] = self._fixed_scores[fixed]
+        return scores

@@ -1,4 +1,4 @@
-"""The rows that fit is given to score, encoded by the classes of those it trains on."""
+"""Validation rows of early stopping: their encoding by the fit's classes, and their score."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sklearn.utils import column_or_1d
 from sklearn_mlce._estimators.base import BaseMLCE
 from sklearn_mlce._network.batches import Rows
 from sklearn_mlce._network.callbacks import Diverged
-from sklearn_mlce._network.state import Arrays
+from sklearn_mlce._network.perceptron import Arrays
 from sklearn_mlce._targets.encoding import encode_outputs, encode_targets, label_names_of
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.stream_classes import encode_classes
@@ -28,7 +28,7 @@ from sklearn_mlce._utils.warnings import ignored_warnings
 
 
 def epoch_scorer(estimator: BaseMLCE, scoring: Any, rows: Rows) -> Callable[[Arrays], float] | None:
-    """A function of the weights that scores them on some rows; None for their loss.
+    """Make a function of the weights that scores them on some rows; None for their loss.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def epoch_scorer(estimator: BaseMLCE, scoring: Any, rows: Rows) -> Callable[[Arr
             "scoring='loss', or pass a callable scorer(estimator, X, y)"
         )
     scorer = get_scorer(scoring)
-    target_format = _answered_in(scorer, estimator._target_format)
+    target_format = _format_for(scorer, estimator._target_format)
     frozen = copy.copy(estimator)
     frozen._target_format = target_format
     frozen.__dict__.pop("feature_names_in_", None)  # the rows have lost their names by now
@@ -77,8 +77,8 @@ def epoch_scorer(estimator: BaseMLCE, scoring: Any, rows: Rows) -> Callable[[Arr
     return score
 
 
-def _answered_in(scorer: Any, target_format: TargetFormat) -> TargetFormat:
-    """The form of y that suits a scorer of scikit-learn; others see that of the fit.
+def _format_for(scorer: Any, target_format: TargetFormat) -> TargetFormat:
+    """Format of y that suits a scorer: of scikit-learn's metrics, sparse or dense; else the fit's.
 
     Its metrics of predicted labels are up to fifty times as fast on sparse matrices, and some of
     those of scores refuse them.

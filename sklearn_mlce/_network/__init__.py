@@ -1,1 +1,1 @@
-"""The perceptron: module, batches, skorch loop, checkpoints."""
+"""Perceptron: module, batches, skorch loop, checkpoints."""

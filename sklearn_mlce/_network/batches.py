@@ -1,8 +1,9 @@
-"""Rows in, batches of tensors out: whole slices, never row by row.
+"""Batches of tensors, dense or sparse, cut from rows in whole slices.
 
 Rows are gathered in shuffled blocks of a bounded size, and a block is cut into batches that are
 views of it. So a dense batch costs no indexing, a sparse one no densifying, and an epoch never
-holds a second copy of a large X.
+holds a second copy of a large X. A sparse batch is multiplied by a dense weight matrix; the
+gradient is a product of sparse rows, the transposed ones, with a dense matrix too.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 import torch
+from sklearn.utils import gen_batches
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.utils.data import Dataset
 
+from sklearn_mlce._kernels.sparse_rows import CompressedRows
 from sklearn_mlce._network.holdout import held_out_rows
-from sklearn_mlce._network.sparse_layer import SparseBatch, sparse_batch
 from sklearn_mlce._objectives.prepared_targets import PreparedTargets, TargetPreparer
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._utils.sparse import dense_tensor
@@ -48,13 +51,13 @@ class Rows(Dataset):
     def __len__(self) -> int:
         return self.targets.n_rows
 
-    def take(self, rows: Any) -> Rows:
-        """Some of the rows, by a slice or an index array."""
+    def index_rows(self, rows: Any) -> Rows:
+        """Rows of a slice or an index array."""
         weight = None if self.sample_weight is None else self.sample_weight[rows]
         return Rows(self.X[rows], self.targets.take(rows), weight)
 
     def split(self, fraction: float, order: np.ndarray) -> tuple[Rows, Rows]:
-        """The rows to train on, and those held out: about the first `fraction` of an order.
+        """Rows to train on, and rows held out: about the first `fraction` of an order.
 
         Raises
         ------
@@ -64,10 +67,74 @@ class Rows(Dataset):
         held_out = held_out_rows(self.targets, fraction, order)
         rest = np.delete(np.arange(len(self)), held_out)
         if sp.issparse(self.X):
-            return self.take(rest), self.take(held_out)
+            return self.index_rows(rest), self.index_rows(held_out)
         weight = None if self.sample_weight is None else self.sample_weight[rest]
         X = SelectedRows(self.X, rest)  # X may be a memory map
-        return Rows(X, self.targets.take(rest), weight), self.take(held_out)
+        return Rows(X, self.targets.take(rest), weight), self.index_rows(held_out)
+
+
+class SparseBatch(NamedTuple):
+    """Sparse rows ``(n, d)`` of a batch and, for training, the same rows transposed."""
+
+    rows: CompressedRows
+    transposed: CompressedRows | None
+
+    def to(self, dtype: torch.dtype) -> SparseBatch:
+        """Return the rows with values of another precision."""
+        if self.rows.values.dtype == dtype:
+            return self
+        transposed = None if self.transposed is None else self.transposed.to(dtype)
+        return SparseBatch(self.rows.to(dtype), transposed)
+
+    def matmul(self, weight: Tensor) -> Tensor:
+        """Product ``(n, width)`` with a dense weight ``(d, width)``, differentiable in it."""
+        if self.transposed is None:
+            return self.rows.matmul(weight)
+        return _SparseProduct.apply(weight, self.rows, self.transposed)
+
+
+class _SparseProduct(torch.autograd.Function):
+    """Sparse rows times a dense weight; the gradient is the transposed rows times a dense one."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, weight: Tensor, rows: CompressedRows, transposed: CompressedRows
+    ) -> Tensor:
+        ctx.transposed = transposed
+        return rows.matmul(weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.transposed.matmul(grad_output.contiguous()), None, None
+
+
+def sparse_batch(matrix: Any, device: torch.device, *, training: bool) -> SparseBatch:
+    """Make a batch of the rows of a scipy CSR matrix or array.
+
+    Parameters
+    ----------
+    matrix : csr_matrix or csr_array of shape (n, d)
+        Rows; their values have the dtype of the network's weights.
+    device : torch.device
+        Where the network computes.
+    training : bool
+        Whether a gradient will be asked for, which needs the transposed rows too.
+
+    Returns
+    -------
+    SparseBatch
+        The rows as tensors on `device`.
+    """
+    rows = _compressed_rows(matrix, device)
+    # The CSC form of a matrix is the CSR form of its transpose.
+    return SparseBatch(rows, _compressed_rows(matrix.tocsc(), device) if training else None)
+
+
+def _compressed_rows(matrix: Any, device: torch.device) -> CompressedRows:
+    columns = dense_tensor(matrix.indices, device)
+    offsets = dense_tensor(matrix.indptr, device).to(columns.dtype)
+    return CompressedRows(offsets, columns, dense_tensor(matrix.data, device))
 
 
 class BatchTargets(NamedTuple):
@@ -82,7 +149,7 @@ Batch = tuple[Tensor | SparseBatch, BatchTargets]
 
 
 def features(X: Any, device: torch.device, training: bool = False) -> Tensor | SparseBatch:
-    """Dense or sparse rows as what the network takes."""
+    """Tensors of dense or sparse rows, as the network takes them."""
     if sp.issparse(X):
         return sparse_batch(X, device, training=training)
     return dense_tensor(X, device)
@@ -92,8 +159,8 @@ def _stored_bytes(X: Any) -> int:
     return X.data.nbytes + X.indices.nbytes if sp.issparse(X) else X.nbytes
 
 
-def _take_rows(X: Any, chosen: slice | np.ndarray) -> Any:
-    """Some rows; those of an array in memory by torch, in less than half of NumPy's time."""
+def _index_rows(X: Any, chosen: slice | np.ndarray) -> Any:
+    """Rows of X, taken by torch where X is in memory: NumPy needs more than twice the time."""
     in_memory = type(X) is np.ndarray and X.flags.c_contiguous and X.flags.writeable
     if in_memory and isinstance(chosen, np.ndarray):
         return torch.from_numpy(X).index_select(0, torch.from_numpy(chosen)).numpy()
@@ -101,7 +168,7 @@ def _take_rows(X: Any, chosen: slice | np.ndarray) -> Any:
 
 
 class _Block:
-    """Consecutive rows, to be cut into batches of tensors."""
+    """Rows in memory, of which batches of tensors are views."""
 
     def __init__(
         self,
@@ -115,24 +182,25 @@ class _Block:
         self._device, self._training = device, training
         self._X, self._weight, self._targets = X, weight, targets
 
-    def batch(self, start: int, stop: int) -> Batch:
-        """Rows ``start`` to ``stop``, or to the last."""
-        stop = min(stop, self.n_rows)
-        weight, total_weight = None, float(stop - start)
+    def batch(self, rows: slice) -> Batch:
+        """Tensors of some of the rows."""
+        weight, total_weight = None, float(rows.stop - rows.start)
         if self._weight is not None:
-            total_weight = float(self._weight[start:stop].sum(dtype=np.float64))
-            weight = dense_tensor(self._weight[start:stop], self._device)
-        targets = BatchTargets(self._targets.slice_rows(start, stop), weight, total_weight)
-        return features(self._X[start:stop], self._device, self._training), targets
+            total_weight = float(self._weight[rows].sum(dtype=np.float64))
+            weight = dense_tensor(self._weight[rows], self._device)
+        targets = BatchTargets(
+            self._targets.slice_rows(rows.start, rows.stop), weight, total_weight
+        )
+        return features(self._X[rows], self._device, self._training), targets
 
 
 class Batches:
-    """Batches of all rows, in a new order at each pass where there is a generator.
+    """Batches of all rows, in a new order at each pass where `order` is given.
 
     Parameters
     ----------
     rows : Rows
-        What to cut into batches.
+        All rows.
     batch_size : int
         Rows of a batch. From the number of rows on, the only batch is made once and kept.
     device : torch.device
@@ -142,8 +210,8 @@ class Batches:
     training : bool, default=False
         Whether gradients will be asked for.
     order : callable, default=None
-        Called with the number of rows at each pass over several batches; returns their order.
-        None keeps the rows' own.
+        Called with the number of rows at each pass over several batches; returns a permutation.
+        None keeps the order of the rows.
     """
 
     def __init__(
@@ -159,11 +227,15 @@ class Batches:
         self._device, self._training, self._order = device, training, order
         self._encoder = encoder
         self._encoded: Any = None  # of all rows, where that takes little memory
-        if 0 < encoder.bytes_per_row(rows.targets) * len(rows) <= _BLOCK_BYTES:
+        bytes_of_targets = encoder.bytes_per_row(rows.targets)
+        if 0 < bytes_of_targets * len(rows) <= _BLOCK_BYTES:
             self._encoded = encoder(rows.targets)
+        # As many whole batches as the size of a block allows, at least one.
+        bytes_per_row = max(_stored_bytes(rows.X) // len(rows), bytes_of_targets, 1)
+        self._block_rows = batch_size * max(1, _BLOCK_BYTES // (bytes_per_row * batch_size))
         self._only: Batch | None = None
         if batch_size >= len(rows):
-            self._only = self._block(slice(0, len(rows))).batch(0, len(rows))
+            self._only = self._block(slice(0, len(rows))).batch(slice(0, len(rows)))
 
     def __len__(self) -> int:
         """Batches of a pass."""
@@ -174,15 +246,13 @@ class Batches:
             yield self._only
             return
         order = None if self._order is None else self._order(len(self._rows))
-        step = self._block_rows()
-        for start in range(0, len(self._rows), step):
-            stop = min(start + step, len(self._rows))
-            block = self._block(slice(start, stop) if order is None else order[start:stop])
-            for first in range(0, block.n_rows, self._batch_size):
-                yield block.batch(first, first + self._batch_size)
+        for chosen in gen_batches(len(self._rows), self._block_rows):
+            block = self._block(chosen if order is None else order[chosen])
+            for part in gen_batches(block.n_rows, self._batch_size):
+                yield block.batch(part)
 
     def _block(self, chosen: slice | np.ndarray) -> _Block:
-        """Some of the rows, by a slice or an index array."""
+        """Rows of a slice or an index array."""
         rows = self._rows
         if self._encoded is None:
             targets = self._encoder(rows.targets.take(chosen))
@@ -191,13 +261,7 @@ class Batches:
         else:
             targets = self._encoded.index_rows(torch.from_numpy(chosen).to(self._device))
         weight = None if rows.sample_weight is None else rows.sample_weight[chosen]
-        return _Block(_take_rows(rows.X, chosen), weight, targets, self._device, self._training)
-
-    def _block_rows(self) -> int:
-        """Rows of a block: as many whole batches as its size allows, at least one."""
-        X, of_targets = self._rows.X, self._encoder.bytes_per_row(self._rows.targets)
-        of_row = max(_stored_bytes(X) // X.shape[0], of_targets, 1)
-        return self._batch_size * max(1, _BLOCK_BYTES // (of_row * self._batch_size))
+        return _Block(_index_rows(rows.X, chosen), weight, targets, self._device, self._training)
 
 
 class SelectedRows:

@@ -1,111 +1,17 @@
-"""Scores of each epoch on the held-out rows, and the test that losses are finite."""
+"""Callbacks of the training loop: checks, scores, the best epoch, checkpoints, a user's own."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 from skorch.callbacks import Callback, LRScheduler
 
-from sklearn_mlce._network.batches import Rows
-from sklearn_mlce._network.checkpoint import Checkpoint, CheckpointFile, WriteCheckpoints
-from sklearn_mlce._network.state import (
-    Arrays,
-    KeepProgress,
-    Progress,
-    TrainingState,
-    weights_to_arrays,
-)
-from sklearn_mlce._utils.random import EpochRandomness
-
-
-class SeedEpochs(Callback):
-    """Seed each epoch by its number, counted over all calls that trained these weights."""
-
-    def __init__(self, randomness: EpochRandomness, n_epochs_before: int) -> None:
-        self.randomness = randomness
-        self.n_epochs_before = n_epochs_before
-
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Seed the epoch that begins."""
-        self.randomness.start_epoch(self.n_epochs_before + len(net.history))
-
-
-class NotifyMonitor(Callback):
-    """Tell the monitor, and through it scikit-learn's callbacks, of each epoch."""
-
-    def __init__(self, monitor: Any) -> None:
-        self.monitor = monitor
-
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Announce the epoch."""
-        self.monitor.begin()
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Hand over the net; stop where a callback asks for it."""
-        if self.monitor.end(net):
-            net.stop_asked = True
-
-
-@dataclass
-class Supervision:
-    """What watches a training.
-
-    Parameters
-    ----------
-    held_out : Rows, default=None
-        What to stop early on.
-    score : callable, default=None
-        Scores weights on them, greater is better; None takes minus the loss on them.
-    callbacks : sequence of Callback, default=()
-        The user's, copied.
-    monitor : FitMonitor, default=None
-        Told of each epoch; its states are the arguments of ``net_weights``.
-    file : CheckpointFile, default=None
-        Where to write a checkpoint after each epoch.
-    identity : dict, default={}
-        What to write into it to tell this fit from others.
-    resumed : Checkpoint, default=None
-        Where an earlier run of this very fit stopped.
-    """
-
-    held_out: Rows | None = None
-    score: Callable[[Arrays], float] | None = None
-    callbacks: Sequence[Any] = ()
-    monitor: Any = None
-    file: CheckpointFile | None = None
-    identity: dict[str, Any] = field(default_factory=dict)
-    resumed: Checkpoint | None = None
-
-    def all_callbacks(
-        self, keeper: KeepProgress, snapshot: Callable[[Any], TrainingState], max_epochs: int
-    ) -> list[Any]:
-        """The callbacks of a net, in the order in which they see the end of an epoch."""
-        callbacks: list[Callback] = [RefuseNonFinite()]
-        if self.held_out is not None:
-            callbacks.append(ScoreEpochs(self.score))
-        # The user's see the score; what an interruption in the monitor leaves is this epoch.
-        callbacks += [*self.callbacks, keeper]
-        if self.monitor is not None:
-            callbacks.append(NotifyMonitor(self.monitor))
-        if self.file is not None:
-            callbacks.append(
-                WriteCheckpoints(self.file, self.identity, keeper, snapshot, max_epochs)
-            )
-        return callbacks
-
-    @property
-    def users(self) -> list[Any]:
-        """The user's callbacks without their names."""
-        return [entry[1] if isinstance(entry, tuple) else entry for entry in self.callbacks]
-
-    @property
-    def progress(self) -> Progress:
-        """Where to begin."""
-        return Progress() if self.resumed is None else self.resumed.progress
+from sklearn_mlce._network.checkpoint import TrainingState
+from sklearn_mlce._network.perceptron import Arrays
 
 
 class Diverged(ValueError):
@@ -151,15 +57,140 @@ class ScoreEpochs(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Score the epoch that ended."""
-        if self.score is None:
-            score = -net.history[-1, "valid_loss"]
-        else:
-            score = self.score(weights_to_arrays(net.module_, net.kept_dtype))
+        score = -net.history[-1, "valid_loss"] if self.score is None else self.score(net.weights())
         net.history.record("valid_score", score)
 
 
-def user_callbacks(callbacks: Iterable[Any], learning_rate: str, resume: bool) -> list[Any]:
-    """The user's callbacks as a fit takes them: copies, whose attributes are its own.
+class BestEpochTracker(Callback):
+    """Keep the network of the best epoch, or of the last; stop when the best one is long past.
+
+    Parameters
+    ----------
+    state : TrainingState
+        Where the training begins.
+    patience : int
+        Epochs without a better score after which to stop.
+    with_moments : bool
+        Whether to keep the optimiser's moments as well.
+    """
+
+    def __init__(self, state: TrainingState, patience: int, with_moments: bool) -> None:
+        self.state = state
+        self.patience = patience
+        self.with_moments = with_moments
+
+    def keep(self, net: Any, state: TrainingState) -> None:
+        """Set the state, with the present network as its best one."""
+        moments = net.moments() if self.with_moments else {}
+        self.state = replace(state, best_weights=net.weights(), best_moments=moments)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Add the epoch that ended to the state at once: a Ctrl-C may come at any time."""
+        last, before = net.history[-1], self.state
+        after = replace(before, losses=(*before.losses, last["train_loss"]))
+        if "valid_score" in last:
+            after = replace(
+                after,
+                validation_losses=(*before.validation_losses, last["valid_loss"]),
+                scores=(*before.scores, last["valid_score"]),
+            )
+        if not after.scores or after.n_epochs == 1 or after.scores[-1] > max(before.scores):
+            self.keep(net, replace(after, best_epoch=after.n_epochs))
+            return
+        if after.n_epochs - after.best_epoch >= self.patience:
+            net.stop_asked = True
+        self.state = after
+
+
+class NotifyMonitor(Callback):
+    """Tell the monitor, and through it scikit-learn's callbacks, of each epoch."""
+
+    def __init__(self, monitor: Any) -> None:
+        self.monitor = monitor
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Announce the epoch."""
+        self.monitor.begin()
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Hand over the net; stop where a callback asks for it."""
+        if self.monitor.end(net):
+            net.stop_asked = True
+
+
+class SaveState(Callback):
+    """Save the state after each epoch, as the last of the callbacks.
+
+    Parameters
+    ----------
+    save : callable
+        Writes a TrainingState.
+    tracker : BestEpochTracker
+        Knows the state but for the network, which is the net's.
+    max_epochs : int
+        Of the fit.
+    """
+
+    def __init__(
+        self, save: Callable[[TrainingState], None], tracker: BestEpochTracker, max_epochs: int
+    ) -> None:
+        self.save, self.tracker, self.max_epochs = save, tracker, max_epochs
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Save the epoch that ended."""
+        state = self.tracker.state
+        finished = net.stop_asked or state.n_epochs == self.max_epochs
+        self.save(replace(state, weights=net.weights(), moments=net.moments(), finished=finished))
+
+
+def training_callbacks(
+    tracker: BestEpochTracker,
+    max_epochs: int,
+    *,
+    users: Sequence[Any] = (),
+    scored: bool = False,
+    score: Callable[[Arrays], float] | None = None,
+    monitor: Any = None,
+    save: Callable[[TrainingState], None] | None = None,
+) -> list[Any]:
+    """Callbacks of a net, in the order in which they see the end of an epoch.
+
+    Parameters
+    ----------
+    tracker : BestEpochTracker
+        Of the best epoch.
+    max_epochs : int
+        Of the fit.
+    users : sequence of Callback, default=()
+        The user's, from :func:`copy_callbacks`.
+    scored : bool, default=False
+        Whether there are held-out rows to score.
+    score : callable, default=None
+        Makes the score of the weights; None takes minus the loss.
+    monitor : FitMonitor, default=None
+        Told of each epoch, with the net.
+    save : callable, default=None
+        Writes a TrainingState after each epoch.
+
+    Returns
+    -------
+    list of Callback
+        Or of pairs of a name and one.
+    """
+    callbacks: list[Any] = [RefuseNonFinite()]
+    if scored:
+        callbacks.append(ScoreEpochs(score))
+    # The user's see the score; what an interruption in the monitor leaves is this epoch.
+    callbacks += [*users, tracker]
+    if monitor is not None:
+        callbacks.append(NotifyMonitor(monitor))
+    if save is not None:
+        callbacks.append(SaveState(save, tracker, max_epochs))
+    return callbacks
+
+
+def copy_callbacks(callbacks: Iterable[Any], learning_rate: str, resume: bool) -> list[Any]:
+    """Copy a user's callbacks for a fit, so that their attributes are its own.
 
     The copies are shallow, as a callback may hold a file or another thing of which there is one.
 

@@ -1,4 +1,4 @@
-"""Checkpoints: one file that is always whole, of arrays and JSON, without pickle."""
+"""Training state, and the file that keeps it: always whole, of arrays and JSON, without pickle."""
 
 from __future__ import annotations
 
@@ -6,36 +6,69 @@ import json
 import os
 import threading
 import zipfile
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from skorch.callbacks import Callback
 
-from sklearn_mlce._network.fingerprint import differences
-from sklearn_mlce._network.state import KeepProgress, Progress, TrainingState
+from sklearn_mlce._network.fingerprint import fingerprint_diff
+from sklearn_mlce._network.perceptron import Arrays
 
-_FORMAT = 2  # of the file; another one is refused
+_FORMAT = 3  # of the file; another one is refused
 
 
-class Checkpoint(NamedTuple):
-    """What a checkpoint holds."""
+@dataclass(frozen=True)
+class TrainingState:
+    """State of a fit before its first epoch or after one; epochs count from 1 at its beginning.
 
-    progress: Progress
-    last: TrainingState  # after the last epoch, moments included
-    identity: dict[str, Any]  # what tells its fit from others
+    Training goes on from `weights` and `moments`. What it gives back are the best ones, of the
+    epoch with the best score, or of the last one where nothing is scored.
+    """
+
+    seed: int
+    n_epochs_before: int = 0  # that trained the weights before this fit
+    weights: Arrays = field(default_factory=dict)  # by name; empty to draw them
+    moments: dict[str, Arrays] = field(default_factory=dict)  # by weight; empty to begin at 0
+    best_weights: Arrays = field(default_factory=dict)  # empty before the first epoch has ended
+    best_moments: dict[str, Arrays] = field(default_factory=dict)  # empty where not wanted
+    best_epoch: int = 0
+    losses: tuple[float, ...] = ()
+    validation_losses: tuple[float, ...] = ()
+    scores: tuple[float, ...] = ()  # on the held-out rows, greater is better
+    finished: bool = False  # whether no further epoch was to come
+    stopped_by: BaseException | None = None  # what ended the training before its time
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs of this fit that have ended."""
+        return len(self.losses)
+
+    @property
+    def n_epochs_of_best(self) -> int:
+        """Epochs that trained the best weights, those before this fit included."""
+        return self.n_epochs_before + self.best_epoch
+
+
+_IN_JSON = (
+    "seed",
+    "n_epochs_before",
+    "best_epoch",
+    "losses",
+    "validation_losses",
+    "scores",
+    "finished",
+)
 
 
 class CheckpointFile:
-    """The checkpoint of a fit.
+    """File ``checkpoint.npz`` with the state of a fit and the fingerprint of the fit.
 
     Parameters
     ----------
     directory : str or path
-        Where it is or will be, as ``checkpoint.npz``.
+        Where it is or will be.
     """
 
     def __init__(self, directory: Any) -> None:
@@ -47,20 +80,16 @@ class CheckpointFile:
         for leftover in self.path.parent.glob(".checkpoint-*.partial"):
             leftover.unlink(missing_ok=True)
 
-    def write(self, checkpoint: Checkpoint) -> None:
+    def write(self, state: TrainingState, fingerprint: dict[str, Any]) -> None:
         """Replace the file by another: whoever reads it sees the old one or the new one whole."""
-        progress, last, identity = checkpoint
-        assert progress.kept is not None
-        arrays = _flat("last", last)
-        if progress.kept.n_epochs != last.n_epochs:
-            arrays |= _flat("kept", progress.kept)
+        arrays = _flat("last", state.weights, state.moments)
+        if state.best_epoch != state.n_epochs:
+            arrays |= _flat("best", state.best_weights, state.best_moments)
         about = {
             "format": _FORMAT,
-            "identity": identity,
-            "seed": last.seed,
-            "n_epochs": {"last": last.n_epochs, "kept": progress.kept.n_epochs},
-            "kept_has_moments": bool(progress.kept.optimizer),
-            "progress": {name: getattr(progress, name) for name in _IN_JSON},
+            "fingerprint": fingerprint,
+            "best_has_moments": bool(state.best_moments),
+            "state": {name: getattr(state, name) for name in _IN_JSON},
         }
         arrays["about"] = np.array(json.dumps(about))
         name = f".checkpoint-{os.getpid()}-{threading.get_ident()}.partial"
@@ -75,8 +104,8 @@ class CheckpointFile:
             partial.unlink(missing_ok=True)
         _sync_directory(self.path.parent)
 
-    def read(self) -> Checkpoint | None:
-        """What was written, or None where there is no file.
+    def read(self) -> tuple[TrainingState, dict[str, Any]] | None:
+        """State and fingerprint that were written, or None where there is no file.
 
         Raises
         ------
@@ -94,17 +123,18 @@ class CheckpointFile:
         seen = about.get("format") if isinstance(about, dict) else None
         if seen != _FORMAT:
             raise ValueError(self._unusable(f"has format {seen}, this version reads {_FORMAT}"))
-        last = _state("last", arrays, about)
-        if about["n_epochs"]["kept"] != last.n_epochs:
-            kept = _state("kept", arrays, about)
-        else:
-            kept = last if about["kept_has_moments"] else replace(last, optimizer={})
-        values = about["progress"]
+        values = about["state"]
         values = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
-        return Checkpoint(Progress(kept=kept, **values), last, about["identity"])
+        weights, moments = _nested("last", arrays)
+        state = TrainingState(weights=weights, moments=moments, **values)
+        if state.best_epoch != state.n_epochs:
+            weights, moments = _nested("best", arrays)
+        elif not about["best_has_moments"]:
+            moments = {}
+        return replace(state, best_weights=weights, best_moments=moments), about["fingerprint"]
 
-    def resumable(self, identity: dict[str, Any], start: TrainingState) -> Checkpoint | None:
-        """The checkpoint that a fit goes on from, or None to begin at the start.
+    def resumable(self, fingerprint: dict[str, Any], start: TrainingState) -> TrainingState:
+        """State that a fit goes on from: the saved one, or `start` where there is none.
 
         Raises
         ------
@@ -113,14 +143,13 @@ class CheckpointFile:
         """
         saved = self.read()
         if saved is None:
-            return None
-        differs = differences(saved.identity, identity)
+            return start
+        state, differs = saved[0], fingerprint_diff(saved[1], fingerprint)
         if not differs:
-            return saved
-        kept = saved.progress.kept
-        ended_here = kept is not None and (kept.seed, kept.n_epochs) == (start.seed, start.n_epochs)
-        if saved.progress.finished and start.weights and ended_here:
-            return None  # warm_start, and that fit is the one that ended where this one starts
+            return state
+        ended_here = (state.seed, state.n_epochs_of_best) == (start.seed, start.n_epochs_before)
+        if state.finished and start.weights and ended_here:
+            return start  # warm_start, and that fit is the one that ended where this one starts
         raise ValueError(
             f"{self.path} is the checkpoint of another fit: {'; '.join(differs)}. Fit with "
             "the same parameters and data to resume it, set another checkpoint_dir, or set "
@@ -131,19 +160,18 @@ class CheckpointFile:
         return f"{self.path} {what}. Delete it or set resume=False to start anew"
 
 
-_IN_JSON = ("best_epoch", "losses", "validation_losses", "scores", "finished")
-
-
-def _flat(prefix: str, state: TrainingState) -> dict[str, np.ndarray]:
-    arrays = {f"{prefix}/weights/{name}": array for name, array in state.weights.items()}
-    for name, moments in state.optimizer.items():
-        arrays |= {f"{prefix}/moments/{name}/{key}": array for key, array in moments.items()}
+def _flat(prefix: str, weights: Arrays, moments: dict[str, Arrays]) -> Arrays:
+    """Arrays of a network by the names that they have in the file."""
+    arrays = {f"{prefix}/weights/{name}": array for name, array in weights.items()}
+    for name, of_weight in moments.items():
+        arrays |= {f"{prefix}/moments/{name}/{key}": array for key, array in of_weight.items()}
     return arrays
 
 
-def _state(prefix: str, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> TrainingState:
-    weights: dict[str, np.ndarray] = {}
-    moments: dict[str, dict[str, np.ndarray]] = {}
+def _nested(prefix: str, arrays: Arrays) -> tuple[Arrays, dict[str, Arrays]]:
+    """Weights and moments of the arrays in a file."""
+    weights: Arrays = {}
+    moments: dict[str, Arrays] = {}
     for path, array in arrays.items():
         owner, what, name = path.split("/", 2)
         if owner == prefix and what == "weights":
@@ -151,7 +179,7 @@ def _state(prefix: str, arrays: dict[str, np.ndarray], about: dict[str, Any]) ->
         elif owner == prefix:
             weight, key = name.rsplit("/", 1)
             moments.setdefault(weight, {})[key] = array
-    return TrainingState(weights, moments, about["seed"], about["n_epochs"][prefix])
+    return weights, moments
 
 
 def _sync_directory(directory: Path) -> None:
@@ -162,39 +190,3 @@ def _sync_directory(directory: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-class WriteCheckpoints(Callback):
-    """Write a checkpoint after each epoch, as the last of the callbacks.
-
-    Parameters
-    ----------
-    file : CheckpointFile
-        Where to.
-    identity : dict
-        What tells this fit from others, as JSON has it.
-    keeper : KeepProgress
-        Whose progress to write.
-    snapshot : callable
-        Makes a TrainingState of the net, moments included.
-    max_epochs : int
-        Of the fit.
-    """
-
-    def __init__(
-        self,
-        file: CheckpointFile,
-        identity: dict[str, Any],
-        keeper: KeepProgress,
-        snapshot: Callable[[Any], TrainingState],
-        max_epochs: int,
-    ) -> None:
-        self.file, self.identity, self.keeper = file, identity, keeper
-        self.snapshot, self.max_epochs = snapshot, max_epochs
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Write the epoch that ended."""
-        progress = self.keeper.progress
-        finished = net.stop_asked or progress.n_epochs == self.max_epochs
-        progress = replace(progress, finished=finished)
-        self.file.write(Checkpoint(progress, self.snapshot(net), self.identity))

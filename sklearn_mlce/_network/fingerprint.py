@@ -1,4 +1,4 @@
-"""What tells a fit from another one: its plan and its data, as JSON has it."""
+"""Fingerprint of a fit, of its plan and its data, and how two of them differ."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from torch import nn
 
 from sklearn_mlce._network.batches import Rows
 from sklearn_mlce._network.plan import TrainingPlan
-from sklearn_mlce._network.state import TrainingState
 from sklearn_mlce._objectives.objective import Objective
 
-# Where to compute, and what is kept in memory at the end, change no weight of the plan.
-_NOT_COMPARED = ("device", "compile", "keep_optimizer")
+# They change no weight: where to compute, and what is kept in memory at the end.
+_NOT_COMPARED = ("device", "keep_moments")
 
 # Fields of the plan that users know by another name.
 _PARAMETERS = {
@@ -36,26 +35,34 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _ROWS_READ = 16  # of X; reading all of it would take as long as an epoch
 
 
-def identity_of(
-    plan: TrainingPlan, start: TrainingState, rows: Rows, held_out: Rows | None, scoring: Any
+def fingerprint(
+    plan: TrainingPlan,
+    rows: Rows,
+    held_out: Rows | None,
+    *,
+    seed: int,
+    n_epochs_before: int,
+    scoring: Any,
 ) -> dict[str, Any]:
-    """What two fits must share for one to go on where the other stopped.
+    """Describe a fit by all that another one must share to go on where it stopped.
 
     Parameters
     ----------
     plan : TrainingPlan
         How to train.
-    start : TrainingState
-        Where the fit begins.
     rows, held_out : Rows
-        What to train on and, unless None, what to score on.
+        Training rows and, unless None, the rows to score.
+    seed : int
+        Of the fit.
+    n_epochs_before : int
+        Epochs that trained the weights before the fit.
     scoring : str or callable
         The estimator's parameter.
 
     Returns
     -------
     dict
-        By a name that users know; equal to itself after a passage through JSON.
+        Plain values by names that users know; equal to itself after a passage through JSON.
     """
     fields: dict[str, Any] = {}
     for field in dataclasses.fields(plan):
@@ -65,8 +72,8 @@ def identity_of(
         elif field.name not in _NOT_COMPARED:
             fields[_PARAMETERS.get(field.name, field.name)] = value
     fields |= {
-        "random_state": start.seed,
-        "epochs before this fit": start.n_epochs,
+        "random_state": seed,
+        "epochs before this fit": n_epochs_before,
         "training data": _rows(rows),
         "validation data": None if held_out is None else _rows(held_out),
         "scoring": None if held_out is None else name_of(scoring),
@@ -74,13 +81,13 @@ def identity_of(
     return json.loads(json.dumps(fields, default=_plain))
 
 
-def differences(saved: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Words for each entry in which two identities differ."""
+def fingerprint_diff(saved: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Sentences, one for each entry in which two fingerprints differ."""
     found: list[str] = []
     for name in {**saved, **now}:
         there, here = saved.get(name), now.get(name)
         if isinstance(there, dict) and isinstance(here, dict):
-            found += [f"{name}, {part}" for part in differences(there, here)]
+            found += [f"{name}, {part}" for part in fingerprint_diff(there, here)]
         elif there != here:
             found.append(f"{name}: {_short(there)} there, {_short(here)} here")
     return found
@@ -91,7 +98,7 @@ def _short(value: Any) -> str:
 
 
 def name_of(value: Any) -> str:
-    """A name of a function or another object that is the same in another process."""
+    """Name of a function or another object, the same in every process."""
     if isinstance(value, str):
         return value
     module, name = getattr(value, "__module__", ""), getattr(value, "__qualname__", None)

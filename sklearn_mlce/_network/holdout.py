@@ -1,4 +1,4 @@
-"""Which rows are held out of training, to score it on."""
+"""Choose the rows that are held out of training, to score it on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from sklearn_mlce._targets.targets import Targets
+
+
+def split_order(seed: int, n_rows: int) -> np.ndarray:
+    """Order of rows from which a held-out part is cut."""
+    return np.random.default_rng(seed).permutation(n_rows)
 
 
 def held_out_rows(targets: Targets, fraction: float, order: np.ndarray) -> np.ndarray:
@@ -34,7 +39,7 @@ def held_out_rows(targets: Targets, fraction: float, order: np.ndarray) -> np.nd
 
 
 def _positives(targets: Targets) -> sp.csr_array:
-    """What must not be lost, a column each: positives of labels, or rows of classes."""
+    """Matrix with a column for each label or class, 1 in the rows that have it."""
     if targets.dense is not None:
         return sp.csr_array(targets.dense > 0)
     if targets.codes is not None:
@@ -51,7 +56,7 @@ def _positives(targets: Targets) -> sp.csr_array:
 def _without_lost_labels(
     positives: sp.csr_array, chosen: np.ndarray, others: np.ndarray
 ) -> np.ndarray:
-    """The chosen rows, less those that training needs, plus as many of the others as it spares."""
+    """Exchange the chosen rows that training needs for as many others that it can spare."""
     total = np.bincount(positives.indices, minlength=positives.shape[1])
     held_out = positives[chosen]
     left = total - np.bincount(held_out.indices, minlength=positives.shape[1])
@@ -71,7 +76,7 @@ def _without_lost_labels(
 def _spared(
     positives: sp.csr_array, others: np.ndarray, left: np.ndarray, n_wanted: int
 ) -> list[int]:
-    """The first rows whose labels training has elsewhere too."""
+    """First rows whose labels training has in other rows too."""
     spared: list[int] = []
     for row in others:
         if len(spared) == n_wanted:

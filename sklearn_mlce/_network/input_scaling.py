@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
+from sklearn.utils import gen_batches
 from torch import Tensor, nn
 
 from sklearn_mlce._kernels.sparse_rows import CompressedRows
-from sklearn_mlce._network.sparse_layer import SparseBatch
+from sklearn_mlce._network.batches import SparseBatch
 from sklearn_mlce._utils.sparse import dense_tensor
 
 # Entries that statistics are taken from, enough of them in rows evenly spaced over X, so that
@@ -26,7 +27,7 @@ _OVERALL_SUM = 32.0
 
 
 def scaling_of(input_scaling: str | None, X: Any) -> str | None:
-    """The estimator's `input_scaling` for X, with "auto" resolved.
+    """Resolve the estimator's `input_scaling` for X.
 
     Raises
     ------
@@ -44,14 +45,14 @@ def scaling_of(input_scaling: str | None, X: Any) -> str | None:
 
 
 class Scaling(nn.Module):
-    """The rows as they are; base of those that change them."""
+    """Scaling that leaves the rows as they are; base of those that change them."""
 
     def forward(self, x: Tensor | SparseBatch, dtype: torch.dtype) -> Tensor | SparseBatch:
         """Scaled rows ``(n, d)`` in a precision."""
         return x.to(dtype)
 
     def learn(self, X: Any, weight: np.ndarray | None) -> None:
-        """Take what it needs from rows ``(n, d)`` and their weights."""
+        """Learn the scaling from rows ``(n, d)`` and their weights."""
 
 
 class RobustScaling(Scaling):
@@ -87,12 +88,11 @@ class RobustScaling(Scaling):
 
     def learn(self, X: np.ndarray, weight: np.ndarray | None) -> None:
         """Take the centre and the factor from rows ``(n, d)`` and their weights."""
-        chosen = _spread(*X.shape)
+        chosen = _evenly_spaced(*X.shape)
         X = np.asarray(X[chosen])
         weight = None if weight is None else weight[chosen]
-        step = max(1, _ENTRIES_SORTED // len(X))
-        parts = [X[:, first : first + step] for first in range(0, X.shape[1], step)]
-        found = [weighted_quantiles(part, weight, (0.25, 0.5, 0.75)) for part in parts]
+        columns = gen_batches(X.shape[1], max(1, _ENTRIES_SORTED // len(X)))
+        found = [weighted_quantiles(X[:, part], weight, (0.25, 0.5, 0.75)) for part in columns]
         low, centre, high = np.concatenate(found, axis=1)
         width = (high - low).astype(np.float64)
         whole = (X.max(axis=0) - X.min(axis=0)) / 2
@@ -131,7 +131,7 @@ class OverallScaling(Scaling):
     def learn(self, X: Any, weight: np.ndarray | None) -> None:
         """Take the factor and the size from rows ``(n, d)`` and their weights."""
         width = max(1, X.nnz // X.shape[0]) if sp.issparse(X) else X.shape[1]
-        chosen = _spread(X.shape[0], width)
+        chosen = _evenly_spaced(X.shape[0], width)
         X = sp.csr_array(X[chosen])
         weight = np.ones(X.shape[0]) if weight is None else weight[chosen]
         rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
@@ -148,7 +148,7 @@ class OverallScaling(Scaling):
 def make_scaling(
     kind: str | None, n_features: int, dtype: torch.dtype, device: torch.device | str
 ) -> Scaling:
-    """A module for what :func:`scaling_of` found; its buffers are not set."""
+    """Module of a kind that :func:`scaling_of` gives; its buffers are not set."""
     if kind == "robust":
         return RobustScaling(n_features, dtype, device)
     return OverallScaling(dtype, device) if kind == "overall" else Scaling()
@@ -181,8 +181,8 @@ def weighted_quantiles(
     return np.stack(found)
 
 
-def _spread(n_rows: int, width: int) -> slice | np.ndarray:
-    """All rows, or as many of a width as statistics are taken from, evenly spaced."""
+def _evenly_spaced(n_rows: int, width: int) -> slice | np.ndarray:
+    """Numbers of the rows, of a width, that statistics are taken from; all where there are few."""
     n_most = max(256, _ENTRIES_OF_STATISTICS // width)
     if n_rows <= n_most:
         return slice(None)

@@ -1,22 +1,42 @@
-"""AdamW with as little around its kernel as small networks need."""
+"""AdamW in a fused step, and its moments as NumPy arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
+from torch import nn
+
+from sklearn_mlce._network.perceptron import Arrays
+from sklearn_mlce._utils.sparse import dense_tensor
+
+# Private to torch, which may drop it. None makes FusedAdamW take torch's own way to it.
+_fused_adamw: Callable[..., None] | None = getattr(torch, "_fused_adamw_", None)
 
 
 class FusedAdamW(torch.optim.AdamW):
-    """torch's AdamW, fused, in a third of the time where the weights are few.
+    """torch's fused AdamW with a third of the time of a step where the weights are few.
 
     A step of torch's own gathers the weights, groups them by device and looks for hooks each
-    time, which takes longer than the kernel for a small network. This one has no hooks, and its
-    weights and their layout stay what they are at the first step, the gradients excepted.
+    time, which takes longer than the kernel for a small network: a whole fit of 1,900 rows takes
+    1.15 of the time. This one has no hooks, and its weights and their layout stay what they are at
+    the first step, the gradients excepted. Where torch has no such kernel to call, the step is
+    torch's own, with the same results.
+
+    Parameters
+    ----------
+    params : iterable
+        Weights or groups of weights.
+    **options : dict
+        As :class:`torch.optim.AdamW` takes them; `amsgrad` and `maximize` are not honoured.
     """
 
-    _parts: list[tuple[Any, ...]]  # group, weights, their means and squares, the count of steps
+    _groups: list[tuple[Any, ...]]  # options, weights, first and second moments, count of steps
+
+    def __init__(self, params: Any, **options: Any) -> None:
+        super().__init__(params, fused=True, **options)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -32,15 +52,17 @@ class FusedAdamW(torch.optim.AdamW):
         object
             What the closure returned, or None.
         """
+        if _fused_adamw is None:
+            return super().step(closure)
         result = None
         if closure is not None:
             with torch.enable_grad():
                 result = closure()
-        if "_parts" not in vars(self):
-            self._parts = [self._part(group) for group in self.param_groups]
-        for group, weights, means, squares, n_steps in self._parts:
+        if "_groups" not in vars(self):
+            self._groups = [self._gathered(group) for group in self.param_groups]
+        for group, weights, means, squares, n_steps in self._groups:
             n_steps.add_(1)
-            torch._fused_adamw_(
+            _fused_adamw(
                 weights,
                 [weight.grad for weight in weights],
                 means,
@@ -60,8 +82,8 @@ class FusedAdamW(torch.optim.AdamW):
     # torch.optim wraps a step that has no such mark into one that looks for hooks.
     step.hooked = True  # type: ignore[attr-defined]
 
-    def _part(self, group: dict[str, Any]) -> tuple[Any, ...]:
-        """A group, its weights, their moments, zero where there are none, and the count of steps.
+    def _gathered(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        """Gather a group, its weights, their moments, zero at first, and the count of steps.
 
         The weights share the first one's count, as they have made the same steps.
         """
@@ -79,3 +101,31 @@ class FusedAdamW(torch.optim.AdamW):
             state["step"] = n_steps
         means, squares = ([state[key] for state in states] for key in ("exp_avg", "exp_avg_sq"))
         return group, weights, means, squares, n_steps
+
+
+def moments_to_arrays(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Arrays]:
+    """Copy an optimiser's moments into arrays, by the name of their weight."""
+    return {
+        name: {
+            key: tensor.detach().cpu().numpy().copy()
+            for key, tensor in optimizer.state[weight].items()
+        }
+        for name, weight in module.named_parameters()
+    }
+
+
+def moments_from_arrays(
+    optimizer: torch.optim.Optimizer, module: nn.Module, moments: Mapping[str, Arrays]
+) -> None:
+    """Copy arrays into an optimiser's moments."""
+    for name, weight in module.named_parameters():
+        optimizer.state[weight] = {
+            key: _like_weight(weight, array) for key, array in moments[name].items()
+        }
+
+
+def _like_weight(weight: torch.Tensor, array: np.ndarray) -> torch.Tensor:
+    """Make a moment in the layout of its weight, as fused steps need it, or the count of steps."""
+    if array.ndim == 0:  # in float32, whatever the weight's precision
+        return torch.tensor(array, device=weight.device)
+    return torch.empty_like(weight, requires_grad=False).copy_(dense_tensor(array))

@@ -1,4 +1,4 @@
-"""How to train: the estimator's parameters, checked against each other and the data."""
+"""Training plan: the estimator's parameters, checked against each other and the data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FEWEST_EPOCHS, _MOST_EPOCHS = 3, 60
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What training needs to know beside the rows."""
+    """Parameters of a training, resolved for its rows."""
 
     architecture: Architecture
     dropout: float
@@ -38,20 +38,19 @@ class TrainingPlan:
     device: torch.device
     dtype: np.dtype  # of the weights and the loss in training
     mixed_precision: bool
-    compile: bool
-    keep_optimizer: bool  # whether its moments are wanted at the end
+    keep_moments: bool  # of AdamW, at the end
 
 
-def rows_per_batch(batch_size: int | str, n_rows: int) -> int:
-    """Rows of a batch as the estimator's `batch_size` asks for them."""
+def resolve_batch_size(batch_size: int | str, n_rows: int) -> int:
+    """Resolve the estimator's `batch_size` for the number of training rows."""
     if not isinstance(batch_size, str):
         return int(batch_size)
     tenth = 2 ** round(math.log2(max(n_rows, 1) / 10))
     return int(min(max(tenth, _SMALLEST_BATCH), _LARGEST_BATCH))
 
 
-def passes(max_epochs: int | str, batch_size: int, n_rows: int) -> int:
-    """Epochs as the estimator's `max_epochs` asks for them."""
+def resolve_max_epochs(max_epochs: int | str, batch_size: int, n_rows: int) -> int:
+    """Resolve the estimator's `max_epochs` for the batches of the training rows."""
     if not isinstance(max_epochs, str):
         return int(max_epochs)
     wanted = math.ceil(_STEPS / math.ceil(n_rows / batch_size))
@@ -59,7 +58,7 @@ def passes(max_epochs: int | str, batch_size: int, n_rows: int) -> int:
 
 
 def layer_widths(hidden_layer_sizes: Any) -> tuple[int, ...]:
-    """Widths of the hidden layers as the estimator's `hidden_layer_sizes` asks for them.
+    """Resolve the estimator's `hidden_layer_sizes`.
 
     Raises
     ------
@@ -84,7 +83,7 @@ def training_dtype(precision: str, dtype: np.dtype) -> np.dtype:
 
 
 def resolve_precision(precision: str, device: torch.device) -> bool:
-    """Whether to train in mixed precision: layers in bfloat16, weights and loss in float32.
+    """Resolve the estimator's `precision`.
 
     Parameters
     ----------
@@ -96,7 +95,7 @@ def resolve_precision(precision: str, device: torch.device) -> bool:
     Returns
     -------
     bool
-        False for the precision of the weights throughout.
+        Whether to train in mixed precision: layers in bfloat16, weights and loss in float32.
 
     Raises
     ------

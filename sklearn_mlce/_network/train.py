@@ -1,90 +1,84 @@
-"""Training and scoring of a perceptron: rows in, arrays out."""
+"""Training loop of the perceptron: skorch's, over our batches, from one state to another."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
+import math
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import issparse
+from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.helper import predefined_split
+from skorch.utils import TeeGenerator
+from torch import Tensor, nn
 
-from sklearn_mlce._network.batches import Batches, Rows, features
-from sklearn_mlce._network.callbacks import Diverged, SeedEpochs, Supervision
-from sklearn_mlce._network.compiler import compile_in_place
-from sklearn_mlce._network.dropout import Dropout
-from sklearn_mlce._network.initialise import start_from_rows
+from sklearn_mlce._network.batches import Batches, BatchTargets, Rows, SparseBatch
+from sklearn_mlce._network.callbacks import BestEpochTracker, Diverged, training_callbacks
+from sklearn_mlce._network.checkpoint import TrainingState
 from sklearn_mlce._network.input_scaling import OverallScaling
-from sklearn_mlce._network.optimizer import FusedAdamW
-from sklearn_mlce._network.perceptron import Architecture, Perceptron, initialise
-from sklearn_mlce._network.plan import SCHEDULES, TrainingPlan
-from sklearn_mlce._network.skorch_net import Criterion, PerceptronNet
-from sklearn_mlce._network.state import (
+from sklearn_mlce._network.optimizer import FusedAdamW, moments_from_arrays, moments_to_arrays
+from sklearn_mlce._network.perceptron import (
     Arrays,
-    KeepProgress,
-    Progress,
-    TrainingState,
-    begin_history,
-    optimizer_from_arrays,
-    optimizer_to_arrays,
-    predictor,
+    Dropout,
+    Perceptron,
+    initialise,
+    rows_per_pass,
+    start_from_rows,
     torch_dtype,
     weights_from_arrays,
     weights_to_arrays,
 )
+from sklearn_mlce._network.plan import SCHEDULES, TrainingPlan
 from sklearn_mlce._objectives.constant_scores import LabelCounts
 from sklearn_mlce._objectives.prepared_targets import TargetPreparer
 from sklearn_mlce._utils.random import EpochRandomness
 
-# Entries of the widest dense layer that are held at a time where there is no gradient.
-_ENTRIES_PER_PASS = 2**22
 # Added to the root of AdamW's mean squares for the weights of features of which few rows have each,
 # per unit of their entries, as gradients grow with these. Without it a feature that one row has
 # moves as far as a common one, and rows are learned by heart.
 _EPS = 1e-3
 
 
-@dataclass(frozen=True)
-class TrainingResult:
-    """What training gives back."""
-
-    progress: Progress  # of one epoch at least
-    stopped_by: Diverged | KeyboardInterrupt | None = None  # after its last epoch
-
-    @property
-    def state(self) -> TrainingState:
-        """After the epoch of the best score, or the last where none is scored."""
-        assert self.progress.kept is not None
-        return self.progress.kept
-
-
 def train(
     plan: TrainingPlan,
     start: TrainingState,
     rows: Rows,
-    supervision: Supervision | None = None,
-) -> TrainingResult:
+    held_out: Rows | None = None,
+    *,
+    score: Callable[[Arrays], float] | None = None,
+    callbacks: Sequence[Any] = (),
+    monitor: Any = None,
+    save: Callable[[TrainingState], None] | None = None,
+) -> TrainingState:
     """Train a perceptron.
 
     Parameters
     ----------
     plan : TrainingPlan
-        How.
+        Its parameters.
     start : TrainingState
-        Where to begin; with new weights where it has none.
+        Where to begin, or where an earlier run of this very training stopped.
     rows : Rows
-        What to train on.
-    supervision : Supervision, default=None
-        What watches the training, and where an earlier run of it stopped.
+        Training rows.
+    held_out : Rows, default=None
+        Rows to stop early on.
+    score : callable, default=None
+        Scores weights on them, greater is better; None takes minus the loss on them.
+    callbacks : sequence of Callback, default=()
+        The user's, copied.
+    monitor : FitMonitor, default=None
+        Told of each epoch, with the net.
+    save : callable, default=None
+        Writes the state after each epoch.
 
     Returns
     -------
-    TrainingResult
-        How far it came.
+    TrainingState
+        After the last epoch, of one at least. Of its networks the best is up to date.
 
     Raises
     ------
@@ -93,39 +87,29 @@ def train(
     KeyboardInterrupt
         If interrupted before the end of the first epoch.
     """
-    randomness = EpochRandomness(start.seed, plan.device)
-    watch = Supervision() if supervision is None else supervision
-
-    def snapshot(net: PerceptronNet, with_moments: bool = True) -> TrainingState:
-        return _state_of(net, start, with_moments)
-
-    keeper = KeepProgress(
-        watch.progress, plan.patience, partial(snapshot, with_moments=plan.keep_optimizer)
+    if start.finished:
+        return start
+    tracker = BestEpochTracker(start, plan.patience, plan.keep_moments)
+    of_net = training_callbacks(
+        tracker,
+        plan.max_epochs,
+        users=callbacks,
+        scored=held_out is not None,
+        score=score,
+        monitor=monitor,
+        save=save,
     )
-    stopped_by: Diverged | KeyboardInterrupt | None = None
-    if not watch.progress.finished:
-        net = _make_net(
-            plan,
-            start if watch.resumed is None else watch.resumed.last,
-            rows,
-            watch.held_out,
-            randomness,
-            [
-                SeedEpochs(randomness, start.n_epochs),
-                *watch.all_callbacks(keeper, snapshot, plan.max_epochs),
-            ],
-        )
-        net.may_stop = watch.users
-        begin_history(net, watch.progress)
-        try:
-            net.train(rows, epochs=plan.max_epochs - watch.progress.n_epochs)
-            if watch.callbacks and watch.held_out is None:
-                keeper.keep(net)  # which the user's may have changed at the end of the training
-        except (Diverged, KeyboardInterrupt) as error:
-            if keeper.progress.kept is None:
-                raise
-            stopped_by = error
-    return TrainingResult(keeper.progress, stopped_by)
+    may_stop = [entry[1] if isinstance(entry, tuple) else entry for entry in callbacks]
+    net = _make_net(plan, start, rows, held_out, callbacks=of_net, may_stop=may_stop)
+    try:
+        net.train(rows, epochs=plan.max_epochs - start.n_epochs)
+        if callbacks and held_out is None:  # which may have changed it at the end of the training
+            tracker.keep(net, tracker.state)
+    except (Diverged, KeyboardInterrupt) as error:
+        if tracker.state.n_epochs == 0:
+            raise
+        return replace(tracker.state, stopped_by=error)
+    return tracker.state
 
 
 def _make_net(
@@ -133,11 +117,11 @@ def _make_net(
     start: TrainingState,
     rows: Rows,
     held_out: Rows | None,
-    randomness: EpochRandomness,
-    callbacks: list[Callback],
+    **of_loop: Any,
 ) -> PerceptronNet:
-    """An initialised net that stands where `start` says."""
-    rows_per_pass = _rows_per_pass(plan.architecture, rows.X)
+    """Make an initialised net in a state."""
+    batch_rows = rows_per_pass(plan.architecture, rows.X)  # of the held-out ones
+    randomness = EpochRandomness(start.seed, plan.device)
     module = _make_module(plan, start, rows, randomness)
     net = PerceptronNet(
         module,
@@ -153,29 +137,30 @@ def _make_net(
         iterator_train__order=randomness.order,
         iterator_train__training=True,
         iterator_valid=Batches,
-        iterator_valid__batch_size=rows_per_pass,
+        iterator_valid__batch_size=batch_rows,
         iterator_valid__device=plan.device,
-        iterator_valid__encoder=_encoder(plan, rows, rows_per_pass),
+        iterator_valid__encoder=_encoder(plan, rows, batch_rows),
         train_split=None if held_out is None else predefined_split(held_out),
-        callbacks=callbacks,
         device=plan.device,
         verbose=0,
+        randomness=randomness,
+        n_epochs_before=start.n_epochs_before,
+        schedule=SCHEDULES[plan.schedule],
+        n_epochs_in_all=plan.max_epochs,
+        largest_norm=plan.gradient_clipping,
+        mixed_precision=plan.mixed_precision,
+        kept_dtype=rows.X.dtype,
+        **of_loop,
     )
-    net.schedule = SCHEDULES[plan.schedule]
-    net.n_epochs_in_all = plan.max_epochs
-    net.largest_norm = plan.gradient_clipping
-    net.mixed_precision = plan.mixed_precision
-    net.kept_dtype = rows.X.dtype
     net.initialize()
-    if plan.compile:
-        compile_in_place(net.module_, plan.device)
-    if start.optimizer:
-        optimizer_from_arrays(net.optimizer_, net.module_, start.optimizer)
+    if start.moments:
+        moments_from_arrays(net.optimizer_, net.module_, start.moments)
+    _begin_history(net, start)
     return net
 
 
 def _weight_groups(module: Perceptron, alpha: float) -> list[tuple[str, dict[str, float]]]:
-    """What AdamW is told of the weights, the first of these that fits a name; not of biases."""
+    """Options of AdamW for the weights, the first of these that fits a name; not for biases."""
     decayed = {"weight_decay": alpha}
     if not isinstance(module.input_scaling, OverallScaling):
         return [("*.weight", decayed)]
@@ -213,49 +198,219 @@ def _make_module(
     return module
 
 
-def _state_of(net: PerceptronNet, start: TrainingState, keep_optimizer: bool) -> TrainingState:
-    moments = optimizer_to_arrays(net.optimizer_, net.module_) if keep_optimizer else {}
-    n_epochs = start.n_epochs + len(net.history)
-    return TrainingState(net_weights(net), moments, start.seed, n_epochs)
+def _begin_history(net: PerceptronNet, start: TrainingState) -> None:
+    """Write the epochs that an earlier run made into a net's history."""
+    for epoch, loss in enumerate(start.losses):
+        net.history.new_epoch()
+        net.history.record("epoch", epoch + 1)
+        net.history.record("train_loss", loss)
+        if start.scores:
+            net.history.record("valid_loss", start.validation_losses[epoch])
+            net.history.record("valid_score", start.scores[epoch])
 
 
-def net_weights(net: PerceptronNet) -> Arrays:
-    """Weights of a net in training, in the precision of X, in which it will predict."""
-    return weights_to_arrays(net.module_, net.kept_dtype)
+class Criterion(nn.Module):
+    """Weighted mean over a batch's rows of the loss, divided by the scale.
+
+    The division lets the learning rate keep its meaning as the scale grows. The targets know
+    their loss (:mod:`sklearn_mlce._objectives.prepared_targets`), computed in float32 at least.
+    """
+
+    def forward(self, scores: Tensor, targets: BatchTargets) -> Tensor:
+        """Loss of scores ``(n, n_outputs)`` and the targets of their rows; a constant."""
+        return self.loss_and_gradient(scores, targets)[0]
+
+    def loss_and_gradient(self, scores: Tensor, targets: BatchTargets) -> tuple[Tensor, Tensor]:
+        """Loss of scores and targets, and its gradient in the scores.
+
+        A backward pass may start from the scores with this gradient: the loss itself needs no
+        graph.
+        """
+        values = scores.detach()  # what is computed from it has no graph either
+        if scores.dtype in (torch.bfloat16, torch.float16):
+            values = values.float()
+        if targets.sample_weight is None:
+            weight = values.new_full((1,), 1 / targets.total_weight)
+        else:
+            weight = (targets.sample_weight / targets.total_weight).to(values.dtype)
+        loss, gradient = targets.encoded.evaluate(values, weight)
+        return loss, gradient if values.dtype == scores.dtype else gradient.to(scores.dtype)
 
 
-def compute_scores(
-    architecture: Architecture, weights: Mapping[str, np.ndarray], X: Any, device: torch.device
-) -> np.ndarray:
-    """Scores ``(n, n_outputs)`` of validated rows, in the weights' precision.
+class _StopTraining(Exception):
+    """Raised where an epoch would begin after training was asked to stop."""
+
+
+class PerceptronNet(NeuralNet):
+    """skorch's net over our batches, without what a fit does not need.
+
+    Batches arrive as tensors on the device, so nothing is converted on the way to the module and
+    the criterion. The history holds the mean loss of each epoch, weighted by the rows' weights,
+    and nothing per batch; nothing is timed or printed. A callback ends the training after the
+    present epoch by setting `stop_asked`.
 
     Parameters
     ----------
-    architecture : Architecture
-        Of the perceptron.
-    weights : mapping of str to ndarray
-        Its weights, by name.
-    X : ndarray or CSR matrix of shape (n, d)
-        Rows.
-    device : torch.device
-        Where to compute.
-
-    Returns
-    -------
-    ndarray of shape (n, n_outputs)
-        Scores.
+    *args, **kwargs
+        Those of :class:`skorch.NeuralNet`.
+    randomness : EpochRandomness
+        Seeded at the beginning of each epoch by the number of the epoch.
+    n_epochs_before : int, default=0
+        Epochs that trained the weights before the first one of the history.
+    schedule : callable, default=None
+        Factor of the step size, of the number of a step and of all steps; None keeps the size.
+    n_epochs_in_all : int, default=0
+        Epochs that the schedule is made for.
+    largest_norm : float, default=None
+        Of a step's gradient, over all weights.
+    mixed_precision : bool, default=False
+        Whether to multiply matrices in bfloat16.
+    kept_dtype : dtype, default=float32
+        Of the arrays that are kept of the weights: the one to predict in.
+    may_stop : sequence of Callback, default=()
+        The user's, whose KeyboardInterrupt at the end of an epoch asks to stop.
     """
-    module = predictor(architecture, weights, device)
-    dtype = next(iter(weights.values())).dtype
-    scores = np.empty((X.shape[0], architecture.n_outputs), dtype=dtype)
-    step = _rows_per_pass(architecture, X)
-    with torch.inference_mode():
-        for start in range(0, X.shape[0], step):
-            part = X[start : start + step].astype(dtype, copy=False)
-            scores[start : start + step] = module(features(part, device)).cpu().numpy()
-    return scores
+
+    stop_asked = False
+    first_bad_batch = 0  # of the epoch, from 1, where its loss was not finite
+    _parameters: list[nn.Parameter]
+
+    def __init__(
+        self,
+        *args: Any,
+        randomness: EpochRandomness,
+        n_epochs_before: int = 0,
+        schedule: Callable[[int, int], float] | None = None,
+        n_epochs_in_all: int = 0,
+        largest_norm: float | None = None,
+        mixed_precision: bool = False,
+        kept_dtype: Any = np.float32,
+        may_stop: Sequence[Any] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.randomness, self.n_epochs_before = randomness, n_epochs_before
+        self.schedule, self.n_epochs_in_all = schedule, n_epochs_in_all
+        self.largest_norm, self.mixed_precision = largest_norm, mixed_precision
+        self.kept_dtype, self.may_stop = kept_dtype, may_stop
+
+    @property
+    def _default_callbacks(self) -> list:
+        return []
+
+    def weights(self) -> Arrays:
+        """Copy the weights into arrays, in the precision in which the estimator predicts."""
+        return weights_to_arrays(self.module_, self.kept_dtype)
+
+    def moments(self) -> dict[str, Arrays]:
+        """Copy the optimiser's moments into arrays."""
+        return moments_to_arrays(self.optimizer_, self.module_)
+
+    def train(self, rows: Rows, epochs: int) -> None:
+        """Run skorch's loop on the initialised net. Exceptions, interruptions too, pass on."""
+        self.notify("on_train_begin", X=rows, y=None)
+        with suppress(_StopTraining):
+            self.fit_loop(rows, epochs=epochs)
+        self.notify("on_train_end", X=rows, y=None)
+
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        """Call all callbacks; skorch's own ask to stop by a KeyboardInterrupt at an epoch's end."""
+        if method_name != "on_epoch_end":
+            super().notify(method_name, **kwargs)
+            return
+        self.on_epoch_end(self, **kwargs)
+        for _, callback in self.callbacks_:
+            try:
+                callback.on_epoch_end(self, **kwargs)
+            except KeyboardInterrupt:
+                if not any(callback is one for one in self.may_stop):
+                    raise
+                self.stop_asked = True
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Begin an epoch, unless a callback asked to stop at the end of the last one."""
+        if self.stop_asked:
+            raise _StopTraining
+        super().on_epoch_begin(net, **kwargs)
+        self.randomness.start_epoch(self.n_epochs_before + len(self.history))
+
+    def infer(self, x: Tensor | SparseBatch, **fit_params: Any) -> Tensor:
+        """Scores of a batch."""
+        if not self.mixed_precision:
+            return self.module_(x)
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16):
+            return self.module_(x)
+
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Make one step of the optimiser.
+
+        The backward pass starts from the scores with the gradient that comes with the loss.
+        """
+        x, targets = batch
+        for parameter in self._parameters:
+            parameter.grad = None
+        scores = self.infer(x)
+        loss, gradient = self.criterion_.loss_and_gradient(scores, targets)
+        torch.autograd.backward(scores, gradient)
+        if self.largest_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters, self.largest_norm)
+        if self._listens_to("on_grad_computed"):
+            named = TeeGenerator(self.module_.named_parameters())
+            self.notify("on_grad_computed", named_parameters=named, batch=batch, training=True)
+        self.optimizer_.step()
+        return {"loss": loss, "y_pred": scores}
+
+    def get_loss(
+        self, y_pred: Tensor, y_true: BatchTargets, X: Any = None, training: bool = False
+    ) -> Tensor:
+        """Mean loss of a batch."""
+        return self.criterion_(y_pred, y_true)
+
+    def run_single_epoch(
+        self,
+        iterator: Any,
+        training: bool,
+        prefix: str,
+        step_fn: Callable,
+        **fit_params: Any,
+    ) -> None:
+        """Pass once over the batches and record their mean loss.
+
+        The losses are kept on the device and read once, as each reading waits for a GPU.
+        """
+        if iterator is None:
+            return
+        self._set_training(training)
+        self._parameters = list(self.module_.parameters())
+        told = self._listens_to("on_batch_begin") or self._listens_to("on_batch_end")
+        losses, weights = [], []
+        for number, batch in enumerate(iterator):
+            if training and self.schedule is not None:
+                step = (len(self.history) - 1) * len(iterator) + number
+                self._scale_step(self.schedule(step, self.n_epochs_in_all * len(iterator)))
+            if told:
+                self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            losses.append(step["loss"])
+            weights.append(batch[1].total_weight)
+            if told:
+                self.notify("on_batch_end", batch=batch, training=training, **step)
+        mean = float(_mean(losses, weights))
+        if training and not math.isfinite(mean):
+            self.first_bad_batch = 1 + int(torch.stack(losses).isfinite().int().argmin())
+        self.history.record(f"{prefix}_loss", mean)
+
+    def _scale_step(self, factor: float) -> None:
+        for group in self.optimizer_.param_groups:
+            group["lr"] = factor * self.lr
+
+    def _listens_to(self, event: str) -> bool:
+        """Whether a callback does something at an event that comes with every batch."""
+        ours = getattr(Callback, event)
+        return any(getattr(type(callback), event) is not ours for _, callback in self.callbacks_)
 
 
-def _rows_per_pass(architecture: Architecture, X: Any) -> int:
-    widths = architecture.sizes[1:] if issparse(X) else architecture.sizes
-    return max(1, _ENTRIES_PER_PASS // max(widths))
+def _mean(losses: list[Tensor], weights: list[float]) -> Tensor:
+    """Weighted mean of the losses of batches, where they are."""
+    weight = torch.tensor(weights, dtype=torch.float64, device=losses[0].device)
+    return torch.stack(losses).double() @ (weight / weight.sum())

@@ -1,33 +1,112 @@
-"""Classes of one chunk of a stream, encoded by the classes of the whole stream.
+"""Targets of one chunk of a stream, encoded by the classes of the whole stream.
 
-A chunk need not hold every class, nor even two, so it cannot be recognised for what it is by
-itself.
+A chunk need not hold every class, nor even two, so its kind cannot be told from it alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import column_or_1d
 
-from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce._targets.targets import Targets, same_classes
+from sklearn_mlce._targets.encoding import encode_outputs, encode_targets
+from sklearn_mlce._targets.targets import TargetFormat, Targets, same_classes
 
 
-def is_single_label(y: Any) -> bool:
+def chunk_encoder(
+    y: Any, classes: Any, known_format: TargetFormat | None, loss_by_first_chunk: bool = False
+) -> Callable[[Any], Targets]:
+    """Choose the function that encodes the y of a chunk.
+
+    Parameters
+    ----------
+    y : array-like
+        Labels of the chunk.
+    classes : array-like or None
+        As the user gave them.
+    known_format : TargetFormat or None
+        Of the first chunk; None where this is the first.
+    loss_by_first_chunk : bool, default=False
+        Whether the loss was chosen by whether the labels of the first chunk are soft.
+
+    Raises
+    ------
+    ValueError
+        If `classes` are not those of the earlier chunks.
+    """
+    first = known_format is None
+    known = None if known_format is None else known_format.classes
+    if isinstance(known, list) or (first and _are_classes_of_outputs(classes)):
+        return partial(encode_outputs, classes=_classes_of_outputs(classes, known))
+    single = _is_single_label(y) if known_format is None else known_format.single_label
+    if classes is not None and (single or not _are_label_values(classes)):
+        known = _agreed_classes(classes, known)
+    if known is None:
+        return encode_targets
+    if single:
+        return partial(encode_classes, classes=known)
+    takes_soft = not loss_by_first_chunk or (known_format is not None and known_format.fractional)
+    return partial(_encode_labels, labels=known, known_format=known_format, takes_soft=takes_soft)
+
+
+def _encode_labels(
+    y: Any, labels: np.ndarray, known_format: TargetFormat | None, takes_soft: bool
+) -> Targets:
+    """Targets of a matrix that has to have the labels of the stream."""
+    targets = encode_targets(y)
+    if targets.kind == "multioutput":
+        raise ValueError(
+            "y holds classes of several outputs, but that of the first call to partial_fit "
+            "was taken for labels. Pass every class to the first call: "
+            "partial_fit(X, y, classes=[classes of output 0, classes of output 1, ...])"
+        )
+    if not np.array_equal(targets.classes, labels):
+        first = known_format is None
+        raise ValueError(_other_labels_message(targets.n_outputs, labels, first))
+    if known_format is None:
+        return targets
+    if targets.format.fractional and not takes_soft:
+        raise ValueError(
+            "y holds soft labels between 0 and 1, but the first call to partial_fit had labels of "
+            "0 and 1, for which loss='auto' trains a hinge, whose minimum is not at a soft label. "
+            "Set loss='mlce' and start anew, or pass (y > 0.5)"
+        )
+    # One loss for all chunks, where it depends on whether targets are soft.
+    fractional = known_format.fractional
+    return replace(targets, format=replace(targets.format, fractional=fractional))
+
+
+def _other_labels_message(n_labels: int, labels: np.ndarray, first: bool) -> str:
+    """Message about a multi-label y of other labels than the known ones."""
+    if first:
+        return (
+            f"classes={labels.tolist()} does not fit a multi-label y of {n_labels} columns; "
+            f"expected None, np.arange({n_labels}), or [0, 1], the values of its entries. Leave "
+            "classes out; labels have names where y is a DataFrame"
+        )
+    return (
+        f"y has {n_labels} labels; expected {len(labels)}, as in the first call to partial_fit. "
+        "Pass the same columns in every call"
+    )
+
+
+def _is_single_label(y: Any) -> bool:
     """Whether y is one class per row: of shape (n,) or (n, 1)."""
     shape = np.shape(y) if getattr(y, "shape", None) is None else y.shape
     return len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
 
 
-def are_label_values(classes: Any) -> bool:
+def _are_label_values(classes: Any) -> bool:
     """Whether classes are 0 and 1: the entries of a label matrix, not the names of its columns."""
     return np.array_equal(np.unique(classes), [0, 1])
 
 
-def agreed_classes(classes: Any, known: np.ndarray | None) -> np.ndarray:
+def _agreed_classes(classes: Any, known: np.ndarray | None) -> np.ndarray:
     """Sorted classes; ValueError if an earlier call had others."""
     classes = np.unique(classes)
     if known is not None and not np.array_equal(classes, known):
@@ -38,7 +117,7 @@ def agreed_classes(classes: Any, known: np.ndarray | None) -> np.ndarray:
     return classes
 
 
-def are_classes_of_outputs(classes: Any) -> bool:
+def _are_classes_of_outputs(classes: Any) -> bool:
     """Whether classes are those of several outputs: an array for each."""
     if isinstance(classes, np.ndarray):
         return classes.ndim == 2
@@ -49,7 +128,7 @@ def are_classes_of_outputs(classes: Any) -> bool:
     )
 
 
-def classes_of_outputs(classes: Any, known: list[np.ndarray] | None) -> list[np.ndarray]:
+def _classes_of_outputs(classes: Any, known: list[np.ndarray] | None) -> list[np.ndarray]:
     """Sorted classes of each output; ValueError if an earlier call had others."""
     if classes is None:
         assert known is not None

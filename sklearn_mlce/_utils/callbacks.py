@@ -1,4 +1,4 @@
-"""What a fit tells while it runs, and what survives where it fails."""
+"""Callbacks of scikit-learn during a fit, and the roll-back of a fit that fails."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 
 
 class FitMonitor:
-    """Tells scikit-learn's callbacks of a fit and of each of its iterations.
+    """Messenger of a fit and its iterations to scikit-learn's callbacks.
 
     Parameters
     ----------
@@ -30,26 +30,36 @@ class FitMonitor:
         self._context = estimator._init_callback_context(max_subtasks=None)
         self.stopped = False
 
-    def open(self, task_name: str, max_iter: int | None) -> None:
-        """The fit begins: its arguments are valid, and tell its iterations' name and number."""
+    def open(
+        self,
+        task_name: str,
+        max_iter: int | None,
+        attributes_of: Callable[[Any], dict[str, Any] | None] | None = None,
+    ) -> None:
+        """Tell that the fit begins, with valid arguments, and the name and number of iterations.
+
+        `attributes_of` may be set later, before the first iteration ends.
+        """
         self._task_name = task_name
+        if attributes_of is not None:
+            self.attributes_of = attributes_of
         self._context.max_subtasks = max_iter
         self._context.call_on_fit_task_begin(**self._hook_arguments)
 
     def begin(self) -> None:
-        """An iteration begins."""
+        """Tell that an iteration begins."""
         self._iteration = self._context.subcontext(task_name=self._task_name)
         self._iteration.call_on_fit_task_begin(**self._hook_arguments)
 
     def end(self, state: Any) -> bool:
-        """It ended in this state; whether a callback asks the fit to stop."""
+        """Tell that the iteration ended in a state; return whether a callback asks to stop."""
         self.stopped = self._iteration.call_on_fit_task_end(
             **self._hook_arguments, reconstruction_attributes=lambda: self.attributes_of(state)
         )
         return self.stopped
 
     def close(self) -> None:
-        """The fit ended, and the estimator holds its fitted attributes."""
+        """Tell that the fit ended, and the estimator holds its fitted attributes."""
         self._context.call_on_fit_task_end(**self._hook_arguments, reconstruction_attributes={})
 
 

@@ -1,4 +1,4 @@
-"""Which device a fit runs on."""
+"""Device of a fit, resolved from the estimators' parameter."""
 
 import torch
 

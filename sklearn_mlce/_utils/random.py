@@ -1,4 +1,4 @@
-"""All that is random in training, from one seed."""
+"""Random numbers of a fit, all from one seed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 
 
 def draw_seed(random_state: Any) -> int:
-    """A seed for one fit.
+    """Draw the seed of one fit.
 
     Parameters
     ----------
@@ -28,13 +28,8 @@ def draw_seed(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(2**31))
 
 
-def split_order(seed: int, n_rows: int) -> np.ndarray:
-    """Order of rows from which a held-out part is cut."""
-    return np.random.default_rng(seed).permutation(n_rows)
-
-
 class EpochRandomness:
-    """The order of rows and the generator of dropout, seeded afresh for each epoch.
+    """Order of rows and generator of dropout, seeded afresh for each epoch.
 
     What an epoch draws depends on the seed and on its number alone, so that training which
     goes on later goes on as if it had never stopped.

@@ -18,9 +18,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_mlce._network.batches import Rows
-from sklearn_mlce._network.holdout import held_out_rows
+from sklearn_mlce._network.holdout import held_out_rows, split_order
 from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce._utils.random import draw_seed, split_order
+from sklearn_mlce._utils.random import draw_seed
 from tests.helpers.estimators import assert_same_scores, labelled_rows, mlp, single_labels
 
 X, Y = labelled_rows(n_rows=150)

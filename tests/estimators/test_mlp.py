@@ -236,7 +236,7 @@ def test_threads_predict_in_parallel(data):
 def test_large_inputs_are_scored_in_parts(data, monkeypatch):
     model = small().fit(*data)
     expected = model.decision_function(data[0])
-    monkeypatch.setattr("sklearn_mlce._network.train._ENTRIES_PER_PASS", 100)
+    monkeypatch.setattr("sklearn_mlce._network.perceptron._ENTRIES_PER_PASS", 100)
     np.testing.assert_allclose(model.decision_function(data[0]), expected, rtol=1e-12)
 
 

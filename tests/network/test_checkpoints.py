@@ -168,7 +168,7 @@ def test_a_seed_of_the_system_is_taken_from_the_checkpoint(tmp_path):
     with pytest.raises(Killed):
         deep(tmp_path, callbacks=[Kill(4)], **settings).fit(X, Y)
     with np.load(tmp_path / "checkpoint.npz") as file:
-        before = {name: file[name] for name in file.files if name.startswith("last/weights")}
+        before = {name: file[name] for name in file.files if name.startswith("last/weights/")}
     model = deep(tmp_path, resume=True, **settings).fit(X, Y)
     assert model.n_iter_ == 8
     assert_same_fit(deep(tmp_path, resume=True, **settings).fit(X, Y), model)
@@ -267,7 +267,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
             deep(tmp_path, resume=True).fit(X, Y)
     for about, seen in (('{"format": 99}', 99), ("{}", None), ("[]", None)):
         np.savez(path, about=np.array(about))
-        with pytest.raises(ValueError, match=rf"has format {seen}, this version reads 2"):
+        with pytest.raises(ValueError, match=rf"has format {seen}, this version reads 3"):
             deep(tmp_path, resume=True).fit(X, Y)
 
 

@@ -11,10 +11,10 @@ from scipy.optimize import minimize_scalar
 
 from sklearn_mlce import MLCEMLP
 from sklearn_mlce._network import input_scaling as scaling_module
-from sklearn_mlce._network.initialise import constant_scores, output_frequencies
+from sklearn_mlce._network.batches import sparse_batch
 from sklearn_mlce._network.input_scaling import make_scaling, scaling_of, weighted_quantiles
-from sklearn_mlce._network.plan import passes, rows_per_batch
-from sklearn_mlce._network.sparse_layer import sparse_batch
+from sklearn_mlce._network.perceptron import constant_scores, output_frequencies
+from sklearn_mlce._network.plan import resolve_batch_size, resolve_max_epochs
 from sklearn_mlce._objectives.options import FOR_LABELS, LossOptions
 from sklearn_mlce._targets.encoding import encode_targets
 
@@ -204,11 +204,11 @@ def test_a_network_of_no_use_predicts_the_frequencies():
 
 
 def test_batches_and_epochs_follow_the_rows():
-    assert [rows_per_batch("auto", n) for n in (1, 322, 1500, 4880, 10**6)] == [
+    assert [resolve_batch_size("auto", n) for n in (1, 322, 1500, 4880, 10**6)] == [
         32, 32, 128, 512, 512
     ]  # fmt: skip
-    assert rows_per_batch(7, 1000) == 7
-    assert 400 <= passes("auto", 128, 1500) * 12 < 400 + 12
-    assert passes("auto", 32, 1) == 60
-    assert passes("auto", 512, 10**6) == 3
-    assert passes(4, 512, 1) == 4
+    assert resolve_batch_size(7, 1000) == 7
+    assert 400 <= resolve_max_epochs("auto", 128, 1500) * 12 < 400 + 12
+    assert resolve_max_epochs("auto", 32, 1) == 60
+    assert resolve_max_epochs("auto", 512, 10**6) == 3
+    assert resolve_max_epochs(4, 512, 1) == 4

@@ -5,15 +5,20 @@ import pytest
 import scipy.sparse as sp
 import torch
 from scipy.special import logsumexp
+from skorch.callbacks import Callback
 
 from sklearn_mlce._network import batches as batches_module
-from sklearn_mlce._network.batches import Batches, Rows
-from sklearn_mlce._network.dropout import Dropout
-from sklearn_mlce._network.perceptron import Architecture, Perceptron, initialise
-from sklearn_mlce._network.plan import layer_widths
-from sklearn_mlce._network.skorch_net import Criterion
-from sklearn_mlce._network.sparse_layer import SparseBatch, sparse_batch
-from sklearn_mlce._network.state import predictor, weights_to_arrays
+from sklearn_mlce._network.batches import Batches, Rows, SparseBatch, sparse_batch
+from sklearn_mlce._network.perceptron import (
+    Architecture,
+    Dropout,
+    Perceptron,
+    initialise,
+    predictor,
+    weights_to_arrays,
+)
+from sklearn_mlce._network.plan import layer_widths, one_cycle
+from sklearn_mlce._network.train import Criterion, PerceptronNet
 from sklearn_mlce._objectives.options import LossOptions
 from sklearn_mlce._objectives.prepared_targets import TargetEncoder
 from sklearn_mlce._targets.encoding import encode_targets
@@ -259,3 +264,22 @@ def test_predictor_computes_with_the_arrays_it_is_given():
         array.setflags(write=False)  # as memory maps are
     x = torch.ones(2, 3, dtype=torch.float64)
     assert torch.equal(predictor(architecture, weights, CPU)(x), module.eval()(x))
+
+
+def test_arguments_of_the_net_are_parameters_of_skorch():
+    given = {
+        "randomness": EpochRandomness(0, CPU),
+        "n_epochs_before": 2,
+        "schedule": one_cycle,
+        "n_epochs_in_all": 5,
+        "largest_norm": 1.0,
+        "mixed_precision": True,
+        "kept_dtype": np.float64,
+        "may_stop": [Callback()],
+    }
+    module = Perceptron(Architecture(3, (), 2, "gelu"), torch.float32)
+    net = PerceptronNet(module, Criterion(), callbacks=[], verbose=0, **given)
+    assert {name: net.get_params(deep=False)[name] for name in given} == given
+    assert net.set_params(largest_norm=2.0).initialize().largest_norm == 2.0
+    with pytest.raises((TypeError, ValueError), match="no_parameter"):
+        PerceptronNet(module, Criterion(), no_parameter=1, **given).initialize()
