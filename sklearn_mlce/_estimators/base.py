@@ -13,8 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from sklearn_mlce._objectives.module import is_module
-from sklearn_mlce._objectives.objective import Objective, clipped
+from sklearn_mlce._objectives.objective import Objective, clipped, is_module
 from sklearn_mlce._objectives.table import AUTO, OBJECTIVES, check_targets, resolve_objective
 from sklearn_mlce._objectives.weights import check_takes_weight, checked_weight
 from sklearn_mlce._targets.encoding import encode_targets

@@ -34,6 +34,7 @@ from sklearn_mlce._network.perceptron import (
 )
 from sklearn_mlce._network.plan import SCHEDULES, TrainingPlan
 from sklearn_mlce._objectives.constant_scores import LabelCounts
+from sklearn_mlce._objectives.objective import Objective
 from sklearn_mlce._objectives.prepared_targets import TargetPreparer
 from sklearn_mlce._utils.random import EpochRandomness
 
@@ -176,8 +177,14 @@ def _encoder(plan: TrainingPlan, rows: Rows, batch_size: int) -> TargetPreparer:
         plan.dtype,
         plan.device,
         plan.label_weight,
-        LabelCounts.of(rows.targets, rows.sample_weight),
+        _counts_if_needed(plan.objective, rows),
     )
+
+
+def _counts_if_needed(objective: Objective, rows: Rows) -> LabelCounts | None:
+    if not objective.needs_label_counts:
+        return None
+    return LabelCounts.of(rows.targets, rows.sample_weight)
 
 
 def _make_module(

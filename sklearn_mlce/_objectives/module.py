@@ -83,8 +83,3 @@ class ModuleObjective(Objective):
             bounded=False,
             expands_weight=False,
         )
-
-
-def is_module(loss: Any) -> bool:
-    """Whether a loss is given as a module and not by its name."""
-    return not isinstance(loss, str)

@@ -247,3 +247,8 @@ def one_margin(margins: Margins, what: str) -> float:
 def clipped(probabilities: np.ndarray) -> np.ndarray:
     """Probabilities that are never exactly 0 or 1."""
     return np.clip(probabilities, np.finfo(np.float64).tiny, np.nextafter(1.0, 0.0))
+
+
+def is_module(loss: Any) -> bool:
+    """Whether a loss is given as a module and not by its name."""
+    return not isinstance(loss, str)

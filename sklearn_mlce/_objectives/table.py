@@ -13,8 +13,8 @@ from sklearn_mlce._objectives.focal import (
     Focal,
 )
 from sklearn_mlce._objectives.mlce import MLCE
-from sklearn_mlce._objectives.module import ModuleObjective, is_module
-from sklearn_mlce._objectives.objective import Objective
+from sklearn_mlce._objectives.module import ModuleObjective
+from sklearn_mlce._objectives.objective import Objective, is_module
 from sklearn_mlce._objectives.pairwise import Pairwise
 from sklearn_mlce._objectives.pointwise import BinaryCrossEntropy, SquaredHinge
 from sklearn_mlce._targets.targets import TargetFormat, Targets

@@ -51,7 +51,9 @@ class LinearProblem(NamedTuple):
     def batch_loss(self) -> BatchLoss:
         """The loss of the trained outputs, batch by batch."""
         targets = self.trained_targets()
-        counts = LabelCounts.of(targets, self.sample_weight)
+        counts = None
+        if self.objective.needs_label_counts:
+            counts = LabelCounts.of(targets, self.sample_weight)
         return self.objective.batch_loss(targets.n_outputs, self.trained_label_weight(), counts)
 
     def trained_label_weight(self) -> Tensor | None:
