@@ -384,9 +384,9 @@ class MLCEMLP(BaseMLCE):
             monitor.open("epoch", plan.max_epochs, lambda net: {"state_dict_": net.weights()})
             start = self._start(plan, rows.targets.format, go_on=self.warm_start)
             self._remember(rows.targets)
-            held_out = given_rows(
-                self, X_val, y_val, sample_weight_val, rows.X.dtype, used=self.early_stopping
-            )
+            given, held_out = (X_val, y_val, sample_weight_val), None
+            if any(value is not None for value in given):
+                held_out = given_rows(self, *given, rows.X.dtype, used=self.early_stopping)
             file, start = self._open_checkpoint(start)
             if self.early_stopping and held_out is None:
                 order = split_order(start.seed, len(rows))

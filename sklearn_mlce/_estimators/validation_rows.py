@@ -99,8 +99,8 @@ def _takes_weight(scorer: Any, rows: Rows) -> bool:
 
 def given_rows(
     estimator: BaseMLCE, X: Any, y: Any, sample_weight: Any, dtype: Any, *, used: bool
-) -> Rows | None:
-    """Rows of ``X_val``, ``y_val`` and ``sample_weight_val``; None where none was given.
+) -> Rows:
+    """Rows of ``X_val``, ``y_val`` and ``sample_weight_val``, one of which was given.
 
     Parameters
     ----------
@@ -120,8 +120,6 @@ def given_rows(
     """
     given = {"X_val": X, "y_val": y, "sample_weight_val": sample_weight}
     seen = [name for name, value in given.items() if value is not None]
-    if not seen:
-        return None
     if X is None or y is None:
         raise ValueError(
             f"fit was given {' and '.join(seen)} alone; expected X_val and y_val. Pass both, or "
