@@ -50,8 +50,8 @@ def held_out_figures(name: str, estimator, rows: int | None) -> dict[str, float]
         held_out_of_folds,
         never_positive,
         out_of_fold,
-        plain_targets,
         scores_of,
+        to_sklearn_y,
         without,
     )
     from sklearn_mlce.model_selection._sweep import tune
@@ -62,7 +62,7 @@ def held_out_figures(name: str, estimator, rows: int | None) -> dict[str, float]
     splits = list(KFold(3, shuffle=True, random_state=0).split(X))
     score = partial(scores_of, n_outputs=targets.n_outputs)
     clones = [clone(estimator) for _ in splits]
-    scores, _ = out_of_fold(clones, X, plain_targets(targets), splits, score, {}, None)
+    scores, _ = out_of_fold(clones, X, to_sklearn_y(targets), splits, score, {}, None)
     held_out = held_out_of_folds(targets, splits, scores, None)
     unseen = never_positive(targets, np.arange(targets.n_rows), None)
     fitted = timed_fit(estimator, X, Y)[1]

@@ -96,7 +96,7 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if sample_weight is None or sample_weight.all():
             return X, targets, sample_weight
         kept = sample_weight > 0
-        return X[kept], targets.take(kept), sample_weight[kept]
+        return X[kept], targets.index_rows(kept), sample_weight[kept]
 
     def _check_rule(self, options: LossOptions, targets: Targets) -> None:
         """Raise ValueError unless labels can be decided as the parameters ask for."""

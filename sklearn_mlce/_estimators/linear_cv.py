@@ -18,7 +18,7 @@ from sklearn_mlce._objectives.options import LOSSES
 from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._solvers.fit import resolve_solver
 from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce._targets.targets import Targets, fixed_scores, placed
+from sklearn_mlce._targets.targets import Targets, constant_label_scores, is_trainable
 from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
 from sklearn_mlce._utils.sparse import with_duplicates_summed
 from sklearn_mlce.model_selection._f_measure import Objective, objective_of
@@ -26,8 +26,8 @@ from sklearn_mlce.model_selection._out_of_fold import (
     check_held_out,
     held_out_of_folds,
     out_of_fold,
-    plain_targets,
     scores_of,
+    to_sklearn_y,
 )
 from sklearn_mlce.model_selection._splits import splits_of
 from sklearn_mlce.model_selection._sweep import tune
@@ -261,7 +261,7 @@ class MLCEClassifierCV(MLCEClassifier):
             # Folds are smaller: "auto" might fit them by another solver than all rows.
             model = self._model(solver=self._solver_of_all_rows(X, targets, weight))
             self._search(model, X, targets, weight, objective, Cs, monitor)
-            final = model.set_params(C=self.C_).fit(X, plain_targets(targets), weight)
+            final = model.set_params(C=self.C_).fit(X, to_sklearn_y(targets), weight)
             self._adopt(final, targets)
             monitor.close()
         return self
@@ -285,7 +285,7 @@ class MLCEClassifierCV(MLCEClassifier):
         monitor: FitMonitor,
     ) -> None:
         """Set C, its thresholds, and what each C reached."""
-        y = plain_targets(targets)
+        y = to_sklearn_y(targets)
         splits = splits_of(self.cv, X, y, targets.kind, self.random_state, {})
         check_held_out(targets, splits, weight)
         # Epochs from C to C would add up, beside those of the one fit on all rows.
@@ -332,7 +332,7 @@ class MLCEClassifierCV(MLCEClassifier):
 
     def _solver_of_all_rows(self, X: Any, targets: Targets, weight: np.ndarray | None) -> str:
         """The name of the solver that "auto" stands for."""
-        trained = np.isnan(fixed_scores(targets))
+        trained = np.isnan(constant_label_scores(targets))
         problem = self._model(C=1.0)._problem(X, targets, weight, trained)
         return resolve_solver(problem, self.solver, self.max_iter, self.tol, seed=0).solver
 
@@ -347,7 +347,7 @@ class MLCEClassifierCV(MLCEClassifier):
         for name, value in vars(model).items():
             if name.endswith("_") and not name.startswith("_"):
                 setattr(self, name, value)
-        folded = np.where(placed(model.intercept_), self.thresholds_, 0.0)
+        folded = np.where(is_trainable(model.intercept_), self.thresholds_, 0.0)
         self.intercept_ = (model.intercept_ - folded).astype(model.intercept_.dtype)
         if np.ndim(self.thresholds_):
             self.thresholds_ = folded

@@ -32,7 +32,7 @@ from sklearn_mlce._network.train import TrainingResult, compute_scores, net_weig
 from sklearn_mlce._objectives.options import FOR_LABELS, PUBLISHED, LossOptions, resolve_loss
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
 from sklearn_mlce._targets.label_names import check_label_names
-from sklearn_mlce._targets.targets import TargetFormat, fixed_scores, same_classes
+from sklearn_mlce._targets.targets import TargetFormat, constant_label_scores, same_classes
 from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
 from sklearn_mlce._utils.device import resolve_device
 from sklearn_mlce._utils.random import draw_seed, split_order
@@ -278,7 +278,7 @@ class TrainableNetwork(NetworkMLCE):
             rows, held_out = rows.split(self.validation_fraction, order)
         callbacks = user_callbacks(self.callbacks or (), plan.schedule, self.resume)
         watch = Supervision(held_out, callbacks=callbacks, file=file)
-        self._fixed_scores = fixed_scores(rows.targets)
+        self._fixed_scores = constant_label_scores(rows.targets)
         self._architecture = plan.architecture
         if held_out is not None:
             watch.score = epoch_scorer(self, self.scoring, held_out)
@@ -361,7 +361,7 @@ class TrainableNetwork(NetworkMLCE):
             plan = self._plan(rows, 1, keep_optimizer=True, go_on=True)
             plan = replace(plan, schedule="constant")
             start = self._start(plan, rows.targets.format, go_on=True)
-            fixed = fixed_scores(rows.targets)
+            fixed = constant_label_scores(rows.targets)
             if first:
                 self._remember(rows.targets)
                 self._fixed_scores = fixed

@@ -51,7 +51,7 @@ class Rows(Dataset):
     def take(self, rows: Any) -> Rows:
         """Some of the rows, by a slice or an index array."""
         weight = None if self.sample_weight is None else self.sample_weight[rows]
-        return Rows(self.X[rows], self.targets.take(rows), weight)
+        return Rows(self.X[rows], self.targets.index_rows(rows), weight)
 
     def split(self, fraction: float, order: np.ndarray) -> tuple[Rows, Rows]:
         """The rows to train on, and those held out: about the first `fraction` of an order.
@@ -67,7 +67,7 @@ class Rows(Dataset):
             return self.take(rest), self.take(held_out)
         weight = None if self.sample_weight is None else self.sample_weight[rest]
         X = SelectedRows(self.X, rest)  # X may be a memory map
-        return Rows(X, self.targets.take(rest), weight), self.take(held_out)
+        return Rows(X, self.targets.index_rows(rest), weight), self.take(held_out)
 
 
 class BatchTargets(NamedTuple):
@@ -185,7 +185,7 @@ class Batches:
         """Some of the rows, by a slice or an index array."""
         rows = self._rows
         if self._encoded is None:
-            targets = self._encoder(rows.targets.take(chosen))
+            targets = self._encoder(rows.targets.index_rows(chosen))
         elif isinstance(chosen, slice):
             targets = self._encoded.cut(chosen.start, chosen.stop)
         else:

@@ -10,7 +10,7 @@ import torch
 from sklearn_mlce._network.batches import Rows
 from sklearn_mlce._network.perceptron import Perceptron
 from sklearn_mlce._objectives.options import LossOptions
-from sklearn_mlce._targets.targets import Targets, label_masses
+from sklearn_mlce._targets.targets import Targets, weighted_label_counts
 from sklearn_mlce._utils.sparse import dense_tensor
 
 # Frequencies are kept this far from 0 and 1, whose scores are infinite.
@@ -32,7 +32,7 @@ def start_from_rows(module: Perceptron, rows: Rows, options: LossOptions) -> Non
 def output_frequencies(targets: Targets, weight: np.ndarray | None) -> np.ndarray:
     """Weighted mean ``(n_outputs,)`` of each label or class; one half where nothing is known."""
     weight = np.ones(targets.n_rows) if weight is None else weight.astype(np.float64)
-    positive, negative = label_masses(targets, weight)
+    positive, negative = weighted_label_counts(targets, weight)
     total = positive + negative
     return np.divide(positive, total, out=np.full(len(total), 0.5), where=total > 0)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from sklearn_mlce._objectives.coupled_constant_scores import LabelBalance, coupled_intercepts
 from sklearn_mlce._objectives.options import LossOptions
-from sklearn_mlce._targets.targets import Targets, label_masses
+from sklearn_mlce._targets.targets import Targets, weighted_label_counts
 
 
 def intercept_start(
@@ -48,7 +48,7 @@ def intercept_start(
     if options.module is not None:
         return np.zeros(targets.n_outputs)
     weight = np.ones(targets.n_rows) if weight is None else weight.astype(np.float64)
-    positive, negative = label_masses(targets, weight)
+    positive, negative = weighted_label_counts(targets, weight)
     if options.loss == "softmax":
         return np.log(positive / positive.mean()) / options.scale
     if options.loss == "multioutput":

@@ -207,7 +207,9 @@ def _coupled_sides(
     masses = (balance.negative, balance.positive)
     return [
         None if order == "all" else CoupledSide(shares, order, weight[rows], mass)
-        for shares, order, mass in zip(_sides(targets.take(rows)), orders, masses, strict=True)
+        for shares, order, mass in zip(
+            _sides(targets.index_rows(rows)), orders, masses, strict=True
+        )
     ]
 
 

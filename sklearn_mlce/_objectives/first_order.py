@@ -17,7 +17,7 @@ from sklearn_mlce._objectives.pairwise import PairwiseBatches
 from sklearn_mlce._objectives.pointwise import PointwiseBatches
 from sklearn_mlce._objectives.softmax import SoftmaxBatches
 from sklearn_mlce._objectives.target_tensors import EncodedTargets
-from sklearn_mlce._targets.targets import Targets, label_masses
+from sklearn_mlce._targets.targets import Targets, weighted_label_counts
 from sklearn_mlce._utils.sparse import dense_tensor
 
 
@@ -36,7 +36,7 @@ def label_counts(
         return None
     weight = np.ones(targets.n_rows) if sample_weight is None else sample_weight
     weight = weight.astype(np.float64)
-    positive, _ = label_masses(targets, weight)
+    positive, _ = weighted_label_counts(targets, weight)
     return LabelCounts(dense_tensor(positive, device), float(weight.sum()))
 
 

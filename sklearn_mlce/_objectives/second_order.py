@@ -40,7 +40,7 @@ def row_loss_of(
     if options.loss == "multioutput":
         assert isinstance(encoded, Cells)
         kept = np.isin(np.arange(targets.n_outputs), outputs)
-        return MultioutputRows(encoded.columns, weight, targets.of_outputs(kept).format.sizes)
+        return MultioutputRows(encoded.columns, weight, targets.select_outputs(kept).format.sizes)
     if options.loss == "pairwise":
         affine = affine._replace(margins=(options.margins[0], 0.0))
         return PairwiseRows(encoded, weight, affine)

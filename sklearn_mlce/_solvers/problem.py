@@ -77,4 +77,4 @@ class LinearProblem(NamedTuple):
 
     def trained_targets(self) -> Targets:
         """Targets of the trained outputs alone."""
-        return self.targets.of_outputs(self.trained)
+        return self.targets.select_outputs(self.trained)

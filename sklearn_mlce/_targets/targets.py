@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-# Score of a label that training cannot place: far beyond any other, yet finite in float32, and
-# so is its square.
-FIXED_SCORE = 1e9
+# Score of a label that is the same in every training row: far beyond any other score, yet finite
+# in float32, and so is its square.
+CONSTANT_LABEL_SCORE = 1e9
 
 _BLOCK_ENTRIES = 2**22  # of soft targets that are looked at at a time
 
 
 @dataclass(frozen=True)
 class TargetFormat:
-    """What a fitted estimator remembers of y, so that it can answer in kind."""
+    """Kind, classes, dtype and container of y, by which predictions take the form of y."""
 
     kind: str  # "binary", "multiclass", "multilabel", "soft" or "multioutput"
     classes: Any  # the estimator's classes_: an array, or a list of them for "multioutput"
@@ -110,7 +110,7 @@ class Targets:
         return self.format.n_outputs
 
     def labels(self, target_format: TargetFormat) -> Any:
-        """The y that is encoded, in the form that an estimator answers in."""
+        """Decode back to y, in the container and dtype of a format; soft targets stay."""
         if self.dense is not None:
             return self.dense
         if self.codes is not None:
@@ -124,7 +124,7 @@ class Targets:
             return target_format.sparse_container(self.positives, dtype=target_format.dtype)
         return self.positives.toarray().astype(target_format.dtype)
 
-    def take(self, rows: Any) -> Targets:
+    def index_rows(self, rows: Any) -> Targets:
         """Targets of a slice, mask or index array of rows."""
         return replace(
             self,
@@ -133,7 +133,7 @@ class Targets:
             dense=None if self.dense is None else self.dense[rows],
         )
 
-    def of_outputs(self, mask: np.ndarray) -> Targets:
+    def select_outputs(self, mask: np.ndarray) -> Targets:
         """Targets of some outputs; every row of a multiclass y must be of one of them."""
         if mask.all():
             return self
@@ -151,12 +151,11 @@ class Targets:
         )
 
 
-def fixed_scores(targets: Targets) -> np.ndarray:
-    """Score of each output that training cannot place; NaN for the others.
+def constant_label_scores(targets: Targets) -> np.ndarray:
+    """Score ``(n_outputs,)`` of each output that has no finite optimum; NaN for the others.
 
-    An output without a positive row has no finite optimum: its score is minus FIXED_SCORE, below
-    all others. One without a negative row gets plus FIXED_SCORE. Unknown targets count as
-    neither.
+    An output without a positive row gets minus CONSTANT_LABEL_SCORE, below all others; one without
+    a negative row plus CONSTANT_LABEL_SCORE. Unknown targets count as neither.
     """
     fixed = np.full(targets.n_outputs, np.nan)
     never: np.ndarray = np.zeros(targets.n_outputs, dtype=bool)
@@ -169,27 +168,27 @@ def fixed_scores(targets: Targets) -> np.ndarray:
         never, always = counts == 0, counts == targets.n_rows
     elif targets.codes is not None:
         never = np.bincount(targets.codes, minlength=targets.n_outputs) == 0
-    fixed[always] = FIXED_SCORE
-    fixed[never] = -FIXED_SCORE
+    fixed[always] = CONSTANT_LABEL_SCORE
+    fixed[never] = -CONSTANT_LABEL_SCORE
     return fixed
 
 
-def placed(scores: np.ndarray) -> np.ndarray:
-    """Mask of the scores, or intercepts, that are not fixed ones.
+def is_trainable(scores: np.ndarray) -> np.ndarray:
+    """Mask of the scores, or intercepts, of labels that training could learn.
 
-    Those may have been shifted since, by a threshold or a midpoint: half of them is far beyond
-    any other score as well.
+    The score of a constant label may have been shifted since, by a threshold or a midpoint: half
+    of it is far beyond any other score as well.
     """
-    return np.abs(scores) < FIXED_SCORE / 2
+    return np.abs(scores) < CONSTANT_LABEL_SCORE / 2
 
 
-def ruled_out(scores: np.ndarray) -> np.ndarray:
-    """Mask of the scores that are fixed below all others."""
-    return scores < -FIXED_SCORE / 2
+def is_never_positive(scores: np.ndarray) -> np.ndarray:
+    """Mask of the scores of labels that no training row carried."""
+    return scores < -CONSTANT_LABEL_SCORE / 2
 
 
-def label_masses(targets: Targets, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weight of the positive and of the negative rows of each output."""
+def weighted_label_counts(targets: Targets, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted numbers ``(n_outputs,)`` of the positive and of the negative rows."""
     total = weight.sum()
     if targets.codes is not None:
         of_classes = np.bincount(targets.codes, weights=weight, minlength=targets.n_outputs)

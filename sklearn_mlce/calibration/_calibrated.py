@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_mlce._objectives.probabilities import clipped
 from sklearn_mlce._objectives.weights import checked_weight
-from sklearn_mlce._targets.targets import FIXED_SCORE
+from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce._utils.callbacks import fitted_state_kept
 from sklearn_mlce.calibration._folds import Calibration
 from sklearn_mlce.calibration._held_out_cells import shares
@@ -26,7 +26,7 @@ from sklearn_mlce.calibration._members import (
     learned_by_any,
     mean_log_odds,
 )
-from sklearn_mlce.model_selection._out_of_fold import default_threshold, plain_targets
+from sklearn_mlce.model_selection._out_of_fold import default_threshold, to_sklearn_y
 from sklearn_mlce.model_selection._splits import routed_params, router_of, splits_of
 from sklearn_mlce.model_selection._wrapper import BaseWrapper, encode_thresholded
 
@@ -232,7 +232,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         if frozen:
             return [calibration.of_frozen(self.estimator, X)]
         targets, split_params = calibration.targets, routed.splitter.split
-        y = plain_targets(targets)
+        y = to_sklearn_y(targets)
         splits = splits_of(self.cv, X, y, targets.kind, self.random_state, split_params)
         arguments = (self.estimator, X, splits, routed.estimator.fit, self.n_jobs)
         if self.ensemble:
@@ -280,7 +280,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
     def _zero_scores(self, X: Any) -> np.ndarray:
         """Log-odds ``(n, n_outputs)``, the fixed scores of what was not learned among them."""
         scores = mean_log_odds(self.calibrated_classifiers_, X)
-        fixed = np.where(self._shares > 0.5, FIXED_SCORE, -FIXED_SCORE)
+        fixed = np.where(self._shares > 0.5, CONSTANT_LABEL_SCORE, -CONSTANT_LABEL_SCORE)
         scores[:, ~self._learned] = fixed[~self._learned]
         return scores
 

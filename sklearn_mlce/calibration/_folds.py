@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlce._targets.label_names import check_names_of_fitted
-from sklearn_mlce._targets.targets import Targets, placed
+from sklearn_mlce._targets.targets import Targets, is_trainable
 from sklearn_mlce.calibration._held_out_cells import held_out_cells, learned_labels
 from sklearn_mlce.calibration._members import (
     CalibratedClassifier,
@@ -23,8 +23,8 @@ from sklearn_mlce.model_selection._f_measure import HeldOut
 from sklearn_mlce.model_selection._out_of_fold import (
     default_threshold,
     out_of_fold,
-    plain_targets,
     scores_of,
+    to_sklearn_y,
 )
 
 Splits = list[tuple[np.ndarray, np.ndarray]]
@@ -52,7 +52,7 @@ class Calibration:
         check_is_fitted(estimator)
         check_names_of_fitted(estimator, self.targets.label_names)
         scores = scores_of(estimator, X, self.targets.n_outputs)
-        learned = np.any(placed(scores), axis=0)
+        learned = np.any(is_trainable(scores), axis=0)
         part = Part(np.arange(self.targets.n_rows), scores, learned)
         return self.calibrated(estimator, [part], learned)
 
@@ -71,14 +71,14 @@ class Calibration:
     ) -> CalibratedClassifier:
         """A clone fitted on all rows, with maps of the held-out rows of all folds."""
         parts, _ = self.score_folds(estimator, X, splits, fit_params, n_jobs)
-        fitted = clone(estimator).fit(X, plain_targets(self.targets), **fit_params)
+        fitted = clone(estimator).fit(X, to_sklearn_y(self.targets), **fit_params)
         return self.calibrated(fitted, parts, self.learned(np.arange(self.targets.n_rows)))
 
     def score_folds(
         self, estimator: Any, X: Any, splits: Splits, fit_params: dict, n_jobs: int | None
     ) -> tuple[list[Part], list[Any]]:
         """Held-out rows of each fold and their scores, and the clones that gave them."""
-        y = plain_targets(self.targets)
+        y = to_sklearn_y(self.targets)
         score = partial(scores_of, n_outputs=self.targets.n_outputs)
         clones = [clone(estimator) for _ in splits]
         scores, clones = out_of_fold(clones, X, y, splits, score, fit_params, n_jobs)

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_mlce._targets.targets import Targets, fixed_scores, label_masses, placed
+from sklearn_mlce._targets.targets import (
+    Targets,
+    constant_label_scores,
+    is_trainable,
+    weighted_label_counts,
+)
 from sklearn_mlce.model_selection._f_measure import HeldOut
 from sklearn_mlce.model_selection._out_of_fold import held_out_of, without
 
@@ -77,7 +82,8 @@ def held_out_cells(
     by which our own estimators say so, are set to -inf.
     """
     parts = [
-        without(~known | ~placed(part), part) for known, part in zip(learned, scores, strict=True)
+        without(~known | ~is_trainable(part), part)
+        for known, part in zip(learned, scores, strict=True)
     ]
     return held_out_of(targets, rows, np.concatenate(parts), sample_weight)
 
@@ -88,7 +94,7 @@ def learned_labels(
     """Mask ``(L,)`` of the labels that some of the rows carry and some do not."""
     if sample_weight is not None:
         rows = rows[sample_weight[rows] > 0]
-    return np.isnan(fixed_scores(targets.take(rows)))
+    return np.isnan(constant_label_scores(targets.index_rows(rows)))
 
 
 def shares(targets: Targets, sample_weight: np.ndarray | None) -> np.ndarray:
@@ -97,6 +103,6 @@ def shares(targets: Targets, sample_weight: np.ndarray | None) -> np.ndarray:
     Unknown rows are left out, unless there are no others: such a label counts as never carried.
     """
     weight = np.ones(targets.n_rows) if sample_weight is None else sample_weight
-    positive, negative = label_masses(targets, weight)
+    positive, negative = weighted_label_counts(targets, weight)
     known = positive + negative
     return (positive + 0.5) / (np.where(known > 0, known, weight.sum()) + 1)

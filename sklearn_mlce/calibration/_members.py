@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import log_expit, logit
 
-from sklearn_mlce._targets.targets import FIXED_SCORE
+from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce.calibration._held_out_cells import Cells, cells_of
 from sklearn_mlce.calibration._sigmoid import (
     IsotonicMap,
@@ -46,7 +46,9 @@ class CalibratedClassifier:
         """Log-odds of rows ``(n, L)``; they mean nothing for labels that were not learned."""
         scores = as_scores(scores_of(self.estimator, X, len(self.learned)), self.floor)
         # Fixed scores are the largest there are; no slope makes them infinite.
-        return self.calibrator.log_odds(np.clip(scores, -FIXED_SCORE, FIXED_SCORE))
+        return self.calibrator.log_odds(
+            np.clip(scores, -CONSTANT_LABEL_SCORE, CONSTANT_LABEL_SCORE)
+        )
 
 
 def mean_log_odds(members: list[CalibratedClassifier], X: Any) -> np.ndarray:

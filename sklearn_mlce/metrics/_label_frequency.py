@@ -137,7 +137,7 @@ def f1_by_label_frequency(
         raise ValueError(f"group must be 'head', 'medium', 'tail' or None, got {group!r}")
     targets = labels_of(y_true, "y_true")
     weight = weights_of(sample_weight, y_true)
-    counts = label_masses(targets) if label_counts is None else label_counts
+    counts = weighted_label_counts(targets) if label_counts is None else label_counts
     groups = label_frequency_groups(counts, cuts=cuts)
     if len(groups) != targets.n_outputs:
         raise ValueError(
@@ -157,7 +157,7 @@ def f1_by_label_frequency(
     return f1 if group is None else f1[group]
 
 
-def label_masses(targets: Targets) -> np.ndarray:
+def weighted_label_counts(targets: Targets) -> np.ndarray:
     """How many rows carry each label ``(L,)``; a soft label counts with its mass."""
     if targets.positives is not None:
         return np.bincount(targets.positives.indices, minlength=targets.n_outputs)

@@ -12,7 +12,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
-from sklearn_mlce._targets.targets import Targets, fixed_scores, ruled_out
+from sklearn_mlce._targets.targets import Targets, constant_label_scores, is_never_positive
 from sklearn_mlce._utils.warnings import ignored_warnings
 from sklearn_mlce.model_selection._f_measure import HeldOut
 
@@ -84,7 +84,7 @@ def _of_class_one(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
     return probabilities[:, position[0]] if len(position) else np.zeros(len(probabilities))
 
 
-def plain_targets(targets: Targets) -> Any:
+def to_sklearn_y(targets: Targets) -> Any:
     """The y that any estimator can be given: int64 labels, since narrower ones get permuted.
 
     A DataFrame is one again, since a dict of label weights goes by the names of its columns.
@@ -103,7 +103,7 @@ def never_positive(
     """Mask ``(L,)`` of the labels that none of the rows carries, rows of weight 0 aside."""
     if sample_weight is not None:
         rows = rows[sample_weight[rows] > 0]
-    return ruled_out(fixed_scores(targets.take(rows)))
+    return is_never_positive(constant_label_scores(targets.index_rows(rows)))
 
 
 def out_of_fold(
@@ -213,14 +213,14 @@ def held_out_of(
 ) -> HeldOut:
     """Scores beside the targets of their rows; rows without weight or known target are left out.
 
-    A score of minus FIXED_SCORE is what our own estimators say of a label that they could not
-    learn, and no threshold should reach down to it.
+    Our own estimators give a label that they could not learn the score -CONSTANT_LABEL_SCORE, and
+    no threshold should reach down to it.
     """
     kept = _counting(targets, rows, sample_weight)
     if not kept.all():
         rows, scores = rows[kept], scores[kept]
     weight = None if sample_weight is None else sample_weight[rows]
-    scores, targets = without(ruled_out(scores), scores), targets.take(rows)
+    scores, targets = without(is_never_positive(scores), scores), targets.index_rows(rows)
     if targets.dense is None:
         return HeldOut(scores, sp.csr_array(targets.positives, dtype=np.float64), weight)
     unknown = np.isnan(targets.dense)

@@ -25,8 +25,8 @@ from sklearn_mlce.model_selection._out_of_fold import (
     held_out_of_folds,
     never_positive,
     out_of_fold,
-    plain_targets,
     scores_of,
+    to_sklearn_y,
     without,
 )
 from sklearn_mlce.model_selection._splits import routed_params, router_of, splits_of
@@ -250,7 +250,7 @@ class MultilabelTunedThresholdClassifierCV(BaseThresholded):
             known = scores_of(self.estimator_, X, targets.n_outputs)
             return held_out_of(targets, every_row, without(self._never_predicted, known), weight)
         default_threshold(self.estimator)  # refused before anything is fitted
-        y, fit_params = plain_targets(targets), routed.estimator.fit
+        y, fit_params = to_sklearn_y(targets), routed.estimator.fit
         splits = splits_of(self.cv, X, y, targets.kind, self.random_state, routed.splitter.split)
         check_held_out(targets, splits, weight)
         if not self.refit and len(splits) > 1:

@@ -14,7 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce._targets.targets import FIXED_SCORE, TargetFormat, Targets
+from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE, TargetFormat, Targets
 from sklearn_mlce._targets.top_k import SCORES_PER_BLOCK
 from sklearn_mlce.model_selection._out_of_fold import scores_of
 
@@ -125,7 +125,7 @@ class BaseThresholded(BaseWrapper):
         scores = scores_of(self.estimator_, X, len(self._never_predicted))
         thresholds = np.where(self._never_predicted, 0.0, self.best_thresholds_)
         shifted = np.subtract(scores, thresholds, dtype=np.float64)
-        shifted[:, self._never_predicted] = -FIXED_SCORE
+        shifted[:, self._never_predicted] = -CONSTANT_LABEL_SCORE
         return shifted
 
 

@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
-from sklearn_mlce._targets.targets import FIXED_SCORE
+from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV as Tuned
 from tests.helpers.estimators import labelled_rows
@@ -84,7 +84,7 @@ def test_a_single_split_may_keep_its_fit():
     labels = Y.copy()
     labels[train, 0] = 0  # positive in held-out rows alone, which nothing was fitted on
     kept = clone(tuned).fit(X, labels)
-    assert (kept.decision_function(X)[:, 0] == -FIXED_SCORE).all()
+    assert (kept.decision_function(X)[:, 0] == -CONSTANT_LABEL_SCORE).all()
 
 
 def test_a_fitted_estimator_is_left_alone():
