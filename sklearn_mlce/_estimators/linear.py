@@ -213,6 +213,8 @@ class MLCEClassifier(LinearMLCE):
     0.68
     """
 
+    __module__ = "sklearn_mlce"
+
     _parameter_constraints: ClassVar[dict] = {
         "C": [Interval(Real, 0, None, closed="neither"), None],
         "loss": [StrOptions(set(LOSSES)), nn.Module],

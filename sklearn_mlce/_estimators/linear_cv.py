@@ -159,6 +159,8 @@ class MLCEClassifierCV(MLCEClassifier):
     0.71
     """
 
+    __module__ = "sklearn_mlce"
+
     _parameter_constraints: ClassVar[dict] = {
         **{
             name: constraint

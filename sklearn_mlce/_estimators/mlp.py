@@ -208,6 +208,8 @@ class MLCEMLP(TrainableNetwork):
     True
     """
 
+    __module__ = "sklearn_mlce"
+
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],

@@ -138,6 +138,8 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
     0.186
     """
 
+    __module__ = "sklearn_mlce.calibration"
+
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [HasMethods(["fit"])],
         "method": [StrOptions(set(METHODS))],

@@ -79,6 +79,8 @@ class LabelDescription:
     array([2])
     """
 
+    __module__ = "sklearn_mlce.inspection"
+
     kind: str
     n_samples: int
     n_labels: int

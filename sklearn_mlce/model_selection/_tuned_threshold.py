@@ -140,6 +140,8 @@ class MultilabelTunedThresholdClassifierCV(BaseThresholded):
     0.71
     """
 
+    __module__ = "sklearn_mlce.model_selection"
+
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [HasMethods(["fit"])],
         "scoring": [str, callable],

@@ -1,6 +1,7 @@
 """What users install is whole: version, files, dependencies, README, and imports."""
 
 import ast
+import importlib
 import json
 import os
 import re
@@ -45,6 +46,12 @@ ALLOWED = {
     },
     "__init__": {"_estimators"},
 }
+
+
+PUBLIC_MODULES = [
+    "sklearn_mlce",
+    *(f"sklearn_mlce.{room}" for room in ALLOWED if not room.startswith("_")),
+]
 
 
 def pinned(name):
@@ -168,6 +175,15 @@ def test_public_names_are_there():
     assert {"MLCEClassifier", "MLCEClassifierCV", "MLCEMLP"} <= set(sklearn_mlce.__all__)
     for name in sklearn_mlce.__all__:
         assert getattr(sklearn_mlce, name).__module__.startswith("sklearn_mlce")
+
+
+@pytest.mark.parametrize("name", PUBLIC_MODULES)
+def test_public_classes_are_of_the_module_that_exports_them(name):
+    """A pickle and a trust list of skops name that module, wherever the class stands."""
+    module = importlib.import_module(name)
+    for item in map(module.__dict__.get, module.__all__):
+        if isinstance(item, type):
+            assert item.__module__ == name
 
 
 def test_import_changes_nothing_for_others():
