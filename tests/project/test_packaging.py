@@ -1,6 +1,7 @@
 """What users install is whole: version, files, dependencies, README, and imports."""
 
 import ast
+import graphlib
 import importlib
 import json
 import os
@@ -257,6 +258,22 @@ def rooms():
         for path in package.glob("*/__init__.py")
     }
     return files | folders
+
+
+def imported_files(path):
+    """Return the files of the package that a file imports from, for types included."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("sklearn_mlce"):
+            target = ROOT.joinpath(*node.module.split("."))
+            for item in (target / alias.name for alias in node.names):
+                found = [item.with_suffix(".py"), target.with_suffix(".py"), target / "__init__.py"]
+                yield next(file for file in found if file.exists())
+
+
+def test_no_circle_of_imports():
+    files = (ROOT / "sklearn_mlce").glob("**/*.py")
+    sorter = graphlib.TopologicalSorter({path: set(imported_files(path)) for path in files})
+    sorter.prepare()
 
 
 def test_every_room_is_in_the_table():
