@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.utils import _safe_indexing, gen_batches
+from sklearn.utils.validation import _num_samples
 
 # Score of a label that is the same in every training row: far beyond any other score, yet finite
 # in float32, and so is its square.
 CONSTANT_LABEL_SCORE = 1e9
 
-_BLOCK_ENTRIES = 2**22  # of soft targets that are looked at at a time
+# Scores, or soft targets, that are held at a time: 32 MiB of float64.
+ENTRIES_PER_BLOCK = 2**22
+
+
+def row_blocks(n_rows: int, n_columns: int, n_entries: int | None = None) -> list[slice]:
+    """Slices that part the rows of a matrix into blocks of about `n_entries` entries."""
+    n_entries = ENTRIES_PER_BLOCK if n_entries is None else n_entries
+    return list(gen_batches(n_rows, max(1, n_entries // max(n_columns, 1))))
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,42 @@ class TargetFormat:
             ones = np.ones(len(columns), dtype=self.dtype)
             return self.sparse_container((ones, columns, indptr), shape=labels.shape)
         return labels.astype(self.dtype)
+
+    def decode_by_blocks(self, X: Any, score: Callable[[Any], np.ndarray]) -> Any:
+        """Labels of the rows of X, whose dense scores are made by blocks where y was sparse."""
+        if self.sparse_container is None:
+            return self.decode(score(X))
+        blocks = row_blocks(_num_samples(X), self.n_outputs)
+        if len(blocks) <= 1:
+            return self.decode(score(X))
+        parts = [self.decode(score(_safe_indexing(X, rows))) for rows in blocks]
+        return sp.vstack(parts, format="csr")
+
+    def to_state(self) -> dict[str, Any]:
+        """Strings, arrays and lists of them, so that no pickle names this class."""
+        container = self.sparse_container and self.sparse_container.__name__
+        return vars(self) | {"dtype": self.dtype.str, "sparse_container": container}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> TargetFormat:
+        """Inverse of :meth:`to_state`."""
+        container = state["sparse_container"] and getattr(sp, state["sparse_container"])
+        dtype = np.dtype(state["dtype"])
+        return cls(**(state | {"dtype": dtype, "sparse_container": container}))
+
+
+class TargetFormatMixin:
+    """Format of the y of `fit` as a fitted attribute; what is stored are plain values."""
+
+    _target_state: dict[str, Any]
+
+    @property
+    def _target_format(self) -> TargetFormat:
+        return TargetFormat.from_state(self._target_state)
+
+    @_target_format.setter
+    def _target_format(self, target_format: TargetFormat) -> None:
+        self._target_state = target_format.to_state()
 
 
 @dataclass(frozen=True)
@@ -198,9 +244,7 @@ def weighted_label_counts(targets: Targets, weight: np.ndarray) -> tuple[np.ndar
         return of_labels, total - of_labels
     assert targets.dense is not None
     positive, known = np.zeros(targets.n_outputs), np.zeros(targets.n_outputs)
-    step = max(1, _BLOCK_ENTRIES // targets.n_outputs)
-    for start in range(0, targets.n_rows, step):
-        rows = slice(start, start + step)
+    for rows in row_blocks(targets.n_rows, targets.n_outputs):
         block = targets.dense[rows]
         positive += weight[rows] @ np.nan_to_num(block)
         known += weight[rows] @ ~np.isnan(block)

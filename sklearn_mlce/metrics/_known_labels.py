@@ -8,14 +8,13 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.metrics import f1_score, label_ranking_average_precision_score
 
-from sklearn_mlce._targets.targets import Targets
+from sklearn_mlce._targets.targets import Targets, row_blocks
 from sklearn_mlce.metrics._inputs import (
     check_same_shape,
     check_zero_division,
     hard_labels_of,
     labels_of,
     mean_of_defined,
-    row_blocks,
     scores_of,
     weights_of,
 )

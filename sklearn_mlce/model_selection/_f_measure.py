@@ -9,6 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.metrics import f1_score, fbeta_score
 
+from sklearn_mlce._targets.targets import row_blocks
+
 AVERAGES = ("micro", "macro", "samples")
 
 _LARGEST_BETA = 1e6  # with which F-beta is recall, up to what float64 resolves
@@ -41,8 +43,7 @@ class HeldOut:
     def row_blocks(self) -> list[slice]:
         """Slices of rows that together are all, each small enough to be copied."""
         n_rows, n_labels = self.scores.shape
-        step = max(1, _CELLS_PER_BLOCK // max(n_labels, 1))
-        return [slice(start, start + step) for start in range(0, n_rows, step)]
+        return row_blocks(n_rows, n_labels, _CELLS_PER_BLOCK)
 
     def by_label(self) -> HeldOut:
         """The transpose, whose rows are labels; row weights are left to the caller."""

@@ -7,15 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
-from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE, TargetFormat, Targets
-from sklearn_mlce._targets.top_k import SCORES_PER_BLOCK
+from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE, TargetFormatMixin, Targets
 from sklearn_mlce.model_selection._out_of_fold import scores_of
 
 
@@ -23,12 +21,11 @@ def _estimator_has(method: str) -> Callable[[Any], bool]:
     return lambda self: hasattr(getattr(self, "estimator_", self.estimator), method)
 
 
-class BaseWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """What wraps an estimator and predicts where scores of its own are above zero."""
 
     estimator: Any
     classes_: np.ndarray
-    _target_format: TargetFormat
 
     @abstractmethod
     def _zero_scores(self, X: Any) -> np.ndarray:
@@ -58,15 +55,7 @@ class BaseWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             sparse for sparse y. int64 for soft or unknown targets.
         """
         check_is_fitted(self)
-        if self._target_format.sparse_container is None:
-            return self._target_format.decode(self._zero_scores(X))
-        n_rows = _num_samples(X)
-        step = max(1, SCORES_PER_BLOCK // self._target_format.n_outputs)
-        if n_rows <= step:
-            return self._target_format.decode(self._zero_scores(X))
-        blocks = (np.arange(i, min(i + step, n_rows)) for i in range(0, n_rows, step))
-        parts = (self._zero_scores(_safe_indexing(X, block)) for block in blocks)
-        return sp.vstack([self._target_format.decode(part) for part in parts], format="csr")
+        return self._target_format.decode_by_blocks(X, self._zero_scores)
 
     def _set_optional_attributes(self, **attributes: Any) -> None:
         """Set those that are not None; an earlier fit may have left the others."""

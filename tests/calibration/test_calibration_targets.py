@@ -122,7 +122,7 @@ def test_a_class_without_weight_has_the_least_probability(weightless, sign):
 def test_sparse_predictions_are_made_by_blocks(monkeypatch):
     model = calibrated(MLCEClassifier(), sp.csr_array(Y))
     expected = model.predict(X)
-    monkeypatch.setattr("sklearn_mlce.model_selection._wrapper.SCORES_PER_BLOCK", 30)
+    monkeypatch.setattr("sklearn_mlce._targets.targets.ENTRIES_PER_BLOCK", 30)
     assert (model.predict(X) != expected).nnz == 0
 
 

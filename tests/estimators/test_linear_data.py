@@ -109,7 +109,7 @@ def test_sparse_predictions_are_made_by_blocks(monkeypatch):
     X, Y = make_labels(np.random.default_rng(22))
     model = MLCEClassifier().fit(X, sp.csr_matrix(Y))
     whole = model.predict(X)
-    monkeypatch.setattr("sklearn_mlce._estimators.base.SCORES_PER_BLOCK", 35)
+    monkeypatch.setattr("sklearn_mlce._targets.targets.ENTRIES_PER_BLOCK", 35)
     blocks = model.predict(X)
     assert type(blocks) is type(whole) is sp.csr_matrix
     assert blocks.dtype == whole.dtype

@@ -266,7 +266,7 @@ def test_every_form_of_y_gives_the_same_thresholds(options):
 def test_sparse_predictions_are_made_by_blocks(monkeypatch):
     tuned = Tuned(MLCEClassifier(), random_state=0).fit(X, sp.csr_array(Y))
     expected = tuned.predict(X)
-    monkeypatch.setattr("sklearn_mlce.model_selection._wrapper.SCORES_PER_BLOCK", 30)
+    monkeypatch.setattr("sklearn_mlce._targets.targets.ENTRIES_PER_BLOCK", 30)
     assert (tuned.predict(X) != expected).nnz == 0
     assert (tuned.predict(sp.csr_array(X)) != expected).nnz == 0
 

@@ -10,6 +10,7 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import (
     CONSTANT_LABEL_SCORE,
+    TargetFormat,
     constant_label_scores,
     is_never_positive,
     is_trainable,
@@ -56,6 +57,36 @@ def test_multilabel_comes_back_as_it_went_in(dtype, container):
     assert sp.issparse(predicted) == sp.issparse(y)
     assert isinstance(predicted, sp.sparray) == isinstance(y, sp.sparray)
     np.testing.assert_array_equal(predicted.toarray() if sp.issparse(y) else predicted, HARD)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        ["no", "yes", "no"],
+        pd.Series([3, 1, 2]),
+        HARD.astype(np.int8),
+        sp.csr_matrix(HARD),
+        sp.csr_array(HARD),
+        HARD * 0.5,
+        np.array([[0, 2], [1, 0], [2, 1]]),
+        pd.DataFrame(HARD, columns=["a", 1, ("b", 2)]),
+    ],
+    ids=str,
+)
+def test_a_format_is_stored_as_plain_values(y):
+    known = encode_targets(y).format
+    state = known.to_state()
+    lists = [part for value in state.values() if isinstance(value, list) for part in value]
+    kinds = {type(part) for part in (*state.values(), *lists)}
+    assert kinds <= {str, bool, list, np.ndarray, type(None)}
+    restored = TargetFormat.from_state(state)
+    for name, value in vars(known).items():
+        np.testing.assert_equal(getattr(restored, name), value)
+    scores = np.random.default_rng(0).normal(size=(5, known.n_outputs))
+    first, second = known.decode(scores), restored.decode(scores)
+    assert type(first) is type(second)
+    assert first.dtype == second.dtype
+    assert (first != second).sum() == 0
 
 
 def test_more_than_128_labels_of_int8_keep_their_columns():
