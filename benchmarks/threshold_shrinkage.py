@@ -48,11 +48,11 @@ def held_out_figures(name: str, estimator, rows: int | None) -> dict[str, float]
     from sklearn_mlce.model_selection._f_measure import Objective
     from sklearn_mlce.model_selection._out_of_fold import (
         held_out_of_folds,
+        mask_scores,
         never_positive,
         out_of_fold,
         scores_of,
         to_sklearn_y,
-        without,
     )
     from sklearn_mlce.model_selection._sweep import tune
 
@@ -66,7 +66,7 @@ def held_out_figures(name: str, estimator, rows: int | None) -> dict[str, float]
     held_out = held_out_of_folds(targets, splits, scores, None)
     unseen = never_positive(targets, np.arange(targets.n_rows), None)
     fitted = timed_fit(estimator, X, Y)[1]
-    test_scores = without(unseen, scores_of(fitted, dataset.X_test, targets.n_outputs))
+    test_scores = mask_scores(unseen, scores_of(fitted, dataset.X_test, targets.n_outputs))
     truth, figures = dataset.Y_test.toarray(), {}
     for scoring in SCORINGS:
         choices = {GLOBAL: tune(held_out, Objective(scoring), "global", 0.0)[0]}

@@ -15,6 +15,7 @@ from sklearn.utils.validation import _check_method_params
 from sklearn_mlce._targets.targets import Targets, constant_label_scores, is_never_positive
 from sklearn_mlce._utils.warnings import ignored_warnings
 from sklearn_mlce.model_selection._f_measure import HeldOut
+from sklearn_mlce.model_selection._splits import Splits
 
 # What OneVsRestClassifier says of a label that a fold's training rows never, or always, carry.
 _CONSTANT_LABEL = r"Label (not )?.* is present in all training examples"
@@ -110,7 +111,7 @@ def out_of_fold(
     estimators: list[Any],
     X: Any,
     y: Any,
-    splits: list[tuple[np.ndarray, np.ndarray]],
+    splits: Splits,
     score: Callable[[Any, Any], np.ndarray],
     fit_params: dict[str, Any],
     n_jobs: int | None,
@@ -162,9 +163,12 @@ def _fit_and_score(
     return score(estimator, _safe_indexing(X, test)), estimator
 
 
-def without(cells: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Scores that no threshold predicts at a mask of cells ``(n, L)`` or labels ``(L,)``."""
-    return np.where(cells, scores.dtype.type(-np.inf), scores) if cells.any() else scores
+def mask_scores(mask: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Set masked scores to -inf, so that no threshold ever predicts them.
+
+    The mask is one of cells ``(n, L)`` or of labels ``(L,)``.
+    """
+    return np.where(mask, scores.dtype.type(-np.inf), scores) if mask.any() else scores
 
 
 def _counting(targets: Targets, rows: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray:
@@ -177,7 +181,7 @@ def _counting(targets: Targets, rows: np.ndarray, sample_weight: np.ndarray | No
 
 def check_held_out(
     targets: Targets,
-    splits: list[tuple[np.ndarray, np.ndarray]],
+    splits: Splits,
     sample_weight: np.ndarray | None,
 ) -> None:
     """Raise ValueError if no row that is held out counts."""
@@ -191,7 +195,7 @@ def check_held_out(
 
 def held_out_of_folds(
     targets: Targets,
-    splits: list[tuple[np.ndarray, np.ndarray]],
+    splits: Splits,
     scores: list[np.ndarray],
     sample_weight: np.ndarray | None,
 ) -> HeldOut:
@@ -201,7 +205,7 @@ def held_out_of_folds(
     not learned it.
     """
     learned = [
-        without(never_positive(targets, train, sample_weight), part)
+        mask_scores(never_positive(targets, train, sample_weight), part)
         for (train, _), part in zip(splits, scores, strict=True)
     ]
     rows = np.concatenate([test for _, test in splits])
@@ -220,9 +224,9 @@ def held_out_of(
     if not kept.all():
         rows, scores = rows[kept], scores[kept]
     weight = None if sample_weight is None else sample_weight[rows]
-    scores, targets = without(is_never_positive(scores), scores), targets.index_rows(rows)
+    scores, targets = mask_scores(is_never_positive(scores), scores), targets.index_rows(rows)
     if targets.dense is None:
         return HeldOut(scores, sp.csr_array(targets.positives, dtype=np.float64), weight)
     unknown = np.isnan(targets.dense)
     masses = np.where(unknown, 0.0, targets.dense)
-    return HeldOut(without(unknown, scores), sp.csr_array(masses, dtype=np.float64), weight)
+    return HeldOut(mask_scores(unknown, scores), sp.csr_array(masses, dtype=np.float64), weight)
