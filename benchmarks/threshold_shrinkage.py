@@ -45,7 +45,7 @@ def held_out_figures(name: str, estimator, rows: int | None) -> dict[str, float]
         By ``"<what was tuned> <shrinkage or global> <what was measured>"``.
     """
     from sklearn_mlce._targets.encoding import encode_targets
-    from sklearn_mlce.model_selection._f_measure import Objective
+    from sklearn_mlce.model_selection._f_measure import FMeasure
     from sklearn_mlce.model_selection._out_of_fold import (
         held_out_of_folds,
         mask_scores,
@@ -69,9 +69,9 @@ def held_out_figures(name: str, estimator, rows: int | None) -> dict[str, float]
     test_scores = mask_scores(unseen, scores_of(fitted, dataset.X_test, targets.n_outputs))
     truth, figures = dataset.Y_test.toarray(), {}
     for scoring in SCORINGS:
-        choices = {GLOBAL: tune(held_out, Objective(scoring), "global", 0.0)[0]}
+        choices = {GLOBAL: tune(held_out, FMeasure(scoring), "global", 0.0)[0]}
         for k in SHRINKAGES:
-            choices[k] = tune(held_out, Objective(scoring), "per_label", 0.0, shrinkage=k)[0]
+            choices[k] = tune(held_out, FMeasure(scoring), "per_label", 0.0, shrinkage=k)[0]
         for choice, thresholds in choices.items():
             predicted = test_scores > thresholds
             for average in SCORINGS:

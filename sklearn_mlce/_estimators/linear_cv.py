@@ -21,7 +21,7 @@ from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import Targets, constant_label_scores, is_trainable
 from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
 from sklearn_mlce._utils.sparse import with_duplicates_summed
-from sklearn_mlce.model_selection._f_measure import Objective, objective_of
+from sklearn_mlce.model_selection._f_measure import FMeasure, f_measure_of
 from sklearn_mlce.model_selection._out_of_fold import (
     check_held_out,
     held_out_of_folds,
@@ -246,7 +246,7 @@ class MLCEClassifierCV(MLCEClassifier):
             If the solver did not reach `tol` in one of the fits.
         """
         with fitted_state_kept(self):
-            objective = objective_of(self.scoring, self.thresholds or "global")
+            objective = f_measure_of(self.scoring, self.thresholds or "global")
             Cs = _grid(self.Cs)
             monitor = FitMonitor(self, X, y, sample_weight)
             monitor.open("C", len(Cs))
@@ -282,7 +282,7 @@ class MLCEClassifierCV(MLCEClassifier):
         X: Any,
         targets: Targets,
         weight: np.ndarray | None,
-        objective: Objective,
+        objective: FMeasure,
         Cs: np.ndarray,
         monitor: FitMonitor,
     ) -> None:
@@ -319,7 +319,7 @@ class MLCEClassifierCV(MLCEClassifier):
         splits: list[tuple[np.ndarray, np.ndarray]],
         scores: list[np.ndarray],
         weight: np.ndarray | None,
-        objective: Objective,
+        objective: FMeasure,
     ) -> tuple[float, float | np.ndarray]:
         """What out-of-fold scores reach, and with which thresholds."""
         if targets.codes is not None:
@@ -328,9 +328,9 @@ class MLCEClassifierCV(MLCEClassifier):
             return float(np.average(right, weights=None if weight is None else weight[rows])), 0.0
         held_out = held_out_of_folds(targets, splits, scores, weight)
         if self.thresholds is None:
-            return objective.of(held_out, 0.0), 0.0
+            return objective.score(held_out, 0.0), 0.0
         thresholds, _ = tune(held_out, objective, self.thresholds, default=0.0)
-        return objective.of(held_out, thresholds), thresholds
+        return objective.score(held_out, thresholds), thresholds
 
     def _solver_of_all_rows(self, X: Any, targets: Targets, weight: np.ndarray | None) -> str:
         """The name of the solver that "auto" stands for."""

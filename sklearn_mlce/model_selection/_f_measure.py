@@ -51,13 +51,13 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Objective:
+class FMeasure:
     """F-beta of all cells ("micro"), or its mean over labels ("macro") or rows ("samples")."""
 
     average: str
     beta: float = 1.0
 
-    def f(self, hits: Any, predicted: Any, positives: Any) -> Any:
+    def f_beta(self, hits: Any, predicted: Any, positives: Any) -> Any:
         """F-beta of masses: predicted positives, predicted cells, positives. 0 for 0/0."""
         squared = self.beta**2
         denominator = squared * positives + predicted
@@ -81,7 +81,7 @@ class Objective:
                 "each. Pass scoring='f1_micro'"
             )
 
-    def of(self, held_out: HeldOut, thresholds: Any) -> float:
+    def score(self, held_out: HeldOut, thresholds: Any) -> float:
         """The objective where the scores above the thresholds, one or ``(L,)``, are predicted."""
         n_rows, n_labels = held_out.scores.shape
         weight = held_out.row_weight()
@@ -95,16 +95,16 @@ class Objective:
         hit = mass * (scores > thresholds[labels])
         if self.average == "samples":
             hits, positives = (np.bincount(rows, part, n_rows) for part in (hit, mass))
-            return float(np.average(self.f(hits, by_row, positives), weights=weight))
+            return float(np.average(self.f_beta(hits, by_row, positives), weights=weight))
         hits, positives = (
             np.bincount(labels, part * weight[rows], n_labels) for part in (hit, mass)
         )
         if self.average == "micro":
-            return float(self.f(hits.sum(), by_label.sum(), positives.sum()))
-        return float(self.f(hits, by_label, positives).mean())
+            return float(self.f_beta(hits.sum(), by_label.sum(), positives.sum()))
+        return float(self.f_beta(hits, by_label, positives).mean())
 
 
-def objective_of(scoring: Any, thresholds: str) -> Objective:
+def f_measure_of(scoring: Any, thresholds: str) -> FMeasure:
     """Objective that a name or a scorer stands for.
 
     Raises
@@ -112,7 +112,7 @@ def objective_of(scoring: Any, thresholds: str) -> Objective:
     ValueError
         If it is none that can be swept, or not with one threshold per label.
     """
-    names = {f"f1_{average}": Objective(average) for average in AVERAGES}
+    names = {f"f1_{average}": FMeasure(average) for average in AVERAGES}
     objective = names.get(scoring) if isinstance(scoring, str) else _of_scorer(scoring)
     if objective is None:
         raise ValueError(
@@ -129,7 +129,7 @@ def objective_of(scoring: Any, thresholds: str) -> Objective:
     return objective
 
 
-def _of_scorer(scorer: Any) -> Objective | None:
+def _of_scorer(scorer: Any) -> FMeasure | None:
     metric = getattr(scorer, "_score_func", None)
     if metric not in (f1_score, fbeta_score) or getattr(scorer, "_sign", 1) != 1:
         return None
@@ -148,4 +148,4 @@ def _of_scorer(scorer: Any) -> Objective | None:
             "grows, F-beta becomes recall, which is highest where every label is predicted. Pass "
             "a beta such as 2"
         )
-    return Objective(average, beta)
+    return FMeasure(average, beta)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sklearn_mlce.model_selection._f_measure import HeldOut, Objective
+from sklearn_mlce.model_selection._f_measure import FMeasure, HeldOut
 
 # Positives of a label at which its own threshold and the global one weigh the same. Chosen by
 # benchmarks/threshold_shrinkage.py.
@@ -32,7 +32,7 @@ class Curve:
 
 def tune(
     held_out: HeldOut,
-    objective: Objective,
+    objective: FMeasure,
     thresholds: str,
     default: float,
     shrinkage: float = SHRINKAGE,
@@ -43,7 +43,7 @@ def tune(
     ----------
     held_out : HeldOut
         What to find them on.
-    objective : Objective
+    objective : FMeasure
         What to maximise.
     thresholds : {"global", "per_label"}
         One for all labels, or one each, drawn towards the one of the micro-averaged objective; for
@@ -67,7 +67,7 @@ def tune(
         # they are what the anchor is to hold.
         anchor = global_curve(held_out, replace(objective, average="micro")).best(default)
         drawn = shrink(own, n_positives, anchor, shrinkage)
-        if objective.of(held_out, drawn) >= curve.values.max():
+        if objective.score(held_out, drawn) >= curve.values.max():
             return drawn, curve
     return shrink(own, n_positives, curve.best(default), shrinkage), curve
 
@@ -84,7 +84,7 @@ def shrink(own: np.ndarray, n_positives: np.ndarray, shared: float, shrinkage: f
     return thresholds
 
 
-def global_curve(held_out: HeldOut, objective: Objective) -> Curve:
+def global_curve(held_out: HeldOut, objective: FMeasure) -> Curve:
     """The objective as a function of one threshold for all labels."""
     rows, _, scores, mass = held_out.cells()
     candidates = np.unique(scores[scores > -np.inf])
@@ -99,7 +99,7 @@ def global_curve(held_out: HeldOut, objective: Objective) -> Curve:
         np.maximum(below, lower, out=below)
     if objective.average == "micro":
         hits = _counted(scores, candidates, mass * weight[rows])[0]
-        values = objective.f(hits, predicted, total)
+        values = objective.f_beta(hits, predicted, total)
     else:
         values = _mean_of_groups(held_out, objective, candidates)
     return Curve(_between(below, candidates), values)
@@ -132,7 +132,7 @@ def _between(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
     return np.where(middle < upper, middle, lower)
 
 
-def _mean_of_groups(held_out: HeldOut, objective: Objective, candidates: np.ndarray) -> np.ndarray:
+def _mean_of_groups(held_out: HeldOut, objective: FMeasure, candidates: np.ndarray) -> np.ndarray:
     """Mean over rows (or labels) of each one's F-beta, at each candidate.
 
     As the threshold falls, a group's F-beta changes at each of its own scores. All groups'
@@ -153,14 +153,14 @@ def _mean_of_groups(held_out: HeldOut, objective: Objective, candidates: np.ndar
         scores = np.take_along_axis(scores, order, axis=1)
         hits = np.take_along_axis(mass, order, axis=1).cumsum(axis=1)
         predicted = item_weight[order].cumsum(axis=1)
-        values = objective.f(hits, predicted, mass.sum(axis=1, keepdims=True))
+        values = objective.f_beta(hits, predicted, mass.sum(axis=1, keepdims=True))
         change = np.diff(values, axis=1, prepend=0.0) * weight[block][kept, None]
         place = np.searchsorted(candidates, scores.ravel(), side="right")
         changes += np.bincount(place, change.ravel(), len(changes))
     return changes[:0:-1].cumsum()[::-1] / weight.sum()
 
 
-def label_thresholds(held_out: HeldOut, objective: Objective) -> tuple[np.ndarray, np.ndarray]:
+def label_thresholds(held_out: HeldOut, objective: FMeasure) -> tuple[np.ndarray, np.ndarray]:
     """Each label's own threshold, and the mass of positives that it was found on.
 
     Returns
@@ -177,7 +177,7 @@ def label_thresholds(held_out: HeldOut, objective: Objective) -> tuple[np.ndarra
     positives = np.bincount(labels, mass * held_out.row_weight()[rows], n_labels)
     thresholds = np.full(n_labels, np.nan)
     if objective.average == "macro":
-        values = objective.f(table.hits, table.predicted, positives[table.label])
+        values = objective.f_beta(table.hits, table.predicted, positives[table.label])
         chosen = _best_per_label(table.label, values)
         thresholds[table.label[chosen]] = table.threshold[chosen]
         return thresholds, n_positives
@@ -229,7 +229,7 @@ def _best_per_label(label: np.ndarray, values: np.ndarray) -> np.ndarray:
     return order[last]
 
 
-def _dinkelbach(table: _Candidates, objective: Objective, positives: float) -> np.ndarray:
+def _dinkelbach(table: _Candidates, objective: FMeasure, positives: float) -> np.ndarray:
     """Candidates, one of a label at most, that together have the highest micro-averaged F-beta.
 
     F-beta is a ratio N / D. With F its best value, N - F D has the maximum 0, and given F it is
@@ -244,7 +244,7 @@ def _dinkelbach(table: _Candidates, objective: Objective, positives: float) -> n
         candidate = _best_per_label(table.label, gain)
         candidate = candidate[gain[candidate] > 0]
         hits, predicted = table.hits[candidate].sum(), table.predicted[candidate].sum()
-        value = float(objective.f(hits, predicted, positives))
+        value = float(objective.f_beta(hits, predicted, positives))
         if value <= best:
             break
         best, chosen = value, candidate

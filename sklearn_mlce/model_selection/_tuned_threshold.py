@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce._utils.callbacks import fitted_state_kept
-from sklearn_mlce.model_selection._f_measure import objective_of
+from sklearn_mlce.model_selection._f_measure import f_measure_of
 from sklearn_mlce.model_selection._out_of_fold import (
     check_held_out,
     default_threshold,
@@ -206,7 +206,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
             If the data or a parameter is not usable. An earlier fit is then kept.
         """
         with fitted_state_kept(self):
-            objective = objective_of(self.scoring, self.thresholds)
+            objective = f_measure_of(self.scoring, self.thresholds)
             _check_has_thresholds(self.estimator)
             arguments = self._validate_fit(
                 X,
@@ -226,7 +226,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
             thresholds, curve = tune(held_out, objective, self.thresholds, default)
             reached = np.where(self._never_predicted, np.inf, thresholds)
             self.best_thresholds_ = thresholds if self.thresholds == "global" else reached
-            self.best_score_ = objective.of(held_out, reached)
+            self.best_score_ = objective.score(held_out, reached)
             results = {"thresholds": curve.thresholds, "scores": curve.values}
             self._remember(
                 targets, self.estimator_, cv_results_=results if self.store_cv_results else None
