@@ -55,7 +55,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         needs more positives for it.
     cv : int, float, cross-validation generator or iterable, default=5
         How rows are held out. An integer is a number of folds, of shuffled rows, stratified for
-        a binary `y`; a float in (0, 1) is the share of rows in a single held-out part; None is
+        a binary `y`; a float in (0, 1) is the fraction of rows in a single held-out part; None is
         five folds, not shuffled.
     n_jobs : int, default=None
         Number of folds fitted at a time; -1 for as many as there are processors.
@@ -101,7 +101,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
 
     where :math:`M` holds the moments 1, s and s squared of the scores near the shared map's
     middle, weighed by :math:`p (1 - p)`. With :math:`k = 3` a label of about three positives lies
-    midway; an isotonic regression of :math:`n` has a share of :math:`n / (n + 100)` beside the
+    midway; an isotonic regression of :math:`n` has the weight :math:`n / (n + 100)` beside the
     sigmoid. Both constants come from the data sets of the benchmarks. All slopes are positive:
     within a label, the order of the scores of one model stays.
 

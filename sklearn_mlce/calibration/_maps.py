@@ -1,7 +1,7 @@
-r"""Sigmoids of scores: one for all labels, and one for each, drawn towards the shared one.
+r"""Maps of scores to log-odds: a sigmoid for all labels, one for each, isotonic mixtures.
 
 With targets :math:`t` and scores :math:`s`, the shared map :math:`\sigma(a_0 s + b_0)` minimises
-the log-loss of all data. The map of a label minimises
+the log-loss of all cells. The map of a label minimises
 
 .. math:: \sum -t \log p - (1 - t) \log (1 - p) + \frac{k}{2}\, d^T M d, \qquad
           d = (a - a_0, b - b_0), \quad p = \sigma(a s + b)

@@ -20,10 +20,10 @@ _TABLE = "border-collapse:collapse;margin:0.4em 0;background:transparent;color:i
 _TEXT = f"{_CELL};text-align:left"
 _NUMBER = f"{_CELL};text-align:right;font-variant-numeric:tabular-nums"
 
-# Where one label per row would find at least this share of all labels, few are lost that way.
+# Where one label per row would find at least this fraction of all labels, few are lost that way.
 _FOUND_BY_ONE = 0.9
 
-# Share of labels with few rows from which they are worth a word.
+# Fraction of labels with few rows from which they are worth a word.
 _MANY_RARE = 0.25
 
 
@@ -183,9 +183,9 @@ def _facts(labels: LabelDescription) -> list[tuple[str, str]]:
     ]
     if labels.kind == "multilabel":
         words = ("none", "1", "2", "more")
-        shares = [
-            f"{word}: {percent(share)}"
-            for word, share in zip(words, labels.row_shares, strict=True)
+        fractions = [
+            f"{word}: {percent(fraction)}"
+            for word, fraction in zip(words, labels.row_shares, strict=True)
         ]
         facts = [
             (
@@ -193,7 +193,7 @@ def _facts(labels: LabelDescription) -> list[tuple[str, str]]:
                 f"{labels.cardinality:.2f} on average, {labels.max_labels:,} at most "
                 f"(density {labels.density:.3g})",
             ),
-            ("rows by labels", ", ".join(shares)),
+            ("rows by labels", ", ".join(fractions)),
             ("distinct label sets", f"{labels.n_distinct_sets:,}"),
             *facts,
             ("never positive", _never(labels)),
@@ -269,16 +269,16 @@ def _kind_of_problem(labels: LabelDescription) -> str:
             "that carry none, it is a multiclass problem."
         )
     found = (1 - none) / labels.cardinality
-    shares = (
+    counts = (
         f"{percent(two + more)} of the rows carry two labels or more, and one label per row would "
         f"find at most {percent(found)} of all labels."
     )
     if found >= _FOUND_BY_ONE:
         return (
-            f"Few multi-label rows: {shares} Compare with a single-label classifier before taking "
+            f"Few multi-label rows: {counts} Compare with a single-label classifier before taking "
             "on more."
         )
-    return f"Genuinely multi-label: {shares}"
+    return f"Genuinely multi-label: {counts}"
 
 
 def _rare_labels(labels: LabelDescription) -> str:

@@ -1,4 +1,4 @@
-"""What the measures are given: labels, scores, predictions, weights; checked alike for all."""
+"""Checks of labels, scores and weights that all measures share."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from sklearn_mlce._utils.warnings import ignored_warnings
 from sklearn_mlce.model_selection._f_measure import HeldOut
 from sklearn_mlce.model_selection._splits import Splits
 
-# What OneVsRestClassifier says of a label that a fold's training rows never, or always, carry.
+# Warning of OneVsRestClassifier for a label that a fold's training rows never, or always, carry.
 _CONSTANT_LABEL = r"Label (not )?.* is present in all training examples"
 
 
@@ -86,9 +86,9 @@ def _of_class_one(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
 
 
 def to_sklearn_y(targets: Targets) -> Any:
-    """The y that any estimator can be given: int64 labels, since narrower ones get permuted.
+    """Decode to a y for any estimator: int64 labels, since scikit-learn permutes narrower ones.
 
-    A DataFrame is one again, since a dict of label weights goes by the names of its columns.
+    A DataFrame becomes one again, since a dict of label weights goes by its column names.
     """
     labels = targets.labels(replace(targets.format, dtype=np.dtype(np.int64)))
     if targets.frame is None:
@@ -201,8 +201,7 @@ def held_out_of_folds(
 ) -> HeldOut:
     """Scores of the folds beside the targets of their rows.
 
-    What an estimator says of a label that its training rows do not carry is not a score: it has
-    not learned it.
+    Scores of a label that the training rows do not carry are masked: it was not learned.
     """
     learned = [
         mask_scores(never_positive(targets, train, sample_weight), part)
@@ -228,5 +227,5 @@ def held_out_of(
     if targets.dense is None:
         return HeldOut(scores, sp.csr_array(targets.positives, dtype=np.float64), weight)
     unknown = np.isnan(targets.dense)
-    masses = np.where(unknown, 0.0, targets.dense)
-    return HeldOut(mask_scores(unknown, scores), sp.csr_array(masses, dtype=np.float64), weight)
+    positives = np.where(unknown, 0.0, targets.dense)
+    return HeldOut(mask_scores(unknown, scores), sp.csr_array(positives, dtype=np.float64), weight)

@@ -86,7 +86,7 @@ def splits_of(
     X, y : array-like
         What splitters are given.
     kind : str
-        Of y; classes are split so that each part has its share of each.
+        Of y; one class per row is stratified.
     random_state : int, RandomState instance or None
         Of the shuffling.
     split_params : dict

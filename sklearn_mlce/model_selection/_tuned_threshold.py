@@ -57,7 +57,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         "global" goes with the mean over rows.
     cv : int, float, cross-validation generator, iterable or "prefit", default=3
         How rows are held out. An integer is a number of folds, of shuffled rows, stratified for
-        a binary `y`; a float in (0, 1) is the share of rows in a single held-out part; None is
+        a binary `y`; a float in (0, 1) is the fraction of rows in a single held-out part; None is
         five folds, not shuffled; "prefit" takes the estimator as it is and the rows as held out.
     refit : bool, default=True
         Whether to fit on all rows in the end. False keeps the fit on the training part of a
@@ -104,9 +104,9 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
 
     `y` may be a 0/1 matrix, dense or sparse, soft in [0, 1], with NaN for unknown labels, or
     1-D with two classes, as far as the estimator takes such a `y`; it is given int64 labels,
-    since scikit-learn 1.9 permutes the labels of narrower integers. A soft target counts with its
-    mass, F1 being :math:`2 \sum t p / (\sum t + \sum p)` for targets :math:`t` and predictions
-    :math:`p`, and an unknown one not at all.
+    since scikit-learn 1.9 permutes the labels of narrower integers. A soft target counts as that
+    fraction of a positive, F1 being :math:`2 \sum t p / (\sum t + \sum p)` for targets :math:`t`
+    and predictions :math:`p`, and an unknown one not at all.
 
     A label that no row carries is never predicted, and ranks last with a score of -1e9. One that
     no training row of a fold carries cannot be scored there: its positives count as missed.
@@ -245,7 +245,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         if not self.refit and len(splits) > 1:
             raise ValueError(
                 f"refit=False keeps the fit of a single split, but cv={self.cv!r} makes "
-                f"{len(splits)}. Pass refit=True, or a share of rows such as cv=0.2"
+                f"{len(splits)}. Pass refit=True, or a fraction of rows such as cv=0.2"
             )
         folds = arguments.score_folds(self.estimator, splits, self.n_jobs)
         self.estimator_ = arguments.fit(self.estimator) if self.refit else folds.estimators[0]

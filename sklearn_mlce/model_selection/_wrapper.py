@@ -166,7 +166,7 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
                 delattr(self, name)
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Who may get metadata from `fit`: itself, the estimator's `fit` and the splitter.
+        """Routing of the metadata of `fit`: to itself, the estimator's `fit` and the splitter.
 
         Returns
         -------
