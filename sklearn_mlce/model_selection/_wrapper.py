@@ -127,20 +127,12 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         weighs: str,
         for_classes: str | None = None,
     ) -> FitArguments:
-        """Validate the arguments of `fit`.
+        """Validate the arguments of `fit`, of which nothing is fitted where `prefit`.
 
-        Parameters
-        ----------
-        X, y, sample_weight, params
-            As `fit` takes them.
-        prefit : bool
-            Whether the estimator is fitted already.
-        weighs : str
-            Use of the weights where the estimator takes none, for the warning.
-        for_classes : str, default=None
-            Class that takes a y of more than two classes, for the error.
+        The warning says what weights weigh where the estimator takes none, and the error which
+        class takes a y of more than two classes.
         """
-        targets = encode_thresholded(y, for_classes)
+        targets = _encode_thresholded(y, for_classes)
         (X,) = indexable(X)
         check_consistent_length(X, np.empty(targets.n_rows))
         routed = routed_params(self, sample_weight, params, prefit=prefit, weighs=weighs)
@@ -176,7 +168,7 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         return router_of(self)
 
 
-def encode_thresholded(y: Any, for_classes: str | None = None) -> Targets:
+def _encode_thresholded(y: Any, for_classes: str | None = None) -> Targets:
     """Encode a y that is predicted by thresholds; `for_classes` names what takes more classes.
 
     Raises
