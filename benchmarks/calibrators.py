@@ -54,22 +54,33 @@ def figures(name: str, make) -> dict[str, float]:
         By ``"<map> ece"`` and ``"<map> log_loss"``, and what `sweep` returns.
     """
     from sklearn_mlce._targets.encoding import encode_targets
-    from sklearn_mlce.calibration._folds import Calibration
-    from sklearn_mlce.calibration._members import learned_by_any, mean_log_odds
+    from sklearn_mlce.calibration._members import (
+        calibrate,
+        held_out_parts,
+        held_out_scores,
+        learned_by_any,
+        learned_labels,
+        mean_log_odds,
+    )
+    from sklearn_mlce.model_selection._wrapper import FitArguments
 
     dataset = datasets.load(name)
     X, Y = dataset.X_train, dataset.Y_train
-    problem = Calibration("sigmoid", encode_targets(Y), None)
+    arguments = FitArguments(X, encode_targets(Y), None, {}, {})
     splits = list(KFold(FOLDS, shuffle=True, random_state=0).split(X))
-    parts, clones = problem.score_folds(make(), X, splits, {}, None)
-    whole, learned = timed_fit(make(), X, Y)[1], problem.learned(np.arange(X.shape[0]))
+    folds = arguments.score_folds(make(), splits, None)
+    parts = held_out_parts(folds, arguments)
+    whole = timed_fit(make(), X, Y)[1]
+    learned = learned_labels(arguments.targets, arguments.all_rows, None)
     probabilities = {BEFORE: _before(whole, dataset.X_test)}
     for title, (method, ensemble) in MAPS.items():
-        fit = replace(problem, method=method).calibrated
         members = (
-            [fit(one, [part], part.learned) for one, part in zip(clones, parts, strict=True)]
+            [
+                calibrate(fitted, method, [part], part.learned, arguments)
+                for fitted, part in zip(folds.estimators, parts, strict=True)
+            ]
             if ensemble
-            else [fit(whole, parts, learned)]
+            else [calibrate(whole, method, parts, learned, arguments)]
         )
         p = expit(mean_log_odds(members, dataset.X_test))
         probabilities[title] = np.where(learned_by_any(members), p, 0.5 / (X.shape[0] + 1))
@@ -77,7 +88,7 @@ def figures(name: str, make) -> dict[str, float]:
     for title, p in probabilities.items():
         found[f"{title} ece"] = calibration_error(truth, p[:, ~dataset.unseen])
         found[f"{title} log_loss"] = log_loss(truth, p[:, ~dataset.unseen])
-    return found | sweep(problem.held_out(parts, None))
+    return found | sweep(held_out_scores(parts, None, arguments))
 
 
 def _before(model, X):
@@ -101,8 +112,8 @@ def sweep(held_out) -> dict[str, float]:
         By ``"<map> <shrinkage> all"`` and ``"... rare"``, of the quarter of the labels that have
         the fewest positives: nats per row.
     """
-    from sklearn_mlce.calibration._held_out_cells import cells_of
-    from sklearn_mlce.calibration._sigmoid import ISOTONIC_SHRINKAGE, fit_isotonic, fit_sigmoids
+    from sklearn_mlce.calibration._calibration_data import calibration_data
+    from sklearn_mlce.calibration._maps import ISOTONIC_SHRINKAGE, fit_isotonic, fit_sigmoids
 
     n_rows = len(held_out.scores)
     counts = np.asarray(held_out.positives.sum(axis=0)).ravel()
@@ -112,13 +123,14 @@ def sweep(held_out) -> dict[str, float]:
     halves = [_rows(held_out, np.sort(half)) for half in np.array_split(order, 2)]
     found = {}
     for fitted, judged in (halves, halves[::-1]):
-        cells = cells_of(fitted)
-        isotonic = fit_isotonic(cells)
-        n_positives = ISOTONIC_SHRINKAGE * isotonic.shares / (1 - isotonic.shares)
+        data = calibration_data(fitted)
+        isotonic = fit_isotonic(data)
+        weight = isotonic.isotonic_weight
+        n_positives = ISOTONIC_SHRINKAGE * weight / (1 - weight)
         for k in SHRINKAGES:
             maps = {
-                "sigmoid": fit_sigmoids(cells, k),
-                "isotonic": replace(isotonic, shares=n_positives / (n_positives + k)),
+                "sigmoid": fit_sigmoids(data, k),
+                "isotonic": replace(isotonic, isotonic_weight=n_positives / (n_positives + k)),
             }
             for title, calibrator in maps.items():
                 losses = _losses(judged, calibrator) / n_rows

@@ -45,14 +45,14 @@ def held_out_figures(name: str, estimator, rows: int | None) -> dict[str, float]
         By ``"<what was tuned> <shrinkage or global> <what was measured>"``.
     """
     from sklearn_mlce._targets.encoding import encode_targets
-    from sklearn_mlce.model_selection._f_measure import Objective
+    from sklearn_mlce.model_selection._f_measure import FMeasure
     from sklearn_mlce.model_selection._out_of_fold import (
         held_out_of_folds,
+        mask_scores,
         never_positive,
         out_of_fold,
-        plain_targets,
         scores_of,
-        without,
+        to_sklearn_y,
     )
     from sklearn_mlce.model_selection._sweep import tune
 
@@ -62,16 +62,16 @@ def held_out_figures(name: str, estimator, rows: int | None) -> dict[str, float]
     splits = list(KFold(3, shuffle=True, random_state=0).split(X))
     score = partial(scores_of, n_outputs=targets.n_outputs)
     clones = [clone(estimator) for _ in splits]
-    scores, _ = out_of_fold(clones, X, plain_targets(targets), splits, score, {}, None)
+    scores, _ = out_of_fold(clones, X, to_sklearn_y(targets), splits, score, {}, None)
     held_out = held_out_of_folds(targets, splits, scores, None)
     unseen = never_positive(targets, np.arange(targets.n_rows), None)
     fitted = timed_fit(estimator, X, Y)[1]
-    test_scores = without(unseen, scores_of(fitted, dataset.X_test, targets.n_outputs))
+    test_scores = mask_scores(unseen, scores_of(fitted, dataset.X_test, targets.n_outputs))
     truth, figures = dataset.Y_test.toarray(), {}
     for scoring in SCORINGS:
-        choices = {GLOBAL: tune(held_out, Objective(scoring), "global", 0.0)[0]}
+        choices = {GLOBAL: tune(held_out, FMeasure(scoring), "global", 0.0)[0]}
         for k in SHRINKAGES:
-            choices[k] = tune(held_out, Objective(scoring), "per_label", 0.0, shrinkage=k)[0]
+            choices[k] = tune(held_out, FMeasure(scoring), "per_label", 0.0, shrinkage=k)[0]
         for choice, thresholds in choices.items():
             predicted = test_scores > thresholds
             for average in SCORINGS:

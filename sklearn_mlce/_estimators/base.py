@@ -1,4 +1,4 @@
-"""What both estimators share: validation, tags, and the family of predict methods."""
+"""Base of the estimators: validation, tags, and the family of predict methods."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.metaestimators import available_if
@@ -17,8 +16,8 @@ from sklearn_mlce._objectives.objective import Objective, clipped, is_module
 from sklearn_mlce._objectives.table import AUTO, OBJECTIVES, check_targets, resolve_objective
 from sklearn_mlce._objectives.weights import check_takes_weight, checked_weight
 from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce._targets.targets import TargetFormat, Targets
-from sklearn_mlce._targets.top_k import SCORES_PER_BLOCK, largest_scores, shifted_to_best
+from sklearn_mlce._targets.targets import TargetFormat, TargetFormatMixin, Targets, row_blocks
+from sklearn_mlce._targets.top_k import largest_scores, shifted_to_best
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin
 from sklearn_mlce._utils.sparse import with_duplicates_summed
 
@@ -35,11 +34,10 @@ def _has_probabilities(estimator: BaseMLCE) -> bool:
     return True
 
 
-class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEstimator):
     """Base of the estimators: a subclass fits, and gives the scores of validated X."""
 
     # What predictions need of the fit, whatever becomes of the parameters.
-    _target_format: TargetFormat
     loss_: Any
     scale_: float | None
     margin_: Any
@@ -93,7 +91,7 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if sample_weight is None or sample_weight.all():
             return X, targets, sample_weight
         kept = sample_weight > 0
-        return X[kept], targets.take(kept), sample_weight[kept]
+        return X[kept], targets.index_rows(kept), sample_weight[kept]
 
     def _check_rule(self, objective: Objective, targets: Targets) -> None:
         """Raise ValueError unless labels can be decided as the parameters ask for."""
@@ -167,9 +165,10 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             multiclass-multioutput y an array of shape (n_samples, n_classes) for each output.
         """
         scores = self._decision_scores(self._validate_predict(X))
-        if self._target_format.kind == "multioutput":
-            return self._target_format.split(scores)
-        return scores[:, 0] if self._target_format.kind == "binary" else scores
+        target_format = self._target_format
+        if target_format.kind == "multioutput":
+            return target_format.split(scores)
+        return scores[:, 0] if target_format.kind == "binary" else scores
 
     def predict(self, X: Any) -> Any:
         """Labels of each row.
@@ -186,12 +185,7 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             in its dtype for a matrix, sparse for sparse y. int64 for soft or unknown targets.
         """
         X = self._validate_predict(X)
-        step = max(1, SCORES_PER_BLOCK // len(self.classes_))
-        if self._target_format.sparse_container is None or X.shape[0] <= step:
-            return self._target_format.decode(self._decision_scores(X))
-        parts = (X[i : i + step] for i in range(0, X.shape[0], step))
-        labels = [self._target_format.decode(self._decision_scores(part)) for part in parts]
-        return sp.vstack(labels, format="csr")
+        return self._target_format.decode_by_blocks(X, self._decision_scores)
 
     def predict_topk(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The `k` labels or classes of each row with the highest scores.
@@ -225,9 +219,8 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         n_outputs = len(self.classes_)
         if not 1 <= k <= n_outputs or k != int(k):
             raise ValueError(f"k must be an integer from 1 to {n_outputs}, got {k!r}")
-        step = max(1, SCORES_PER_BLOCK // n_outputs)
-        blocks = range(0, max(X.shape[0], 1), step)
-        best = [largest_scores(self._decision_scores(X[i : i + step]), int(k)) for i in blocks]
+        blocks = row_blocks(X.shape[0], n_outputs)
+        best = [largest_scores(self._decision_scores(X[rows]), int(k)) for rows in blocks]
         indices, scores = zip(*best, strict=True)
         return np.concatenate(indices), np.concatenate(scores)
 
@@ -257,9 +250,10 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             the softmax of each output, an array of shape (n_samples, n_classes) each.
         """
         scores = self._decision_scores(self._validate_predict(X)).astype(np.float64, copy=False)
-        if self._target_format.kind == "multioutput":
-            return [clipped(softmax(part, axis=1)) for part in self._target_format.split(scores)]
-        objective = resolve_objective(self.loss_, self.scale_, self.margin_, self._target_format)
+        target_format = self._target_format
+        if target_format.kind == "multioutput":
+            return [clipped(softmax(part, axis=1)) for part in target_format.split(scores)]
+        objective = resolve_objective(self.loss_, self.scale_, self.margin_, target_format)
         return clipped(objective.probabilities(scores))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

@@ -15,7 +15,7 @@ from sklearn_mlce._objectives.table import LOSSES
 from sklearn_mlce._objectives.weights import warn_unknown_labels
 from sklearn_mlce._solvers.fit import fit_linear
 from sklearn_mlce._solvers.stream import StreamState
-from sklearn_mlce._targets.targets import fixed_scores
+from sklearn_mlce._targets.targets import constant_label_scores
 from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
 
 
@@ -213,6 +213,8 @@ class MLCEClassifier(LinearMLCE):
     0.68
     """
 
+    __module__ = "sklearn_mlce"
+
     _parameter_constraints: ClassVar[dict] = {
         "C": [Interval(Real, 0, None, closed="neither"), None],
         "loss": [StrOptions(set(LOSSES)), nn.Module],
@@ -299,7 +301,7 @@ class MLCEClassifier(LinearMLCE):
             warn_unknown_labels(targets)
             start = self._start(X, targets)
             self._remember(targets)
-            fixed = fixed_scores(targets)
+            fixed = constant_label_scores(targets)
             problem = self._problem(X, targets, sample_weight, np.isnan(fixed))
             options = self._solver_options(problem)
             monitor.open(options.task_name, options.n_tasks)

@@ -18,16 +18,16 @@ from sklearn_mlce._objectives.table import LOSSES
 from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._solvers.fit import resolve_solver
 from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce._targets.targets import Targets, fixed_scores, placed
+from sklearn_mlce._targets.targets import Targets, constant_label_scores, is_trainable
 from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
 from sklearn_mlce._utils.sparse import with_duplicates_summed
-from sklearn_mlce.model_selection._f_measure import Objective, objective_of
+from sklearn_mlce.model_selection._f_measure import FMeasure, f_measure_of
 from sklearn_mlce.model_selection._out_of_fold import (
     check_held_out,
     held_out_of_folds,
     out_of_fold,
-    plain_targets,
     scores_of,
+    to_sklearn_y,
 )
 from sklearn_mlce.model_selection._splits import splits_of
 from sklearn_mlce.model_selection._sweep import tune
@@ -159,6 +159,8 @@ class MLCEClassifierCV(MLCEClassifier):
     0.71
     """
 
+    __module__ = "sklearn_mlce"
+
     _parameter_constraints: ClassVar[dict] = {
         **{
             name: constraint
@@ -242,7 +244,7 @@ class MLCEClassifierCV(MLCEClassifier):
             If the solver did not reach `tol` in one of the fits.
         """
         with fitted_state_kept(self):
-            objective = objective_of(self.scoring, self.thresholds or "global")
+            objective = f_measure_of(self.scoring, self.thresholds or "global")
             Cs = _grid(self.Cs)
             monitor = FitMonitor(self, X, y, sample_weight)
             monitor.open("C", len(Cs))
@@ -259,7 +261,7 @@ class MLCEClassifierCV(MLCEClassifier):
             # Folds are smaller: "auto" might fit them by another solver than all rows.
             model = self._model(solver=self._solver_of_all_rows(X, targets, weight))
             self._search(model, X, targets, weight, objective, Cs, monitor)
-            final = model.set_params(C=self.C_).fit(X, plain_targets(targets), weight)
+            final = model.set_params(C=self.C_).fit(X, to_sklearn_y(targets), weight)
             self._adopt(final, targets)
             monitor.close()
         return self
@@ -278,12 +280,12 @@ class MLCEClassifierCV(MLCEClassifier):
         X: Any,
         targets: Targets,
         weight: np.ndarray | None,
-        objective: Objective,
+        objective: FMeasure,
         Cs: np.ndarray,
         monitor: FitMonitor,
     ) -> None:
         """Set C, its thresholds, and what each C reached."""
-        y = plain_targets(targets)
+        y = to_sklearn_y(targets)
         splits = splits_of(self.cv, X, y, targets.kind, self.random_state, {})
         check_held_out(targets, splits, weight)
         # Epochs from C to C would add up, beside those of the one fit on all rows.
@@ -315,7 +317,7 @@ class MLCEClassifierCV(MLCEClassifier):
         splits: list[tuple[np.ndarray, np.ndarray]],
         scores: list[np.ndarray],
         weight: np.ndarray | None,
-        objective: Objective,
+        objective: FMeasure,
     ) -> tuple[float, float | np.ndarray]:
         """What out-of-fold scores reach, and with which thresholds."""
         if targets.codes is not None:
@@ -324,13 +326,13 @@ class MLCEClassifierCV(MLCEClassifier):
             return float(np.average(right, weights=None if weight is None else weight[rows])), 0.0
         held_out = held_out_of_folds(targets, splits, scores, weight)
         if self.thresholds is None:
-            return objective.of(held_out, 0.0), 0.0
+            return objective.score(held_out, 0.0), 0.0
         thresholds, _ = tune(held_out, objective, self.thresholds, default=0.0)
-        return objective.of(held_out, thresholds), thresholds
+        return objective.score(held_out, thresholds), thresholds
 
     def _solver_of_all_rows(self, X: Any, targets: Targets, weight: np.ndarray | None) -> str:
         """The name of the solver that "auto" stands for."""
-        trained = np.isnan(fixed_scores(targets))
+        trained = np.isnan(constant_label_scores(targets))
         problem = self._model(C=1.0)._problem(X, targets, weight, trained)
         return resolve_solver(problem, self.solver, self.max_iter, self.tol, seed=0).solver
 
@@ -345,7 +347,7 @@ class MLCEClassifierCV(MLCEClassifier):
         for name, value in vars(model).items():
             if name.endswith("_") and not name.startswith("_"):
                 setattr(self, name, value)
-        folded = np.where(placed(model.intercept_), self.thresholds_, 0.0)
+        folded = np.where(is_trainable(model.intercept_), self.thresholds_, 0.0)
         self.intercept_ = (model.intercept_ - folded).astype(model.intercept_.dtype)
         if np.ndim(self.thresholds_):
             self.thresholds_ = folded

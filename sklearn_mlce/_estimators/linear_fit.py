@@ -16,7 +16,13 @@ from sklearn_mlce._solvers.fit import SolverOptions, resolve_solver
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.stream import StreamState, learn_chunk
 from sklearn_mlce._targets.label_names import check_label_names
-from sklearn_mlce._targets.targets import FIXED_SCORE, TargetFormat, Targets, placed, same_classes
+from sklearn_mlce._targets.targets import (
+    CONSTANT_LABEL_SCORE,
+    TargetFormat,
+    Targets,
+    is_trainable,
+    same_classes,
+)
 from sklearn_mlce._utils.callbacks import fitted_state_kept
 from sklearn_mlce._utils.device import resolve_device
 from sklearn_mlce._utils.random import draw_seed
@@ -118,7 +124,7 @@ class LinearMLCE(StreamingMLCE):
 
     def _stream_state(self, targets: Targets, first: bool) -> StreamState:
         if first:
-            seen_neither_way = np.full(targets.n_outputs, -FIXED_SCORE)
+            seen_neither_way = np.full(targets.n_outputs, -CONSTANT_LABEL_SCORE)
             return StreamState(draw_seed(self.random_state), 0.0, seen_neither_way)
         state = self._stream
         if state.batch_size and self.fit_intercept != (state.offset is not None):
@@ -136,7 +142,7 @@ class LinearMLCE(StreamingMLCE):
         if not first:
             parameters[:n_features] = self.coef_.T
             if self.fit_intercept:
-                parameters[-1] = np.where(placed(self.intercept_), self.intercept_, 0)
+                parameters[-1] = np.where(is_trainable(self.intercept_), self.intercept_, 0)
         return parameters
 
     def _keep_stream(
@@ -199,7 +205,7 @@ class LinearMLCE(StreamingMLCE):
             "Pass y[list(model.label_names_)], or set warm_start=False to start anew",
         )
         # A label without a positive in the last fit has no place to go on from.
-        last[-1, ~placed(last[-1])] = 0
+        last[-1, ~is_trainable(last[-1])] = 0
         return last
 
     def _default_C(

@@ -41,7 +41,7 @@ from sklearn_mlce._network.train import train
 from sklearn_mlce._objectives.table import LOSSES
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
 from sklearn_mlce._targets.label_names import check_label_names
-from sklearn_mlce._targets.targets import TargetFormat, fixed_scores, same_classes
+from sklearn_mlce._targets.targets import TargetFormat, constant_label_scores, same_classes
 from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
 from sklearn_mlce._utils.device import resolve_device
 from sklearn_mlce._utils.random import draw_seed
@@ -392,7 +392,7 @@ class MLCEMLP(BaseMLCE):
                 order = split_order(start.seed, len(rows))
                 rows, held_out = rows.split(self.validation_fraction, order)
             callbacks = copy_callbacks(self.callbacks or (), plan.schedule, self.resume)
-            self._fixed_scores = fixed_scores(rows.targets)
+            self._fixed_scores = constant_label_scores(rows.targets)
             self._architecture = asdict(plan.architecture)
             score = None if held_out is None else epoch_scorer(self, self.scoring, held_out)
             start, save = self._resume(file, plan, start, rows, held_out)
@@ -462,7 +462,7 @@ class MLCEMLP(BaseMLCE):
             plan = self._plan(rows, 1, keep_moments=True, go_on=True)
             plan = replace(plan, schedule="constant")
             start = self._start(plan, targets.format, go_on=True)
-            fixed = fixed_scores(targets)
+            fixed = constant_label_scores(targets)
             if first:
                 self._remember(targets)
                 self._fixed_scores = fixed

@@ -54,7 +54,7 @@ class Rows(Dataset):
     def index_rows(self, rows: Any) -> Rows:
         """Rows of a slice or an index array."""
         weight = None if self.sample_weight is None else self.sample_weight[rows]
-        return Rows(self.X[rows], self.targets.take(rows), weight)
+        return Rows(self.X[rows], self.targets.index_rows(rows), weight)
 
     def split(self, fraction: float, order: np.ndarray) -> tuple[Rows, Rows]:
         """Rows to train on, and rows held out: about the first `fraction` of an order.
@@ -70,7 +70,7 @@ class Rows(Dataset):
             return self.index_rows(rest), self.index_rows(held_out)
         weight = None if self.sample_weight is None else self.sample_weight[rest]
         X = SelectedRows(self.X, rest)  # X may be a memory map
-        return Rows(X, self.targets.take(rest), weight), self.index_rows(held_out)
+        return Rows(X, self.targets.index_rows(rest), weight), self.index_rows(held_out)
 
 
 class SparseBatch(NamedTuple):
@@ -255,7 +255,7 @@ class Batches:
         """Rows of a slice or an index array."""
         rows = self._rows
         if self._encoded is None:
-            targets = self._encoder(rows.targets.take(chosen))
+            targets = self._encoder(rows.targets.index_rows(chosen))
         elif isinstance(chosen, slice):
             targets = self._encoded.slice_rows(chosen.start, chosen.stop)
         else:

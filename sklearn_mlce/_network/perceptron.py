@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from sklearn_mlce._network.batches import Rows, SparseBatch, features
 from sklearn_mlce._network.input_scaling import Scaling, make_scaling
-from sklearn_mlce._objectives.constant_scores import LabelCounts
 from sklearn_mlce._objectives.objective import Objective
+from sklearn_mlce._targets.targets import LabelCounts
 from sklearn_mlce._utils.sparse import dense_tensor
 
 Arrays = dict[str, np.ndarray]

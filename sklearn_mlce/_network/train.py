@@ -33,9 +33,9 @@ from sklearn_mlce._network.perceptron import (
     weights_to_arrays,
 )
 from sklearn_mlce._network.plan import SCHEDULES, TrainingPlan
-from sklearn_mlce._objectives.constant_scores import LabelCounts
 from sklearn_mlce._objectives.objective import Objective
 from sklearn_mlce._objectives.prepared_targets import TargetPreparer
+from sklearn_mlce._targets.targets import LabelCounts
 from sklearn_mlce._utils.random import EpochRandomness
 
 # Added to the root of AdamW's mean squares for the weights of features of which few rows have each,

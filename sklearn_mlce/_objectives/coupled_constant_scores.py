@@ -13,8 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.special import expit
 
-from sklearn_mlce._objectives.constant_scores import LabelCounts, logistic_constant_scores
-from sklearn_mlce._targets.targets import Targets
+from sklearn_mlce._targets.targets import LabelCounts, Targets
 
 # Rows whose sums over labels are taken; the counts of labels are those of all rows.
 _MAX_ROWS = 5_000
@@ -113,7 +112,11 @@ class Side:
 
 
 def coupled_constant_scores(
-    targets: Targets, weight: np.ndarray, counts: LabelCounts, exponents: Exponents
+    targets: Targets,
+    weight: np.ndarray,
+    counts: LabelCounts,
+    exponents: Exponents,
+    start: np.ndarray,
 ) -> np.ndarray:
     """Constant scores of least MLCE.
 
@@ -127,13 +130,15 @@ def coupled_constant_scores(
         Of the labels, each positive.
     exponents : Exponents
         Scale, margins and label weights of the loss.
+    start : ndarray of shape (n_outputs,)
+        Scores to begin with.
 
     Returns
     -------
     ndarray of shape (n_outputs,), float64
         Finite scores, near the minimum.
     """
-    scores = logistic_constant_scores(counts, exponents.scale, exponents.margins)
+    scores = start
     if len(scores) == 1:
         return scores
     sides = _sides(targets, weight, counts, _sample_size(targets))
@@ -161,7 +166,7 @@ def _sample_size(targets: Targets) -> int:
 def _sides(targets: Targets, weight: np.ndarray, counts: LabelCounts, n_rows: int) -> list[Side]:
     """The sides of the negatives and of the positives over evenly spaced rows."""
     rows = np.linspace(0, targets.n_rows - 1, min(n_rows, targets.n_rows)).astype(np.intp)
-    sampled = targets.take(rows)
+    sampled = targets.index_rows(rows)
     if sampled.positives is not None:
         matrix = sampled.positives.astype(np.float64)
         negatives, positives = _TargetWeights(matrix, True), _TargetWeights(matrix, False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sklearn_mlce._objectives.constant_scores import LabelCounts
 from sklearn_mlce._objectives.objective import Objective
+from sklearn_mlce._targets.targets import LabelCounts
 
 if TYPE_CHECKING:
     from torch import Tensor

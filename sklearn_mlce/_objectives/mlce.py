@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import expit
 
-from sklearn_mlce._objectives.constant_scores import LabelCounts
 from sklearn_mlce._objectives.coupled_constant_scores import Exponents, coupled_constant_scores
 from sklearn_mlce._objectives.multioutput import Multioutput
 from sklearn_mlce._objectives.objective import Objective, SecondOrderLoss, shrunk_sigmoid
 from sklearn_mlce._objectives.pointwise import BinaryCrossEntropy
 from sklearn_mlce._objectives.softmax import Softmax
-from sklearn_mlce._targets.targets import TargetFormat, Targets
+from sklearn_mlce._targets.targets import LabelCounts, TargetFormat, Targets
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,7 +60,9 @@ class MLCE(Objective):
         weight = np.ones(targets.n_rows) if sample_weight is None else sample_weight
         log_weight = np.zeros(targets.n_outputs) if label_weight is None else np.log(label_weight)
         exponents = Exponents(self.scale, self.margins, log_weight)
-        return coupled_constant_scores(targets, weight.astype(np.float64), counts, exponents)
+        label_by_label = super().constant_scores(targets, sample_weight, counts)
+        weight = weight.astype(np.float64)
+        return coupled_constant_scores(targets, weight, counts, exponents, label_by_label)
 
     def _label_probabilities(self, scores: np.ndarray) -> np.ndarray:
         r"""Sigmoid of twice the scaled scores where there is no margin.

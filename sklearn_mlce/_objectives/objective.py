@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from scipy.special import expit, log_expit, softmax
 
-from sklearn_mlce._objectives.constant_scores import LabelCounts, logistic_constant_scores
-from sklearn_mlce._targets.targets import TargetFormat, Targets
+from sklearn_mlce._targets.targets import LabelCounts, TargetFormat, Targets
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -146,7 +145,21 @@ class Objective:
         counts: LabelCounts,
         label_weight: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Scores ``(n_outputs,)``, the same for all rows, that are best or near it.
+        r"""Scores ``(n_outputs,)``, the same for all rows, that are best or near it; float64.
+
+        At zero a large scale leaves every label's loss on its linear part, far from where it bends,
+        and solvers crawl. Here the scores are those of least logistic loss, label by label. With
+        the counts :math:`P` and :math:`N` of a label's positive and negative rows, the derivative
+        of :math:`N \log(1 + e^{\gamma (b + m_0)}) + P \log(1 + e^{-\gamma (b - m_1)})` vanishes
+        where
+
+        .. math::
+
+            N v^2 + (N - P) e^h v - P = 0, \quad v = e^{\gamma (b - (m_1 - m_0) / 2)}, \quad
+            h = \gamma (m_0 + m_1) / 2,
+
+        a quadratic with one positive root, taken in logarithms as :math:`h` may be large. Without
+        margins :math:`\gamma b = \log(P / N)`.
 
         Parameters
         ----------
@@ -159,7 +172,16 @@ class Objective:
         label_weight : ndarray of shape (n_outputs,), default=None
             Weights of the labels.
         """
-        return logistic_constant_scores(counts, self.scale, self.margins)
+        positive, negative, _ = counts
+        h = self.scale * sum(self.margins) / 2
+        half_difference = (self.margins[1] - self.margins[0]) / 2
+        with np.errstate(divide="ignore"):  # as many positive as negative rows
+            log_gap = np.log(np.abs(positive - negative))
+        log_root = np.logaddexp(2 * log_gap, np.log(4 * positive * negative) - 2 * h) / 2
+        log_sum = np.logaddexp(log_gap, log_root) + h
+        # Of the two forms of the root, the one whose sum does not cancel.
+        rare, frequent = np.log(2 * positive) - log_sum, log_sum - np.log(2 * negative)
+        return np.where(positive < negative, rare, frequent) / self.scale + half_difference
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """Map of scores ``(n, n_outputs)`` to probabilities, two columns for binary y."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sklearn_mlce._objectives.constant_scores import LabelCounts
 from sklearn_mlce._objectives.objective import Objective, SecondOrderLoss, one_margin
 from sklearn_mlce._objectives.pointwise import BinaryCrossEntropy
 from sklearn_mlce._objectives.softmax import Softmax
-from sklearn_mlce._targets.targets import TargetFormat
+from sklearn_mlce._targets.targets import LabelCounts, TargetFormat
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from scipy.special import expit
 
-from sklearn_mlce._objectives.constant_scores import LabelCounts
 from sklearn_mlce._objectives.objective import Objective, SecondOrderLoss, shrunk_sigmoid
+from sklearn_mlce._targets.targets import LabelCounts
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -18,10 +18,9 @@ from sklearn_mlce._kernels.exponentials import DenseReduction, LogSumExp, expone
 from sklearn_mlce._kernels.pointwise import LOGISTIC
 from sklearn_mlce._kernels.thresholded import NEGATIVES, POSITIVES, log_target_weights
 from sklearn_mlce._objectives.batch_loss import BatchLoss
-from sklearn_mlce._objectives.constant_scores import LabelCounts
 from sklearn_mlce._objectives.objective import Objective
 from sklearn_mlce._objectives.target_tensors import EncodedTargets, encode
-from sklearn_mlce._targets.targets import Targets
+from sklearn_mlce._targets.targets import LabelCounts, Targets
 from sklearn_mlce._utils.sparse import dense_tensor
 
 # Entries of a batch, rows times labels, up to which hard labels are cheaper in dense form: listed

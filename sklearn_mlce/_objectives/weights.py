@@ -10,7 +10,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 from sklearn_mlce._objectives.module import ModuleObjective
 from sklearn_mlce._objectives.objective import Objective
-from sklearn_mlce._targets.targets import Targets, label_masses
+from sklearn_mlce._targets.targets import Targets, weighted_label_counts
 
 
 def checked_weight(sample_weight: Any, X: Any, dtype: Any) -> np.ndarray | None:
@@ -93,7 +93,7 @@ def check_label_weight(
 def _balanced(targets: Targets, sample_weight: np.ndarray | None) -> np.ndarray:
     """The mean number of positives of a label over its own; 1 where it has none."""
     rows = np.ones(targets.n_rows) if sample_weight is None else sample_weight.astype(np.float64)
-    positive, _ = label_masses(targets, rows)
+    positive, _ = weighted_label_counts(targets, rows)
     seen = positive > 0
     weight = np.ones(targets.n_outputs)
     weight[seen] = positive[seen].mean() / positive[seen]

@@ -69,7 +69,7 @@ def minimise_exactly(
     def loss_of(places: np.ndarray) -> SecondOrderLoss:
         """Loss of some of the trained outputs."""
         own = None if label_weight is None else label_weight[places]
-        chosen = targets.of_outputs(np.isin(np.arange(len(outputs)), places))
+        chosen = targets.select_outputs(np.isin(np.arange(len(outputs)), places))
         encoded = encode(chosen, problem.X.dtype, problem.device)
         return problem.objective.second_order(encoded, len(places), weight, own)
 

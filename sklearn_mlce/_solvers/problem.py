@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._objectives.batch_loss import BatchLoss
-from sklearn_mlce._objectives.constant_scores import LabelCounts
 from sklearn_mlce._objectives.objective import Objective
-from sklearn_mlce._targets.targets import Targets
+from sklearn_mlce._targets.targets import LabelCounts, Targets
 from sklearn_mlce._utils.sparse import dense_tensor
 
 
@@ -79,4 +78,4 @@ class LinearProblem(NamedTuple):
 
     def trained_targets(self) -> Targets:
         """Targets of the trained outputs alone."""
-        return self.targets.of_outputs(self.trained)
+        return self.targets.select_outputs(self.trained)

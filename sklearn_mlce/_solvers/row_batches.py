@@ -144,7 +144,7 @@ class RowBatches:
 
     def _block(self, rows: np.ndarray) -> Iterator[RowBatch]:
         X = self.X[rows]
-        targets = encode(self.targets.take(rows), X.dtype, self.device)
+        targets = encode(self.targets.index_rows(rows), X.dtype, self.device)
         weight = None if self.weight is None else self.weight[rows]
         in_batches: Iterator[BatchFeatures] = (
             self._sparse_features(X) if sp.issparse(X) else self._dense_features(X)

@@ -44,7 +44,7 @@ from sklearn_mlce._solvers.newton_cg import IterationMonitor
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.row_batches import RowBatch, RowBatches
 from sklearn_mlce._solvers.step_sizes import gram_eigenvalue
-from sklearn_mlce._targets.targets import label_masses
+from sklearn_mlce._targets.targets import weighted_label_counts
 from sklearn_mlce._utils.sparse import dense_tensor
 
 
@@ -229,7 +229,7 @@ def _steps(
     # Sum over all rows of a step's penalty, the steps being half the first one on the average.
     passed = problem.l2 * batches.n_rows * n_epochs / 2
     weight = np.ones(batches.n_rows) if batches.weight is None else batches.weight
-    masses = label_masses(batches.targets, weight.astype(np.float64))
+    masses = weighted_label_counts(batches.targets, weight.astype(np.float64))
     return Steps(
         first=first_step(loss, gram, passed),
         of_intercepts=steps_of_intercepts(batches, loss, *masses),

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from sklearn_mlce._objectives.batch_loss import BatchLoss
-from sklearn_mlce._objectives.constant_scores import LabelCounts
 from sklearn_mlce._solvers.design import sum_of_rows
 from sklearn_mlce._solvers.lazy_weights import CentredWeights
 from sklearn_mlce._solvers.problem import LinearProblem
@@ -28,7 +27,7 @@ from sklearn_mlce._solvers.sgd import (
     steps_of_intercepts,
 )
 from sklearn_mlce._solvers.step_sizes import gram_eigenvalue
-from sklearn_mlce._targets.targets import fixed_scores, label_masses
+from sklearn_mlce._targets.targets import LabelCounts, constant_label_scores, weighted_label_counts
 from sklearn_mlce._utils.sparse import dense_tensor
 
 _SLOW_STEPS = 50
@@ -101,7 +100,7 @@ def learn_chunk(
 
 def _seen(problem: LinearProblem, state: StreamState) -> tuple[StreamState, np.ndarray]:
     """The state with a chunk counted in, and a mask of the outputs that are trained from now."""
-    fixed = fixed_scores(problem.targets)
+    fixed = constant_label_scores(problem.targets)
     if state.total_weight > 0:  # an output stays fixed while it has been seen one way alone
         fixed = np.where(fixed == state.fixed, fixed, np.nan)
     if state.batch_size == 0:
@@ -109,7 +108,7 @@ def _seen(problem: LinearProblem, state: StreamState) -> tuple[StreamState, np.n
     row_weight = np.ones(problem.X.shape[0])
     if problem.sample_weight is not None:
         row_weight = problem.sample_weight.astype(np.float64)
-    positive, negative = label_masses(problem.targets, row_weight)
+    positive, negative = weighted_label_counts(problem.targets, row_weight)
     is_new = np.isnan(fixed) & ~np.isnan(state.fixed)
     state = replace(
         state,
@@ -155,13 +154,13 @@ def _batches(problem: LinearProblem, state: StreamState) -> RowBatches:
 
 def _place(problem: LinearProblem, is_new: np.ndarray, parameters: np.ndarray) -> None:
     """Write the first intercepts of outputs, in place, as far as the chunk tells them."""
-    in_chunk = np.isnan(fixed_scores(problem.targets))
+    in_chunk = np.isnan(constant_label_scores(problem.targets))
     known = in_chunk & is_new
     if not known.any():
         return
     label_weight = None if problem.label_weight is None else problem.label_weight[in_chunk]
     start = np.zeros(len(is_new))
-    targets, weight = problem.targets.of_outputs(in_chunk), problem.sample_weight
+    targets, weight = problem.targets.select_outputs(in_chunk), problem.sample_weight
     start[in_chunk] = problem.objective.constant_scores(
         targets, weight, LabelCounts.of(targets, weight), label_weight
     )

@@ -1,1 +1,1 @@
-"""What y is: recognise, encode, decode. Knows NumPy and scikit-learn, never torch."""
+"""Targets: recognise, encode and decode y. Knows NumPy and scikit-learn, never torch."""

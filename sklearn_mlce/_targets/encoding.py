@@ -1,4 +1,4 @@
-"""What y is as users give it: recognise its kind, check it, and encode it for training.
+"""Recognise the kind of y as users give it, check it, and encode it for training.
 
 scikit-learn's own recognition takes -1/1 and 1/2 matrices for multi-label targets and refuses
 soft and unknown ones, so the package has its own. Nothing here needs torch.
@@ -84,7 +84,7 @@ def _of_pandas(y: Any) -> np.ndarray:
         return y.to_numpy(dtype=object, na_value=np.nan)
     if y.isna().any(axis=None):
         return y.to_numpy(dtype=float, na_value=np.nan)
-    # What a nullable column and a sparse one are without missing entries.
+    # NumPy's dtype of a nullable column, and of the entries of a sparse one.
     plain = [getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype)) for dtype in dtypes]
     return y.to_numpy(dtype=np.result_type(*plain))
 

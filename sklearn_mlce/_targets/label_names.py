@@ -1,4 +1,4 @@
-"""Names of labels, compared between two y that one model is to learn from."""
+"""Column names of two y, compared before one model learns from both."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def check_label_names(
     Parameters
     ----------
     names, known : ndarray of shape (n_labels,) or None
-        Column names of the y at hand, and of the y that the model learned from; None of a y that
-        has none, which goes by the places of its columns.
+        Column names of the new y, and of the y that the model learned from. None of a y without
+        names, whose columns go by their positions.
     what : str
-        Name of the y at hand.
+        Name of the new y, for the error.
     to_type : str
-        What the user is to do.
+        Advice, for the error.
     """
     if names is None or known is None or np.array_equal(names, known):
         return

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.utils import _safe_indexing, gen_batches
+from sklearn.utils.validation import _num_samples
 
-# Score of a label that training cannot place: far beyond any other, yet finite in float32, and
-# so is its square.
-FIXED_SCORE = 1e9
+# Score of a label that is the same in every training row: far beyond any other score, yet finite
+# in float32, and so is its square.
+CONSTANT_LABEL_SCORE = 1e9
 
-_BLOCK_ENTRIES = 2**22  # of soft targets that are looked at at a time
+# Scores, or soft targets, that are held at a time: 32 MiB of float64.
+ENTRIES_PER_BLOCK = 2**22
+
+
+def row_blocks(n_rows: int, n_columns: int, n_entries: int | None = None) -> list[slice]:
+    """Slices that part the rows of a matrix into blocks of about `n_entries` entries."""
+    n_entries = ENTRIES_PER_BLOCK if n_entries is None else n_entries
+    return list(gen_batches(n_rows, max(1, n_entries // max(n_columns, 1))))
 
 
 @dataclass(frozen=True)
 class TargetFormat:
-    """What a fitted estimator remembers of y, so that it can answer in kind."""
+    """Kind, classes, dtype and container of y, by which predictions take the form of y."""
 
     kind: str  # "binary", "multiclass", "multilabel", "soft" or "multioutput"
     classes: Any  # the estimator's classes_: an array, or a list of them for "multioutput"
@@ -66,6 +76,42 @@ class TargetFormat:
             return self.sparse_container((ones, columns, indptr), shape=labels.shape)
         return labels.astype(self.dtype)
 
+    def decode_by_blocks(self, X: Any, score: Callable[[Any], np.ndarray]) -> Any:
+        """Labels of the rows of X, whose dense scores are made by blocks where y was sparse."""
+        if self.sparse_container is None:
+            return self.decode(score(X))
+        blocks = row_blocks(_num_samples(X), self.n_outputs)
+        if len(blocks) <= 1:
+            return self.decode(score(X))
+        parts = [self.decode(score(_safe_indexing(X, rows))) for rows in blocks]
+        return sp.vstack(parts, format="csr")
+
+    def to_state(self) -> dict[str, Any]:
+        """Strings, arrays and lists of them, so that no pickle names this class."""
+        container = self.sparse_container and self.sparse_container.__name__
+        return vars(self) | {"dtype": self.dtype.str, "sparse_container": container}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> TargetFormat:
+        """Inverse of :meth:`to_state`."""
+        container = state["sparse_container"] and getattr(sp, state["sparse_container"])
+        dtype = np.dtype(state["dtype"])
+        return cls(**(state | {"dtype": dtype, "sparse_container": container}))
+
+
+class TargetFormatMixin:
+    """Format of the y of `fit` as a fitted attribute; what is stored are plain values."""
+
+    _target_state: dict[str, Any]
+
+    @property
+    def _target_format(self) -> TargetFormat:
+        return TargetFormat.from_state(self._target_state)
+
+    @_target_format.setter
+    def _target_format(self, target_format: TargetFormat) -> None:
+        self._target_state = target_format.to_state()
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -110,7 +156,7 @@ class Targets:
         return self.format.n_outputs
 
     def labels(self, target_format: TargetFormat) -> Any:
-        """The y that is encoded, in the form that an estimator answers in."""
+        """Decode back to y, in the container and dtype of a format; soft targets stay."""
         if self.dense is not None:
             return self.dense
         if self.codes is not None:
@@ -124,7 +170,7 @@ class Targets:
             return target_format.sparse_container(self.positives, dtype=target_format.dtype)
         return self.positives.toarray().astype(target_format.dtype)
 
-    def take(self, rows: Any) -> Targets:
+    def index_rows(self, rows: Any) -> Targets:
         """Targets of a slice, mask or index array of rows."""
         return replace(
             self,
@@ -142,7 +188,7 @@ class Targets:
         positives = sp.csr_array((ones, self.codes, row_ends), shape=shape)
         return replace(self, codes=None, positives=positives)
 
-    def of_outputs(self, mask: np.ndarray) -> Targets:
+    def select_outputs(self, mask: np.ndarray) -> Targets:
         """Targets of some outputs; every row of a multiclass y must be of one of them."""
         if mask.all():
             return self
@@ -160,12 +206,11 @@ class Targets:
         )
 
 
-def fixed_scores(targets: Targets) -> np.ndarray:
-    """Score of each output that training cannot place; NaN for the others.
+def constant_label_scores(targets: Targets) -> np.ndarray:
+    """Score ``(n_outputs,)`` of each output that has no finite optimum; NaN for the others.
 
-    An output without a positive row has no finite optimum: its score is minus FIXED_SCORE, below
-    all others. One without a negative row gets plus FIXED_SCORE. Unknown targets count as
-    neither.
+    An output without a positive row gets minus CONSTANT_LABEL_SCORE, below all others; one without
+    a negative row plus CONSTANT_LABEL_SCORE. Unknown targets count as neither.
     """
     fixed = np.full(targets.n_outputs, np.nan)
     never: np.ndarray = np.zeros(targets.n_outputs, dtype=bool)
@@ -178,27 +223,27 @@ def fixed_scores(targets: Targets) -> np.ndarray:
         never, always = counts == 0, counts == targets.n_rows
     elif targets.codes is not None:
         never = np.bincount(targets.codes, minlength=targets.n_outputs) == 0
-    fixed[always] = FIXED_SCORE
-    fixed[never] = -FIXED_SCORE
+    fixed[always] = CONSTANT_LABEL_SCORE
+    fixed[never] = -CONSTANT_LABEL_SCORE
     return fixed
 
 
-def placed(scores: np.ndarray) -> np.ndarray:
-    """Mask of the scores, or intercepts, that are not fixed ones.
+def is_trainable(scores: np.ndarray) -> np.ndarray:
+    """Mask of the scores, or intercepts, of labels that training could learn.
 
-    Those may have been shifted since, by a threshold or a midpoint: half of them is far beyond
-    any other score as well.
+    The score of a constant label may have been shifted since, by a threshold or a midpoint: half
+    of it is far beyond any other score as well.
     """
-    return np.abs(scores) < FIXED_SCORE / 2
+    return np.abs(scores) < CONSTANT_LABEL_SCORE / 2
 
 
-def ruled_out(scores: np.ndarray) -> np.ndarray:
-    """Mask of the scores that are fixed below all others."""
-    return scores < -FIXED_SCORE / 2
+def is_never_positive(scores: np.ndarray) -> np.ndarray:
+    """Mask of the scores of labels that no training row carried."""
+    return scores < -CONSTANT_LABEL_SCORE / 2
 
 
-def label_masses(targets: Targets, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weight of the positive and of the negative rows of each output."""
+def weighted_label_counts(targets: Targets, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted numbers ``(n_outputs,)`` of the positive and of the negative rows."""
     total = weight.sum()
     if targets.codes is not None:
         of_classes = np.bincount(targets.codes, weights=weight, minlength=targets.n_outputs)
@@ -208,13 +253,38 @@ def label_masses(targets: Targets, weight: np.ndarray) -> tuple[np.ndarray, np.n
         return of_labels, total - of_labels
     assert targets.dense is not None
     positive, known = np.zeros(targets.n_outputs), np.zeros(targets.n_outputs)
-    step = max(1, _BLOCK_ENTRIES // targets.n_outputs)
-    for start in range(0, targets.n_rows, step):
-        rows = slice(start, start + step)
+    for rows in row_blocks(targets.n_rows, targets.n_outputs):
         block = targets.dense[rows]
         positive += weight[rows] @ np.nan_to_num(block)
         known += weight[rows] @ ~np.isnan(block)
     return positive, known - positive
+
+
+class LabelCounts(NamedTuple):
+    """Weighted numbers of the rows of a fit."""
+
+    positive: np.ndarray  # (n_outputs,), float64: of the rows that carry each label or class
+    negative: np.ndarray  # (n_outputs,): of the rows that do not
+    total: float  # of all rows
+
+    @classmethod
+    def of(cls, targets: Targets, sample_weight: np.ndarray | None) -> LabelCounts:
+        """Counts of the labels of some rows, each row with its weight."""
+        weight = np.ones(targets.n_rows) if sample_weight is None else sample_weight
+        weight = weight.astype(np.float64)
+        positive, negative = weighted_label_counts(targets, weight)
+        return cls(positive, negative, float(weight.sum()))
+
+    def bounded(self, rarest: float) -> LabelCounts:
+        """Counts of the known rows with frequencies within ``[rarest, 1 - rarest]``.
+
+        A label of which nothing is known has the frequency one half.
+        """
+        total = self.positive + self.negative
+        half = np.full(len(total), 0.5)
+        frequency = np.divide(self.positive, total, out=half, where=total > 0)
+        frequency = np.clip(frequency, rarest, 1 - rarest)
+        return LabelCounts(self.total * frequency, self.total * (1 - frequency), self.total)
 
 
 def same_classes(first: Any, second: Any) -> bool:

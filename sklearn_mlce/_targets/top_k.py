@@ -1,13 +1,10 @@
-"""Which labels of a row its scores choose, where their number is known."""
+"""The k labels of a row with the highest scores."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from sklearn_mlce._targets.targets import placed
-
-# Scores that are held at a time: 32 MiB of float64.
-SCORES_PER_BLOCK = 2**22
+from sklearn_mlce._targets.targets import is_trainable, row_blocks
 
 
 def largest_scores(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -27,14 +24,11 @@ def shifted_to_best(scores: np.ndarray, k: int) -> np.ndarray:
     """Scores ``(n, L)`` less a number per row, so that the `k` largest alone are above zero.
 
     The number is the midpoint of the k-th and the next score, or one beside the nearer where the
-    other is missing or that of a label that training could not place. Where the two are equal, or
-    too near to have a midpoint, ties go to the lower column, whose score becomes the smallest
-    positive number.
+    other is missing or that of a constant label. Where the two are equal, or too near to have a
+    midpoint, ties go to the lower column, whose score becomes the smallest positive number.
     """
     shifted = np.empty_like(scores)
-    step = max(1, SCORES_PER_BLOCK // scores.shape[1])
-    for start in range(0, len(scores), step):
-        rows = slice(start, start + step)
+    for rows in row_blocks(*scores.shape):
         shifted[rows] = _shifted_rows(scores[rows], k)
     return shifted
 
@@ -42,7 +36,7 @@ def shifted_to_best(scores: np.ndarray, k: int) -> np.ndarray:
 def _shifted_rows(scores: np.ndarray, k: int) -> np.ndarray:
     chosen = np.zeros(scores.shape, dtype=bool)
     np.put_along_axis(chosen, largest_scores(scores, k)[0], True, axis=1)
-    near = placed(scores)  # beside the others the scores would be rounded away
+    near = is_trainable(scores)  # beside the others the scores would be rounded away
     last = np.min(scores, axis=1, where=chosen & near, initial=np.inf)
     following = np.max(scores, axis=1, where=~chosen & near, initial=-np.inf)
     with np.errstate(invalid="ignore"):  # infinity less infinity, where neither is there

@@ -9,26 +9,28 @@ import numpy as np
 from scipy.special import expit
 from sklearn.base import _fit_context
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import indexable
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
-from sklearn.utils.metadata_routing import MetadataRouter
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlce._objectives.objective import clipped
-from sklearn_mlce._objectives.weights import checked_weight
-from sklearn_mlce._targets.targets import FIXED_SCORE
+from sklearn_mlce._targets.targets import (
+    CONSTANT_LABEL_SCORE,
+    Targets,
+    is_trainable,
+    weighted_label_counts,
+)
 from sklearn_mlce._utils.callbacks import fitted_state_kept
-from sklearn_mlce.calibration._folds import Calibration
-from sklearn_mlce.calibration._held_out_cells import shares
+from sklearn_mlce.calibration._maps import FITS
 from sklearn_mlce.calibration._members import (
-    METHODS,
     CalibratedClassifier,
+    HeldOutPart,
+    calibrate,
+    held_out_parts,
     learned_by_any,
+    learned_labels,
     mean_log_odds,
 )
-from sklearn_mlce.model_selection._out_of_fold import default_threshold, plain_targets
-from sklearn_mlce.model_selection._splits import routed_params, router_of, splits_of
-from sklearn_mlce.model_selection._wrapper import BaseWrapper, encode_thresholded
+from sklearn_mlce.model_selection._wrapper import BaseWrapper, FitArguments
 
 
 class MultilabelCalibratedClassifierCV(BaseWrapper):
@@ -53,7 +55,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         needs more positives for it.
     cv : int, float, cross-validation generator or iterable, default=5
         How rows are held out. An integer is a number of folds, of shuffled rows, stratified for
-        a binary `y`; a float in (0, 1) is the share of rows in a single held-out part; None is
+        a binary `y`; a float in (0, 1) is the fraction of rows in a single held-out part; None is
         five folds, not shuffled.
     n_jobs : int, default=None
         Number of folds fitted at a time; -1 for as many as there are processors.
@@ -99,7 +101,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
 
     where :math:`M` holds the moments 1, s and s squared of the scores near the shared map's
     middle, weighed by :math:`p (1 - p)`. With :math:`k = 3` a label of about three positives lies
-    midway; an isotonic regression of :math:`n` has a share of :math:`n / (n + 100)` beside the
+    midway; an isotonic regression of :math:`n` has the weight :math:`n / (n + 100)` beside the
     sigmoid. Both constants come from the data sets of the benchmarks. All slopes are positive:
     within a label, the order of the scores of one model stays.
 
@@ -138,9 +140,11 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
     0.186
     """
 
+    __module__ = "sklearn_mlce.calibration"
+
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [HasMethods(["fit"])],
-        "method": [StrOptions(set(METHODS))],
+        "method": [StrOptions(set(FITS))],
         "cv": ["cv_object", Interval(RealNotInt, 0.0, 1.0, closed="neither")],
         "n_jobs": [Integral, None],
         "ensemble": ["boolean", StrOptions({"auto"})],
@@ -148,7 +152,8 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
     }
 
     _learned: np.ndarray  # (n_outputs,) mask of the labels that have a map
-    _shares: np.ndarray  # (n_outputs,) probabilities of the others
+    _prevalence: np.ndarray  # (n_outputs,) probabilities of the others
+    _member_states: list[dict[str, Any]]
 
     def __init__(
         self,
@@ -197,47 +202,51 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
             If the data or a parameter is not usable. An earlier fit is then kept.
         """
         with fitted_state_kept(self):
-            targets = encode_thresholded(y, "sklearn.calibration.CalibratedClassifierCV")
-            (X,) = indexable(X)
-            check_consistent_length(X, np.empty(targets.n_rows))
             frozen = isinstance(self.estimator, FrozenEstimator)
-            routed = routed_params(
-                self, sample_weight, params, prefit=frozen, weighs="the rows of the maps"
+            arguments = self._validate_fit(
+                X,
+                y,
+                sample_weight,
+                params,
+                prefit=frozen,
+                weighs="the rows of the maps",
+                for_classes="sklearn.calibration.CalibratedClassifierCV",
             )
-            weight = checked_weight(sample_weight, X, np.float64)
-            calibration = Calibration(self.method, targets, weight)
-            self.calibrated_classifiers_ = self._members(X, calibration, frozen, routed)
-            self._learned = learned_by_any(self.calibrated_classifiers_)
-            self._shares = shares(targets, weight)
-            self.classes_ = targets.classes
-            self._target_format = targets.format
-            first = self.calibrated_classifiers_[0].estimator
-            self._set_optional_attributes(
-                label_names_=targets.label_names,
-                n_features_in_=getattr(first, "n_features_in_", None),
-                feature_names_in_=getattr(first, "feature_names_in_", None),
-            )
+            members = self._fit_members(arguments, frozen)
+            self._member_states = [member.to_state() for member in members]
+            self._learned = learned_by_any(members)
+            self._prevalence = _prevalence(arguments.targets, arguments.sample_weight)
+            self._remember(arguments.targets, members[0].estimator)
         return self
 
-    def _members(
-        self, X: Any, calibration: Calibration, frozen: bool, routed: Any
-    ) -> list[CalibratedClassifier]:
-        """Fitted estimators with maps of their scores."""
-        if frozen and self.ensemble is True:
+    def _fit_members(self, arguments: FitArguments, frozen: bool) -> list[CalibratedClassifier]:
+        """Fit estimators, and maps of their scores."""
+        if not frozen:
+            splits = arguments.splits(self.cv, self.random_state)
+            folds = arguments.score_folds(self.estimator, splits, self.n_jobs)
+            parts = held_out_parts(folds, arguments)
+        elif self.ensemble is True:
             raise ValueError(
                 "ensemble=True averages estimators that were fitted on different rows, but a "
                 "FrozenEstimator is not fitted again. Pass ensemble=False"
             )
-        default_threshold(self.estimator)  # refused before anything is fitted
-        if frozen:
-            return [calibration.of_frozen(self.estimator, X)]
-        targets, split_params = calibration.targets, routed.splitter.split
-        y = plain_targets(targets)
-        splits = splits_of(self.cv, X, y, targets.kind, self.random_state, split_params)
-        arguments = (self.estimator, X, splits, routed.estimator.fit, self.n_jobs)
-        if self.ensemble:
-            return calibration.of_each_fold(*arguments)
-        return [calibration.of_all_folds(*arguments)]
+        else:
+            folds = arguments.score_fitted(self.estimator)
+            learned = np.any(is_trainable(folds.scores[0]), axis=0)
+            parts = [HeldOutPart(arguments.all_rows, folds.scores[0], learned)]
+        if frozen or self.ensemble:
+            return [
+                calibrate(fitted, self.method, [part], part.learned, arguments)
+                for fitted, part in zip(folds.estimators, parts, strict=True)
+            ]
+        fitted, rows = arguments.fit(self.estimator), arguments.all_rows
+        learned = learned_labels(arguments.targets, rows, arguments.sample_weight)
+        return [calibrate(fitted, self.method, parts, learned, arguments)]
+
+    @property
+    def calibrated_classifiers_(self) -> list[CalibratedClassifier]:
+        """Fitted estimators with their calibrators: one, or one for each fold."""
+        return [CalibratedClassifier.from_state(state) for state in self._member_states]
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Log-odds of the calibrated probabilities; above zero is what :meth:`predict` returns.
@@ -271,25 +280,27 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
             Never exactly 0 or 1. Of a matrix y each label's own, which need not sum to 1.
         """
         check_is_fitted(self)
-        scores, shares, learned = self._zero_scores(X), self._shares, self._learned
+        scores, prevalence, learned = self._zero_scores(X), self._prevalence, self._learned
         if self._target_format.kind == "binary":
             scores = np.hstack([-scores, scores])
-            shares, learned = np.append(1 - shares, shares), np.append(learned, learned)
-        return clipped(np.where(learned, expit(scores), shares))
+            prevalence, learned = np.append(1 - prevalence, prevalence), np.append(learned, learned)
+        return clipped(np.where(learned, expit(scores), prevalence))
 
     def _zero_scores(self, X: Any) -> np.ndarray:
-        """Log-odds ``(n, n_outputs)``, the fixed scores of what was not learned among them."""
+        """Log-odds ``(n, n_outputs)``, with the scores of constant labels among them."""
         scores = mean_log_odds(self.calibrated_classifiers_, X)
-        fixed = np.where(self._shares > 0.5, FIXED_SCORE, -FIXED_SCORE)
-        scores[:, ~self._learned] = fixed[~self._learned]
+        limit = CONSTANT_LABEL_SCORE
+        constant = np.where(self._prevalence > 0.5, limit, -limit)
+        scores[:, ~self._learned] = constant[~self._learned]
         return scores
 
-    def get_metadata_routing(self) -> MetadataRouter:
-        """Who may get metadata from `fit`: itself, the estimator's `fit` and the splitter.
 
-        Returns
-        -------
-        MetadataRouter
-            The routing information.
-        """
-        return router_of(self)
+def _prevalence(targets: Targets, sample_weight: np.ndarray | None) -> np.ndarray:
+    r"""Prevalence ``(L,)`` of each label, :math:`(n_1 + 1/2) / (n + 1)`: not 0 or 1.
+
+    Unknown rows are left out, unless there are no others: such a label counts as never carried.
+    """
+    weight = np.ones(targets.n_rows) if sample_weight is None else sample_weight
+    positive, negative = weighted_label_counts(targets, weight)
+    known = positive + negative
+    return (positive + 0.5) / (np.where(known > 0, known, weight.sum()) + 1)

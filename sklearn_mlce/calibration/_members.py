@@ -1,36 +1,32 @@
-"""A fitted estimator beside the map of its scores, and the mean of several of them."""
+"""Members of a calibrator: fitted estimators, each with a map of its scores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.special import log_expit, logit
 
-from sklearn_mlce._targets.targets import FIXED_SCORE
-from sklearn_mlce.calibration._held_out_cells import Cells, cells_of
-from sklearn_mlce.calibration._sigmoid import (
-    IsotonicMap,
-    SigmoidMap,
-    fit_isotonic,
-    fit_scale,
-    fit_sigmoids,
+from sklearn_mlce._targets.targets import (
+    CONSTANT_LABEL_SCORE,
+    Targets,
+    constant_label_scores,
+    is_trainable,
 )
+from sklearn_mlce.calibration._calibration_data import calibration_data
+from sklearn_mlce.calibration._maps import FITS, IsotonicMap, SigmoidMap
 from sklearn_mlce.model_selection._f_measure import HeldOut
-from sklearn_mlce.model_selection._out_of_fold import scores_of
-
-_FITS: dict[str, Callable[[Cells], Any]] = {
-    "sigmoid": fit_sigmoids,
-    "isotonic": fit_isotonic,
-    "scale": fit_scale,
-}
-
-METHODS = frozenset(_FITS)
+from sklearn_mlce.model_selection._out_of_fold import (
+    default_threshold,
+    held_out_of,
+    mask_scores,
+    scores_of,
+)
+from sklearn_mlce.model_selection._wrapper import FitArguments, FoldScores
 
 # Distance from 0 and 1 at which a probability counts as one of them.
-_SURE = 1e-9
+_CERTAIN = 1e-9
 
 
 @dataclass(frozen=True)
@@ -38,15 +34,29 @@ class CalibratedClassifier:
     """A fitted estimator and the map that makes log-odds of its scores."""
 
     estimator: Any
-    calibrator: SigmoidMap | IsotonicMap
+    calibrator: SigmoidMap
     learned: np.ndarray  # (L,) mask of the labels that the estimator can tell apart
     floor: float | None  # of probabilities that serve as scores; None for a decision function
 
     def log_odds(self, X: Any) -> np.ndarray:
         """Log-odds of rows ``(n, L)``; they mean nothing for labels that were not learned."""
         scores = as_scores(scores_of(self.estimator, X, len(self.learned)), self.floor)
-        # Fixed scores are the largest there are; no slope makes them infinite.
-        return self.calibrator.log_odds(np.clip(scores, -FIXED_SCORE, FIXED_SCORE))
+        # Scores of constant labels are the largest there are; no slope makes them infinite.
+        limit = CONSTANT_LABEL_SCORE
+        return self.calibrator.log_odds(np.clip(scores, -limit, limit))
+
+    def to_state(self) -> dict[str, Any]:
+        """Estimator, arrays and numbers, so that no pickle names this class or its map's."""
+        state = {name: value for name, value in vars(self).items() if name != "calibrator"}
+        return state | vars(self.calibrator)
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> CalibratedClassifier:
+        """Inverse of :meth:`to_state`."""
+        own = {name: state[name] for name in ("estimator", "learned", "floor")}
+        of_map = {name: value for name, value in state.items() if name not in own}
+        make = IsotonicMap if "isotonic_weight" in state else SigmoidMap
+        return cls(calibrator=make(**of_map), **own)
 
 
 def mean_log_odds(members: list[CalibratedClassifier], X: Any) -> np.ndarray:
@@ -71,24 +81,77 @@ def learned_by_any(members: list[CalibratedClassifier]) -> np.ndarray:
     return np.any([member.learned for member in members], axis=0)
 
 
-def fit_map(method: str, held_out: HeldOut, learned: np.ndarray) -> SigmoidMap | IsotonicMap:
-    """Fit a map on held-out scores.
+@dataclass(frozen=True)
+class HeldOutPart:
+    """Rows that an estimator was not fitted on, and its scores of them."""
+
+    rows: np.ndarray  # (n,) numbers of the rows
+    scores: np.ndarray  # (n, L)
+    learned: np.ndarray  # (L,) mask of the labels that its training rows tell anything about
+
+
+def held_out_parts(folds: FoldScores, arguments: FitArguments) -> list[HeldOutPart]:
+    """Held-out rows of each fold."""
+    targets, weight = arguments.targets, arguments.sample_weight
+    return [
+        HeldOutPart(test, scores, learned_labels(targets, train, weight))
+        for (train, test), scores in zip(folds.splits, folds.scores, strict=True)
+    ]
+
+
+def learned_labels(
+    targets: Targets, rows: np.ndarray, sample_weight: np.ndarray | None
+) -> np.ndarray:
+    """Mask ``(L,)`` of the labels that some of the rows carry and some do not."""
+    if sample_weight is not None:
+        rows = rows[sample_weight[rows] > 0]
+    return np.isnan(constant_label_scores(targets.index_rows(rows)))
+
+
+def calibrate(
+    fitted: Any,
+    method: str,
+    parts: list[HeldOutPart],
+    learned: np.ndarray,
+    arguments: FitArguments,
+) -> CalibratedClassifier:
+    """Fit the map of a fitted estimator's scores on held-out rows.
 
     Raises
     ------
     ValueError
         If there is nothing to fit it on, though the estimator has learned a label.
     """
-    cells = cells_of(held_out)
-    if cells is not None:
-        return _FITS[method](cells)
+    floor = (
+        probability_floor([part.scores for part in parts]) if default_threshold(fitted) else None
+    )
+    data = calibration_data(held_out_scores(parts, floor, arguments))
+    if data is not None:
+        return CalibratedClassifier(fitted, FITS[method](data), learned, floor)
     if learned.any():
         raise ValueError(
             "no held-out row has a known label that the rows it is held out from tell anything "
             "about, so that there is nothing to calibrate on. Pass more rows, or a cv with larger "
             "training parts"
         )
-    return SigmoidMap(np.ones(len(learned)), np.zeros(len(learned)))
+    identity = SigmoidMap(np.ones(len(learned)), np.zeros(len(learned)))
+    return CalibratedClassifier(fitted, identity, learned, floor)
+
+
+def held_out_scores(
+    parts: list[HeldOutPart], floor: float | None, arguments: FitArguments
+) -> HeldOut:
+    """Scores of held-out rows, as maps take them, beside their targets.
+
+    Unknown targets, labels that a part's estimator has not learned, and the scores of constant
+    labels, by which our own estimators say so, are set to -inf.
+    """
+    masked = []
+    for part in parts:
+        scores = as_scores(part.scores, floor)
+        masked.append(mask_scores(~part.learned | ~is_trainable(scores), scores))
+    rows = np.concatenate([part.rows for part in parts])
+    return held_out_of(arguments.targets, rows, np.concatenate(masked), arguments.sample_weight)
 
 
 def as_scores(scores: np.ndarray, floor: float | None) -> np.ndarray:
@@ -103,5 +166,5 @@ def probability_floor(parts: list[np.ndarray]) -> float:
     What a forest of 100 trees calls 0 or 1 is then half a tree away from it.
     """
     distances = (np.minimum(part, 1 - part.astype(np.float64)) for part in parts)
-    least = min((part[part > _SURE].min(initial=0.5) for part in distances), default=0.5)
+    least = min((part[part > _CERTAIN].min(initial=0.5) for part in distances), default=0.5)
     return float(least) / 2

@@ -1,4 +1,4 @@
-"""What can be counted in a matrix of labels, without making it dense."""
+"""Counts of a label matrix, which stays sparse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PAIRS_PER_BLOCK = 2**22
 
 
 class LabelPair(NamedTuple):
-    """Two labels, on how many rows they are together, and how strongly they are bound."""
+    """Two labels, the number of rows that carry both, and measures of their dependence."""
 
     first: Any
     second: Any
@@ -26,7 +26,7 @@ class LabelPair(NamedTuple):
 
 
 def carried_labels(targets: Targets) -> sp.csr_array:
-    """Which labels each row carries ``(n, L)``; of soft ones those above one half.
+    """Labels of each row ``(n, L)``; of soft ones those above one half.
 
     The classes of a 1-D y are labels, of which each row carries one. Not for several outputs.
     """
@@ -44,8 +44,8 @@ def carried_labels(targets: Targets) -> sp.csr_array:
     return sp.csr_array((ones, codes, np.arange(targets.n_rows + 1)), shape=shape)
 
 
-def shares_of_rows(n_carried: np.ndarray) -> tuple[float, float, float, float]:
-    """Shares of the rows that carry 0, 1, 2, and more labels."""
+def row_fractions(n_carried: np.ndarray) -> tuple[float, float, float, float]:
+    """Fractions of the rows that carry 0, 1, 2, and more labels."""
     counts = np.bincount(n_carried.clip(max=3), minlength=4)
     none, one, two, more = (counts / len(n_carried)).tolist()
     return none, one, two, more
@@ -65,7 +65,7 @@ def imbalance_ratios(counts: np.ndarray) -> np.ndarray:
 def strongest_pairs(
     carried: sp.csr_array, names: np.ndarray, n_pairs: int, min_samples: int
 ) -> tuple[LabelPair, ...]:
-    """Pairs with the highest Jaccard index, among those together on enough rows."""
+    """Pairs of the highest Jaccard index, among those that `min_samples` rows carry together."""
     counts = np.bincount(carried.indices, minlength=carried.shape[1])
     best = np.empty((0, 3), dtype=np.int64)  # first, second, rows with both
     for block in _pair_blocks(carried, min_samples):

@@ -1,8 +1,7 @@
-"""What the labels look like, before anything is fitted."""
+"""Counts of a label matrix, put into a description."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
@@ -11,102 +10,13 @@ import numpy as np
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce.inspection._counts import (
-    LabelPair,
     carried_labels,
     count_distinct_sets,
     imbalance_ratios,
-    shares_of_rows,
+    row_fractions,
     strongest_pairs,
 )
-from sklearn_mlce.inspection._hints import hints_of
-from sklearn_mlce.inspection._rendering import as_html, as_text
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class LabelDescription:
-    """What :func:`describe_labels` found; shows itself as text and, in notebooks, as tables.
-
-    A soft label counts as carried where it is above one half, an unknown one not at all.
-
-    Parameters
-    ----------
-    kind : {"binary", "multiclass", "multilabel"}
-        Two classes, more classes, or a column for each label. Classes are called labels below.
-    n_samples : int
-        Number of rows.
-    n_labels : int
-        Number of labels.
-    label_names : ndarray of shape (n_labels,)
-        Column names of a DataFrame, classes of a 1-D `y`, else column numbers.
-    label_counts : ndarray of shape (n_labels,), int64
-        How many rows carry each label.
-    cardinality : float
-        Mean number of labels that a row carries.
-    density : float
-        Share of the known cells that are positive: cardinality over `n_labels` if all are known.
-    max_labels : int
-        Largest number of labels that a row carries.
-    n_distinct_sets : int
-        How many different sets of labels there are, the empty one included.
-    row_shares : tuple of four floats
-        Shares of the rows that carry no label, one, two, and more.
-    imbalance_ratios : ndarray of shape (n_labels,), float64
-        Rows of the most frequent label over the rows of each; inf for a label that no row carries.
-    mean_imbalance_ratio : float
-        Mean of the finite ratios; NaN if there is none.
-    max_imbalance_ratio : float
-        Largest of the finite ratios; NaN if there is none.
-    never_positive : ndarray of int64
-        Column numbers of the labels that no row carries.
-    top_pairs : tuple of named tuples (first, second, n_samples, jaccard, lift)
-        The pairs of labels with the highest Jaccard index: the names of both, how many rows carry
-        both, the share of these in the rows that carry either, and how many times more they are
-        than if the labels were independent.
-    unknown_share : float
-        Share of all cells that are NaN.
-    soft_share : float
-        Share of the known cells that are strictly between 0 and 1.
-
-    Examples
-    --------
-    >>> from sklearn_mlce.inspection import LabelDescription, describe_labels
-    >>> description = describe_labels([[1, 1, 0], [1, 0, 0], [0, 0, 0], [1, 1, 0]])
-    >>> isinstance(description, LabelDescription)
-    True
-    >>> description.cardinality
-    1.25
-    >>> description.never_positive
-    array([2])
-    """
-
-    kind: str
-    n_samples: int
-    n_labels: int
-    label_names: np.ndarray
-    label_counts: np.ndarray
-    cardinality: float
-    density: float
-    max_labels: int
-    n_distinct_sets: int
-    row_shares: tuple[float, float, float, float]
-    imbalance_ratios: np.ndarray
-    mean_imbalance_ratio: float
-    max_imbalance_ratio: float
-    never_positive: np.ndarray
-    top_pairs: tuple[LabelPair, ...]
-    unknown_share: float
-    soft_share: float
-
-    @property
-    def hints(self) -> tuple[str, ...]:
-        """What follows, in plain words: the kind of problem first, then what makes it harder."""
-        return hints_of(self)
-
-    def __repr__(self) -> str:
-        return as_text(self)
-
-    def _repr_html_(self) -> str:
-        return as_html(self)
+from sklearn_mlce.inspection._description import LabelDescription
 
 
 def describe_labels(y: Any, *, n_pairs: int = 10, min_pair_samples: int = 5) -> LabelDescription:
@@ -196,7 +106,7 @@ def describe_labels(y: Any, *, n_pairs: int = 10, min_pair_samples: int = 5) -> 
         density=carried.nnz / max(n_known, 1),
         max_labels=int(n_carried.max()),
         n_distinct_sets=count_distinct_sets(carried),
-        row_shares=shares_of_rows(n_carried),
+        row_shares=row_fractions(n_carried),
         imbalance_ratios=_frozen(ratios),
         mean_imbalance_ratio=float(finite.mean()) if len(finite) else float("nan"),
         max_imbalance_ratio=float(finite.max()) if len(finite) else float("nan"),

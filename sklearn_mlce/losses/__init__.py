@@ -53,8 +53,3 @@ __all__ = [
     "pairwise_loss",
     "soft_multioutput_loss",
 ]
-
-# Where users find the modules is where a pickle of one names it, however the files are cut.
-for _item in [globals()[name] for name in __all__]:
-    if isinstance(_item, type):
-        _item.__module__ = __name__

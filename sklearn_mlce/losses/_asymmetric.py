@@ -173,6 +173,8 @@ class AsymmetricLoss(RowLoss):
     0.7798
     """
 
+    __module__ = "sklearn_mlce.losses"
+
     _function = staticmethod(asymmetric_loss)
     _options = ("gamma_positive", "gamma_negative", "margin")
 

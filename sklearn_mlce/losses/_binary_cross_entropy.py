@@ -175,6 +175,8 @@ class BinaryCrossEntropyLoss(RowLoss):
     2.7726
     """
 
+    __module__ = "sklearn_mlce.losses"
+
     pos_weight: Tensor | None
     _function = staticmethod(binary_cross_entropy_loss)
     _options = ("pos_weight", "scale", "margin")

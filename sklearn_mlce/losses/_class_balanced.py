@@ -188,6 +188,8 @@ class ClassBalancedFocalLoss(RowLoss):
     0.5736
     """
 
+    __module__ = "sklearn_mlce.losses"
+
     label_counts: Tensor
     _function = staticmethod(class_balanced_focal_loss)
     _options = ("label_counts", "beta", "gamma")

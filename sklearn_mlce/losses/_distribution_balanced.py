@@ -272,6 +272,8 @@ class DistributionBalancedLoss(RowLoss):
     1.5596
     """
 
+    __module__ = "sklearn_mlce.losses"
+
     label_counts: Tensor
     _function = staticmethod(distribution_balanced_loss)
     _options = (

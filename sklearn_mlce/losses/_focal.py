@@ -165,6 +165,8 @@ class FocalLoss(RowLoss):
     1.0397
     """
 
+    __module__ = "sklearn_mlce.losses"
+
     _function = staticmethod(focal_loss)
     _options = ("gamma", "alpha")
 

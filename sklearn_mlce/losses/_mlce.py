@@ -290,6 +290,8 @@ class MLCELoss(nn.Module):
     [[False, True, True], [True, True, True]]
     """
 
+    __module__ = "sklearn_mlce.losses"
+
     label_weight: Tensor | None
 
     def __init__(

@@ -299,6 +299,8 @@ class MultioutputLoss(RowLoss):
     3.2307
     """
 
+    __module__ = "sklearn_mlce.losses"
+
     _function = staticmethod(multioutput_loss)
 
     def __init__(self, *, label_weight: Tensor | None = None, reduction: str = "mean") -> None:
@@ -338,6 +340,8 @@ class SoftMultioutputLoss(RowLoss):
     >>> round(loss(torch.zeros(2, 3, 4), torch.full((2, 3, 4), 0.25)).item(), 4)
     2.2385
     """
+
+    __module__ = "sklearn_mlce.losses"
 
     _function = staticmethod(soft_multioutput_loss)
 

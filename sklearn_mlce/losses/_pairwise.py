@@ -176,6 +176,8 @@ class PairwiseLoss(RowLoss):
     1.862
     """
 
+    __module__ = "sklearn_mlce.losses"
+
     _function = staticmethod(pairwise_loss)
     _options = ("scale", "margin")
 

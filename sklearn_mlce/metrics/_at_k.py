@@ -1,4 +1,4 @@
-"""How good the k labels with the highest scores of each row are."""
+"""Precision, recall and NDCG of the k labels with the highest scores of each row."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""What the measures are given: labels, scores, predictions, weights; checked alike for all."""
+"""Checks of labels, scores and weights that all measures share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,11 +12,8 @@ from sklearn.utils.validation import _num_samples
 
 from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce._targets.targets import Targets
+from sklearn_mlce._targets.targets import Targets, row_blocks
 from sklearn_mlce._targets.top_k import largest_scores
-
-# Cells of a block of rows that is made dense: 4 MiB of labels beside 32 MiB of float64 scores.
-_CELLS_PER_BLOCK = 2**22
 
 
 def labels_of(y: Any, name: str) -> Targets:
@@ -115,12 +111,6 @@ def weights_of(sample_weight: Any, y_true: Any) -> np.ndarray:
     """Weights ``(n,)`` of the rows, of one where none were given."""
     weight = checked_weight(sample_weight, y_true, np.float64)
     return np.ones(_num_samples(y_true)) if weight is None else weight
-
-
-def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
-    """Slices of rows that together are all, each small enough to be made dense."""
-    step = max(1, _CELLS_PER_BLOCK // n_columns)
-    return (slice(start, start + step) for start in range(0, n_rows, step))
 
 
 def hits_at_k(positives: sp.csr_array, scores: np.ndarray, k: int) -> tuple[Any, Any]:

@@ -8,14 +8,13 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.metrics import f1_score, label_ranking_average_precision_score
 
-from sklearn_mlce._targets.targets import Targets
+from sklearn_mlce._targets.targets import Targets, row_blocks
 from sklearn_mlce.metrics._inputs import (
     check_same_shape,
     check_zero_division,
     hard_labels_of,
     labels_of,
     mean_of_defined,
-    row_blocks,
     scores_of,
     weights_of,
 )
@@ -39,9 +38,9 @@ def masked_f1_score(
     Parameters
     ----------
     y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
-        Labels of each row: 0, 1, or NaN where unknown. A soft label in between counts with its
-        mass, F1 being :math:`2 \sum t p / (\sum t + \sum p)` for labels :math:`t` and
-        predictions :math:`p`.
+        Labels of each row: 0, 1, or NaN where unknown. A soft label in between counts as
+        that fraction of a positive, F1 being :math:`2 \sum t p / (\sum t + \sum p)` for labels
+        :math:`t` and predictions :math:`p`.
     y_pred : {array-like, sparse matrix} of shape (n_samples, n_labels)
         Predicted labels, 0 or 1, for all cells.
     average : {"micro", "macro"} or None, default="micro"
@@ -188,7 +187,7 @@ def f1_of(
             zero_division=zero_division,
         )
     assert targets.dense is not None
-    twice_hits, total = _masses(targets.dense, predicted, weight)
+    twice_hits, total = _twice_hits_and_totals(targets.dense, predicted, weight)
     if labels is not None:
         twice_hits, total = twice_hits[labels], total[labels]
     if average == "micro":
@@ -198,10 +197,10 @@ def f1_of(
     return f1 if average is None else mean_of_defined(f1)
 
 
-def _masses(
+def _twice_hits_and_totals(
     labels: np.ndarray, predicted: Any, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of each label, over known cells: twice its hits; its positives and predictions together."""
+    """Twice the hits, and positives plus predictions, of each label over its known cells."""
     twice_hits, total = np.zeros(labels.shape[1]), np.zeros(labels.shape[1])
     for rows in row_blocks(*labels.shape):
         known = ~np.isnan(labels[rows])

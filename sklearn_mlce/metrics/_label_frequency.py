@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_mlce._targets.targets import Targets
+from sklearn_mlce._targets.targets import weighted_label_counts
 from sklearn_mlce.metrics._inputs import check_zero_division, labels_of, weights_of
 from sklearn_mlce.metrics._known_labels import f1_of, predictions_of
 
@@ -137,7 +137,9 @@ def f1_by_label_frequency(
         raise ValueError(f"group must be 'head', 'medium', 'tail' or None, got {group!r}")
     targets = labels_of(y_true, "y_true")
     weight = weights_of(sample_weight, y_true)
-    counts = label_masses(targets) if label_counts is None else label_counts
+    counts = label_counts
+    if counts is None:
+        counts, _ = weighted_label_counts(targets, np.ones(targets.n_rows))
     groups = label_frequency_groups(counts, cuts=cuts)
     if len(groups) != targets.n_outputs:
         raise ValueError(
@@ -155,11 +157,3 @@ def f1_by_label_frequency(
             else float("nan")
         )
     return f1 if group is None else f1[group]
-
-
-def label_masses(targets: Targets) -> np.ndarray:
-    """How many rows carry each label ``(L,)``; a soft label counts with its mass."""
-    if targets.positives is not None:
-        return np.bincount(targets.positives.indices, minlength=targets.n_outputs)
-    assert targets.dense is not None
-    return np.nansum(targets.dense, axis=0)

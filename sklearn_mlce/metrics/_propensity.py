@@ -1,4 +1,4 @@
-"""Precision at k that makes up for labels which nobody noted: the rarer, the more often missed."""
+"""Precision at k weighted by inverse propensities: rare labels are missed more often."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sklearn_mlce.metrics._inputs import (
 
 
 def label_propensities(y: Any, *, A: float = 0.55, B: float = 1.5) -> np.ndarray:
-    r"""How likely a label that applies to a row is to have been noted, by the model of Jain et al.
+    r"""Probability that a label which applies to a row was noted, by the model of Jain et al.
 
     .. math:: p_l = \frac{1}{1 + C (N_l + B)^{-A}}, \qquad C = (\ln N - 1) (B + 1)^A
 

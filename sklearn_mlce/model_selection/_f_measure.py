@@ -1,4 +1,4 @@
-"""What a sweep maximises: F-beta, averaged over cells, labels or rows."""
+"""F-beta of held-out scores, averaged over cells, labels or rows."""
 
 from __future__ import annotations
 
@@ -9,28 +9,30 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.metrics import f1_score, fbeta_score
 
+from sklearn_mlce._targets.targets import row_blocks
+
 AVERAGES = ("micro", "macro", "samples")
 
 _LARGEST_BETA = 1e6  # with which F-beta is recall, up to what float64 resolves
 
-# Cells that a block of a pass over the scores holds: 8 MiB of float64.
+# Cells of a block that a pass over the scores copies: 8 MiB of float64.
 _CELLS_PER_BLOCK = 2**20
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Scores of rows that their estimator has not seen, and what is true of them.
+    """Scores of rows that their estimator has not seen, and the targets of these rows.
 
     A score of -inf stands for a cell that no threshold predicts: an unknown target, or a label
     that the fold's estimator could not learn. A positive there counts as missed.
     """
 
     scores: np.ndarray  # (n, L)
-    positives: sp.csr_array  # (n, L) float64: mass of each positive cell, 1 for a hard target
+    positives: sp.csr_array  # (n, L) float64: target of each positive cell, 1 for a hard target
     weight: np.ndarray | None = None  # (n,) positive weights of the rows
 
     def cells(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Rows, labels, scores and masses (row weights not yet in) of the positive cells."""
+        """Rows, labels, scores and targets (row weights not yet in) of the positive cells."""
         coo = self.positives.tocoo()
         return coo.row, coo.col, self.scores[coo.row, coo.col], coo.data
 
@@ -39,10 +41,9 @@ class HeldOut:
         return np.ones(len(self.scores)) if self.weight is None else self.weight
 
     def row_blocks(self) -> list[slice]:
-        """Slices of rows that together are all, each small enough to be copied."""
+        """Slices of rows, each small enough to be copied."""
         n_rows, n_labels = self.scores.shape
-        step = max(1, _CELLS_PER_BLOCK // max(n_labels, 1))
-        return [slice(start, start + step) for start in range(0, n_rows, step)]
+        return row_blocks(n_rows, n_labels, _CELLS_PER_BLOCK)
 
     def by_label(self) -> HeldOut:
         """The transpose, whose rows are labels; row weights are left to the caller."""
@@ -50,14 +51,14 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Objective:
+class FMeasure:
     """F-beta of all cells ("micro"), or its mean over labels ("macro") or rows ("samples")."""
 
     average: str
     beta: float = 1.0
 
-    def f(self, hits: Any, predicted: Any, positives: Any) -> Any:
-        """F-beta of masses: predicted positives, predicted cells, positives. 0 for 0/0."""
+    def f_beta(self, hits: Any, predicted: Any, positives: Any) -> Any:
+        """F-beta of the numbers of hits, predictions and positives; 0 for 0/0."""
         squared = self.beta**2
         denominator = squared * positives + predicted
         return np.divide(
@@ -68,7 +69,7 @@ class Objective:
         )
 
     def check_kind(self, kind: str) -> None:
-        """Raise ValueError if the objective means nothing for y of this kind."""
+        """Raise ValueError if the measure means nothing for y of this kind."""
         if kind == "multioutput":
             raise ValueError(
                 "y is multiclass-multioutput: the best class of each output is predicted, and no "
@@ -80,8 +81,8 @@ class Objective:
                 "each. Pass scoring='f1_micro'"
             )
 
-    def of(self, held_out: HeldOut, thresholds: Any) -> float:
-        """The objective where the scores above the thresholds, one or ``(L,)``, are predicted."""
+    def score(self, held_out: HeldOut, thresholds: Any) -> float:
+        """F-measure where the scores above the thresholds, one or ``(L,)``, are predicted."""
         n_rows, n_labels = held_out.scores.shape
         weight = held_out.row_weight()
         thresholds = np.broadcast_to(np.asarray(thresholds, dtype=np.float64), n_labels)
@@ -90,45 +91,45 @@ class Objective:
             predicted = held_out.scores[block] > thresholds
             by_row[block] = predicted.sum(axis=1)
             by_label += weight[block] @ predicted
-        rows, labels, scores, mass = held_out.cells()
-        hit = mass * (scores > thresholds[labels])
+        rows, labels, scores, target = held_out.cells()
+        hit = target * (scores > thresholds[labels])
         if self.average == "samples":
-            hits, positives = (np.bincount(rows, part, n_rows) for part in (hit, mass))
-            return float(np.average(self.f(hits, by_row, positives), weights=weight))
+            hits, positives = (np.bincount(rows, part, n_rows) for part in (hit, target))
+            return float(np.average(self.f_beta(hits, by_row, positives), weights=weight))
         hits, positives = (
-            np.bincount(labels, part * weight[rows], n_labels) for part in (hit, mass)
+            np.bincount(labels, part * weight[rows], n_labels) for part in (hit, target)
         )
         if self.average == "micro":
-            return float(self.f(hits.sum(), by_label.sum(), positives.sum()))
-        return float(self.f(hits, by_label, positives).mean())
+            return float(self.f_beta(hits.sum(), by_label.sum(), positives.sum()))
+        return float(self.f_beta(hits, by_label, positives).mean())
 
 
-def objective_of(scoring: Any, thresholds: str) -> Objective:
-    """Objective that a name or a scorer stands for.
+def f_measure_of(scoring: Any, thresholds: str) -> FMeasure:
+    """F-measure that a name or a scorer stands for.
 
     Raises
     ------
     ValueError
         If it is none that can be swept, or not with one threshold per label.
     """
-    names = {f"f1_{average}": Objective(average) for average in AVERAGES}
-    objective = names.get(scoring) if isinstance(scoring, str) else _of_scorer(scoring)
-    if objective is None:
+    names = {f"f1_{average}": FMeasure(average) for average in AVERAGES}
+    measure = names.get(scoring) if isinstance(scoring, str) else _of_scorer(scoring)
+    if measure is None:
         raise ValueError(
             f"scoring={scoring!r} cannot be swept exactly; expected 'f1_micro', 'f1_macro', "
             "'f1_samples', or a scorer make_scorer(f1_score, average=...) or "
             "make_scorer(fbeta_score, beta=..., average=...) with one of these averages"
         )
-    if objective.average == "samples" and thresholds == "per_label":
+    if measure.average == "samples" and thresholds == "per_label":
         raise ValueError(
             "the samples-averaged F ties all labels of a row together, so that thresholds per "
             "label cannot be found exactly. Pass thresholds='global', or scoring='f1_macro' or "
             "'f1_micro'"
         )
-    return objective
+    return measure
 
 
-def _of_scorer(scorer: Any) -> Objective | None:
+def _of_scorer(scorer: Any) -> FMeasure | None:
     metric = getattr(scorer, "_score_func", None)
     if metric not in (f1_score, fbeta_score) or getattr(scorer, "_sign", 1) != 1:
         return None
@@ -147,4 +148,4 @@ def _of_scorer(scorer: Any) -> Objective | None:
             "grows, F-beta becomes recall, which is highest where every label is predicted. Pass "
             "a beta such as 2"
         )
-    return Objective(average, beta)
+    return FMeasure(average, beta)

@@ -12,11 +12,12 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
-from sklearn_mlce._targets.targets import Targets, fixed_scores, ruled_out
+from sklearn_mlce._targets.targets import Targets, constant_label_scores, is_never_positive
 from sklearn_mlce._utils.warnings import ignored_warnings
 from sklearn_mlce.model_selection._f_measure import HeldOut
+from sklearn_mlce.model_selection._splits import Splits
 
-# What OneVsRestClassifier says of a label that a fold's training rows never, or always, carry.
+# Warning of OneVsRestClassifier for a label that a fold's training rows never, or always, carry.
 _CONSTANT_LABEL = r"Label (not )?.* is present in all training examples"
 
 
@@ -84,10 +85,10 @@ def _of_class_one(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
     return probabilities[:, position[0]] if len(position) else np.zeros(len(probabilities))
 
 
-def plain_targets(targets: Targets) -> Any:
-    """The y that any estimator can be given: int64 labels, since narrower ones get permuted.
+def to_sklearn_y(targets: Targets) -> Any:
+    """Decode to a y for any estimator: int64 labels, since scikit-learn permutes narrower ones.
 
-    A DataFrame is one again, since a dict of label weights goes by the names of its columns.
+    A DataFrame becomes one again, since a dict of label weights goes by its column names.
     """
     labels = targets.labels(replace(targets.format, dtype=np.dtype(np.int64)))
     if targets.frame is None:
@@ -103,14 +104,14 @@ def never_positive(
     """Mask ``(L,)`` of the labels that none of the rows carries, rows of weight 0 aside."""
     if sample_weight is not None:
         rows = rows[sample_weight[rows] > 0]
-    return ruled_out(fixed_scores(targets.take(rows)))
+    return is_never_positive(constant_label_scores(targets.index_rows(rows)))
 
 
 def out_of_fold(
     estimators: list[Any],
     X: Any,
     y: Any,
-    splits: list[tuple[np.ndarray, np.ndarray]],
+    splits: Splits,
     score: Callable[[Any, Any], np.ndarray],
     fit_params: dict[str, Any],
     n_jobs: int | None,
@@ -162,9 +163,12 @@ def _fit_and_score(
     return score(estimator, _safe_indexing(X, test)), estimator
 
 
-def without(cells: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Scores that no threshold predicts at a mask of cells ``(n, L)`` or labels ``(L,)``."""
-    return np.where(cells, scores.dtype.type(-np.inf), scores) if cells.any() else scores
+def mask_scores(mask: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Set masked scores to -inf, so that no threshold ever predicts them.
+
+    The mask is one of cells ``(n, L)`` or of labels ``(L,)``.
+    """
+    return np.where(mask, scores.dtype.type(-np.inf), scores) if mask.any() else scores
 
 
 def _counting(targets: Targets, rows: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray:
@@ -177,7 +181,7 @@ def _counting(targets: Targets, rows: np.ndarray, sample_weight: np.ndarray | No
 
 def check_held_out(
     targets: Targets,
-    splits: list[tuple[np.ndarray, np.ndarray]],
+    splits: Splits,
     sample_weight: np.ndarray | None,
 ) -> None:
     """Raise ValueError if no row that is held out counts."""
@@ -191,17 +195,16 @@ def check_held_out(
 
 def held_out_of_folds(
     targets: Targets,
-    splits: list[tuple[np.ndarray, np.ndarray]],
+    splits: Splits,
     scores: list[np.ndarray],
     sample_weight: np.ndarray | None,
 ) -> HeldOut:
     """Scores of the folds beside the targets of their rows.
 
-    What an estimator says of a label that its training rows do not carry is not a score: it has
-    not learned it.
+    Scores of a label that the training rows do not carry are masked: it was not learned.
     """
     learned = [
-        without(never_positive(targets, train, sample_weight), part)
+        mask_scores(never_positive(targets, train, sample_weight), part)
         for (train, _), part in zip(splits, scores, strict=True)
     ]
     rows = np.concatenate([test for _, test in splits])
@@ -213,16 +216,16 @@ def held_out_of(
 ) -> HeldOut:
     """Scores beside the targets of their rows; rows without weight or known target are left out.
 
-    A score of minus FIXED_SCORE is what our own estimators say of a label that they could not
-    learn, and no threshold should reach down to it.
+    Our own estimators give a label that they could not learn the score -CONSTANT_LABEL_SCORE, and
+    no threshold should reach down to it.
     """
     kept = _counting(targets, rows, sample_weight)
     if not kept.all():
         rows, scores = rows[kept], scores[kept]
     weight = None if sample_weight is None else sample_weight[rows]
-    scores, targets = without(ruled_out(scores), scores), targets.take(rows)
+    scores, targets = mask_scores(is_never_positive(scores), scores), targets.index_rows(rows)
     if targets.dense is None:
         return HeldOut(scores, sp.csr_array(targets.positives, dtype=np.float64), weight)
     unknown = np.isnan(targets.dense)
-    masses = np.where(unknown, 0.0, targets.dense)
-    return HeldOut(without(unknown, scores), sp.csr_array(masses, dtype=np.float64), weight)
+    positives = np.where(unknown, 0.0, targets.dense)
+    return HeldOut(mask_scores(unknown, scores), sp.csr_array(positives, dtype=np.float64), weight)

@@ -1,4 +1,4 @@
-"""Who gets which of the parameters of `fit`, where an estimator is wrapped."""
+"""Parameters of the `fit` of a wrapper, routed to its estimator and splitter, and its splits."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ from sklearn.model_selection import (
 from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
+Splits = list[tuple[np.ndarray, np.ndarray]]  # row numbers to train on, and to hold out
+
 
 def routed_params(
     owner: Any, sample_weight: Any, params: dict[str, Any], *, prefit: bool, weighs: str
 ) -> Any:
-    """What goes to the fit of an owner's `estimator`, and to its splitter.
+    """Route parameters to the fit of an owner's `estimator` and to its splitter.
 
-    Called from the owner's `fit`. Warns where the estimator does not take `sample_weight`, unless
-    nothing is fitted; `weighs` names what the weights then still count for.
+    Called by the validation of the owner's `fit`. Warns where the estimator does not take
+    `sample_weight`, unless nothing is fitted; `weighs` names what the weights then still count
+    for.
 
     Raises
     ------
@@ -50,7 +53,7 @@ def routed_params(
             f"{weighs} alone. Name the step of a pipeline, as in step__sample_weight=..., or "
             "enable metadata routing, to weigh the fits too",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,  # the caller of fit, beyond the validation, fit and its decorator
         )
     return Bunch(estimator=Bunch(fit=params), splitter=Bunch(split={}))
 
@@ -73,7 +76,7 @@ def router_of(owner: Any) -> MetadataRouter:
 
 def splits_of(
     cv: Any, X: Any, y: Any, kind: str, random_state: Any, split_params: dict[str, Any]
-) -> list[tuple[np.ndarray, np.ndarray]]:
+) -> Splits:
     """Row numbers to train on and to hold out, of each split.
 
     Parameters
@@ -83,7 +86,7 @@ def splits_of(
     X, y : array-like
         What splitters are given.
     kind : str
-        Of y; classes are split so that each part has its share of each.
+        Of y; one class per row is stratified.
     random_state : int, RandomState instance or None
         Of the shuffling.
     split_params : dict

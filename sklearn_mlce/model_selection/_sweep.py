@@ -1,4 +1,4 @@
-"""Exact maximisers of an objective over all thresholds.
+"""Thresholds that maximise an F-measure exactly.
 
 A threshold acts through the set of scores above it, so only the gaps between neighbouring scores
 have to be tried. Lowering it past a score improves F-beta only if that cell is a positive: the
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sklearn_mlce.model_selection._f_measure import HeldOut, Objective
+from sklearn_mlce.model_selection._f_measure import FMeasure, HeldOut
 
 # Positives of a label at which its own threshold and the global one weigh the same. Chosen by
 # benchmarks/threshold_shrinkage.py.
@@ -20,7 +20,7 @@ SHRINKAGE = 30.0
 
 @dataclass(frozen=True)
 class Curve:
-    """The objective at each candidate, thresholds ascending."""
+    """F-measure at each candidate, thresholds ascending."""
 
     thresholds: np.ndarray
     values: np.ndarray
@@ -32,7 +32,7 @@ class Curve:
 
 def tune(
     held_out: HeldOut,
-    objective: Objective,
+    measure: FMeasure,
     thresholds: str,
     default: float,
     shrinkage: float = SHRINKAGE,
@@ -42,11 +42,11 @@ def tune(
     Parameters
     ----------
     held_out : HeldOut
-        What to find them on.
-    objective : Objective
-        What to maximise.
+        Scores to find them on.
+    measure : FMeasure
+        F-measure to maximise.
     thresholds : {"global", "per_label"}
-        One for all labels, or one each, drawn towards the one of the micro-averaged objective; for
+        One for all labels, or one each, drawn towards the one of the micro-averaged measure; for
         "macro" towards its own where one threshold for all labels would beat them otherwise.
     default : float
         The threshold where no positive has a score, so that nothing can be learned.
@@ -58,16 +58,16 @@ def tune(
     thresholds : float or ndarray of shape (L,)
     curve : Curve
     """
-    curve = global_curve(held_out, objective)
+    curve = global_curve(held_out, measure)
     if thresholds == "global":
         return curve.best(default), curve
-    own, n_positives = label_thresholds(held_out, objective)
-    if objective.average == "macro" and len(curve.values):
+    own, n_positives = label_thresholds(held_out, measure)
+    if measure.average == "macro" and len(curve.values):
         # The mean over labels is at the mercy of the rare ones, and so would be its threshold:
         # they are what the anchor is to hold.
-        anchor = global_curve(held_out, replace(objective, average="micro")).best(default)
+        anchor = global_curve(held_out, replace(measure, average="micro")).best(default)
         drawn = shrink(own, n_positives, anchor, shrinkage)
-        if objective.of(held_out, drawn) >= curve.values.max():
+        if measure.score(held_out, drawn) >= curve.values.max():
             return drawn, curve
     return shrink(own, n_positives, curve.best(default), shrinkage), curve
 
@@ -79,17 +79,17 @@ def shrink(own: np.ndarray, n_positives: np.ndarray, shared: float, shrinkage: f
     """
     seen = n_positives > 0
     thresholds = np.full(len(own), float(shared))
-    share = n_positives[seen] / (n_positives[seen] + shrinkage)
-    thresholds[seen] = share * own[seen] + (1 - share) * shared
+    own_weight = n_positives[seen] / (n_positives[seen] + shrinkage)
+    thresholds[seen] = own_weight * own[seen] + (1 - own_weight) * shared
     return thresholds
 
 
-def global_curve(held_out: HeldOut, objective: Objective) -> Curve:
-    """The objective as a function of one threshold for all labels."""
-    rows, _, scores, mass = held_out.cells()
+def global_curve(held_out: HeldOut, measure: FMeasure) -> Curve:
+    """F-measure as a function of one threshold for all labels."""
+    rows, _, scores, target = held_out.cells()
     candidates = np.unique(scores[scores > -np.inf])
     weight = held_out.row_weight()
-    total = (mass * weight[rows]).sum()
+    total = (target * weight[rows]).sum()
     n_labels = held_out.scores.shape[1]
     predicted, below = np.zeros(len(candidates)), np.full(len(candidates), -np.inf)
     for block in held_out.row_blocks():
@@ -97,18 +97,18 @@ def global_curve(held_out: HeldOut, objective: Objective) -> Curve:
         above, lower = _counted(held_out.scores[block].ravel(), candidates, repeated)
         predicted += above
         np.maximum(below, lower, out=below)
-    if objective.average == "micro":
-        hits = _counted(scores, candidates, mass * weight[rows])[0]
-        values = objective.f(hits, predicted, total)
+    if measure.average == "micro":
+        hits = _counted(scores, candidates, target * weight[rows])[0]
+        values = measure.f_beta(hits, predicted, total)
     else:
-        values = _mean_of_groups(held_out, objective, candidates)
+        values = _mean_of_groups(held_out, measure, candidates)
     return Curve(_between(below, candidates), values)
 
 
 def _counted(
     scores: np.ndarray, candidates: np.ndarray, weight: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mass of the scores at or above each candidate, and the highest score below it."""
+    """Weight of the scores at or above each candidate, and the highest score below it."""
     if weight is None:
         ordered = np.sort(scores)
         first = np.searchsorted(ordered, candidates)
@@ -117,7 +117,7 @@ def _counted(
         order = np.argsort(scores)
         ordered = scores[order]
         first = np.searchsorted(ordered, candidates)
-        # Summed from the top, so that a mass of zero is exactly zero.
+        # Summed from the top, so that a sum of zeros is exactly zero.
         above = np.append(np.cumsum(weight[order][::-1])[::-1], 0.0)[first]
     lower = np.append(-np.inf, ordered)[first]
     return above, lower
@@ -132,13 +132,13 @@ def _between(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
     return np.where(middle < upper, middle, lower)
 
 
-def _mean_of_groups(held_out: HeldOut, objective: Objective, candidates: np.ndarray) -> np.ndarray:
+def _mean_of_groups(held_out: HeldOut, measure: FMeasure, candidates: np.ndarray) -> np.ndarray:
     """Mean over rows (or labels) of each one's F-beta, at each candidate.
 
     As the threshold falls, a group's F-beta changes at each of its own scores. All groups'
     changes are gathered at the highest candidate that is not above them, and summed downwards.
     """
-    if objective.average == "samples":
+    if measure.average == "samples":
         groups, weight = held_out, held_out.row_weight()
         item_weight = np.ones(held_out.scores.shape[1])
     else:
@@ -146,22 +146,22 @@ def _mean_of_groups(held_out: HeldOut, objective: Objective, candidates: np.ndar
         item_weight = held_out.row_weight()
     changes = np.zeros(len(candidates) + 1)
     for block in groups.row_blocks():
-        mass = groups.positives[block].toarray() * item_weight
-        kept = mass.any(axis=1)  # without a positive the F-beta is 0 at any threshold
-        scores, mass = groups.scores[block][kept], mass[kept]
+        target = groups.positives[block].toarray() * item_weight
+        kept = target.any(axis=1)  # without a positive the F-beta is 0 at any threshold
+        scores, target = groups.scores[block][kept], target[kept]
         order = np.argsort(-scores, axis=1)
         scores = np.take_along_axis(scores, order, axis=1)
-        hits = np.take_along_axis(mass, order, axis=1).cumsum(axis=1)
+        hits = np.take_along_axis(target, order, axis=1).cumsum(axis=1)
         predicted = item_weight[order].cumsum(axis=1)
-        values = objective.f(hits, predicted, mass.sum(axis=1, keepdims=True))
+        values = measure.f_beta(hits, predicted, target.sum(axis=1, keepdims=True))
         change = np.diff(values, axis=1, prepend=0.0) * weight[block][kept, None]
         place = np.searchsorted(candidates, scores.ravel(), side="right")
         changes += np.bincount(place, change.ravel(), len(changes))
     return changes[:0:-1].cumsum()[::-1] / weight.sum()
 
 
-def label_thresholds(held_out: HeldOut, objective: Objective) -> tuple[np.ndarray, np.ndarray]:
-    """Each label's own threshold, and the mass of positives that it was found on.
+def label_thresholds(held_out: HeldOut, measure: FMeasure) -> tuple[np.ndarray, np.ndarray]:
+    """Each label's own threshold, and the number of positives that it was found on.
 
     Returns
     -------
@@ -173,15 +173,15 @@ def label_thresholds(held_out: HeldOut, objective: Objective) -> tuple[np.ndarra
     n_labels = held_out.scores.shape[1]
     n_positives = np.zeros(n_labels)
     np.maximum.at(n_positives, table.label, table.hits)
-    rows, labels, _, mass = held_out.cells()
-    positives = np.bincount(labels, mass * held_out.row_weight()[rows], n_labels)
+    rows, labels, _, target = held_out.cells()
+    positives = np.bincount(labels, target * held_out.row_weight()[rows], n_labels)
     thresholds = np.full(n_labels, np.nan)
-    if objective.average == "macro":
-        values = objective.f(table.hits, table.predicted, positives[table.label])
+    if measure.average == "macro":
+        values = measure.f_beta(table.hits, table.predicted, positives[table.label])
         chosen = _best_per_label(table.label, values)
         thresholds[table.label[chosen]] = table.threshold[chosen]
         return thresholds, n_positives
-    chosen = _dinkelbach(table, objective, positives.sum())
+    chosen = _dinkelbach(table, measure, positives.sum())
     # A label that is best left alone: above its highest score.
     seen = n_positives > 0
     thresholds[seen] = held_out.scores[:, seen].max(axis=0)
@@ -191,7 +191,7 @@ def label_thresholds(held_out: HeldOut, objective: Objective) -> tuple[np.ndarra
 
 @dataclass(frozen=True)
 class _Candidates:
-    """What each label would predict with its threshold just below each of its positives."""
+    """Counts of each label with its threshold just below each of its positives."""
 
     label: np.ndarray  # ascending, and the thresholds of a label too
     threshold: np.ndarray
@@ -208,11 +208,11 @@ def _label_candidates(held_out: HeldOut) -> _Candidates:
         positives = by_label.positives[block]
         for i, (start, end) in enumerate(zip(positives.indptr, positives.indptr[1:], strict=False)):
             rows = positives.indices[start:end]
-            mass = positives.data[start:end] * row_weight[rows]
+            target = positives.data[start:end] * row_weight[rows]
             candidates = np.unique(scores[i, rows])
             candidates = candidates[candidates > -np.inf]
             if len(candidates):
-                hits = _counted(scores[i, rows], candidates, mass)[0]
+                hits = _counted(scores[i, rows], candidates, target)[0]
                 predicted, lower = _counted(scores[i], candidates, weight)
                 label = np.full(len(candidates), block.start + i)
                 columns.append((label, _between(lower, candidates), hits, predicted))
@@ -229,7 +229,7 @@ def _best_per_label(label: np.ndarray, values: np.ndarray) -> np.ndarray:
     return order[last]
 
 
-def _dinkelbach(table: _Candidates, objective: Objective, positives: float) -> np.ndarray:
+def _dinkelbach(table: _Candidates, measure: FMeasure, positives: float) -> np.ndarray:
     """Candidates, one of a label at most, that together have the highest micro-averaged F-beta.
 
     F-beta is a ratio N / D. With F its best value, N - F D has the maximum 0, and given F it is
@@ -237,14 +237,14 @@ def _dinkelbach(table: _Candidates, objective: Objective, positives: float) -> n
     ratio as F, until it rises no more (Dinkelbach's method). It rises strictly, over finitely
     many choices.
     """
-    squared = objective.beta**2
+    squared = measure.beta**2
     best, chosen = 0.0, np.zeros(0, dtype=np.intp)
     while len(table.label):
         gain = (1 + squared) * table.hits - best * table.predicted
         candidate = _best_per_label(table.label, gain)
         candidate = candidate[gain[candidate] > 0]
         hits, predicted = table.hits[candidate].sum(), table.predicted[candidate].sum()
-        value = float(objective.f(hits, predicted, positives))
+        value = float(measure.f_beta(hits, predicted, positives))
         if value <= best:
             break
         best, chosen = value, candidate

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import _fit_context, clone
-from sklearn.utils import indexable
+from sklearn.base import _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
-from sklearn.utils.metadata_routing import MetadataRouter
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mlce._objectives.weights import checked_weight
-from sklearn_mlce._targets.label_names import check_names_of_fitted
-from sklearn_mlce._targets.targets import Targets
+from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce._utils.callbacks import fitted_state_kept
-from sklearn_mlce.model_selection._f_measure import HeldOut, objective_of
+from sklearn_mlce.model_selection._f_measure import f_measure_of
 from sklearn_mlce.model_selection._out_of_fold import (
     check_held_out,
     default_threshold,
-    held_out_of,
     held_out_of_folds,
     never_positive,
-    out_of_fold,
-    plain_targets,
     scores_of,
-    without,
 )
-from sklearn_mlce.model_selection._splits import routed_params, router_of, splits_of
 from sklearn_mlce.model_selection._sweep import tune
-from sklearn_mlce.model_selection._wrapper import BaseThresholded, encode_thresholded
+from sklearn_mlce.model_selection._wrapper import BaseWrapper, FitArguments, FoldScores
 
 
-class MultilabelTunedThresholdClassifierCV(BaseThresholded):
+def _estimator_has(method: str) -> Callable[[Any], bool]:
+    return lambda self: hasattr(getattr(self, "estimator_", self.estimator), method)
+
+
+class MultilabelTunedThresholdClassifierCV(BaseWrapper):
     r"""Multi-label classifier whose thresholds maximise an F-measure of out-of-fold scores.
 
     Wraps any multi-label estimator with a `decision_function` or else `predict_proba`. Each
@@ -61,7 +57,7 @@ class MultilabelTunedThresholdClassifierCV(BaseThresholded):
         "global" goes with the mean over rows.
     cv : int, float, cross-validation generator, iterable or "prefit", default=3
         How rows are held out. An integer is a number of folds, of shuffled rows, stratified for
-        a binary `y`; a float in (0, 1) is the share of rows in a single held-out part; None is
+        a binary `y`; a float in (0, 1) is the fraction of rows in a single held-out part; None is
         five folds, not shuffled; "prefit" takes the estimator as it is and the rows as held out.
     refit : bool, default=True
         Whether to fit on all rows in the end. False keeps the fit on the training part of a
@@ -108,9 +104,9 @@ class MultilabelTunedThresholdClassifierCV(BaseThresholded):
 
     `y` may be a 0/1 matrix, dense or sparse, soft in [0, 1], with NaN for unknown labels, or
     1-D with two classes, as far as the estimator takes such a `y`; it is given int64 labels,
-    since scikit-learn 1.9 permutes the labels of narrower integers. A soft target counts with its
-    mass, F1 being :math:`2 \sum t p / (\sum t + \sum p)` for targets :math:`t` and predictions
-    :math:`p`, and an unknown one not at all.
+    since scikit-learn 1.9 permutes the labels of narrower integers. A soft target counts as that
+    fraction of a positive, F1 being :math:`2 \sum t p / (\sum t + \sum p)` for targets :math:`t`
+    and predictions :math:`p`, and an unknown one not at all.
 
     A label that no row carries is never predicted, and ranks last with a score of -1e9. One that
     no training row of a fold carries cannot be scored there: its positives count as missed.
@@ -139,6 +135,10 @@ class MultilabelTunedThresholdClassifierCV(BaseThresholded):
     >>> round(f1_score(Y[400:], tuned.predict(X[400:]), average="micro"), 2)
     0.71
     """
+
+    __module__ = "sklearn_mlce.model_selection"
+
+    _never_predicted: np.ndarray  # (n_outputs,) mask of the labels that have no threshold
 
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [HasMethods(["fit"])],
@@ -206,78 +206,94 @@ class MultilabelTunedThresholdClassifierCV(BaseThresholded):
             If the data or a parameter is not usable. An earlier fit is then kept.
         """
         with fitted_state_kept(self):
-            objective = objective_of(self.scoring, self.thresholds)
+            objective = f_measure_of(self.scoring, self.thresholds)
             _check_has_thresholds(self.estimator)
-            targets = encode_thresholded(y)
-            objective.check_kind(targets.kind)
-            (X,) = indexable(X)
-            check_consistent_length(X, np.empty(targets.n_rows))
-            prefit = isinstance(self.cv, str)
-            routed = routed_params(
-                self, sample_weight, params, prefit=prefit, weighs="the rows of the objective"
+            arguments = self._validate_fit(
+                X,
+                y,
+                sample_weight,
+                params,
+                prefit=isinstance(self.cv, str),
+                weighs="the rows of the objective",
             )
-            weight = checked_weight(sample_weight, X, np.float64)
-            held_out = self._fit_and_score(X, targets, weight, routed)
+            targets, weight = arguments.targets, arguments.sample_weight
+            objective.check_kind(targets.kind)
+            folds = self._score_held_out(arguments)
+            fitted_rows = arguments.all_rows if self.refit else folds.splits[0][0]
+            self._never_predicted = never_positive(targets, fitted_rows, weight)
+            held_out = held_out_of_folds(targets, folds.splits, folds.scores, weight)
             default = default_threshold(self.estimator_)
             thresholds, curve = tune(held_out, objective, self.thresholds, default)
             reached = np.where(self._never_predicted, np.inf, thresholds)
             self.best_thresholds_ = thresholds if self.thresholds == "global" else reached
-            self.best_score_ = objective.of(held_out, reached)
-            self.classes_ = targets.classes
-            self._target_format = targets.format
-            self._set_optional_attributes(
-                cv_results_={"thresholds": curve.thresholds, "scores": curve.values}
-                if self.store_cv_results
-                else None,
-                label_names_=targets.label_names,
-                n_features_in_=getattr(self.estimator_, "n_features_in_", None),
-                feature_names_in_=getattr(self.estimator_, "feature_names_in_", None),
+            self.best_score_ = objective.score(held_out, reached)
+            results = {"thresholds": curve.thresholds, "scores": curve.values}
+            self._remember(
+                targets, self.estimator_, cv_results_=results if self.store_cv_results else None
             )
         return self
 
-    def _fit_and_score(
-        self, X: Any, targets: Targets, weight: np.ndarray | None, routed: Any
-    ) -> HeldOut:
-        """Set what predicts, and give the scores of held-out rows."""
-        every_row = np.arange(targets.n_rows)
+    def _score_held_out(self, arguments: FitArguments) -> FoldScores:
+        """Set the estimator that predicts, and score held-out rows."""
         if isinstance(self.cv, str):
             if self.refit:
                 raise ValueError("refit must be False with cv='prefit', got refit=True")
-            check_is_fitted(self.estimator)
-            check_names_of_fitted(self.estimator, targets.label_names)
             self.estimator_ = self.estimator
-            self._never_predicted = never_positive(targets, every_row, weight)
-            known = scores_of(self.estimator_, X, targets.n_outputs)
-            return held_out_of(targets, every_row, without(self._never_predicted, known), weight)
-        default_threshold(self.estimator)  # refused before anything is fitted
-        y, fit_params = plain_targets(targets), routed.estimator.fit
-        splits = splits_of(self.cv, X, y, targets.kind, self.random_state, routed.splitter.split)
-        check_held_out(targets, splits, weight)
+            return arguments.score_fitted(self.estimator)
+        splits = arguments.splits(self.cv, self.random_state)
+        check_held_out(arguments.targets, splits, arguments.sample_weight)
         if not self.refit and len(splits) > 1:
             raise ValueError(
                 f"refit=False keeps the fit of a single split, but cv={self.cv!r} makes "
-                f"{len(splits)}. Pass refit=True, or a share of rows such as cv=0.2"
+                f"{len(splits)}. Pass refit=True, or a fraction of rows such as cv=0.2"
             )
-        score = partial(scores_of, n_outputs=targets.n_outputs)
-        clones = [clone(self.estimator) for _ in splits]
-        scores, clones = out_of_fold(clones, X, y, splits, score, fit_params, self.n_jobs)
-        if self.refit:
-            self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
-        else:
-            self.estimator_ = clones[0]
-        fitted_rows = every_row if self.refit else splits[0][0]
-        self._never_predicted = never_positive(targets, fitted_rows, weight)
-        return held_out_of_folds(targets, splits, scores, weight)
+        folds = arguments.score_folds(self.estimator, splits, self.n_jobs)
+        self.estimator_ = arguments.fit(self.estimator) if self.refit else folds.estimators[0]
+        return folds
 
-    def get_metadata_routing(self) -> MetadataRouter:
-        """Who may get metadata from `fit`: itself, the estimator's `fit` and the splitter.
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Scores less their thresholds; above zero is what :meth:`predict` returns.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
 
         Returns
         -------
-        MetadataRouter
-            The routing information.
+        ndarray of shape (n_samples,) or (n_samples, n_labels), float64
+            Scores of the estimator, shifted; -1e9 for labels that are never predicted. One
+            threshold for all labels keeps their order, one for each need not.
         """
-        return router_of(self)
+        check_is_fitted(self)
+        scores = self._zero_scores(X)
+        return scores[:, 0] if self._target_format.kind == "binary" else scores
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, X: Any) -> Any:
+        """Probabilities as the estimator gives them, which no threshold shifts.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray or list of ndarray
+            What the estimator's `predict_proba` returns. :meth:`predict` does not follow from
+            it by a threshold of one half.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    def _zero_scores(self, X: Any) -> np.ndarray:
+        """Scores less thresholds, ``(n, n_outputs)``, in float64 as the thresholds are."""
+        scores = scores_of(self.estimator_, X, len(self._never_predicted))
+        thresholds = np.where(self._never_predicted, 0.0, self.best_thresholds_)
+        shifted = np.subtract(scores, thresholds, dtype=np.float64)
+        shifted[:, self._never_predicted] = -CONSTANT_LABEL_SCORE
+        return shifted
 
 
 def _check_has_thresholds(estimator: Any) -> None:

@@ -1,34 +1,90 @@
-"""Predictions of an estimator whose scores are moved so that zero is the threshold."""
+"""Base of the classifiers that learn from the out-of-fold scores of an estimator."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
-from sklearn.utils import _safe_indexing, get_tags
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.utils import get_tags, indexable
+from sklearn.utils.metadata_routing import MetadataRouter
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce._targets.targets import FIXED_SCORE, TargetFormat, Targets
-from sklearn_mlce._targets.top_k import SCORES_PER_BLOCK
-from sklearn_mlce.model_selection._out_of_fold import scores_of
+from sklearn_mlce._targets.label_names import check_names_of_fitted
+from sklearn_mlce._targets.targets import TargetFormatMixin, Targets
+from sklearn_mlce.model_selection._out_of_fold import (
+    default_threshold,
+    out_of_fold,
+    scores_of,
+    to_sklearn_y,
+)
+from sklearn_mlce.model_selection._splits import Splits, routed_params, router_of, splits_of
 
 
-def _estimator_has(method: str) -> Callable[[Any], bool]:
-    return lambda self: hasattr(getattr(self, "estimator_", self.estimator), method)
+@dataclass(frozen=True)
+class FoldScores:
+    """Fitted estimators, and the scores that each gives the held-out rows of its split."""
+
+    estimators: list[Any]
+    splits: Splits
+    scores: list[np.ndarray]  # (n_held_out, n_outputs) each
 
 
-class BaseWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """What wraps an estimator and predicts where scores of its own are above zero."""
+@dataclass(frozen=True)
+class FitArguments:
+    """Validated arguments of a wrapper's `fit`, and the fits of its estimator on them."""
+
+    X: Any
+    targets: Targets
+    sample_weight: np.ndarray | None
+    fit_params: dict[str, Any]  # of the estimator
+    split_params: dict[str, Any]  # of the splitter
+
+    @cached_property
+    def y(self) -> Any:
+        """The y that the estimator and the splitter are given."""
+        return to_sklearn_y(self.targets)
+
+    @property
+    def all_rows(self) -> np.ndarray:
+        """Numbers of the rows."""
+        return np.arange(self.targets.n_rows)
+
+    def splits(self, cv: Any, random_state: Any) -> Splits:
+        """Row numbers to train on and to hold out, of each split; see :func:`splits_of`."""
+        kind = self.targets.kind
+        return splits_of(cv, self.X, self.y, kind, random_state, self.split_params)
+
+    def fit(self, estimator: Any) -> Any:
+        """Clone of an estimator, fitted on all rows."""
+        return clone(estimator).fit(self.X, self.y, **self.fit_params)
+
+    def score_folds(self, estimator: Any, splits: Splits, n_jobs: int | None) -> FoldScores:
+        """Fit a clone of an estimator on each split and score its held-out rows."""
+        clones = [clone(estimator) for _ in splits]
+        score = partial(scores_of, n_outputs=self.targets.n_outputs)
+        scores, clones = out_of_fold(clones, self.X, self.y, splits, score, self.fit_params, n_jobs)
+        return FoldScores(clones, splits, scores)
+
+    def score_fitted(self, estimator: Any) -> FoldScores:
+        """Score all rows by an estimator that was fitted on others."""
+        check_is_fitted(estimator)
+        check_names_of_fitted(estimator, self.targets.label_names)
+        scores = scores_of(estimator, self.X, self.targets.n_outputs)
+        return FoldScores([estimator], [(self.all_rows, self.all_rows)], [scores])
+
+
+class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Wrapper of an estimator that predicts where scores of its own are above zero."""
 
     estimator: Any
+    cv: Any
     classes_: np.ndarray
-    _target_format: TargetFormat
 
     @abstractmethod
     def _zero_scores(self, X: Any) -> np.ndarray:
@@ -58,78 +114,61 @@ class BaseWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             sparse for sparse y. int64 for soft or unknown targets.
         """
         check_is_fitted(self)
-        if self._target_format.sparse_container is None:
-            return self._target_format.decode(self._zero_scores(X))
-        n_rows = _num_samples(X)
-        step = max(1, SCORES_PER_BLOCK // self._target_format.n_outputs)
-        if n_rows <= step:
-            return self._target_format.decode(self._zero_scores(X))
-        blocks = (np.arange(i, min(i + step, n_rows)) for i in range(0, n_rows, step))
-        parts = (self._zero_scores(_safe_indexing(X, block)) for block in blocks)
-        return sp.vstack([self._target_format.decode(part) for part in parts], format="csr")
+        return self._target_format.decode_by_blocks(X, self._zero_scores)
 
-    def _set_optional_attributes(self, **attributes: Any) -> None:
-        """Set those that are not None; an earlier fit may have left the others."""
+    def _validate_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        params: dict[str, Any],
+        *,
+        prefit: bool,
+        weighs: str,
+        for_classes: str | None = None,
+    ) -> FitArguments:
+        """Validate the arguments of `fit`, of which nothing is fitted where `prefit`.
+
+        The warning says what weights weigh where the estimator takes none, and the error which
+        class takes a y of more than two classes.
+        """
+        targets = _encode_thresholded(y, for_classes)
+        (X,) = indexable(X)
+        check_consistent_length(X, np.empty(targets.n_rows))
+        routed = routed_params(self, sample_weight, params, prefit=prefit, weighs=weighs)
+        weight = checked_weight(sample_weight, X, np.float64)
+        if not prefit:
+            default_threshold(self.estimator)  # refused before anything is fitted
+        return FitArguments(X, targets, weight, routed.estimator.fit, routed.splitter.split)
+
+    def _remember(self, targets: Targets, fitted: Any, **attributes: Any) -> None:
+        """Set what predictions need of y, and those attributes that are not None.
+
+        Attributes that are None are deleted: an earlier fit may have left them.
+        """
+        self._target_format = targets.format
+        self.classes_ = targets.classes
+        attributes["label_names_"] = targets.label_names
+        for name in ("n_features_in_", "feature_names_in_"):
+            attributes[name] = getattr(fitted, name, None)
         for name, value in attributes.items():
             if value is not None:
                 setattr(self, name, value)
             elif name in vars(self):
                 delattr(self, name)
 
-
-class BaseThresholded(BaseWrapper):
-    """Shifts scores by thresholds; a subclass sets ``estimator_`` and ``best_thresholds_``."""
-
-    estimator_: Any
-    best_thresholds_: Any
-    _never_predicted: np.ndarray  # (n_outputs,) mask of the labels that have no threshold
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Scores less their thresholds; above zero is what :meth:`predict` returns.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to score.
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Routing of the metadata of `fit`: to itself, the estimator's `fit` and the splitter.
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_labels), float64
-            Scores of the estimator, shifted; -1e9 for labels that are never predicted. One
-            threshold for all labels keeps their order, one for each need not.
+        MetadataRouter
+            The routing information.
         """
-        check_is_fitted(self)
-        scores = self._zero_scores(X)
-        return scores[:, 0] if self._target_format.kind == "binary" else scores
-
-    @available_if(_estimator_has("predict_proba"))
-    def predict_proba(self, X: Any) -> Any:
-        """Probabilities as the estimator gives them, which no threshold shifts.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to score.
-
-        Returns
-        -------
-        ndarray or list of ndarray
-            What the estimator's `predict_proba` returns. :meth:`predict` does not follow from
-            it by a threshold of one half.
-        """
-        check_is_fitted(self)
-        return self.estimator_.predict_proba(X)
-
-    def _zero_scores(self, X: Any) -> np.ndarray:
-        """Scores less thresholds, ``(n, n_outputs)``, in float64 as the thresholds are."""
-        scores = scores_of(self.estimator_, X, len(self._never_predicted))
-        thresholds = np.where(self._never_predicted, 0.0, self.best_thresholds_)
-        shifted = np.subtract(scores, thresholds, dtype=np.float64)
-        shifted[:, self._never_predicted] = -FIXED_SCORE
-        return shifted
+        return router_of(self)
 
 
-def encode_thresholded(y: Any, for_classes: str | None = None) -> Targets:
+def _encode_thresholded(y: Any, for_classes: str | None = None) -> Targets:
     """Encode a y that is predicted by thresholds; `for_classes` names what takes more classes.
 
     Raises

@@ -27,9 +27,16 @@ from sklearn_mlce import MLCEMLP, MLCEClassifier
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
 from tests.helpers.estimators import labelled_rows, single_labels
 from tests.helpers.expected_failures import expected_failures
+from tests.helpers.stored_models import (
+    Y_FORMS,
+    assert_same_answers,
+    loaded_copies,
+    public_names_stored,
+)
 
 X, Y = labelled_rows(n_rows=150)
 SINGLE = single_labels(Y)
+LOGISTIC = OneVsRestClassifier(LogisticRegression())
 SVMS = OneVsRestClassifier(LinearSVC(dual=True, random_state=0))
 ESTIMATORS = {
     "mlce": MLCEClassifier(),
@@ -224,6 +231,31 @@ def test_in_pipelines_searches_and_pickles():
     assert search.best_score_ > -0.5
     copy = pickle.loads(pickle.dumps(search.best_estimator_))
     np.testing.assert_array_equal(copy.predict_proba(X), search.predict_proba(X))
+
+
+@pytest.mark.parametrize("form", Y_FORMS)
+@pytest.mark.parametrize("ensemble", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_stored_names_public_classes_alone(method, ensemble, form):
+    estimator = LogisticRegression() if form == "classes" else LOGISTIC
+    options = {"method": method, "ensemble": ensemble, "cv": 3, "random_state": 0}
+    model = calibrated(estimator, Y_FORMS[form](Y), **options)
+    name = "sklearn_mlce.calibration.MultilabelCalibratedClassifierCV"
+    assert public_names_stored(model) == {name}
+    assert_same_answers(model, X)
+    for one, other in zip(
+        loaded_copies(model)[0].calibrated_classifiers_, model.calibrated_classifiers_, strict=True
+    ):
+        np.testing.assert_array_equal(one.calibrator.slopes, other.calibrator.slopes)
+        assert type(one.estimator) is type(other.estimator)
+
+
+@pytest.mark.parametrize("ensemble", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+def test_copies_answer_alike_around_our_own_estimator(method, ensemble):
+    assert_same_answers(calibrated(MLCEClassifier(), method=method, ensemble=ensemble), X)
+    frozen = FrozenEstimator(MLCEClassifier().fit(X, Y))
+    assert_same_answers(Calibrated(frozen, method=method).fit(X, Y), X)
 
 
 def test_names_of_features_come_from_the_estimator():

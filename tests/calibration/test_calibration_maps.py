@@ -15,9 +15,9 @@ from sklearn_mlce import MLCEClassifier
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
 from sklearn_mlce.calibration import _newton as newton
-from sklearn_mlce.calibration._held_out_cells import Cells, cells_of
+from sklearn_mlce.calibration._calibration_data import CalibrationData, calibration_data
+from sklearn_mlce.calibration._maps import fit_isotonic, fit_scale, fit_sigmoids
 from sklearn_mlce.calibration._members import as_scores, probability_floor
-from sklearn_mlce.calibration._sigmoid import fit_isotonic, fit_scale, fit_sigmoids
 from sklearn_mlce.model_selection._out_of_fold import held_out_of
 
 FREE, TIED = 1e-10, 1e10  # shrinkage
@@ -34,9 +34,9 @@ def scored(n_rows=600, seed=0):
 SCORES, LABELS = scored()
 
 
-def cells(scores=SCORES, labels=LABELS, weight=None) -> Cells:
+def cells(scores=SCORES, labels=LABELS, weight=None) -> CalibrationData:
     rows = np.arange(len(scores))
-    return cells_of(held_out_of(encode_targets(labels), rows, scores, weight))
+    return calibration_data(held_out_of(encode_targets(labels), rows, scores, weight))
 
 
 def regression(scores, labels, n_positives, n_negatives):

@@ -16,7 +16,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC
 
 from sklearn_mlce import MLCEClassifier
-from sklearn_mlce._targets.targets import FIXED_SCORE
+from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
 from tests.helpers.estimators import labelled_rows, single_labels
 
@@ -116,13 +116,13 @@ def test_a_class_without_weight_has_the_least_probability(weightless, sign):
     least = 0.5 / (weight.sum() + 1)
     expected = [1 - least, least] if weightless == "yes" else [least, 1 - least]
     np.testing.assert_allclose(model.predict_proba(X), np.tile(expected, (len(X), 1)))
-    assert (model.decision_function(X) == sign * FIXED_SCORE).all()
+    assert (model.decision_function(X) == sign * CONSTANT_LABEL_SCORE).all()
 
 
 def test_sparse_predictions_are_made_by_blocks(monkeypatch):
     model = calibrated(MLCEClassifier(), sp.csr_array(Y))
     expected = model.predict(X)
-    monkeypatch.setattr("sklearn_mlce.model_selection._wrapper.SCORES_PER_BLOCK", 30)
+    monkeypatch.setattr("sklearn_mlce._targets.targets.ENTRIES_PER_BLOCK", 30)
     assert (model.predict(X) != expected).nnz == 0
 
 
@@ -139,6 +139,8 @@ def test_labels_that_are_never_or_always_there(estimator, method, ensemble):
     probabilities = model.predict_proba(X)
     np.testing.assert_allclose(probabilities[:, 1], 0.5 / 151)
     np.testing.assert_allclose(probabilities[:, 2], 150.5 / 151)
-    assert (model.decision_function(X)[:, 1:3] == [-FIXED_SCORE, FIXED_SCORE]).all()
+    assert (
+        model.decision_function(X)[:, 1:3] == [-CONSTANT_LABEL_SCORE, CONSTANT_LABEL_SCORE]
+    ).all()
     if estimator is SVMS:
         np.testing.assert_allclose(probabilities[:, [0, 3]], rest.predict_proba(X))

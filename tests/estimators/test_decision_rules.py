@@ -60,7 +60,7 @@ def test_labels_that_training_could_not_place_do_not_round_the_others_away(dtype
 def test_large_matrices_are_shifted_by_blocks(monkeypatch):
     scores = np.random.default_rng(0).normal(size=(50, 4))
     whole = shifted_to_best(scores, 2)
-    monkeypatch.setattr("sklearn_mlce._targets.top_k.SCORES_PER_BLOCK", 12)
+    monkeypatch.setattr("sklearn_mlce._targets.targets.ENTRIES_PER_BLOCK", 12)
     np.testing.assert_array_equal(shifted_to_best(scores, 2), whole)
 
 

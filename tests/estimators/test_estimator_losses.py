@@ -7,12 +7,12 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-
-from sklearn_mlce import MLCEMLP, MLCEClassifier, MLCEClassifierCV, losses
-from sklearn_mlce._objectives import first_order as batch_losses
 from sklearn_mlce._objectives.first_order import BatchLoss, LabelCounts
 from sklearn_mlce._objectives.options import COUNTED, LABEL_TERMS, LossOptions, resolve_loss
 from sklearn_mlce._objectives.second_order import row_loss_of
+
+from sklearn_mlce import MLCEMLP, MLCEClassifier, MLCEClassifierCV, losses
+from sklearn_mlce._objectives import first_order as batch_losses
 from sklearn_mlce._objectives.target_tensors import encode
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce.losses import (

@@ -24,7 +24,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
 from sklearn_mlce._estimators import linear
 from sklearn_mlce._estimators.linear_cv import C_FACTORS
-from sklearn_mlce._targets.targets import FIXED_SCORE
+from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 from tests.helpers.estimators import labelled_rows, single_labels
 
@@ -193,7 +193,7 @@ def test_labels_that_cannot_be_placed_keep_their_scores(thresholds, dtype):
     chosen = MLCEClassifierCV(CS, thresholds=thresholds, random_state=0)
     chosen.fit(X.astype(dtype), labels)
     assert chosen.intercept_.dtype == dtype
-    assert chosen.intercept_[1:3].tolist() == [-FIXED_SCORE, FIXED_SCORE]
+    assert chosen.intercept_[1:3].tolist() == [-CONSTANT_LABEL_SCORE, CONSTANT_LABEL_SCORE]
     predicted = chosen.predict(X)
     assert not predicted[:, 1].any()
     assert predicted[:, 2].all()

@@ -7,7 +7,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_mlce import MLCEClassifier
-from sklearn_mlce._targets.targets import FIXED_SCORE
+from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from tests.helpers.linear_problems import OF_EACH_SOLVER, make_labels
 
 on_each_solver = pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_labels_without_a_positive_rank_last_and_are_never_predicted(options, co
     predicted = predicted.toarray() if sp.issparse(predicted) else predicted
     assert not predicted[:, 2].any()
     assert predicted[:, 4].all()
-    assert model.intercept_[[2, 4]].tolist() == [-FIXED_SCORE, FIXED_SCORE]
+    assert model.intercept_[[2, 4]].tolist() == [-CONSTANT_LABEL_SCORE, CONSTANT_LABEL_SCORE]
     np.testing.assert_allclose(model.coef_[[0, 1, 3]], rest.coef_, atol=1e-8)
     probabilities = model.predict_proba(X)
     assert ((probabilities > 0) & (probabilities < 1)).all()
@@ -41,7 +41,7 @@ def test_positives_of_zero_weight_do_not_count(options):
     X, Y = make_labels(np.random.default_rng(18))
     weight = np.where(Y[:, 0] == 1, 0.0, 1.0)
     model = MLCEClassifier(**options).fit(X, Y, sample_weight=weight)
-    assert model.intercept_[0] == -FIXED_SCORE
+    assert model.intercept_[0] == -CONSTANT_LABEL_SCORE
 
 
 @on_each_solver
@@ -109,7 +109,7 @@ def test_sparse_predictions_are_made_by_blocks(monkeypatch):
     X, Y = make_labels(np.random.default_rng(22))
     model = MLCEClassifier().fit(X, sp.csr_matrix(Y))
     whole = model.predict(X)
-    monkeypatch.setattr("sklearn_mlce._estimators.base.SCORES_PER_BLOCK", 35)
+    monkeypatch.setattr("sklearn_mlce._targets.targets.ENTRIES_PER_BLOCK", 35)
     blocks = model.predict(X)
     assert type(blocks) is type(whole) is sp.csr_matrix
     assert blocks.dtype == whole.dtype

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from sklearn_mlce.inspection import _counts as counts
 from sklearn_mlce.inspection import describe_labels
-from sklearn_mlce.inspection._rendering import percent
+from sklearn_mlce.inspection._description import percent
 
 NUMBERS = [
     "n_samples",

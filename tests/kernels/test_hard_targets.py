@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from sklearn_mlce._kernels.row_blocks import Affine
 
 from sklearn_mlce._kernels import hard_targets as hard_targets_module
 from sklearn_mlce._kernels.hard_targets import Cells, HardMatrix, cells_from_dense, hard_from_dense
-from sklearn_mlce._kernels.row_blocks import Affine
 from sklearn_mlce._kernels.thresholded import loss_and_gradient
 from sklearn_mlce.losses import mlce_loss, pairwise_loss
 from sklearn_mlce.losses._asymmetric import asymmetric_labels

@@ -1,7 +1,7 @@
 import pytest
 import torch
-
 from sklearn_mlce._kernels.row_layouts import CellRows, MatrixRows, softmax_
+
 from sklearn_mlce.losses import mlce_loss
 
 OFFSETS = [0.0, 26.0, -26.0, 31.0, -31.0, 1000.0, -1000.0]

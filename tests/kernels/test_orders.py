@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from sklearn_mlce._kernels.row_blocks import Affine
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from sklearn_mlce._kernels.hard_targets import cells_from_dense
-from sklearn_mlce._kernels.row_blocks import Affine
 from sklearn_mlce._kernels.thresholded import loss_and_gradient
 from sklearn_mlce.losses import mlce_loss, mlce_loss_from_indices
 from tests.helpers import oracles

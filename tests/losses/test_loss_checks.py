@@ -2,9 +2,9 @@
 
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn_mlce._objectives.options import LABEL_TERMS, LOSSES
 
 from sklearn_mlce import MLCEMLP, MLCEClassifier
-from sklearn_mlce._objectives.options import LABEL_TERMS, LOSSES
 from sklearn_mlce.losses import FocalLoss
 from tests.helpers.estimators import labelled_rows, on_both
 from tests.helpers.expected_failures import expected_failures

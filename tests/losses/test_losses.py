@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from sklearn_mlce._kernels.arguments import per_row
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from sklearn_mlce._kernels.arguments import per_row
 from sklearn_mlce.losses import MLCELoss, mlce_loss, mlce_loss_from_indices
 from tests.helpers import oracles
 

@@ -12,7 +12,6 @@ from sklearn.metrics import (
     ndcg_score,
 )
 
-from sklearn_mlce.metrics import _inputs as inputs
 from sklearn_mlce.metrics import (
     f1_by_label_frequency,
     label_frequency_groups,
@@ -133,7 +132,7 @@ def test_sparse_labels_are_made_dense_by_blocks_of_rows_only(rng, monkeypatch):
     n_rows, n_labels = 2000, 500
     y = sp.csr_array(rng.random((n_rows, n_labels)) < 0.01)
     scores = rng.random((n_rows, n_labels), dtype=np.float32)
-    monkeypatch.setattr(inputs, "_CELLS_PER_BLOCK", 10 * n_labels)
+    monkeypatch.setattr("sklearn_mlce._targets.targets.ENTRIES_PER_BLOCK", 10 * n_labels)
     precision_at_k(y, scores)
     tracemalloc.start()
     precision_at_k(y, scores)
@@ -160,7 +159,7 @@ def test_rows_with_weight_two_count_as_two_rows(measure, labels, scores):
 @pytest.mark.parametrize("measure", AT_K)
 def test_blocks_of_rows_change_nothing(measure, labels, scores, monkeypatch):
     expected = measure(labels, scores, k=2)
-    monkeypatch.setattr(inputs, "_CELLS_PER_BLOCK", 3 * N_LABELS)
+    monkeypatch.setattr("sklearn_mlce._targets.targets.ENTRIES_PER_BLOCK", 3 * N_LABELS)
     assert measure(labels, scores, k=2) == expected
 
 

@@ -15,7 +15,7 @@ from sklearn.metrics import (
 )
 
 from sklearn_mlce.model_selection import _f_measure as objectives
-from sklearn_mlce.model_selection._f_measure import AVERAGES, HeldOut, Objective, objective_of
+from sklearn_mlce.model_selection._f_measure import AVERAGES, FMeasure, HeldOut, f_measure_of
 from sklearn_mlce.model_selection._sweep import (
     SHRINKAGE,
     global_curve,
@@ -73,7 +73,7 @@ def all_thresholds(held_out):
 @pytest.mark.parametrize("average", AVERAGES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_global_threshold_is_the_best_of_all(kind, average, beta, monkeypatch):
-    objective = Objective(average, beta)
+    objective = FMeasure(average, beta)
     for seed in range(15):
         monkeypatch.setattr(objectives, "_CELLS_PER_BLOCK", [2**20, 6][seed % 2])
         held_out = case(kind, seed)
@@ -81,7 +81,7 @@ def test_global_threshold_is_the_best_of_all(kind, average, beta, monkeypatch):
         reached = slow(held_out, threshold, average, beta)
         best = max(slow(held_out, other, average, beta) for other in all_thresholds(held_out))
         assert reached == pytest.approx(best, rel=1e-12)
-        assert objective.of(held_out, threshold) == pytest.approx(reached, rel=1e-12)
+        assert objective.score(held_out, threshold) == pytest.approx(reached, rel=1e-12)
         expected = [slow(held_out, other, average, beta) for other in curve.thresholds]
         np.testing.assert_allclose(curve.values, expected, rtol=1e-12)
 
@@ -90,13 +90,13 @@ def test_global_threshold_is_the_best_of_all(kind, average, beta, monkeypatch):
 @pytest.mark.parametrize("average", ["micro", "macro"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_thresholds_per_label_are_the_best_of_all(kind, average, beta):
-    objective = Objective(average, beta)
+    objective = FMeasure(average, beta)
     for seed in range(5):
         held_out = case(kind, seed, n_rows=6)
         own, n_positives = label_thresholds(held_out, objective)
         own = np.where(n_positives > 0, own, NEVER)
         combinations = product(all_thresholds(held_out), repeat=3)
-        best = max(objective.of(held_out, np.array(choice)) for choice in combinations)
+        best = max(objective.score(held_out, np.array(choice)) for choice in combinations)
         assert slow(held_out, own, average, beta) == pytest.approx(best, rel=1e-12)
 
 
@@ -110,12 +110,12 @@ def test_objective_is_scikit_learns(average):
     predicted = held_out.scores > thresholds
     for beta in (0.5, 1.0, 2.0):
         expected = fbeta_score(mass, predicted, beta=beta, average=average, zero_division=0.0)
-        assert Objective(average, beta).of(held_out, thresholds) == pytest.approx(expected)
+        assert FMeasure(average, beta).score(held_out, thresholds) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("average", AVERAGES)
 def test_weight_two_is_a_row_twice(average):
-    held_out, objective = case("hard", 3), Objective(average)
+    held_out, objective = case("hard", 3), FMeasure(average)
     times = np.array([1, 2, 3, 1, 1, 2, 1, 4])
     mass = sp.csr_array(held_out.positives.toarray().repeat(times, axis=0))
     repeated = HeldOut(held_out.scores.repeat(times, axis=0), mass)
@@ -133,10 +133,10 @@ def test_a_threshold_parts_neighbouring_floats(dtype):
     high = np.nextafter(low, dtype(1))
     scores = np.array([[low], [high], [low], [high]], dtype=dtype)
     held_out = HeldOut(scores, sp.csr_array(np.array([[0.0], [1.0], [0.0], [1.0]])))
-    threshold, _ = tune(held_out, Objective("micro"), "global", 0.0)
+    threshold, _ = tune(held_out, FMeasure("micro"), "global", 0.0)
     assert (scores > np.array([threshold])).ravel().tolist() == [False, True, False, True]
     everything = HeldOut(scores, sp.csr_array(np.ones((4, 1))))
-    threshold, _ = tune(everything, Objective("micro"), "global", 0.0)
+    threshold, _ = tune(everything, FMeasure("micro"), "global", 0.0)
     assert (scores > np.array([threshold])).all()
 
 
@@ -144,9 +144,9 @@ def test_nothing_to_learn_from_leaves_the_default():
     scores = np.array([[1.0, -np.inf], [2.0, -np.inf]])
     held_out = HeldOut(scores, sp.csr_array(np.array([[0.0, 1.0], [0.0, 0.0]])))
     for average in AVERAGES:
-        assert tune(held_out, Objective(average), "global", 0.25)[0] == 0.25
+        assert tune(held_out, FMeasure(average), "global", 0.25)[0] == 0.25
     for average in ("micro", "macro"):
-        thresholds, _ = tune(held_out, Objective(average), "per_label", 0.25)
+        thresholds, _ = tune(held_out, FMeasure(average), "per_label", 0.25)
         assert thresholds.tolist() == [0.25, 0.25]
 
 
@@ -164,14 +164,14 @@ def test_rare_labels_are_held_by_the_threshold_for_micro_f1():
     mass[:, :2] = scores[:, :2] > [0.5, -0.5]
     mass[:20, 2:] = scores[:20, 2:] > -1.5
     held_out = HeldOut(scores, sp.csr_array(mass))
-    objective = Objective("macro")
+    objective = FMeasure("macro")
     (micro, _), (macro, curve) = (
-        tune(held_out, Objective(average), "global", 0.0) for average in ("micro", "macro")
+        tune(held_out, FMeasure(average), "global", 0.0) for average in ("micro", "macro")
     )
     tuned, _ = tune(held_out, objective, "per_label", 0.0)
     own, n_positives = label_thresholds(held_out, objective)
     assert abs(micro - macro) > 0.1
-    assert objective.of(held_out, tuned) >= curve.values.max()
+    assert objective.score(held_out, tuned) >= curve.values.max()
     np.testing.assert_allclose(tuned, shrink(own, n_positives, micro, SHRINKAGE))
 
 
@@ -181,7 +181,7 @@ def test_thresholds_per_label_that_lose_to_one_are_drawn_towards_that_one():
     scores = np.column_stack([rng.normal(10, 1, 300), rng.normal(0, 1, (300, 4))])
     mass = np.column_stack([rng.random(300) < 0.5, scores[:, 1:] > 2.0]).astype(float)
     held_out = HeldOut(scores, sp.csr_array(mass))
-    objective = Objective("macro")
+    objective = FMeasure("macro")
     macro = tune(held_out, objective, "global", 0.0)[0]
     tuned, _ = tune(held_out, objective, "per_label", 0.0)
     own, n_positives = label_thresholds(held_out, objective)
@@ -194,25 +194,25 @@ def test_a_label_best_left_alone_lies_above_its_scores():
     mass = np.zeros((20, 2))
     mass[10:, 0] = 1
     mass[0, 1] = 1
-    own, _ = label_thresholds(HeldOut(scores, sp.csr_array(mass)), Objective("micro"))
+    own, _ = label_thresholds(HeldOut(scores, sp.csr_array(mass)), FMeasure("micro"))
     assert own.tolist() == [9.5, 19.0]
 
 
 def test_curve_ascends_over_the_scores_of_positives():
     held_out = case("hard", 1)
-    curve = global_curve(held_out, Objective("macro"))
+    curve = global_curve(held_out, FMeasure("macro"))
     assert (np.diff(curve.thresholds) > 0).all()
     assert len(curve.values) == len(np.unique(held_out.cells()[2]))
 
 
 @pytest.mark.parametrize("average", AVERAGES)
 def test_scorers_stand_for_objectives(average):
-    assert objective_of(f"f1_{average}", "global") == Objective(average)
-    assert objective_of(get_scorer(f"f1_{average}"), "global") == Objective(average)
+    assert f_measure_of(f"f1_{average}", "global") == FMeasure(average)
+    assert f_measure_of(get_scorer(f"f1_{average}"), "global") == FMeasure(average)
     scorer = make_scorer(f1_score, average=average, zero_division=0.0)
-    assert objective_of(scorer, "global") == Objective(average)
+    assert f_measure_of(scorer, "global") == FMeasure(average)
     scorer = make_scorer(fbeta_score, beta=2, average=average)
-    assert objective_of(scorer, "global") == Objective(average, 2.0)
+    assert f_measure_of(scorer, "global") == FMeasure(average, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -231,13 +231,13 @@ def test_scorers_stand_for_objectives(average):
 )
 def test_what_cannot_be_swept_is_refused(scoring):
     with pytest.raises(ValueError, match=r"cannot be swept exactly; expected 'f1_micro'"):
-        objective_of(scoring, "global")
+        f_measure_of(scoring, "global")
 
 
 @pytest.mark.parametrize("beta", [np.inf, np.nan, -1.0, 1e200])
 def test_a_beta_that_is_no_trade_of_precision_for_recall_is_refused(beta):
     with pytest.raises(ValueError, match=r"has beta=.*; expected a number from 0 to 1e\+06.*Pass"):
-        objective_of(make_scorer(fbeta_score, beta=beta, average="micro"), "global")
+        f_measure_of(make_scorer(fbeta_score, beta=beta, average="micro"), "global")
 
 
 @pytest.mark.parametrize("beta", [0, 1e6])
@@ -246,12 +246,12 @@ def test_the_extremes_of_beta_are_precision_and_recall(average, beta):
     rng = np.random.default_rng(0)
     Y = rng.random((40, 5)) < 0.4
     held_out = HeldOut(Y + rng.normal(size=Y.shape), sp.csr_array(Y, dtype=float))
-    objective = objective_of(make_scorer(fbeta_score, beta=beta, average=average), "global")
+    objective = f_measure_of(make_scorer(fbeta_score, beta=beta, average=average), "global")
     threshold, _ = tune(held_out, objective, "global", default=0.0)
     measure = recall_score if beta else precision_score
     predicted = held_out.scores > threshold
     reached = measure(Y, predicted, average=average, zero_division=0.0)
-    assert objective.of(held_out, threshold) == pytest.approx(reached, abs=1e-9)
+    assert objective.score(held_out, threshold) == pytest.approx(reached, abs=1e-9)
     for other in np.quantile(held_out.scores, np.linspace(0, 1, 50)):
         quality = measure(Y, held_out.scores > other, average=average, zero_division=0.0)
         assert quality <= reached + 1e-9
@@ -259,4 +259,4 @@ def test_the_extremes_of_beta_are_precision_and_recall(average, beta):
 
 def test_samples_per_label_is_refused():
     with pytest.raises(ValueError, match="ties all labels of a row together"):
-        objective_of("f1_samples", "per_label")
+        f_measure_of("f1_samples", "per_label")

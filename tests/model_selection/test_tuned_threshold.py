@@ -30,7 +30,7 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mlce import MLCEMLP, MLCEClassifier
-from sklearn_mlce._targets.targets import FIXED_SCORE
+from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV as Tuned
 from tests.helpers.estimators import labelled_rows, single_labels
 from tests.helpers.expected_failures import expected_failures
@@ -147,7 +147,7 @@ def test_a_label_that_is_never_positive_is_never_predicted(estimator, options):
     labels[:, 2] = 0
     tuned = Tuned(estimator, **options, random_state=0).fit(X, labels)
     scores = tuned.decision_function(X)
-    assert (scores[:, 2] == -FIXED_SCORE).all()
+    assert (scores[:, 2] == -CONSTANT_LABEL_SCORE).all()
     assert (scores.argmin(axis=1) == 2).all()
     assert not tuned.predict(X)[:, 2].any()
     assert coverage_error(labels[labels.any(axis=1)], scores[labels.any(axis=1)]) <= 3
@@ -266,7 +266,7 @@ def test_every_form_of_y_gives_the_same_thresholds(options):
 def test_sparse_predictions_are_made_by_blocks(monkeypatch):
     tuned = Tuned(MLCEClassifier(), random_state=0).fit(X, sp.csr_array(Y))
     expected = tuned.predict(X)
-    monkeypatch.setattr("sklearn_mlce.model_selection._wrapper.SCORES_PER_BLOCK", 30)
+    monkeypatch.setattr("sklearn_mlce._targets.targets.ENTRIES_PER_BLOCK", 30)
     assert (tuned.predict(X) != expected).nnz == 0
     assert (tuned.predict(sp.csr_array(X)) != expected).nnz == 0
 

@@ -11,9 +11,8 @@ from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import (
-    f1_score,
-)
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -29,13 +28,15 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
-from sklearn_mlce._targets.targets import FIXED_SCORE
+from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV as Tuned
 from tests.helpers.estimators import labelled_rows
+from tests.helpers.stored_models import Y_FORMS, assert_same_answers, public_names_stored
 
 X, Y = labelled_rows(n_rows=150)
 SVMS = OneVsRestClassifier(LinearSVC(dual=True, random_state=0))
+LOGISTIC = OneVsRestClassifier(LogisticRegression())
 PER_LABEL = {"thresholds": "per_label", "scoring": "f1_macro"}
 
 
@@ -84,7 +85,7 @@ def test_a_single_split_may_keep_its_fit():
     labels = Y.copy()
     labels[train, 0] = 0  # positive in held-out rows alone, which nothing was fitted on
     kept = clone(tuned).fit(X, labels)
-    assert (kept.decision_function(X)[:, 0] == -FIXED_SCORE).all()
+    assert (kept.decision_function(X)[:, 0] == -CONSTANT_LABEL_SCORE).all()
 
 
 def test_a_fitted_estimator_is_left_alone():
@@ -279,6 +280,23 @@ def test_an_earlier_fit_survives_a_failed_one():
         tuned.fit(np.where(X > 2, np.inf, X), Y[:, :2])
     np.testing.assert_array_equal(tuned.decision_function(X), before)
     assert tuned.best_thresholds_ == threshold
+
+
+@pytest.mark.parametrize("form", Y_FORMS)
+@pytest.mark.parametrize("options", [{}, PER_LABEL | {"store_cv_results": True}], ids=str)
+def test_what_is_stored_names_public_classes_alone(options, form):
+    if form == "classes" and options:
+        options = {"thresholds": "per_label"}
+    estimator = LogisticRegression() if form == "classes" else LOGISTIC
+    tuned = Tuned(estimator, **options, random_state=0).fit(X, Y_FORMS[form](Y))
+    name = "sklearn_mlce.model_selection.MultilabelTunedThresholdClassifierCV"
+    assert public_names_stored(tuned) == {name}
+    assert_same_answers(tuned, X)
+
+
+@pytest.mark.parametrize("form", Y_FORMS)
+def test_copies_answer_alike_around_our_own_estimator(form):
+    assert_same_answers(Tuned(MLCEClassifier(), random_state=0).fit(X, Y_FORMS[form](Y)), X)
 
 
 def test_copies_and_representations():

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn_mlce._objectives.options import LossOptions
 from skorch.callbacks import Callback
 
 from sklearn_mlce._estimators.mlp import MLCEMLP
@@ -18,7 +19,6 @@ from sklearn_mlce._network import plan
 from sklearn_mlce._network.optimizer import FusedAdamW
 from sklearn_mlce._network.plan import SCHEDULES, one_cycle
 from sklearn_mlce._objectives import prepared_targets
-from sklearn_mlce._objectives.options import LossOptions
 from sklearn_mlce._objectives.prepared_targets import (
     ListedTargets,
     SignedLabels,

@@ -8,6 +8,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from scipy.optimize import minimize_scalar
+from sklearn_mlce._objectives.options import FOR_LABELS, LossOptions
 
 from sklearn_mlce import MLCEMLP
 from sklearn_mlce._network import input_scaling as scaling_module
@@ -15,7 +16,6 @@ from sklearn_mlce._network.batches import sparse_batch
 from sklearn_mlce._network.input_scaling import make_scaling, scaling_of, weighted_quantiles
 from sklearn_mlce._network.perceptron import constant_scores, output_frequencies
 from sklearn_mlce._network.plan import resolve_batch_size, resolve_max_epochs
-from sklearn_mlce._objectives.options import FOR_LABELS, LossOptions
 from sklearn_mlce._targets.encoding import encode_targets
 
 CPU = torch.device("cpu")

@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from scipy.special import logsumexp
+from sklearn_mlce._objectives.options import LossOptions
 from skorch.callbacks import Callback
 
 from sklearn_mlce._network import batches as batches_module
@@ -19,7 +20,6 @@ from sklearn_mlce._network.perceptron import (
 )
 from sklearn_mlce._network.plan import layer_widths, one_cycle
 from sklearn_mlce._network.train import Criterion, PerceptronNet
-from sklearn_mlce._objectives.options import LossOptions
 from sklearn_mlce._objectives.prepared_targets import TargetEncoder
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._utils.device import resolve_device

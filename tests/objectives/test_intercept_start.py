@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-
 from sklearn_mlce._objectives.constant_scores import separable_intercepts as intercept_start
 from sklearn_mlce._objectives.options import LossOptions
+
 from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce._targets.targets import label_masses
+from sklearn_mlce._targets.targets import weighted_label_counts
 from sklearn_mlce.losses import mlce_loss
 from tests.helpers.linear_problems import make_labels
 
@@ -73,17 +73,17 @@ def test_masses_are_sums_of_the_rows_weights():
     expected = weight @ Y, weight @ (1 - Y)
     for y in (Y, sp.csr_array(Y), Y.astype(float)):
         for mass, mass_expected in zip(
-            label_masses(encode_targets(y), weight), expected, strict=True
+            weighted_label_counts(encode_targets(y), weight), expected, strict=True
         ):
             np.testing.assert_allclose(mass, mass_expected, rtol=1e-12)
     soft = 0.8 * Y + 0.1
     soft[3, 1] = np.nan
     known = ~np.isnan(soft)
-    positive, negative = label_masses(encode_targets(soft), weight)
+    positive, negative = weighted_label_counts(encode_targets(soft), weight)
     np.testing.assert_allclose(positive, weight @ np.where(known, soft, 0), rtol=1e-12)
     np.testing.assert_allclose(negative, weight @ np.where(known, 1 - soft, 0), rtol=1e-12)
     codes = Y[:, 0] + Y[:, 1]
     one_hot = np.eye(3)[codes]
-    positive, negative = label_masses(encode_targets(codes), weight)
+    positive, negative = weighted_label_counts(encode_targets(codes), weight)
     np.testing.assert_allclose(positive, weight @ one_hot, rtol=1e-12)
     np.testing.assert_allclose(negative, 1 - weight @ one_hot, rtol=1e-12)

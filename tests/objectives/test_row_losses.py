@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from sklearn_mlce._kernels.row_blocks import Affine
 
 from sklearn_mlce._kernels.hard_targets import cells_from_dense
-from sklearn_mlce._kernels.row_blocks import Affine
 from sklearn_mlce._objectives.mlce import HardRows, SoftRows
 from tests.helpers.oracles import symmetric_loss
 from tests.losses.test_losses import N_LABELS, N_ROWS, random_targets

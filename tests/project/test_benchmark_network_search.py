@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn_mlce._objectives.options import FOR_LABELS, LossOptions
 
 from benchmarks import network_search
 from benchmarks.network_search_space import CANDIDATES, DENSE, KEPT, KEPT_LOSS, OF_SPARSE, PIECEWISE
@@ -15,7 +16,6 @@ from benchmarks.network_variants import (
 from benchmarks.store import Store
 from sklearn_mlce import MLCEMLP
 from sklearn_mlce._network import input_scaling, train
-from sklearn_mlce._objectives.options import FOR_LABELS, LossOptions
 from tests.helpers.estimators import labelled_rows
 
 X, Y = labelled_rows()

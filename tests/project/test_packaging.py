@@ -1,6 +1,8 @@
 """What users install is whole: version, files, dependencies, README, and imports."""
 
 import ast
+import graphlib
+import importlib
 import json
 import os
 import re
@@ -45,6 +47,12 @@ ALLOWED = {
     },
     "__init__": {"_estimators"},
 }
+
+
+PUBLIC_MODULES = [
+    "sklearn_mlce",
+    *(f"sklearn_mlce.{room}" for room in ALLOWED if not room.startswith("_")),
+]
 
 
 def pinned(name):
@@ -170,6 +178,15 @@ def test_public_names_are_there():
         assert getattr(sklearn_mlce, name).__module__.startswith("sklearn_mlce")
 
 
+@pytest.mark.parametrize("name", PUBLIC_MODULES)
+def test_public_classes_are_of_the_module_that_exports_them(name):
+    """A pickle and a trust list of skops name that module, wherever the class stands."""
+    module = importlib.import_module(name)
+    for item in map(module.__dict__.get, module.__all__):
+        if isinstance(item, type):
+            assert item.__module__ == name
+
+
 def test_import_changes_nothing_for_others():
     code = """
 import json, logging, os, random, warnings
@@ -241,6 +258,22 @@ def rooms():
         for path in package.glob("*/__init__.py")
     }
     return files | folders
+
+
+def imported_files(path):
+    """Return the files of the package that a file imports from, for types included."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("sklearn_mlce"):
+            target = ROOT.joinpath(*node.module.split("."))
+            for item in (target / alias.name for alias in node.names):
+                found = [item.with_suffix(".py"), target.with_suffix(".py"), target / "__init__.py"]
+                yield next(file for file in found if file.exists())
+
+
+def test_no_circle_of_imports():
+    files = (ROOT / "sklearn_mlce").glob("**/*.py")
+    sorter = graphlib.TopologicalSorter({path: set(imported_files(path)) for path in files})
+    sorter.prepare()
 
 
 def test_every_room_is_in_the_table():

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-
-from sklearn_mlce import MLCEClassifier
 from sklearn_mlce._objectives.options import LossOptions
 from sklearn_mlce._objectives.second_order import row_loss_of
+
+from sklearn_mlce import MLCEClassifier
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.newton_cg import LinearObjective
 from sklearn_mlce._solvers.newton_parts import Preconditioner

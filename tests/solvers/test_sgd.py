@@ -8,16 +8,16 @@ import scipy.sparse as sp
 import torch
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
-
-from sklearn_mlce import MLCEClassifier
 from sklearn_mlce._objectives.first_order import BatchLoss
 from sklearn_mlce._objectives.second_order import row_loss_of
+
+from sklearn_mlce import MLCEClassifier
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.fit import choose_solver
 from sklearn_mlce._solvers.lazy_weights import CentredWeights
 from sklearn_mlce._solvers.newton_cg import LinearObjective
 from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce._targets.targets import FIXED_SCORE
+from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from tests.helpers.expected_failures import expected_failures
 
 LOSSES = {
@@ -210,8 +210,8 @@ def test_labels_without_a_positive_rank_last():
     Y[:, [1, 4]], Y[:, 2] = 0, 1
     model = sgd().fit(X, Y)
     scores = model.decision_function(X)
-    assert (scores[:, [1, 4]] == -FIXED_SCORE).all()
-    assert (scores[:, 2] == FIXED_SCORE).all()
+    assert (scores[:, [1, 4]] == -CONSTANT_LABEL_SCORE).all()
+    assert (scores[:, 2] == CONSTANT_LABEL_SCORE).all()
     seen = [label for label in range(Y.shape[1]) if label not in (1, 2, 4)]
     np.testing.assert_allclose(scores[:, seen], sgd().fit(X, Y[:, seen]).decision_function(X))
 

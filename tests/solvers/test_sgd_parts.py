@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-
 from sklearn_mlce._objectives.constant_scores import intercept_start
 from sklearn_mlce._objectives.first_order import BatchLoss
 from sklearn_mlce._objectives.options import LossOptions
 from sklearn_mlce._objectives.second_order import row_loss_of
+
 from sklearn_mlce._solvers.lazy_weights import CentredWeights
 from sklearn_mlce._solvers.row_batches import RowBatches
 from sklearn_mlce._solvers.sgd import Steps, StochasticDescent, linearly_to_zero
@@ -80,7 +80,7 @@ def test_an_epoch_is_that_of_plain_centred_descent(
     for number, start in enumerate(range(0, N_ROWS, batch_size)):
         rows = order[start : start + batch_size]
         scores = shifted[rows] @ W + b
-        value, gradient = slow_gradient(scores, targets.take(rows), weight[rows], options)
+        value, gradient = slow_gradient(scores, targets.index_rows(rows), weight[rows], options)
         objective += value
         share = 1 - number / n_steps
         W = W - rate * share * shifted[rows].T @ gradient
@@ -193,8 +193,8 @@ def test_first_intercepts_of_many_rare_labels(orders, scale):
     rows = np.arange(0, n_rows, 16)
     mean = np.full(len(rows), 1 / len(rows))
     scores = np.tile(intercepts, (len(rows), 1))
-    value, gradient = slow_gradient(scores, targets.take(rows), mean, options)
-    at_zero, _ = slow_gradient(0 * scores, targets.take(rows), mean, options)
+    value, gradient = slow_gradient(scores, targets.index_rows(rows), mean, options)
+    at_zero, _ = slow_gradient(0 * scores, targets.index_rows(rows), mean, options)
     assert value < at_zero
     # The rows taken have not the frequencies of all: what is left is their noise.
     frequency = np.asarray(Y[rows].sum(axis=0)).ravel() / len(rows)

@@ -6,10 +6,10 @@ import pickle
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn_mlce._objectives.first_order import BatchLoss
 
 from sklearn_mlce import MLCEClassifier
-from sklearn_mlce._objectives.first_order import BatchLoss
-from sklearn_mlce._targets.targets import FIXED_SCORE
+from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from tests.solvers.test_sgd import LOSSES, documents, objective, sgd, standardised
 
 
@@ -61,7 +61,9 @@ def test_a_label_is_placed_when_it_has_been_seen_both_ways():
     X, Y = documents()
     Y[:200, 3], Y[:200, 5] = 0, 1
     model = sgd().partial_fit(X[:200], Y[:200])
-    assert (model.decision_function(X)[:, [3, 5]] == [-FIXED_SCORE, FIXED_SCORE]).all()
+    assert (
+        model.decision_function(X)[:, [3, 5]] == [-CONSTANT_LABEL_SCORE, CONSTANT_LABEL_SCORE]
+    ).all()
     assert (model.coef_[[3, 5]] == 0).all()
     without = [label for label in range(Y.shape[1]) if label not in (3, 5)]
     others = sgd().partial_fit(X[:200], Y[:200][:, without])
@@ -103,7 +105,7 @@ def test_unknown_labels_in_a_stream():
     Y[np.random.default_rng(5).random(Y.shape) < 0.2] = np.nan
     Y[:300, 0] = np.nan
     model = sgd().partial_fit(X[:300], Y[:300])
-    assert (model.decision_function(X)[:, 0] == -FIXED_SCORE).all()
+    assert (model.decision_function(X)[:, 0] == -CONSTANT_LABEL_SCORE).all()
     model.partial_fit(X[300:], Y[300:])
     assert np.abs(model.decision_function(X)).max() < 1e3
 

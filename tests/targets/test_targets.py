@@ -8,7 +8,13 @@ import scipy.sparse as sp
 from sklearn.exceptions import DataConversionWarning
 
 from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce._targets.targets import FIXED_SCORE, fixed_scores, placed, ruled_out
+from sklearn_mlce._targets.targets import (
+    CONSTANT_LABEL_SCORE,
+    TargetFormat,
+    constant_label_scores,
+    is_never_positive,
+    is_trainable,
+)
 
 HARD = np.array([[0, 1, 1], [1, 0, 1], [0, 0, 0]])
 
@@ -51,6 +57,36 @@ def test_multilabel_comes_back_as_it_went_in(dtype, container):
     assert sp.issparse(predicted) == sp.issparse(y)
     assert isinstance(predicted, sp.sparray) == isinstance(y, sp.sparray)
     np.testing.assert_array_equal(predicted.toarray() if sp.issparse(y) else predicted, HARD)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        ["no", "yes", "no"],
+        pd.Series([3, 1, 2]),
+        HARD.astype(np.int8),
+        sp.csr_matrix(HARD),
+        sp.csr_array(HARD),
+        HARD * 0.5,
+        np.array([[0, 2], [1, 0], [2, 1]]),
+        pd.DataFrame(HARD, columns=["a", 1, ("b", 2)]),
+    ],
+    ids=str,
+)
+def test_a_format_is_stored_as_plain_values(y):
+    known = encode_targets(y).format
+    state = known.to_state()
+    lists = [part for value in state.values() if isinstance(value, list) for part in value]
+    kinds = {type(part) for part in (*state.values(), *lists)}
+    assert kinds <= {str, bool, list, np.ndarray, type(None)}
+    restored = TargetFormat.from_state(state)
+    for name, value in vars(known).items():
+        np.testing.assert_equal(getattr(restored, name), value)
+    scores = np.random.default_rng(0).normal(size=(5, known.n_outputs))
+    first, second = known.decode(scores), restored.decode(scores)
+    assert type(first) is type(second)
+    assert first.dtype == second.dtype
+    assert (first != second).sum() == 0
 
 
 def test_more_than_128_labels_of_int8_keep_their_columns():
@@ -137,7 +173,7 @@ def test_1d_targets_come_back_as_classes():
 def test_take_selects_rows(y):
     targets = encode_targets(y)
     rows = np.array([2, 0])
-    taken = targets.take(rows)
+    taken = targets.index_rows(rows)
     whole = encode_targets(np.asarray(y))
     assert taken.n_rows == 2
     for part in ("codes", "dense"):
@@ -147,7 +183,7 @@ def test_take_selects_rows(y):
         np.testing.assert_array_equal(taken.positives.toarray(), whole.positives.toarray()[rows])
 
 
-NEVER, ALWAYS, TRAINED = -FIXED_SCORE, FIXED_SCORE, np.nan
+NEVER, ALWAYS, TRAINED = -CONSTANT_LABEL_SCORE, CONSTANT_LABEL_SCORE, np.nan
 
 
 @pytest.mark.parametrize(
@@ -162,15 +198,17 @@ NEVER, ALWAYS, TRAINED = -FIXED_SCORE, FIXED_SCORE, np.nan
     ],
 )
 def test_fixed_scores_of_labels_that_training_cannot_place(y, expected):
-    np.testing.assert_array_equal(fixed_scores(encode_targets(y)), expected)
+    np.testing.assert_array_equal(constant_label_scores(encode_targets(y)), expected)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shift", [-1e6, 0.0, 1e6])
 def test_a_fixed_score_is_known_after_a_shift(dtype, shift):
-    scores = np.array([-FIXED_SCORE, -1e3, 0.0, 1e3, FIXED_SCORE], dtype=dtype) - dtype(shift)
-    assert placed(scores).tolist() == [False, True, True, True, False]
-    assert ruled_out(scores).tolist() == [True, False, False, False, False]
+    scores = np.array(
+        [-CONSTANT_LABEL_SCORE, -1e3, 0.0, 1e3, CONSTANT_LABEL_SCORE], dtype=dtype
+    ) - dtype(shift)
+    assert is_trainable(scores).tolist() == [False, True, True, True, False]
+    assert is_never_positive(scores).tolist() == [True, False, False, False, False]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,334 @@
+"""Description of a label matrix: its counts, as text, as HTML, and the hints that follow."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+from sklearn_mlce.inspection._counts import LabelPair
+from sklearn_mlce.metrics import label_frequency_groups
+
+_WIDTH = 88
+
+# No colour of our own but a grey for the lines, which shows on white and on black.
+_LINE = "border:0;border-bottom:1px solid rgba(128,128,128,0.35)"
+_CELL = f"{_LINE};padding:0.2em 0.8em;vertical-align:top"
+_TABLE = "border-collapse:collapse;margin:0.4em 0;background:transparent;color:inherit;font:inherit"
+_TEXT = f"{_CELL};text-align:left"
+_NUMBER = f"{_CELL};text-align:right;font-variant-numeric:tabular-nums"
+
+# Where one label per row would find at least this fraction of all labels, few are lost that way.
+_FOUND_BY_ONE = 0.9
+
+# Fraction of labels with few rows from which they are worth a word.
+_MANY_RARE = 0.25
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class LabelDescription:
+    """Counts that :func:`describe_labels` returns, shown as text and, in notebooks, as tables.
+
+    A soft label counts as carried where it is above one half, an unknown one not at all.
+
+    Parameters
+    ----------
+    kind : {"binary", "multiclass", "multilabel"}
+        Two classes, more classes, or a column for each label. Classes are called labels below.
+    n_samples : int
+        Number of rows.
+    n_labels : int
+        Number of labels.
+    label_names : ndarray of shape (n_labels,)
+        Column names of a DataFrame, classes of a 1-D `y`, else column numbers.
+    label_counts : ndarray of shape (n_labels,), int64
+        How many rows carry each label.
+    cardinality : float
+        Mean number of labels that a row carries.
+    density : float
+        Share of the known cells that are positive: cardinality over `n_labels` if all are known.
+    max_labels : int
+        Largest number of labels that a row carries.
+    n_distinct_sets : int
+        How many different sets of labels there are, the empty one included.
+    row_shares : tuple of four floats
+        Shares of the rows that carry no label, one, two, and more.
+    imbalance_ratios : ndarray of shape (n_labels,), float64
+        Rows of the most frequent label over the rows of each; inf for a label that no row carries.
+    mean_imbalance_ratio : float
+        Mean of the finite ratios; NaN if there is none.
+    max_imbalance_ratio : float
+        Largest of the finite ratios; NaN if there is none.
+    never_positive : ndarray of int64
+        Column numbers of the labels that no row carries.
+    top_pairs : tuple of named tuples (first, second, n_samples, jaccard, lift)
+        The pairs of labels with the highest Jaccard index: the names of both, how many rows carry
+        both, the share of these in the rows that carry either, and how many times more they are
+        than if the labels were independent.
+    unknown_share : float
+        Share of all cells that are NaN.
+    soft_share : float
+        Share of the known cells that are strictly between 0 and 1.
+
+    Examples
+    --------
+    >>> from sklearn_mlce.inspection import LabelDescription, describe_labels
+    >>> description = describe_labels([[1, 1, 0], [1, 0, 0], [0, 0, 0], [1, 1, 0]])
+    >>> isinstance(description, LabelDescription)
+    True
+    >>> description.cardinality
+    1.25
+    >>> description.never_positive
+    array([2])
+    """
+
+    __module__ = "sklearn_mlce.inspection"
+
+    kind: str
+    n_samples: int
+    n_labels: int
+    label_names: np.ndarray
+    label_counts: np.ndarray
+    cardinality: float
+    density: float
+    max_labels: int
+    n_distinct_sets: int
+    row_shares: tuple[float, float, float, float]
+    imbalance_ratios: np.ndarray
+    mean_imbalance_ratio: float
+    max_imbalance_ratio: float
+    never_positive: np.ndarray
+    top_pairs: tuple[LabelPair, ...]
+    unknown_share: float
+    soft_share: float
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """Sentences that follow from the counts: the kind of problem, then what makes it harder."""
+        return hints_of(self)
+
+    def __repr__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
+
+
+def title_of(labels: LabelDescription) -> str:
+    """Kind and size of y in a line."""
+    size = f"{plural(labels.n_samples, 'row')}, {plural(labels.n_labels, _noun(labels))}"
+    return f"{'Multi' if labels.kind == 'multilabel' else 'Single'}-label y: {size}"
+
+
+def as_text(labels: LabelDescription) -> str:
+    """The description in lines of at most 88 characters, long label names aside."""
+    facts = _facts(labels)
+    width = max(len(name) for name, _ in facts)
+    lines = [title_of(labels), *(f"  {name:<{width}}  {value}" for name, value in facts)]
+    if labels.top_pairs:
+        lines.append("  strongest pairs")
+        pairs = [(f"{pair.first} + {pair.second}", *_numbers(pair)) for pair in labels.top_pairs]
+        width = max(len(name) for name, *_ in pairs)
+        lines += [
+            f"    {name:<{width}}  {rows} rows, Jaccard {jaccard}, lift {lift}"
+            for name, rows, jaccard, lift in pairs
+        ]
+    for hint in labels.hints:
+        lines += textwrap.wrap(hint, _WIDTH, initial_indent="- ", subsequent_indent="  ")
+    return "\n".join(lines)
+
+
+def as_html(labels: LabelDescription) -> str:
+    """The description as plain tables, in the colours of the page that shows it."""
+    rows = "".join(
+        f'<tr><th scope="row" style="{_TEXT}">{escape(name)}</th>'
+        f'<td style="{_TEXT}">{escape(value)}</td></tr>'
+        for name, value in _facts(labels)
+    )
+    hints = "".join(f"<li>{escape(hint)}</li>" for hint in labels.hints)
+    return (
+        f'<div><p style="margin:0.4em 0"><strong>{escape(title_of(labels))}</strong></p>'
+        f'<table style="{_TABLE}"><tbody>{rows}</tbody></table>'
+        f"{_pairs_table(labels)}"
+        f'<ul style="margin:0.4em 0;max-width:50em">{hints}</ul></div>'
+    )
+
+
+def _pairs_table(labels: LabelDescription) -> str:
+    if not labels.top_pairs:
+        return ""
+    head = f'<th scope="col" style="{_TEXT}">strongest pairs</th>' + "".join(
+        f'<th scope="col" style="{_NUMBER}">{name}</th>' for name in ("rows", "Jaccard", "lift")
+    )
+    body = "".join(
+        f'<tr><td style="{_TEXT}">{escape(str(pair.first))} + {escape(str(pair.second))}</td>'
+        + "".join(f'<td style="{_NUMBER}">{number}</td>' for number in _numbers(pair))
+        + "</tr>"
+        for pair in labels.top_pairs
+    )
+    return f'<table style="{_TABLE}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _facts(labels: LabelDescription) -> list[tuple[str, str]]:
+    """Names and values of the lines of both forms."""
+    counts, noun = labels.label_counts, _noun(labels)
+    facts = [
+        (
+            f"rows per {noun}",
+            f"{counts.min():,} to {counts.max():,}, median {np.median(counts):,.0f}",
+        ),
+        ("imbalance ratio", _imbalance(labels)),
+    ]
+    if labels.kind == "multilabel":
+        words = ("none", "1", "2", "more")
+        fractions = [
+            f"{word}: {percent(fraction)}"
+            for word, fraction in zip(words, labels.row_shares, strict=True)
+        ]
+        facts = [
+            (
+                "labels per row",
+                f"{labels.cardinality:.2f} on average, {labels.max_labels:,} at most "
+                f"(density {labels.density:.3g})",
+            ),
+            ("rows by labels", ", ".join(fractions)),
+            ("distinct label sets", f"{labels.n_distinct_sets:,}"),
+            *facts,
+            ("never positive", _never(labels)),
+        ]
+    if labels.unknown_share > 0:
+        facts.append(("unknown cells", percent(labels.unknown_share)))
+    if labels.soft_share > 0:
+        facts.append(("soft cells", percent(labels.soft_share)))
+    return facts
+
+
+def _imbalance(labels: LabelDescription) -> str:
+    if np.isnan(labels.mean_imbalance_ratio):
+        return "none, for want of a positive label"
+    mean, largest = labels.mean_imbalance_ratio, labels.max_imbalance_ratio
+    return f"{mean:,.1f} on average, {largest:,.1f} at most"
+
+
+def _never(labels: LabelDescription) -> str:
+    """Number of the labels that no row carries, with the names of the first three."""
+    never = labels.never_positive
+    if len(never) == 0:
+        return "no label"
+    names = [str(labels.label_names[label]) for label in never[:3]]
+    more = ", ..." if len(never) > 3 else ""
+    return f"{plural(len(never), 'label')} ({', '.join(names)}{more})"
+
+
+def _noun(labels: LabelDescription) -> str:
+    return "label" if labels.kind == "multilabel" else "class"
+
+
+def _numbers(pair: LabelPair) -> tuple[str, str, str]:
+    return f"{pair.n_samples:,}", f"{pair.jaccard:.2f}", f"{pair.lift:.1f}"
+
+
+def hints_of(labels: LabelDescription) -> tuple[str, ...]:
+    """Sentences on the kind of problem, then on what makes it harder."""
+    hints = [_kind_of_problem(labels)]
+    if labels.max_labels > 0:
+        hints += [_rare_labels(labels), *_constant_labels(labels)]
+    if labels.unknown_share > 0:
+        hints.append(
+            f"Unknown labels: {percent(labels.unknown_share)} of all cells are NaN, and count as "
+            "not carried above. The losses leave them out, and so do masked_f1_score and "
+            "masked_label_ranking_average_precision_score of sklearn_mlce.metrics."
+        )
+    if labels.soft_share > 0:
+        hints.append(
+            f"Soft labels: {percent(labels.soft_share)} of the known cells lie between 0 and 1, "
+            "and count as carried above one half."
+        )
+    return tuple(hint for hint in hints if hint)
+
+
+def _kind_of_problem(labels: LabelDescription) -> str:
+    if labels.kind != "multilabel":
+        return (
+            "Single-label: every row has one class. The estimators minimise logistic or softmax "
+            "cross-entropy on such a y, as LogisticRegression does."
+        )
+    none, one, two, more = labels.row_shares
+    if none == 1:
+        return "No labels: no row carries any."
+    if one == 1:
+        return (
+            "Single-label suffices: every row carries exactly one label. Pass y.argmax(axis=1), "
+            "and exactly one will be predicted."
+        )
+    if two + more == 0:
+        return (
+            "Single-label suffices: no row carries two labels. With one more class for the rows "
+            "that carry none, it is a multiclass problem."
+        )
+    found = (1 - none) / labels.cardinality
+    counts = (
+        f"{percent(two + more)} of the rows carry two labels or more, and one label per row would "
+        f"find at most {percent(found)} of all labels."
+    )
+    if found >= _FOUND_BY_ONE:
+        return (
+            f"Few multi-label rows: {counts} Compare with a single-label classifier before taking "
+            "on more."
+        )
+    return f"Genuinely multi-label: {counts}"
+
+
+def _rare_labels(labels: LabelDescription) -> str:
+    groups = label_frequency_groups(labels.label_counts)
+    n_rare = int((groups == "tail").sum())
+    if n_rare < _MANY_RARE * labels.n_labels:
+        return ""
+    rare = f"{n_rare:,} of {plural(labels.n_labels, 'label')} are carried by fewer than 20 rows"
+    if "head" not in groups:
+        return (
+            f"Few rows: {rare}, none by more than 100. What is measured or tuned for a label by "
+            "itself rests on chance."
+        )
+    advice = (
+        "Look at f1_by_label_frequency beside micro-F1, and prefer one tuned threshold for all to "
+        "one for each."
+        if labels.kind == "multilabel"
+        else "Macro-F1 rests on them."
+    )
+    return f"Long tail: {rare}, others by more than 100. {advice}"
+
+
+def _constant_labels(labels: LabelDescription) -> list[str]:
+    n_never = len(labels.never_positive)
+    n_always = int((labels.label_counts == labels.n_samples).sum())
+    hints = []
+    if n_never:
+        hints.append(
+            f"Never positive: {plural(n_never, 'label')} cannot be learned from these rows. The "
+            "estimators rank what they have never seen last, and never predict it."
+        )
+    if n_always:
+        hints.append(
+            f"Always positive: {plural(n_always, 'label')} of every row, of which "
+            "nothing is learned but that. Predicting them right is no feat: leave them out of "
+            "measures."
+        )
+    return hints
+
+
+def percent(fraction: float) -> str:
+    """A fraction in per cent, which reads 0% or 100% only where it is exactly 0 or 1."""
+    if 0 < fraction < 0.0005:
+        return "<0.1%"
+    if 0.9995 <= fraction < 1:
+        return ">99.9%"
+    return f"{fraction:.1%}"
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun."""
+    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{ending}"
