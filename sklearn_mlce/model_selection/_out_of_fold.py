@@ -8,11 +8,19 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
-from sklearn_mlce._targets.targets import Targets, constant_label_scores, is_never_positive
+from sklearn_mlce._objectives.objective import is_module
+from sklearn_mlce._objectives.table import AUTO, resolve_objective
+from sklearn_mlce._targets.targets import (
+    TargetFormat,
+    Targets,
+    constant_label_scores,
+    is_never_positive,
+)
 from sklearn_mlce._utils.warnings import ignored_warnings
 from sklearn_mlce.model_selection._f_measure import HeldOut
 from sklearn_mlce.model_selection._splits import Splits
@@ -83,6 +91,25 @@ def _probabilities(estimator: Any, X: Any) -> Any:
 def _of_class_one(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
     position = np.flatnonzero(np.asarray(classes) == 1)
     return probabilities[:, position[0]] if len(position) else np.zeros(len(probabilities))
+
+
+def clone_for(estimator: Any, target_format: TargetFormat) -> Any:
+    """Clone of an estimator that trains on parts of a y what it would train on all of it.
+
+    A part of soft labels may hold nothing but 0 and 1, of which our estimators' ``loss="auto"``,
+    at whatever depth of a pipeline, would make another loss.
+    """
+    copied = clone(estimator)
+    if not target_format.fractional or not hasattr(copied, "get_params"):
+        return copied
+    parameters = copied.get_params(deep=True)
+    for name, value in parameters.items():
+        owner_name, _, last = name.rpartition("__")
+        owner = parameters[owner_name] if owner_name else copied
+        ours = last == "loss" and hasattr(owner, "_objective_for")
+        if ours and not is_module(value) and value == AUTO:
+            copied.set_params(**{name: resolve_objective(AUTO, None, None, target_format).name})
+    return copied
 
 
 def to_sklearn_y(targets: Targets) -> Any:

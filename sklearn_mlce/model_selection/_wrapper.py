@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.utils import get_tags, indexable
 from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
@@ -18,6 +18,7 @@ from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.label_names import check_names_of_fitted
 from sklearn_mlce._targets.targets import TargetFormatMixin, Targets
 from sklearn_mlce.model_selection._out_of_fold import (
+    clone_for,
     default_threshold,
     out_of_fold,
     scores_of,
@@ -62,11 +63,12 @@ class FitArguments:
 
     def fit(self, estimator: Any) -> Any:
         """Clone of an estimator, fitted on all rows."""
-        return clone(estimator).fit(self.X, self.y, **self.fit_params)
+        copied = clone_for(estimator, self.targets.format)
+        return copied.fit(self.X, self.y, **self.fit_params)
 
     def score_folds(self, estimator: Any, splits: Splits, n_jobs: int | None) -> FoldScores:
         """Fit a clone of an estimator on each split and score its held-out rows."""
-        clones = [clone(estimator) for _ in splits]
+        clones = [clone_for(estimator, self.targets.format) for _ in splits]
         score = partial(scores_of, n_outputs=self.targets.n_outputs)
         scores, clones = out_of_fold(clones, self.X, self.y, splits, score, self.fit_params, n_jobs)
         return FoldScores(clones, splits, scores)
