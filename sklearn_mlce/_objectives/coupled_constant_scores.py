@@ -133,9 +133,12 @@ def coupled_constant_scores(
     ndarray of shape (n_outputs,), float64
         Finite scores, near the minimum.
     """
+    if len(counts.positive) == 1:  # whose weight, beside the exponential, widens both margins
+        more = float(exponents.log_weight[0]) / exponents.scale
+        of_negatives, of_positives = exponents.margins
+        widened = of_negatives + more, of_positives + more
+        return logistic_constant_scores(counts, exponents.scale, widened)
     scores = logistic_constant_scores(counts, exponents.scale, exponents.margins)
-    if len(scores) == 1:
-        return scores
     sides = _sides(targets, weight, counts, _sample_size(targets))
     of_shift = _sides(targets, weight, counts, _MAX_SHIFT_ROWS)
     for sweep in range(_MAX_SWEEPS):
