@@ -45,7 +45,9 @@ def exponents_of_row(scores, targets, label_weight=None, threshold=0.0, scale=1.
 
 def mlce_row(scores, targets, **options):
     """Loss of one row, term by term as the formula stands."""
-    return sum(log_symmetric_sums(exponents) for exponents in exponents_of_row(scores, targets, **options))
+    return sum(
+        log_symmetric_sums(exponents) for exponents in exponents_of_row(scores, targets, **options)
+    )
 
 
 def binary_cross_entropy_row(scores, targets, label_weight=None, scale=1.0, margin=0.0):

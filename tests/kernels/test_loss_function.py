@@ -30,6 +30,6 @@ def test_a_gradient_is_asked_for_only_where_it_is_wanted():
     loss.backward()  # evaluates anew: the first gradient has been handed over
     assert asked == [False, False, True, True]
     assert (scores.grad == 2).all()
+    loss = closed_form_loss(evaluate, scores, reduction="sum", shape=(2,))
     with pytest.raises(RuntimeError, match="cannot be differentiated a second time"):
-        loss = closed_form_loss(evaluate, scores, reduction="sum", shape=(2,))
         torch.autograd.grad(loss, scores, create_graph=True)

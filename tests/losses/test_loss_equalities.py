@@ -99,7 +99,8 @@ def test_a_pair_of_equal_margins_is_one_margin_and_none_is_torchs_loss():
             )
             torch.testing.assert_close(rows, expected)
         one, pair = (
-            binary_cross_entropy_loss(SCORES, targets, margin=margin) for margin in (0.7, (0.7, 0.7))
+            binary_cross_entropy_loss(SCORES, targets, margin=margin)
+            for margin in (0.7, (0.7, 0.7))
         )
         assert one == pair
 

@@ -11,6 +11,7 @@ from sklearn_mlce.losses import MLCELoss, mlce_loss, mlce_loss_from_indices
 from tests.helpers import oracles
 from tests.helpers.targets import KINDS, N_LABELS, N_ROWS, random_targets
 
+
 def random_arguments(rng, weighted, threshold, scaled):
     return {
         "label_weight": {

@@ -172,7 +172,9 @@ def test_no_other_constant_scores_of_classes_cost_less(scale, margin):
 @pytest.mark.parametrize("loss", [AUTO, "mlce"])
 def test_scores_of_several_outputs_are_better_than_none(loss):
     rng = np.random.default_rng(6)
-    Y = np.column_stack([rng.choice(m, 300, p=np.arange(1, m + 1) / (m * (m + 1) / 2)) for m in (3, 4)])
+    Y = np.column_stack(
+        [rng.choice(m, 300, p=np.arange(1, m + 1) / (m * (m + 1) / 2)) for m in (3, 4)]
+    )
     targets = encode_targets(Y)
     objective = resolve_objective(loss, None, None, targets.format)
     found = objective.constant_scores(targets, None, LabelCounts.of(targets, None))
