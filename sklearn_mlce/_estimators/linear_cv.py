@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 from torch import nn
 
 from sklearn_mlce._estimators.linear import MLCEClassifier
-from sklearn_mlce._objectives.table import LOSSES
+from sklearn_mlce._objectives.table import THRESHOLDED_LOSSES
 from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._solvers.fit import resolve_solver
 from sklearn_mlce._targets.encoding import encode_targets
@@ -167,7 +167,7 @@ class MLCEClassifierCV(MLCEClassifier):
             for name, constraint in MLCEClassifier._parameter_constraints.items()
             if name not in ("C", "warm_start", "n_labels_per_row")
         },
-        "loss": [StrOptions(set(LOSSES) - {"pairwise"}), nn.Module],
+        "loss": [StrOptions(set(THRESHOLDED_LOSSES)), nn.Module],
         "Cs": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "cv": ["cv_object", Interval(Real, 0, 1, closed="neither")],
         "scoring": [str, callable],

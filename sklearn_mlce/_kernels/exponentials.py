@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import torch
-from sklearn.utils import gen_batches
 from torch import Tensor
 
 _LOG2_OF_E = 1 / math.log(2)
@@ -34,7 +33,9 @@ def row_blocks(scores: Tensor, elements: int | None = None) -> Iterator[slice]:
         elements = _BLOCK_ELEMENTS_OF_GPU
     elif elements is None:
         elements = _BLOCK_ELEMENTS
-    return gen_batches(n_rows, max(1, elements // max(n_labels, 1)))
+    step = max(1, elements // max(n_labels, 1))
+    # scikit-learn's gen_batches checks its arguments for longer than a small batch takes.
+    return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
 
 
 def softplus(values: Tensor, *, out: Tensor | None = None) -> Tensor:

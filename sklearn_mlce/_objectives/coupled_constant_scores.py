@@ -127,7 +127,7 @@ def coupled_constant_scores(
     weight : ndarray of shape (n_rows,)
         Weights of the rows.
     counts : LabelCounts
-        Of the labels, each positive.
+        Of two labels at least, each positive.
     exponents : Exponents
         Scale, margins and label weights of the loss.
     start : ndarray of shape (n_outputs,)
@@ -139,8 +139,6 @@ def coupled_constant_scores(
         Finite scores, near the minimum.
     """
     scores = start
-    if len(scores) == 1:
-        return scores
     sides = _sides(targets, weight, counts, _sample_size(targets))
     of_shift = _sides(targets, weight, counts, _MAX_SHIFT_ROWS)
     for sweep in range(_MAX_SWEEPS):

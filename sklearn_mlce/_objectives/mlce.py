@@ -57,11 +57,15 @@ class MLCE(Objective):
         counts: LabelCounts,
         label_weight: np.ndarray | None = None,
     ) -> np.ndarray:
-        weight = np.ones(targets.n_rows) if sample_weight is None else sample_weight
         log_weight = np.zeros(targets.n_outputs) if label_weight is None else np.log(label_weight)
+        if targets.n_outputs == 1:  # whose weight, beside the exponential, widens both margins
+            negatives, positives = (m + float(log_weight[0]) / self.scale for m in self.margins)
+            alone = BinaryCrossEntropy(self.scale, (negatives, positives))
+            return alone.constant_scores(targets, sample_weight, counts)
+        weight = np.ones(targets.n_rows) if sample_weight is None else sample_weight
+        weight = weight.astype(np.float64)
         exponents = Exponents(self.scale, self.margins, log_weight)
         label_by_label = super().constant_scores(targets, sample_weight, counts)
-        weight = weight.astype(np.float64)
         return coupled_constant_scores(targets, weight, counts, exponents, label_by_label)
 
     def _label_probabilities(self, scores: np.ndarray) -> np.ndarray:

@@ -36,6 +36,8 @@ OBJECTIVES: dict[str, type[Objective]] = {
 AUTO = "auto"
 #: What the estimators' ``loss`` may be called.
 LOSSES = (AUTO, *OBJECTIVES)
+#: Those whose scores are compared with a threshold.
+THRESHOLDED_LOSSES = (AUTO, *(name for name, o in OBJECTIVES.items() if not o.needs_n_labels))
 # A smooth hinge, chosen over all data sets of the benchmarks: threshold zero then needs no tuning.
 _HINGE_SCALE, _HINGE_MARGINS = 8.0, (0.2, 1.8)
 

@@ -10,7 +10,7 @@ def sigmoid(score):
 
 
 def pairwise(scores, targets, weights, *, scale=1.0, margin=0.0):
-    """Every pair of labels, each in the shares that it has of a negative and of a positive."""
+    """Every pair of labels, weighted by how far it is a negative beside a positive."""
     total = 1.0
     for s_i, t_i, w_i in zip(scores, targets, weights, strict=True):
         for s_j, t_j, w_j in zip(scores, targets, weights, strict=True):
@@ -80,13 +80,15 @@ def asymmetric(scores, targets, weights, *, gamma_positive=0.0, gamma_negative=4
     return total
 
 
-def binary_cross_entropy(scores, targets, weights, *, pos_weight=None):
+def binary_cross_entropy(scores, targets, weights, *, pos_weight=None, scale=1.0, margin=0.0):
+    of_negatives, of_positives = margin if isinstance(margin, tuple) else (margin, margin)
     factors = [1.0] * len(scores) if pos_weight is None else pos_weight
     total = 0.0
     for score, target, weight, factor in zip(scores, targets, weights, factors, strict=True):
         if not math.isnan(target):
-            p = sigmoid(score)
-            total -= weight * (factor * target * math.log(p) + (1 - target) * math.log(1 - p))
+            positive = -math.log(sigmoid(scale * (score - of_positives)))
+            negative = -math.log(sigmoid(-scale * (score + of_negatives)))
+            total += weight * (factor * target * positive + (1 - target) * negative)
     return total
 
 

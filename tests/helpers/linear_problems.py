@@ -6,12 +6,11 @@ import torch
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from sklearn_mlce.losses import mlce_loss
+from sklearn_mlce.losses import binary_cross_entropy_loss, mlce_loss
 
-PUBLISHED = {"scale": 1.0, "margin": 0.0, "order": 1}
-DEFAULT = {"scale": 8.0, "margin": (0.2, 1.8), "order": "all"}
 # A loss of each exact solver: labels that share a logarithm, and a sum over labels.
-OF_EACH_SOLVER = {"coupled": {"order": 1}, "separable": {}}
+OF_EACH_SOLVER = {"coupled": {"loss": "mlce"}, "separable": {}}
+LOSSES = {"mlce": mlce_loss, "bce": binary_cross_entropy_loss}
 
 
 def make_labels(rng, n_rows=60, n_features=6, n_labels=5, noise=1.0):
@@ -36,24 +35,23 @@ def parameters_of(model):
 
 
 def loss_options(model):
-    """Scale, margin and order that an estimator's parameters mean for labels."""
-    given = {name: getattr(model, name) for name in DEFAULT if getattr(model, name) is not None}
-    return PUBLISHED | given if given else DEFAULT
+    """Loss, scale and margins that were trained, as an oracle takes them."""
+    return {"loss": model.loss_, "scale": model.scale_, "margin": model.margin_}
 
 
 def mean_objective(parameters, model, X, Y, sample_weight=None, label_weight=None):
     """Objective of a fit divided by C and the sum of the weights, for autograd."""
     weight = np.ones(len(Y)) if sample_weight is None else np.asarray(sample_weight, float)
-    options = loss_options(model)
-    loss = mlce_loss(
+    loss = LOSSES[model.loss_](
         torch.from_numpy(X).double() @ parameters[:-1] + parameters[-1],
         torch.from_numpy(np.asarray(Y, dtype=float)),
         sample_weight=torch.from_numpy(weight),
         label_weight=None if label_weight is None else torch.as_tensor(label_weight),
-        **options,
+        scale=model.scale_,
+        margin=model.margin_,
     )
     penalty = parameters[:-1].square().sum() / (2 * model.C_ * weight.sum())
-    return loss / options["scale"] + penalty
+    return loss / model.scale_ + penalty
 
 
 def gradient_at(parameters, model, X, Y, sample_weight=None, label_weight=None):
@@ -69,11 +67,11 @@ def constant_parameters(model, X, Y, sample_weight=None, label_weight=None):
     parameters = np.zeros((X.shape[1] + 1, Y.shape[1]))
     if not model.fit_intercept:
         return parameters
-    options = loss_options(model)
-    scale, margin = options["scale"], options["margin"]
-    negative_margin, positive_margin = margin if isinstance(margin, tuple) else (margin, margin)
+    scale, (negative_margin, positive_margin) = model.scale_, model.margin_
     weight = np.ones(len(Y)) if sample_weight is None else sample_weight
-    log_weights = np.zeros(Y.shape[1]) if label_weight is None else np.log(label_weight)
+    log_weights = np.zeros(Y.shape[1])
+    if label_weight is not None and model.loss_ == "mlce":  # a factor of the label's loss in others
+        log_weights = np.log(label_weight)
     for label, log_weight in enumerate(log_weights):
         known = ~np.isnan(Y[:, label])
         positive = weight[known] @ Y[known, label]

@@ -1,22 +1,24 @@
-"""The two forms of hard targets, lists of cells and matrices, mean the same."""
+"""The two forms of hard targets, lists of entries and matrices, mean the same."""
 
 import numpy as np
 import pytest
 import torch
-from sklearn_mlce._kernels.row_blocks import Affine
 
 from sklearn_mlce._kernels import hard_targets as hard_targets_module
-from sklearn_mlce._kernels.hard_targets import Cells, HardMatrix, cells_from_dense, hard_from_dense
-from sklearn_mlce._kernels.thresholded import loss_and_gradient
+from sklearn_mlce._kernels.hard_targets import (
+    DenseTargets,
+    PositiveEntries,
+    entries_from_dense,
+    hard_from_dense,
+)
+from sklearn_mlce._kernels.pairwise import pairwise_rows
+from sklearn_mlce._kernels.thresholded import LogitTransform, loss_and_gradient
 from sklearn_mlce.losses import mlce_loss, pairwise_loss
 from sklearn_mlce.losses._asymmetric import asymmetric_labels
 from sklearn_mlce.losses._class_balanced import class_balanced_labels
 from sklearn_mlce.losses._distribution_balanced import distribution_balanced_labels
 from sklearn_mlce.losses._focal import focal_labels
-from sklearn_mlce.losses._pairwise import pairs_of_cells, pairs_of_matrix
 from sklearn_mlce.losses._per_label import evaluate_labels
-
-ORDERS = [(1, 1), (2, 2), ("all", "all"), (2, "all")]
 
 
 def targets_of(density, unknown=0.0):
@@ -29,34 +31,29 @@ def targets_of(density, unknown=0.0):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("unknown", [0.0, 0.2])
-@pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("size", [1.0, 1e4])
-def test_a_matrix_gives_what_its_cells_give(size, order, unknown, dtype):
+def test_a_matrix_gives_what_its_entries_give(size, unknown, dtype):
     dense = targets_of(0.4, unknown)
-    matrix, cells = hard_from_dense(dense), cells_from_dense(dense)
-    assert isinstance(matrix, HardMatrix)
+    matrix, entries = hard_from_dense(dense), entries_from_dense(dense)
+    assert isinstance(matrix, DenseTargets)
     scores = size * torch.randn(40, 30, generator=torch.Generator().manual_seed(0)).to(dtype)
-    affine = Affine(3.0, (0.2, 0.9), torch.linspace(-1, 1, 30, dtype=dtype))
+    transform = LogitTransform(3.0, (0.2, 0.9), torch.linspace(-1, 1, 30, dtype=dtype))
     weight = torch.linspace(0.5, 2, 40, dtype=dtype)
-    of_matrix = loss_and_gradient(scores, matrix, affine, order, weight)
-    of_cells = loss_and_gradient(scores, cells, affine, order, weight)
-    torch.testing.assert_close(of_matrix, of_cells)
-    pairs = []
-    for function, targets in ((pairs_of_matrix, matrix), (pairs_of_cells, cells)):
-        gradient = torch.empty_like(scores)
-        pairs.append((function(scores, targets, affine, weight, gradient), gradient))
-    torch.testing.assert_close(*pairs)
+    for rows in (loss_and_gradient, pairwise_rows):
+        of_matrix = rows(scores, matrix, weight, transform=transform)
+        of_entries = rows(scores, entries, weight, transform=transform)
+        torch.testing.assert_close(of_matrix, of_entries)
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.float64, torch.bfloat16])
-def test_many_positives_are_a_matrix_and_few_are_cells(dtype):
+def test_many_positives_are_a_matrix_and_few_are_entries(dtype):
     dense = targets_of(0.4).to(dtype)
     found = hard_from_dense(dense)
-    assert isinstance(found, HardMatrix)
+    assert isinstance(found, DenseTargets)
     assert found.all_known
     few = torch.zeros(40, 30, dtype=dtype)
     few[3, 4] = 1
-    assert isinstance(hard_from_dense(few), Cells)
+    assert isinstance(hard_from_dense(few), PositiveEntries)
 
 
 @pytest.mark.parametrize("scanned", [hard_targets_module._SCANNED, 4])
@@ -75,7 +72,7 @@ def test_few_positives_are_found_wherever_they_are(n_labels, unknown, scanned, m
         targets[places[1]] = 0
         targets = targets.reshape(n_rows, n_labels)
         found = hard_from_dense(torch.from_numpy(targets))
-        assert isinstance(found, Cells)
+        assert isinstance(found, PositiveEntries)
         np.testing.assert_array_equal((found.rows, found.columns), np.nonzero(targets == 1))
         np.testing.assert_array_equal(found.masked, np.flatnonzero(targets))
 
@@ -84,7 +81,7 @@ def test_full_words_that_are_few_are_a_matrix():
     targets = torch.zeros(100, 80)
     targets[:, :8] = 1
     found = hard_from_dense(targets)
-    assert isinstance(found, HardMatrix)
+    assert isinstance(found, DenseTargets)
     assert found.all_known
 
 
@@ -112,10 +109,10 @@ def test_what_is_soft_is_no_hard_target(value, density):
 def test_unknown_targets_of_a_matrix_take_no_part():
     dense = targets_of(0.4, unknown=0.3)
     found = hard_from_dense(dense)
-    assert isinstance(found, HardMatrix)
+    assert isinstance(found, DenseTargets)
     assert not found.all_known
     scores = torch.zeros(40, 30)
-    _, gradient = loss_and_gradient(scores, found, Affine(), (1, 1))
+    _, gradient = loss_and_gradient(scores, found, None, transform=LogitTransform())
     assert (gradient[dense.isnan()] == 0).all()
     assert (gradient[dense == 1] < 0).all()
     assert (gradient[dense == 0] > 0).all()
@@ -137,12 +134,12 @@ TERMS = {
 @pytest.mark.parametrize("label_weight", [None, torch.linspace(0, 2, 30)])
 @pytest.mark.parametrize("size", [1.0, 1e4])
 @pytest.mark.parametrize("name", TERMS)
-def test_a_matrix_gives_sums_over_labels_what_its_cells_give(name, size, label_weight, dtype):
+def test_a_matrix_gives_sums_over_labels_what_its_entries_give(name, size, label_weight, dtype):
     dense = targets_of(0.4)
     weight = None if label_weight is None else label_weight.to(dtype)
     scores = size * torch.randn(40, 30, generator=torch.Generator().manual_seed(0)).to(dtype)
     found = []
-    for targets in (hard_from_dense(dense), cells_from_dense(dense)):
+    for targets in (hard_from_dense(dense), entries_from_dense(dense)):
         loss, gradient = TERMS[name](targets, scores, weight), torch.empty_like(scores)
         assert loss.of_one_form
         found.append((evaluate_labels(scores, targets, loss, None, gradient), gradient))
@@ -155,7 +152,7 @@ def test_kinds_of_labels_with_different_powers_are_not_of_one_form():
     assert not asymmetric_labels(1.0, 2.0, margin=0.0)(matrix, None, None).of_one_form
 
 
-@pytest.mark.parametrize("n_labels", [4, 400])  # a matrix, and cells
+@pytest.mark.parametrize("n_labels", [4, 400])  # a matrix, and entries
 @pytest.mark.parametrize("function", [mlce_loss, pairwise_loss])
 def test_a_positive_at_minus_infinity_costs_infinitely_much(function, n_labels):
     scores, targets = torch.zeros(2, n_labels), torch.zeros(2, n_labels)

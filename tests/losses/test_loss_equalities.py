@@ -15,6 +15,7 @@ from sklearn_mlce.losses import (
     mlce_loss,
     pairwise_loss,
 )
+from tests.helpers import oracles
 
 GENERATOR = torch.Generator().manual_seed(0)
 SCORES = 3 * torch.randn(20, 6, generator=GENERATOR, dtype=torch.float64)
@@ -39,12 +40,91 @@ def gradient(loss, scores, targets):
         lambda s, t: distribution_balanced_loss(
             s, t, COUNTS, 100, weight_map=None, negative_scale=1, bias_scale=0, gamma=0
         ),
-        lambda s, t: mlce_loss(s, t, order="all"),
         binary_cross_entropy_loss,
     ],
 )
 def test_without_its_parts_each_is_binary_cross_entropy(loss):
     torch.testing.assert_close(loss(SCORES, TARGETS), BCE)
+
+
+@pytest.mark.parametrize("margin", [0.0, (0.2, 1.8), (-0.5, 0.3)])
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_binary_cross_entropy_is_mlce_with_all_terms_of_higher_order(scale, margin):
+    """The log of the product of 1 + x_i is that of 1 + e_1 + e_2 + ..., MLCE keeps 1 + e_1."""
+    options = {"scale": scale, "margin": margin}
+    rows = binary_cross_entropy_loss(SCORES, TARGETS, **options, reduction="none")
+    first = mlce_loss(SCORES, TARGETS, **options, reduction="none")
+    by_degree = [
+        [
+            sum(oracles.log_symmetric_sums(exponents, degree) for exponents in sides)
+            for degree in (1, 2, TARGETS.shape[1])
+        ]
+        for s, t in zip(SCORES.tolist(), TARGETS.tolist(), strict=True)
+        for sides in [oracles.exponents_of_row(s, t, **options)]
+    ]
+    of_first, of_second, of_all = np.transpose(by_degree)
+    np.testing.assert_allclose(first, of_first, rtol=1e-12)
+    np.testing.assert_allclose(rows, of_all, rtol=1e-12)
+    assert (of_first <= of_second).all()
+    assert (of_second <= of_all).all()
+    assert (of_first < of_all).any()
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0, 8.0])
+@pytest.mark.parametrize("margin", [0.0, (0.2, 1.8), (-0.5, 0.3)])
+@pytest.mark.parametrize("size", [0.1, 1.0, 100.0])
+def test_mlce_is_never_larger_than_binary_cross_entropy(scale, margin, size):
+    """Of 0/1 labels, with the same weights on both; of one label they are the same."""
+    options = {"scale": scale, "margin": margin, "reduction": "none"}
+    unknown = torch.where(torch.rand(20, 6, generator=GENERATOR) < 0.2, torch.nan, TARGETS)
+    for targets in (TARGETS, unknown):
+        smaller = mlce_loss(size * SCORES, targets, **options)
+        larger = binary_cross_entropy_loss(size * SCORES, targets, **options)
+        assert (smaller <= larger * (1 + 1e-12)).all()
+    torch.testing.assert_close(
+        mlce_loss(SCORES[:, :1], TARGETS[:, :1], **options),
+        binary_cross_entropy_loss(SCORES[:, :1], TARGETS[:, :1], **options),
+    )
+
+
+def test_a_pair_of_equal_margins_is_one_margin_and_none_is_torchs_loss():
+    soft = torch.rand(20, 6, generator=GENERATOR, dtype=torch.float64)
+    for targets in (TARGETS, soft):
+        expected = binary_cross_entropy_with_logits(
+            2.5 * SCORES, targets, reduction="none", weight=COUNTS.double()
+        ).sum(dim=1)
+        for margin in (0.0, (0.0, 0.0), [0, 0], 1e-300):  # the last takes the formula with margins
+            rows = binary_cross_entropy_loss(
+                SCORES, targets, scale=2.5, margin=margin, label_weight=COUNTS, reduction="none"
+            )
+            torch.testing.assert_close(rows, expected)
+        one, pair = (
+            binary_cross_entropy_loss(SCORES, targets, margin=margin)
+            for margin in (0.7, (0.7, 0.7))
+        )
+        assert one == pair
+
+
+def test_a_weight_of_a_label_is_a_factor_of_its_logarithm_in_binary_cross_entropy():
+    """Twice the weight is twice the label's loss; in MLCE it is not."""
+    weight = torch.tensor([2.0, 1, 1, 1, 1, 1]).double()
+    of_label = torch.tensor([1.0, 0, 0, 0, 0, 0]).double()
+    for loss, is_factor in ((binary_cross_entropy_loss, True), (mlce_loss, False)):
+        plain, doubled, alone = (
+            loss(SCORES, TARGETS, label_weight=w, scale=2.0, margin=(0.2, 1.8))
+            for w in (None, weight, of_label)
+        )
+        assert torch.isclose(doubled, plain + alone, rtol=1e-12) == is_factor
+
+
+def test_a_soft_target_is_the_mean_of_both_labels_in_binary_cross_entropy():
+    options = {"scale": 2.0, "margin": (0.2, 1.8), "reduction": "none"}
+    negative, positive = (
+        binary_cross_entropy_loss(SCORES, torch.full_like(SCORES, value), **options)
+        for value in (0, 1)
+    )
+    rows = binary_cross_entropy_loss(SCORES, torch.full_like(SCORES, 0.3), **options)
+    torch.testing.assert_close(rows, 0.7 * negative + 0.3 * positive)
 
 
 def test_asymmetric_with_equal_powers_is_focal():
@@ -138,18 +218,18 @@ def test_rows_without_a_pair_are_silent():
     assert (scores.grad == 0).all()
 
 
-SHARES = torch.tensor([[0.9, 0.3, 0.5, 0.05]], dtype=torch.float64)
+SOFT_TARGETS = torch.tensor([[0.9, 0.3, 0.5, 0.05]], dtype=torch.float64)
 
 
 @pytest.mark.parametrize("scale", [1.0, 3.0])
 def test_pairwise_minimum_of_soft_targets_is_half_the_logit_but_for_a_constant(scale):
-    scores = torch.logit(SHARES) / (2 * scale) + 7
-    slopes = gradient(lambda s, t: pairwise_loss(s, t, scale=scale), scores, SHARES)
+    scores = torch.logit(SOFT_TARGETS) / (2 * scale) + 7
+    slopes = gradient(lambda s, t: pairwise_loss(s, t, scale=scale), scores, SOFT_TARGETS)
     torch.testing.assert_close(slopes, torch.zeros_like(slopes), rtol=0, atol=1e-14)
 
 
 def test_binary_cross_entropy_minimum_of_soft_targets_is_the_logit():
-    slopes = gradient(binary_cross_entropy_loss, torch.logit(SHARES), SHARES)
+    slopes = gradient(binary_cross_entropy_loss, torch.logit(SOFT_TARGETS), SOFT_TARGETS)
     torch.testing.assert_close(slopes, torch.zeros_like(slopes), rtol=0, atol=1e-14)
 
 
@@ -208,6 +288,8 @@ def test_soft_targets_are_refused_where_they_mean_nothing(name, options):
         ("PairwiseLoss", (), {"scale": 0.0}, "scale must be a positive finite number"),
         ("PairwiseLoss", (), {"margin": (0, 1)}, r"margin must be a finite number, got \(0, 1\)"),
         ("BinaryCrossEntropyLoss", (), {"reduction": "all"}, "reduction must be one of"),
+        ("BinaryCrossEntropyLoss", (), {"scale": -1.0}, "scale must be a positive finite number"),
+        ("BinaryCrossEntropyLoss", (), {"margin": (0, 1, 2)}, "or a pair of them"),
     ],
 )
 def test_modules_check_their_options_at_once(module, arguments, options, message):
@@ -226,6 +308,8 @@ def test_modules_check_their_options_at_once(module, arguments, options, message
         ("binary_cross_entropy_loss", {"pos_weight": torch.ones(5)}, "pos_weight has shape"),
         ("binary_cross_entropy_loss", {"pos_weight": -torch.ones(6)}, "pos_weight must not be"),
         ("binary_cross_entropy_loss", {"targets": -TARGETS}, r"got \[-1.0\]"),
+        ("binary_cross_entropy_loss", {"scale": 0.0}, "scale must be a positive finite number"),
+        ("binary_cross_entropy_loss", {"margin": float("inf")}, "margin must be a finite number"),
         ("class_balanced_focal_loss", {"label_counts": COUNTS[:5]}, "label_counts has shape"),
         ("class_balanced_focal_loss", {"label_counts": -COUNTS}, "label_counts must not be"),
     ],

@@ -9,7 +9,7 @@ import torch
 
 from sklearn_mlce import losses
 from tests.helpers import family_oracles as oracles
-from tests.losses.test_losses import N_LABELS, N_ROWS, random_targets
+from tests.helpers.targets import N_LABELS, N_ROWS, random_targets
 
 COUNTS = torch.tensor([40, 3, 0, 100, 17])
 BALANCED = {"label_counts": COUNTS}
@@ -77,6 +77,13 @@ CASES = {
     "bce": Case(*BCE, {}, soft=True),
     "bce, positives weighted": Case(
         *BCE, {"pos_weight": torch.tensor([1.0, 3, 0.5, 9, 2]).double()}, soft=True
+    ),
+    "bce, scaled": Case(*BCE, {"scale": 2.5}, soft=True),
+    "bce, one margin": Case(*BCE, {"margin": 0.7}, soft=True),
+    "bce, smooth hinge": Case(
+        *BCE,
+        {"scale": 2.5, "margin": (0.2, 1.8), "pos_weight": torch.full((5,), 3.0).double()},
+        soft=True,
     ),
 }
 FORMS = [
@@ -218,7 +225,7 @@ def test_rows_do_not_depend_on_their_company(case, monkeypatch):
     for place in ((0, 0, 0), (1, 1, 1), (1, 2, 3)):
         alone = case.function(scores[place], targets[place], **case.options)
         torch.testing.assert_close(together[place], alone)
-    for known in (targets, targets.nan_to_num()):  # a list of cells, and a matrix
+    for known in (targets, targets.nan_to_num()):  # a list of entries, and a matrix
         whole = scores.clone().requires_grad_()
         case.function(whole, known, **case.options).backward()
         strided = scores.reshape(24, N_LABELS).T.contiguous().T.requires_grad_()

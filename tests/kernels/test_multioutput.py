@@ -1,0 +1,70 @@
+"""Derivatives of the pooled loss of several outputs, for the exact solver."""
+
+import numpy as np
+import pytest
+import torch
+
+from sklearn_mlce._kernels.multioutput import ClassColumns, MultioutputRows, MultioutputSecondOrder
+
+N_ROWS = 7
+
+
+def problem(sizes):
+    """Classes of some outputs, weights of rows, and the weighted loss for autograd."""
+    rng = np.random.default_rng(0)
+    codes = np.column_stack([rng.integers(0, m, N_ROWS) for m in sizes])
+    starts = np.cumsum((0, *sizes[:-1]))
+    classes = ClassColumns(torch.from_numpy((codes + starts).ravel()), sizes)
+    weight = torch.linspace(0.1, 1, N_ROWS, dtype=torch.float64)
+    scores = torch.from_numpy(rng.normal(size=(N_ROWS, sum(sizes))))
+
+    def total(scores):
+        losses = []
+        for of_row, own in zip(scores, codes, strict=True):
+            pools = [torch.ones((), dtype=scores.dtype)] * max(sizes)
+            for part, j in zip(of_row.split(sizes), own, strict=True):
+                pools[j] = pools[j] + (part - part[j]).exp().sum() - 1
+            losses.append(torch.stack(pools).log().sum())
+        return weight @ torch.stack(losses)
+
+    return scores, classes, weight, total
+
+
+@pytest.mark.parametrize("sizes", [(3, 3), (2, 4, 3)])
+def test_derivatives_are_those_of_the_formula(sizes):
+    scores, classes, weight, total = problem(sizes)
+    found = MultioutputSecondOrder(classes, weight).evaluate(scores)
+    assert found.value == pytest.approx(total(scores).item())
+    direction = torch.from_numpy(np.random.default_rng(1).normal(size=scores.shape))
+    _, product = torch.autograd.functional.hvp(total, scores, direction)
+    hessian = torch.autograd.functional.hessian(total, scores).reshape(2 * [scores.numel()])
+    diagonal = hessian.diagonal().reshape(scores.shape)
+    for _ in range(2):  # nothing is spent
+        gradient = torch.autograd.functional.jacobian(total, scores)
+        torch.testing.assert_close(found.gradient(), gradient)
+        torch.testing.assert_close(found.curvature_diagonal(), diagonal)
+        torch.testing.assert_close(found.curvature_product(direction.clone()), product)
+
+
+@pytest.mark.parametrize("sizes", [(3, 3), (2, 4, 3)])
+def test_batches_have_the_loss_and_its_gradient(sizes):
+    scores, classes, weight, total = problem(sizes)
+    losses, gradient = MultioutputRows()(scores, classes, weight)
+    assert losses.sum().item() == pytest.approx(total(scores).item())
+    torch.testing.assert_close(gradient, torch.autograd.functional.jacobian(total, scores))
+
+
+def test_an_excluded_class_takes_no_part():
+    """As if its score were far below all others, and unknown where it is the row's own."""
+    scores, classes, weight, _ = problem((2, 4, 3))
+    excluded = torch.zeros(9, dtype=torch.bool)
+    excluded[4] = True
+    losses, gradient = MultioutputRows(excluded)(scores, classes, weight)
+    assert (gradient[:, 4] == 0).all()
+    for shifted in (scores + 100.0 * excluded, scores - 1e6 * excluded):
+        same, same_gradient = MultioutputRows(excluded)(shifted, classes, weight)
+        torch.testing.assert_close(same, losses)
+        torch.testing.assert_close(same_gradient, gradient)
+    with_it, _ = MultioutputRows()(scores - 1e6 * excluded, classes, weight)
+    carries_it = (classes.columns.view(N_ROWS, 3) == 4).any(dim=1)
+    torch.testing.assert_close(with_it[~carries_it], losses[~carries_it])
