@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -58,16 +59,17 @@ class ModuleRows:
             return loss if arguments else loss * total.reshape(())
         return loss * (total.sum() * (len(scores) if same else 1))
 
-    def estimated_curvature(self, n_outputs: int) -> float:
-        """Largest change of the gradient where random scores are moved a little, per unit."""
-        generator = torch.Generator().manual_seed(0)
-        shape = (_PROBE_ROWS, n_outputs)
-        scores = _PROBE_SPREAD * torch.randn(shape, generator=generator)
-        targets = (torch.rand(shape, generator=generator) < 0.5).float()
-        step = _PROBE_STEP * torch.sign(torch.randn(shape, generator=generator))
-        before, after = (self(place, targets, None)[1] for place in (scores, scores + step))
-        found = float((after - before).abs().max()) / _PROBE_STEP
-        return found if 0 < found < float("inf") else 1.0
+
+def estimated_curvature(row_losses: Callable[..., tuple[Tensor, Tensor]], n_outputs: int) -> float:
+    """Largest change of the gradient where random scores are moved a little, per unit."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (_PROBE_ROWS, n_outputs)
+    scores = _PROBE_SPREAD * torch.randn(shape, generator=generator)
+    targets = (torch.rand(shape, generator=generator) < 0.5).float()
+    step = _PROBE_STEP * torch.sign(torch.randn(shape, generator=generator))
+    before, after = (row_losses(place, targets, None)[1] for place in (scores, scores + step))
+    found = float((after - before).abs().max()) / _PROBE_STEP
+    return found if 0 < found < float("inf") else 1.0
 
 
 def _check_result(module: nn.Module, loss: Any, scores: Tensor) -> None:

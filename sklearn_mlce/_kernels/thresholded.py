@@ -43,6 +43,13 @@ class LogitTransform(NamedTuple):
     log_weight: Tensor | None = None  # broadcastable to the scores
 
 
+def logit_transform(
+    scale: float, margins: tuple[float, float], label_weight: Tensor | None
+) -> LogitTransform:
+    """Scores to exponents, label weights inside the logarithms."""
+    return LogitTransform(scale, margins, None if label_weight is None else label_weight.log())
+
+
 class BlockMemory:
     """Where the exponents of a block of rows are written.
 

@@ -2,58 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from sklearn_mlce._objectives.target_tensors import EncodedTargets
+from sklearn_mlce._objectives.objective import Objective, RowLosses
+from sklearn_mlce._objectives.target_tensors import FORMS, EncodedTargets
 
 
 class BatchLoss:
-    """Losses of rows, divided by their divisor.
+    """Losses of rows, divided by the scale.
 
     Parameters
     ----------
-    evaluate : callable
-        Makes of scores ``(n, L)``, targets and weights of rows the losses of the rows times their
-        weights, or their sum, and the gradient of the sum in the scores.
-    form : callable
-        Makes of encoded targets those that `evaluate` takes.
-    curvature : float or callable
-        Bound of the second derivative of a row's loss in one of its scores, or how to find it.
-    bounded : bool, default=True
-        Whether the gradient in a score is.
-    unit : float, default=1.0
-        Change of a score that changes its exponent by 1.
-    divisor : float, default=1.0
-        Of the loss, as far as `evaluate` has not divided it by its scale.
-    expands_weight : bool, default=True
-        Whether `evaluate` wants a weight for each row where all are the same.
+    objective : Objective
+        The loss.
+    row_losses : callable
+        Its function of scores, targets and weights.
+    n_outputs : int
+        Scores of a row.
+    label_weight : Tensor of shape (n_outputs,) or None
+        Weights of the outputs.
     """
 
     def __init__(
         self,
-        evaluate: Callable[[Tensor, Any, Tensor | None], tuple[Tensor, Tensor]],
-        form: Callable[[EncodedTargets], Any],
-        *,
-        curvature: float | Callable[[], float],
-        bounded: bool = True,
-        unit: float = 1.0,
-        divisor: float = 1.0,
-        expands_weight: bool = True,
+        objective: Objective,
+        row_losses: RowLosses,
+        n_outputs: int,
+        label_weight: Tensor | None,
     ) -> None:
-        self._evaluate, self._form, self._curvature = evaluate, form, curvature
-        self.bounded, self.unit = bounded, unit
-        self._divisor, self._expands_weight = divisor, expands_weight
+        self._objective, self._row_losses = objective, row_losses
+        self._n_outputs, self._label_weight = n_outputs, label_weight
+        self._form, self._divisor = FORMS[objective.form], objective.divisor
+        self.bounded = objective.bounded_gradient
+        self.unit = 1 / objective.scale  # change of a score that changes its exponent by 1
 
-    @property
+    @cached_property
     def curvature(self) -> float:
         """Bound of the second derivative of a row's loss in one of its scores."""
-        if callable(self._curvature):
-            self._curvature = self._curvature()
-        return self._curvature
+        return self._objective.curvature(self._row_losses, self._n_outputs, self._label_weight)
 
     def intercept_curvatures(self, prevalence: Tensor) -> Tensor:
         """Second derivatives ``(L,)`` of the mean loss in the intercepts, near their optimum.
@@ -77,6 +66,6 @@ class BatchLoss:
         if self._divisor != 1:
             one = scores.new_ones(1) if weight is None else weight
             weight = one / self._divisor
-        if weight is not None and self._expands_weight:
+        if weight is not None and not self._objective.is_module:  # which knows equal weights
             weight = weight.expand(len(scores))
-        return self._evaluate(scores, self._form(targets), weight)
+        return self._row_losses(scores, self._form(targets, self._n_outputs), weight)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sklearn_mlce._objectives.objective import Objective
+from sklearn_mlce._objectives.objective import Objective, RowLosses
 from sklearn_mlce._targets.targets import LabelCounts
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from sklearn_mlce._objectives.batch_loss import BatchLoss
 
 
 class ElementwiseObjective(Objective):
@@ -19,27 +16,22 @@ class ElementwiseObjective(Objective):
 
     convex = False
     takes_soft_targets = False
+    form = "hard_entries"
 
     def terms(self, counts: LabelCounts | None) -> Any:
         """Maker of the terms, as the function of the loss makes them with its defaults."""
         raise NotImplementedError
 
-    def batch_loss(
-        self,
-        n_outputs: int,
-        label_weight: Tensor | None = None,
-        counts: LabelCounts | None = None,
-    ) -> BatchLoss:
-        from sklearn_mlce._objectives.batch_loss import BatchLoss
-        from sklearn_mlce._objectives.target_tensors import hard_entries
-        from sklearn_mlce.losses._per_label import curvature_of_rows, evaluate_hard_rows
+    def _row_losses(self, label_weight: Tensor | None, counts: LabelCounts | None) -> RowLosses:
+        from sklearn_mlce.losses._per_label import HardRows
 
-        make_loss = self.terms(counts)
-        return BatchLoss(
-            partial(evaluate_hard_rows, make_loss=make_loss, label_weight=label_weight),
-            partial(hard_entries, n_outputs=n_outputs),
-            curvature=partial(curvature_of_rows, make_loss, n_outputs, label_weight),
-        )
+        return HardRows(self.terms(counts), label_weight)
+
+    def curvature(
+        self, row_losses: RowLosses, n_outputs: int, label_weight: Tensor | None
+    ) -> float:
+        """Largest second derivative of a term, times the largest factor of a label."""
+        return row_losses.curvature(n_outputs)  # type: ignore[attr-defined]
 
 
 class Focal(ElementwiseObjective):

@@ -10,23 +10,13 @@ from scipy.special import expit
 
 from sklearn_mlce._objectives.coupled_constant_scores import Exponents, coupled_constant_scores
 from sklearn_mlce._objectives.multioutput import Multioutput
-from sklearn_mlce._objectives.objective import Objective, SecondOrderLoss, shrunk_sigmoid
+from sklearn_mlce._objectives.objective import Objective, RowLosses, SecondOrderLoss, shrunk_sigmoid
 from sklearn_mlce._objectives.pointwise import BinaryCrossEntropy
 from sklearn_mlce._objectives.softmax import Softmax
 from sklearn_mlce._targets.targets import LabelCounts, TargetFormat, Targets
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from sklearn_mlce._kernels.thresholded import LogitTransform
-    from sklearn_mlce._objectives.batch_loss import BatchLoss
-    from sklearn_mlce._objectives.target_tensors import EncodedTargets
-
-# Second derivative in one score, at most: a probability times its complement, times the scale.
-# Rows where several labels are at once in doubt have a larger eigenvalue (up to twice that) but are
-# few, and the gradients are bounded: steps made for one label stay stable and converge several
-# times faster.
-CURVATURE_OF_LABEL = 1 / 4
 
 
 class MLCE(Objective):
@@ -79,40 +69,16 @@ class MLCE(Objective):
             return shrunk_sigmoid(scores, slope, self.margins)
         return expit(slope * scores + self.scale * (self.margins[0] - self.margins[1]))
 
-    def batch_loss(
-        self,
-        n_outputs: int,
-        label_weight: Tensor | None = None,
-        counts: LabelCounts | None = None,
-    ) -> BatchLoss:
-        from sklearn_mlce._kernels.thresholded import loss_and_gradient
-        from sklearn_mlce._objectives.batch_loss import BatchLoss
-        from sklearn_mlce._objectives.target_tensors import entries_or_matrix
+    def _row_losses(self, label_weight: Tensor | None, counts: LabelCounts | None) -> RowLosses:
+        from sklearn_mlce._kernels.thresholded import logit_transform, loss_and_gradient
 
-        return BatchLoss(
-            partial(loss_and_gradient, transform=self.transform(label_weight)),
-            partial(entries_or_matrix, n_outputs=n_outputs),
-            curvature=CURVATURE_OF_LABEL * self.scale,
-            unit=1 / self.scale,
-            divisor=self.scale,
-        )
+        transform = logit_transform(self.scale, self.margins, label_weight)
+        return partial(loss_and_gradient, transform=transform)
 
-    def second_order(
-        self,
-        encoded: EncodedTargets,
-        n_outputs: int,
-        weight: Tensor,
-        label_weight: Tensor | None = None,
+    def _second_order(
+        self, targets: Any, weight: Tensor, label_weight: Tensor | None
     ) -> SecondOrderLoss:
-        from sklearn_mlce._kernels.thresholded import MLCESecondOrder
-        from sklearn_mlce._objectives.target_tensors import entries_or_matrix
+        from sklearn_mlce._kernels.thresholded import MLCESecondOrder, logit_transform
 
-        targets = entries_or_matrix(encoded, n_outputs)
-        return MLCESecondOrder(targets, weight, self.transform(label_weight))
-
-    def transform(self, label_weight: Tensor | None) -> LogitTransform:
-        """Scores to exponents, label weights inside the logarithms."""
-        from sklearn_mlce._kernels.thresholded import LogitTransform
-
-        log_weight = None if label_weight is None else label_weight.log()
-        return LogitTransform(self.scale, self.margins, log_weight)
+        transform = logit_transform(self.scale, self.margins, label_weight)
+        return MLCESecondOrder(targets, weight, transform)

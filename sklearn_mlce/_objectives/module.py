@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sklearn_mlce._objectives.objective import Objective
+from sklearn_mlce._objectives.objective import Objective, RowLosses
 from sklearn_mlce._targets.targets import LabelCounts, TargetFormat, Targets
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-    from sklearn_mlce._objectives.batch_loss import BatchLoss
 
 
 class ModuleObjective(Objective):
@@ -24,6 +21,8 @@ class ModuleObjective(Objective):
     separable = False
     has_probabilities = False
     is_module = True
+    bounded_gradient = False
+    form = "matrix"
 
     def __init__(self, module: nn.Module, target_format: TargetFormat) -> None:
         super().__init__(target_format=target_format)
@@ -64,21 +63,15 @@ class ModuleObjective(Objective):
     ) -> np.ndarray:
         return np.zeros(targets.n_outputs)
 
-    def batch_loss(
-        self,
-        n_outputs: int,
-        label_weight: Tensor | None = None,
-        counts: LabelCounts | None = None,
-    ) -> BatchLoss:
+    def _row_losses(self, label_weight: Tensor | None, counts: LabelCounts | None) -> RowLosses:
         from sklearn_mlce._kernels.module_loss import ModuleRows
-        from sklearn_mlce._objectives.batch_loss import BatchLoss
-        from sklearn_mlce._objectives.target_tensors import dense_matrix
 
-        rows = ModuleRows(self.module, self.takes_sample_weight)
-        return BatchLoss(
-            rows,
-            partial(dense_matrix, n_outputs=n_outputs),
-            curvature=partial(rows.estimated_curvature, n_outputs),
-            bounded=False,
-            expands_weight=False,
-        )
+        return ModuleRows(self.module, self.takes_sample_weight)
+
+    def curvature(
+        self, row_losses: RowLosses, n_outputs: int, label_weight: Tensor | None
+    ) -> float:
+        """Estimate where scores are random."""
+        from sklearn_mlce._kernels.module_loss import estimated_curvature
+
+        return estimated_curvature(row_losses, n_outputs)

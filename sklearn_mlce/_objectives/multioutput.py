@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sklearn_mlce._objectives.objective import Objective, SecondOrderLoss
+from sklearn_mlce._objectives.objective import Objective, RowLosses, SecondOrderLoss
 from sklearn_mlce._targets.targets import LabelCounts, TargetFormat, Targets
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from sklearn_mlce._objectives.batch_loss import BatchLoss
-    from sklearn_mlce._objectives.target_tensors import EncodedTargets
 
 
 class Multioutput(Objective):
@@ -21,6 +18,7 @@ class Multioutput(Objective):
 
     name = "mlce"
     separable = False
+    form = "columns"
 
     @classmethod
     def for_targets(cls, target_format: TargetFormat, scale: float, margin: Any) -> Objective:
@@ -41,27 +39,14 @@ class Multioutput(Objective):
     ) -> np.ndarray:
         return np.log(counts.positive / counts.total)
 
-    def batch_loss(
-        self,
-        n_outputs: int,
-        label_weight: Tensor | None = None,
-        counts: LabelCounts | None = None,
-    ) -> BatchLoss:
+    def _row_losses(self, label_weight: Tensor | None, counts: LabelCounts | None) -> RowLosses:
         from sklearn_mlce._kernels.multioutput import MultioutputRows
-        from sklearn_mlce._objectives.batch_loss import BatchLoss
-        from sklearn_mlce._objectives.target_tensors import class_columns
 
-        excluded = None if label_weight is None else label_weight == 0
-        return BatchLoss(MultioutputRows(excluded), class_columns, curvature=1 / 4)
+        return MultioutputRows(None if label_weight is None else label_weight == 0)
 
-    def second_order(
-        self,
-        encoded: EncodedTargets,
-        n_outputs: int,
-        weight: Tensor,
-        label_weight: Tensor | None = None,
+    def _second_order(
+        self, targets: Any, weight: Tensor, label_weight: Tensor | None
     ) -> SecondOrderLoss:
         from sklearn_mlce._kernels.multioutput import MultioutputSecondOrder
-        from sklearn_mlce._objectives.target_tensors import class_columns
 
-        return MultioutputSecondOrder(class_columns(encoded), weight)
+        return MultioutputSecondOrder(targets, weight)

@@ -6,6 +6,7 @@ that training calls.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from sklearn_mlce._objectives.target_tensors import EncodedTargets
 
 Margins = tuple[float, float]  # of the negatives, of the positives
+# Of scores (n, L), targets and weights of rows: the losses of the rows times their weights, or
+# their sum, and the gradient of the sum in the scores.
+RowLosses = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
 class SecondOrderLoss(Protocol):
@@ -76,6 +80,10 @@ class Objective:
         Whether it knows no threshold, so that the number of labels per row has to be given.
     is_module : bool
         Whether it is the user's own torch module.
+    bounded_gradient : bool
+        Whether the gradient in a score is.
+    form : str
+        Key of :data:`sklearn_mlce._objectives.target_tensors.FORMS`: what it takes as targets.
     dense_form : {"signed", "two_sided"} or None
         The form in which small batches of hard labels are evaluated without a list of entries.
     """
@@ -89,6 +97,8 @@ class Objective:
     takes_soft_targets: ClassVar[bool] = True
     needs_n_labels: ClassVar[bool] = False
     is_module: ClassVar[bool] = False
+    bounded_gradient: ClassVar[bool] = True
+    form: ClassVar[str] = "entries"
     dense_form: ClassVar[str | None] = None
 
     def __init__(
@@ -127,6 +137,11 @@ class Objective:
     def described(self) -> str:
         """The loss as messages name it."""
         return f"loss={self.name!r}"
+
+    @property
+    def divisor(self) -> float:
+        """What the row losses are still to be divided by."""
+        return self.scale
 
     @property
     def margin(self) -> Any:
@@ -213,7 +228,9 @@ class Objective:
         counts : LabelCounts, default=None
             Of the training rows; given where `needs_label_counts`.
         """
-        raise NotImplementedError
+        from sklearn_mlce._objectives.batch_loss import BatchLoss
+
+        return BatchLoss(self, self._row_losses(label_weight, counts), n_outputs, label_weight)
 
     def second_order(
         self,
@@ -235,7 +252,33 @@ class Objective:
         label_weight : Tensor of shape (n_outputs,), default=None
             Weights of the outputs.
         """
+        from sklearn_mlce._objectives.target_tensors import FORMS
+
+        return self._second_order(FORMS[self.form](encoded, n_outputs), weight, label_weight)
+
+    # What a loss adds: its arithmetic, of which torch is imported here and not before.
+
+    def _row_losses(self, label_weight: Tensor | None, counts: LabelCounts | None) -> RowLosses:
+        """Function of scores, targets in their `form`, and weights of rows."""
         raise NotImplementedError
+
+    def _second_order(
+        self, targets: Any, weight: Tensor, label_weight: Tensor | None
+    ) -> SecondOrderLoss:
+        """Loss of targets in their `form`."""
+        raise NotImplementedError
+
+    def curvature(
+        self, row_losses: RowLosses, n_outputs: int, label_weight: Tensor | None
+    ) -> float:
+        """Bound of the second derivative of a row's loss in one of its scores.
+
+        That of MLCE and its kin is a probability times its complement, times the scale. Rows where
+        several labels are at once in doubt have a larger eigenvalue (up to twice that) but are
+        few, and the gradients are bounded: steps made for one label stay stable and converge
+        several times faster.
+        """
+        return self.scale / 4
 
 
 def shrunk_sigmoid(scores: np.ndarray, slope: float, margins: Margins) -> np.ndarray:

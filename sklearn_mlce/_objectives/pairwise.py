@@ -5,17 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sklearn_mlce._objectives.objective import Objective, SecondOrderLoss, one_margin
+from sklearn_mlce._objectives.objective import Objective, RowLosses, SecondOrderLoss, one_margin
 from sklearn_mlce._objectives.pointwise import BinaryCrossEntropy
 from sklearn_mlce._objectives.softmax import Softmax
 from sklearn_mlce._targets.targets import LabelCounts, TargetFormat
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from sklearn_mlce._kernels.thresholded import LogitTransform
-    from sklearn_mlce._objectives.batch_loss import BatchLoss
-    from sklearn_mlce._objectives.target_tensors import EncodedTargets
 
 
 class Pairwise(Objective):
@@ -45,40 +41,19 @@ class Pairwise(Objective):
         """Logits of the labels' frequencies."""
         return BinaryCrossEntropy(self.scale).constant_scores(targets, sample_weight, counts)
 
-    def batch_loss(
-        self,
-        n_outputs: int,
-        label_weight: Tensor | None = None,
-        counts: LabelCounts | None = None,
-    ) -> BatchLoss:
+    def _row_losses(self, label_weight: Tensor | None, counts: LabelCounts | None) -> RowLosses:
         from sklearn_mlce._kernels.pairwise import pairwise_rows
-        from sklearn_mlce._objectives.batch_loss import BatchLoss
-        from sklearn_mlce._objectives.target_tensors import entries_or_matrix
+        from sklearn_mlce._kernels.thresholded import logit_transform
 
-        return BatchLoss(
-            partial(pairwise_rows, transform=self._transform(label_weight)),
-            partial(entries_or_matrix, n_outputs=n_outputs),
-            curvature=self.scale / 4,
-            unit=1 / self.scale,
-            divisor=self.scale,
-        )
+        # The margin stands once between a positive and a negative.
+        transform = logit_transform(self.scale, (self.margin, 0.0), label_weight)
+        return partial(pairwise_rows, transform=transform)
 
-    def second_order(
-        self,
-        encoded: EncodedTargets,
-        n_outputs: int,
-        weight: Tensor,
-        label_weight: Tensor | None = None,
+    def _second_order(
+        self, targets: Any, weight: Tensor, label_weight: Tensor | None
     ) -> SecondOrderLoss:
         from sklearn_mlce._kernels.pairwise import PairwiseSecondOrder
-        from sklearn_mlce._objectives.target_tensors import entries_or_matrix
+        from sklearn_mlce._kernels.thresholded import logit_transform
 
-        targets = entries_or_matrix(encoded, n_outputs)
-        return PairwiseSecondOrder(targets, weight, self._transform(label_weight))
-
-    def _transform(self, label_weight: Tensor | None) -> LogitTransform:
-        """Scores to exponents; the margin stands once between a positive and a negative."""
-        from sklearn_mlce._kernels.thresholded import LogitTransform
-
-        log_weight = None if label_weight is None else label_weight.log()
-        return LogitTransform(self.scale, (self.margin, 0.0), log_weight)
+        transform = logit_transform(self.scale, (self.margin, 0.0), label_weight)
+        return PairwiseSecondOrder(targets, weight, transform)

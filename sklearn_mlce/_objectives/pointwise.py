@@ -8,65 +8,52 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from scipy.special import expit
 
-from sklearn_mlce._objectives.objective import Objective, SecondOrderLoss, shrunk_sigmoid
+from sklearn_mlce._objectives.objective import Objective, RowLosses, SecondOrderLoss, shrunk_sigmoid
 from sklearn_mlce._targets.targets import LabelCounts
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sklearn_mlce._objectives.batch_loss import BatchLoss
-    from sklearn_mlce._objectives.target_tensors import EncodedTargets
-
 
 class PointwiseObjective(Objective):
     """Base of the losses of :mod:`sklearn_mlce._kernels.pointwise`."""
 
-    curvature: ClassVar[float]  # of the function, at most
-    bounded_gradient: ClassVar[bool] = True
+    largest_curvature: ClassVar[float]  # of the function
 
     def function(self) -> Any:
         """The function of one number."""
         raise NotImplementedError
 
-    def batch_loss(
-        self,
-        n_outputs: int,
-        label_weight: Tensor | None = None,
-        counts: LabelCounts | None = None,
-    ) -> BatchLoss:
+    @property
+    def divisor(self) -> float:
+        """Nothing: the row losses are divided by the scale."""
+        return 1.0
+
+    def curvature(
+        self, row_losses: RowLosses, n_outputs: int, label_weight: Tensor | None
+    ) -> float:
+        """That of the function, times the largest weight of a label."""
+        largest = 1.0 if label_weight is None else float(label_weight.max())
+        return self.largest_curvature * self.scale * largest
+
+    def _row_losses(self, label_weight: Tensor | None, counts: LabelCounts | None) -> RowLosses:
         from sklearn_mlce._kernels.pointwise import pointwise_rows
         from sklearn_mlce._kernels.thresholded import LogitTransform
-        from sklearn_mlce._objectives.batch_loss import BatchLoss
-        from sklearn_mlce._objectives.target_tensors import entries_or_matrix
 
-        evaluate = partial(
+        return partial(
             pointwise_rows,
             function=self.function(),
             transform=LogitTransform(self.scale, self.margins),
             label_weight=label_weight,
         )
-        largest = 1.0 if label_weight is None else float(label_weight.max())
-        return BatchLoss(
-            evaluate,
-            partial(entries_or_matrix, n_outputs=n_outputs),
-            curvature=self.curvature * self.scale * largest,
-            bounded=self.bounded_gradient,
-            unit=1 / self.scale,
-        )
 
-    def second_order(
-        self,
-        encoded: EncodedTargets,
-        n_outputs: int,
-        weight: Tensor,
-        label_weight: Tensor | None = None,
+    def _second_order(
+        self, targets: Any, weight: Tensor, label_weight: Tensor | None
     ) -> SecondOrderLoss:
         from sklearn_mlce._kernels.pointwise import PointwiseSecondOrder
         from sklearn_mlce._kernels.thresholded import LogitTransform
-        from sklearn_mlce._objectives.target_tensors import entries_or_matrix
 
         transform = LogitTransform(self.scale, self.margins)
-        targets = entries_or_matrix(encoded, n_outputs)
         return PointwiseSecondOrder(self.function(), targets, weight, transform, label_weight)
 
 
@@ -75,7 +62,7 @@ class BinaryCrossEntropy(PointwiseObjective):
 
     name = "bce"
     takes_margin = True
-    curvature = 1 / 4
+    largest_curvature = 1 / 4
     dense_form = "signed"
 
     def function(self) -> Any:
@@ -112,7 +99,7 @@ class SquaredHinge(PointwiseObjective):
     name = "squared_hinge"
     has_probabilities = False
     has_margin = True  # of 1, in the function itself
-    curvature = 2.0
+    largest_curvature = 2.0
     bounded_gradient = False
 
     def function(self) -> Any:

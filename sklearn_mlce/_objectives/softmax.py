@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import softmax
 
-from sklearn_mlce._objectives.objective import Objective, SecondOrderLoss, one_margin
+from sklearn_mlce._objectives.objective import Objective, RowLosses, SecondOrderLoss, one_margin
 from sklearn_mlce._targets.targets import LabelCounts, TargetFormat, Targets
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from sklearn_mlce._objectives.batch_loss import BatchLoss
-    from sklearn_mlce._objectives.target_tensors import EncodedTargets
 
 
 class Softmax(Objective):
@@ -24,6 +21,7 @@ class Softmax(Objective):
     name = "mlce"
     takes_margin = True
     separable = False
+    form = "codes"
 
     @classmethod
     def for_targets(cls, target_format: TargetFormat, scale: float, margin: Any) -> Objective:
@@ -49,36 +47,15 @@ class Softmax(Objective):
         """Softmax of the scaled scores."""
         return softmax(self.scale * scores, axis=1)
 
-    def batch_loss(
-        self,
-        n_outputs: int,
-        label_weight: Tensor | None = None,
-        counts: LabelCounts | None = None,
-    ) -> BatchLoss:
+    def _row_losses(self, label_weight: Tensor | None, counts: LabelCounts | None) -> RowLosses:
         from sklearn_mlce._kernels.softmax import softmax_rows
-        from sklearn_mlce._objectives.batch_loss import BatchLoss
-        from sklearn_mlce._objectives.target_tensors import class_codes
 
         log_weight = None if label_weight is None else label_weight.log()
-        evaluate = partial(
-            softmax_rows, scale=self.scale, margin=self.margin, log_weight=log_weight
-        )
-        return BatchLoss(
-            evaluate,
-            class_codes,
-            curvature=self.scale / 4,
-            unit=1 / self.scale,
-            divisor=self.scale,
-        )
+        return partial(softmax_rows, scale=self.scale, margin=self.margin, log_weight=log_weight)
 
-    def second_order(
-        self,
-        encoded: EncodedTargets,
-        n_outputs: int,
-        weight: Tensor,
-        label_weight: Tensor | None = None,
+    def _second_order(
+        self, targets: Any, weight: Tensor, label_weight: Tensor | None
     ) -> SecondOrderLoss:
         from sklearn_mlce._kernels.softmax import SoftmaxSecondOrder
-        from sklearn_mlce._objectives.target_tensors import class_codes
 
-        return SoftmaxSecondOrder(class_codes(encoded), weight, self.scale, self.margin)
+        return SoftmaxSecondOrder(targets, weight, self.scale, self.margin)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -94,13 +96,13 @@ def hard_entries(targets: EncodedTargets, n_outputs: int) -> PositiveEntries:
     return entries
 
 
-def class_codes(targets: EncodedTargets) -> Tensor:
+def class_codes(targets: EncodedTargets, n_outputs: int) -> Tensor:
     """Index ``(n,)`` of the class of each row of a multiclass y."""
     assert isinstance(targets, ClassCodes)
     return targets.codes
 
 
-def class_columns(targets: EncodedTargets) -> ClassColumns:
+def class_columns(targets: EncodedTargets, n_outputs: int) -> ClassColumns:
     """Columns of the classes of several outputs."""
     assert isinstance(targets, Positives)
     return ClassColumns(targets.indices, targets.sizes)
@@ -116,3 +118,13 @@ def dense_matrix(targets: EncodedTargets, n_outputs: int) -> Tensor:
     matrix = torch.zeros(n_rows, n_outputs, device=found.rows.device)
     matrix.view(-1).index_fill_(0, found.flat_index, 1)
     return matrix
+
+
+#: What losses take as targets, made of encoded ones and the number of outputs.
+FORMS: dict[str, Callable[[EncodedTargets, int], Any]] = {
+    "entries": entries_or_matrix,
+    "hard_entries": hard_entries,
+    "codes": class_codes,
+    "columns": class_columns,
+    "matrix": dense_matrix,
+}

@@ -239,30 +239,30 @@ def _spans(places: Tensor, edges: list[int]) -> list[slice]:
 _REACH, _SPACING = 30.0, 0.01
 
 
-def evaluate_hard_rows(
-    scores: Tensor,
-    targets: PositiveEntries,
-    weight: Tensor | None,
-    *,
-    make_loss: MakeLoss,
-    label_weight: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    """Losses ``(n,)`` of rows times their weights, and the gradient ``(n, L)`` of their sum."""
-    gradient = empty_gradient(scores)
-    loss = make_loss(targets, scores, label_weight)
-    return evaluate_labels(scores, targets, loss, weight, gradient), gradient
+class HardRows:
+    """Losses of rows of hard targets, for fits; made of a loss and weights of the labels."""
 
+    def __init__(self, make_loss: MakeLoss, label_weight: Tensor | None) -> None:
+        self._make_loss, self._label_weight = make_loss, label_weight
 
-def curvature_of_rows(make_loss: MakeLoss, n_labels: int, label_weight: Tensor | None) -> float:
-    """Largest second derivative of a row's loss in a score: of a term, times a label's factor."""
-    device = None if label_weight is None else label_weight.device
-    none = torch.empty(0, dtype=torch.int64, device=device)
-    scores = torch.zeros(1, n_labels, dtype=torch.float64, device=device)
-    # A row without positives, which has the largest weights where these depend on the row.
-    loss = make_loss(PositiveEntries(none, none, none, none), scores, label_weight)
-    factors = loss.weight(slice(0, 1))
-    largest = 1.0 if factors is None else float(factors.max())
-    return largest * max(_steepest(loss.negative), _steepest(loss.positive))
+    def __call__(
+        self, scores: Tensor, targets: PositiveEntries, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Losses ``(n,)`` of rows times their weights, and the gradient ``(n, L)`` of their sum."""
+        gradient = empty_gradient(scores)
+        loss = self._make_loss(targets, scores, self._label_weight)
+        return evaluate_labels(scores, targets, loss, weight, gradient), gradient
+
+    def curvature(self, n_labels: int) -> float:
+        """Largest second derivative in a score: of a term, times the factor of a label."""
+        weight = self._label_weight
+        none = torch.empty(0, dtype=torch.int64, device=None if weight is None else weight.device)
+        scores = torch.zeros(1, n_labels, dtype=torch.float64, device=none.device)
+        # A row without positives, which has the largest weights where these depend on the row.
+        loss = self._make_loss(PositiveEntries(none, none, none, none), scores, weight)
+        factors = loss.weight(slice(0, 1))
+        largest = 1.0 if factors is None else float(factors.max())
+        return largest * max(_steepest(loss.negative), _steepest(loss.positive))
 
 
 def _steepest(term: Term) -> float:
