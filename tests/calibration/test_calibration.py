@@ -21,12 +21,10 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mlce import MLCEMLP, MLCEClassifier
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
 from tests.helpers.estimators import labelled_rows, single_labels
-from tests.helpers.expected_failures import expected_failures
 
 X, Y = labelled_rows(n_rows=150)
 SINGLE = single_labels(Y)
@@ -47,19 +45,6 @@ FOLDS = KFold(3, shuffle=True, random_state=0)
 
 def calibrated(estimator, y=Y, rows=X, **options):
     return Calibrated(estimator, **({"cv": FOLDS} | options)).fit(rows, y)
-
-
-# Three folds: some rows of the checks hold only four of a class, of which older scikit-learns warn.
-@parametrize_with_checks(
-    [
-        Calibrated(MLCEClassifier(), cv=3, random_state=0),
-        Calibrated(MLCEClassifier(), method="isotonic", ensemble=True, cv=3, random_state=0),
-        Calibrated(LogisticRegression(), method="scale", cv=3, random_state=0),
-    ],
-    expected_failed_checks=expected_failures,
-)
-def test_scikit_learn_checks(estimator, check):
-    check(estimator)
 
 
 @pytest.mark.parametrize("ensemble", [False, True])

@@ -8,7 +8,6 @@ import scipy.sparse as sp
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mlce import MLCEClassifier
 from tests.helpers import oracles
@@ -24,16 +23,6 @@ from tests.helpers.linear_problems import (
     scaled_features,
 )
 
-MODES = [
-    MLCEClassifier(),
-    MLCEClassifier(fit_intercept=False),
-    MLCEClassifier(C=10.0),
-    MLCEClassifier(scale=3.0, margin=0.5),
-    MLCEClassifier(warm_start=True),
-    MLCEClassifier(C=100.0, tol=1e-6),
-    MLCEClassifier(loss="bce"),
-    MLCEClassifier(loss="squared_hinge", tol=1e-8),
-]
 EVERY_LOSS = [
     *OF_EACH_SOLVER.values(),
     {"scale": 4.0, "margin": 0.5},
@@ -45,11 +34,6 @@ on_each_loss = pytest.mark.parametrize("options", EVERY_LOSS, ids=str)
 on_each_solver = pytest.mark.parametrize(
     "options", OF_EACH_SOLVER.values(), ids=OF_EACH_SOLVER.keys()
 )
-
-
-@parametrize_with_checks(MODES)
-def test_scikit_learn_checks(estimator, check):
-    check(estimator)
 
 
 @on_each_loss

@@ -19,7 +19,6 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
 from sklearn_mlce._estimators import linear
@@ -33,18 +32,6 @@ SINGLE = single_labels(Y)
 CS = [0.01, 1.0, 100.0]
 EXACT = {"tol": 1e-9}
 CHOICES = ["global", "per_label", None]
-
-
-@parametrize_with_checks(
-    [
-        MLCEClassifierCV(CS, random_state=0),
-        MLCEClassifierCV(CS, thresholds="per_label", scoring="f1_macro", random_state=0),
-        MLCEClassifierCV(2, thresholds=None, random_state=0),
-        MLCEClassifierCV(CS, loss="squared_hinge", tol=1e-8, random_state=0),
-    ]
-)
-def test_scikit_learn_checks(estimator, check):
-    check(estimator)
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])

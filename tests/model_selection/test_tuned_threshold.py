@@ -27,13 +27,11 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mlce import MLCEMLP, MLCEClassifier
 from sklearn_mlce._targets.targets import FIXED_SCORE
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV as Tuned
 from tests.helpers.estimators import labelled_rows, single_labels
-from tests.helpers.expected_failures import expected_failures
 
 X, Y = labelled_rows(n_rows=150)
 SINGLE = single_labels(Y)
@@ -51,18 +49,6 @@ ESTIMATORS = {
     "chain": ClassifierChain(LogisticRegression()),
 }
 PER_LABEL = {"thresholds": "per_label", "scoring": "f1_macro"}
-
-
-@parametrize_with_checks(
-    [
-        Tuned(MLCEClassifier(), random_state=0),
-        Tuned(MLCEClassifier(), **PER_LABEL, random_state=0),
-        Tuned(LogisticRegression(), random_state=0),
-    ],
-    expected_failed_checks=expected_failures,
-)
-def test_scikit_learn_checks(estimator, check):
-    check(estimator)
 
 
 def scores_by_hand(estimator, rows):

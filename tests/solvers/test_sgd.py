@@ -7,7 +7,6 @@ import pytest
 import scipy.sparse as sp
 import torch
 from sklearn.base import clone
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mlce import MLCEClassifier
 from sklearn_mlce._objectives.first_order import BatchLoss
@@ -18,7 +17,6 @@ from sklearn_mlce._solvers.lazy_weights import CentredWeights
 from sklearn_mlce._solvers.newton_cg import LinearObjective
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import FIXED_SCORE
-from tests.helpers.expected_failures import expected_failures
 
 LOSSES = {
     "plain": {"order": 1},
@@ -29,17 +27,6 @@ LOSSES = {
     "bce": {"loss": "bce"},
     "squared hinge": {"loss": "squared_hinge"},
 }
-CHECKED = [
-    MLCEClassifier(solver="sgd"),
-    MLCEClassifier(solver="sgd", max_iter=5, fit_intercept=False),
-    MLCEClassifier(solver="sgd", max_iter=20, loss="squared_hinge"),
-    MLCEClassifier(solver="sgd", max_iter=20, warm_start=True, scale=8.0, margin=1.0),
-]
-
-
-@parametrize_with_checks(CHECKED, expected_failed_checks=expected_failures)
-def test_scikit_learn_checks(estimator, check):
-    check(estimator)
 
 
 def sgd(**parameters):
