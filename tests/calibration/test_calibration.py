@@ -25,6 +25,7 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn_mlce import MLCEMLP, MLCEClassifier
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
 from tests.helpers.estimators import labelled_rows, single_labels
+from tests.helpers.pairwise import parametrize_pairwise
 
 X, Y = labelled_rows(n_rows=150)
 SINGLE = single_labels(Y)
@@ -47,9 +48,7 @@ def calibrated(estimator, y=Y, rows=X, **options):
     return Calibrated(estimator, **({"cv": FOLDS} | options)).fit(rows, y)
 
 
-@pytest.mark.parametrize("ensemble", [False, True])
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", ESTIMATORS)
+@parametrize_pairwise(name=ESTIMATORS, method=METHODS, ensemble=[False, True])
 def test_probabilities_scores_and_labels_agree(name, method, ensemble):
     model = calibrated(ESTIMATORS[name], method=method, ensemble=ensemble)
     probabilities, scores = model.predict_proba(X), model.decision_function(X)

@@ -22,6 +22,7 @@ from tests.helpers.linear_problems import (
     parameters_of,
     scaled_features,
 )
+from tests.helpers.pairwise import parametrize_pairwise
 
 EVERY_LOSS = [
     *OF_EACH_SOLVER.values(),
@@ -36,11 +37,13 @@ on_each_solver = pytest.mark.parametrize(
 )
 
 
-@on_each_loss
-@pytest.mark.parametrize("features", ["standard", "unscaled", "sparse"])
-@pytest.mark.parametrize("n_labels", [2, 5, 50])
-@pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize("tol", [1e-2, 1e-8])
+@parametrize_pairwise(
+    options=EVERY_LOSS,
+    features=["standard", "unscaled", "sparse"],
+    n_labels=[2, 5, 50],
+    fit_intercept=[True, False],
+    tol=[1e-2, 1e-8],
+)
 def test_tol_bounds_the_share_of_the_gradient(options, features, n_labels, fit_intercept, tol):
     rng = np.random.default_rng(n_labels)
     X, Y = make_labels(rng, n_rows=150, n_labels=n_labels)
@@ -54,10 +57,12 @@ def test_tol_bounds_the_share_of_the_gradient(options, features, n_labels, fit_i
     assert gradient_left(model.fit(X, Y), X, Y) <= tol * 1.02
 
 
-@on_each_loss
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
-@pytest.mark.parametrize("C", [0.1, 100.0])
+@parametrize_pairwise(
+    options=EVERY_LOSS,
+    container=[np.asarray, sp.csr_array],
+    dtype=[np.float32, np.float64],
+    C=[0.1, 100.0],
+)
 def test_tol_holds_in_both_dtypes(options, container, dtype, C):
     X, Y = make_labels(np.random.default_rng(35), n_rows=150, n_labels=20)
     X, tol = X.astype(dtype), 1e-8 if dtype == np.float64 else 1e-3

@@ -15,6 +15,7 @@ def all_pairs(*factors):
     """
     if len(factors) < 2:
         raise ValueError("values of one factor meet no other: parametrize the test as usual")
+    factors = [list(values) for values in factors]
     choices = [range(len(values)) for values in factors]
     pairs = itertools.combinations(enumerate(choices), 2)
     missing = {  # a dict keeps its order, a set does not

@@ -15,6 +15,7 @@ from sklearn_mlce.losses._distribution_balanced import distribution_balanced_lab
 from sklearn_mlce.losses._focal import focal_labels
 from sklearn_mlce.losses._pairwise import pairs_of_cells, pairs_of_matrix
 from sklearn_mlce.losses._per_label import evaluate_labels
+from tests.helpers.pairwise import parametrize_pairwise
 
 ORDERS = [(1, 1), (2, 2), ("all", "all"), (2, "all")]
 
@@ -133,10 +134,12 @@ TERMS = {
 }
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("label_weight", [None, torch.linspace(0, 2, 30)])
-@pytest.mark.parametrize("size", [1.0, 1e4])
-@pytest.mark.parametrize("name", TERMS)
+@parametrize_pairwise(
+    name=TERMS,
+    size=[1.0, 1e4],
+    label_weight=[None, torch.linspace(0, 2, 30)],
+    dtype=[torch.float32, torch.float64],
+)
 def test_a_matrix_gives_sums_over_labels_what_its_cells_give(name, size, label_weight, dtype):
     dense = targets_of(0.4)
     weight = None if label_weight is None else label_weight.to(dtype)

@@ -15,6 +15,7 @@ from sklearn_mlce._kernels.hard_targets import cells_from_dense
 from sklearn_mlce._kernels.pointwise import pointwise_loss_and_gradient
 from sklearn_mlce._objectives.pointwise import PointwiseRows
 from tests.helpers.linear_problems import make_labels, parameters_of
+from tests.helpers.pairwise import parametrize_pairwise
 from tests.losses.test_losses import N_LABELS, N_ROWS, random_targets
 
 LOSSES = ["bce", "squared_hinge"]
@@ -84,11 +85,13 @@ def mean_gradient(parameters, model, X, Y, label_weight):
     return parameters.grad.numpy()
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("kind", ["hard", "soft", "unknown"])
-@pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("C", [0.1, 10.0])
-@pytest.mark.parametrize("tol", [1e-2, 1e-8])
+@parametrize_pairwise(
+    loss=LOSSES,
+    kind=["hard", "soft", "unknown"],
+    sparse=[False, True],
+    C=[0.1, 10.0],
+    tol=[1e-2, 1e-8],
+)
 def test_tol_bounds_the_share_of_the_gradient(loss, kind, sparse, C, tol):
     rng = np.random.default_rng(1)
     X, Y = make_labels(rng, n_rows=150, n_labels=20)

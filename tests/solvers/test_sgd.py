@@ -17,6 +17,7 @@ from sklearn_mlce._solvers.lazy_weights import CentredWeights
 from sklearn_mlce._solvers.newton_cg import LinearObjective
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import FIXED_SCORE
+from tests.helpers.pairwise import parametrize_pairwise
 
 LOSSES = {
     "plain": {"order": 1},
@@ -124,9 +125,11 @@ def test_it_goes_near_the_optimum_of_a_1d_y(n_classes):
     assert_near_the_optimum(X, Y[:, : n_classes - 1].sum(axis=1).clip(max=n_classes - 1))
 
 
-@pytest.mark.parametrize("features", ["standardised", "documents", "counts"])
-@pytest.mark.parametrize("scale", [1.0, 4.0, 16.0])
-@pytest.mark.parametrize("order", [1, 2, "all", (2, "all"), (1, "all")])
+@parametrize_pairwise(
+    features=["standardised", "documents", "counts"],
+    scale=[1.0, 4.0, 16.0],
+    order=[1, 2, "all", (2, "all"), (1, "all")],
+)
 def test_no_step_is_too_long(features, scale, order):
     X, Y = standardised() if features == "standardised" else documents()
     if features == "counts":
@@ -290,9 +293,7 @@ def test_callbacks_are_told_of_the_epochs_and_may_end_them():
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("method", ["fit", "partial_fit"])
-@pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("dense", [False, True])
+@parametrize_pairwise(method=["fit", "partial_fit"], name=LOSSES, dense=[False, True])
 def test_gpu_decides_as_the_cpu(method, name, dense):
     X, Y = documents()
     X = X.toarray() if dense else X
