@@ -377,7 +377,7 @@ def test_a_checkpoint_knows_its_module(tmp_path):
 def test_thresholds_are_tuned_for_other_losses_too():
     X, Y = labelled_rows()
     for loss in ("focal", "asymmetric", FocalLoss()):
-        tuned = MLCEClassifierCV([0.1, 1.0], loss=loss, random_state=0).fit(X, Y)
+        tuned = MLCEClassifierCV([0.1, 1.0], loss=loss, max_iter=20, random_state=0).fit(X, Y)
         assert tuned.thresholds_ != 0
     with pytest.raises(ValueError, match="The 'loss' parameter of MLCEClassifierCV"):
         MLCEClassifierCV(loss="pairwise").fit(X, Y)
