@@ -232,6 +232,7 @@ LEAVES_NO_TRACE = """
 """
 
 
+@pytest.mark.slow
 def test_global_state_is_left_alone():
     program = [sys.executable, "-W", "error", "-c", textwrap.dedent(LEAVES_NO_TRACE)]
     run = subprocess.run(program, capture_output=True, text=True, check=False, timeout=300)

@@ -22,7 +22,7 @@ from tests.helpers.linear_problems import (
     parameters_of,
     scaled_features,
 )
-from tests.helpers.pairwise import parametrize_pairwise
+from tests.helpers.pairwise import parametrize_pairwise, slow_except
 
 EVERY_LOSS = [
     *OF_EACH_SOLVER.values(),
@@ -81,7 +81,7 @@ def test_tol_is_measured_at_constant_scores_wherever_a_fit_starts(options):
     assert model.n_iter_ == 0
 
 
-@pytest.mark.parametrize("kind", ["hard", "soft", "unknown"])
+@pytest.mark.parametrize("kind", slow_except("hard", of=["hard", "soft", "unknown"]))
 @on_each_loss
 def test_an_independent_minimiser_finds_the_same_objective(kind, options):
     rng = np.random.default_rng(5)

@@ -154,7 +154,7 @@ def test_all_fits_have_the_solver_of_all_rows(spare, solver, monkeypatch):
         return fit_linear(problem, fixed, start, options, monitor)
 
     monkeypatch.setattr(linear, "fit_linear", recorded)
-    model = MLCEClassifierCV(CS, random_state=0).fit(rows, Y)
+    model = MLCEClassifierCV(CS, max_iter=30, random_state=0).fit(rows, Y)
     assert solvers == [solver] * (3 * len(CS) + 1)
     assert model.solver == "auto"
 

@@ -6,7 +6,6 @@ import scipy.sparse as sp
 
 from sklearn_mlce import MLCEMLP, MLCEClassifier
 
-
 CONVEX = ("auto", "mlce", "bce", "pairwise", "squared_hinge")
 
 

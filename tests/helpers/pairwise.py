@@ -1,4 +1,4 @@
-"""Few test cases of many factors: each two values of different factors meet in one of them."""
+"""Fewer test cases: pairs of values in place of all combinations, and some of them slow."""
 
 import itertools
 
@@ -44,6 +44,11 @@ def _met(case):
 def parametrize_pairwise(**factors):
     """Parametrize a test by its arguments' values, each two of which meet in a case."""
     return pytest.mark.parametrize(list(factors), all_pairs(*factors.values()), ids=_describe)
+
+
+def slow_except(*fast, of):
+    """Return values to parametrize a test with, all of them slow but the fast ones."""
+    return [value if value in fast else pytest.param(value, marks=pytest.mark.slow) for value in of]
 
 
 def _describe(value):

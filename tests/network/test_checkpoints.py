@@ -115,6 +115,7 @@ KILLED = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_a_run_killed_by_the_system_goes_on_to_the_same_weights(tmp_path):
     whole = deep(None, **SETTINGS).fit(X, Y)

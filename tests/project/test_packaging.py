@@ -170,6 +170,7 @@ def test_public_names_are_there():
         assert getattr(sklearn_mlce, name).__module__.startswith("sklearn_mlce")
 
 
+@pytest.mark.slow
 def test_import_changes_nothing_for_others():
     code = """
 import json, logging, os, random, warnings
@@ -201,6 +202,7 @@ print(json.dumps([key for key in before if before[key] != after[key]]))
     assert json.loads(run_python(code)) == []
 
 
+@pytest.mark.slow
 def test_import_needs_no_extra():
     extras = {name.replace("-", "_") for name in set(required("dev")) - set(required())}
     code = f"""

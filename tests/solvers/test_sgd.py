@@ -17,7 +17,7 @@ from sklearn_mlce._solvers.lazy_weights import CentredWeights
 from sklearn_mlce._solvers.newton_cg import LinearObjective
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import FIXED_SCORE
-from tests.helpers.pairwise import parametrize_pairwise
+from tests.helpers.pairwise import parametrize_pairwise, slow_except
 
 LOSSES = {
     "plain": {"order": 1},
@@ -90,18 +90,20 @@ def assert_near_the_optimum(X, Y, sample_weight=None, epochs=200, rel=1e-3, **pa
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", slow_except("all", of=LOSSES))
 def test_it_goes_near_the_optimum_of_sparse_rows(name, fit_intercept):
     X, Y = documents()
     assert_near_the_optimum(X, Y, fit_intercept=fit_intercept, **LOSSES[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOSSES)
 def test_it_goes_near_the_optimum_of_dense_rows(name):
     X, Y = standardised()
     assert_near_the_optimum(X, Y, C=0.01, epochs=350, **LOSSES[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["plain", "order 2", "all", "bce", "squared hinge"])
 @pytest.mark.parametrize("kind", ["weights", "soft", "unknown", "label weights"])
 def test_it_goes_near_the_optimum_with_weights_and_of_soft_or_unknown_targets(name, kind):
@@ -119,6 +121,7 @@ def test_it_goes_near_the_optimum_with_weights_and_of_soft_or_unknown_targets(na
     assert_near_the_optimum(X, Y, weight, epochs=350, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_it_goes_near_the_optimum_of_a_1d_y(n_classes):
     X, Y = documents()
@@ -141,7 +144,7 @@ def test_no_step_is_too_long(features, scale, order):
     # Better than without features, and no worse as it goes on.
     without = copy.copy(model)
     without.coef_ = np.zeros_like(model.coef_)
-    without.intercept_ = sgd(scale=scale, margin=1.0, order=order).fit(0 * X, Y).intercept_
+    without.intercept_ = exact(scale=scale, margin=1.0, order=order).fit(0 * X, Y).intercept_
     assert objective(model, X, Y) < objective(without, X, Y)
     assert objective(model, X, Y) < 1.02 * objective(first, X, Y)
 
