@@ -13,6 +13,9 @@ TORCH_INDEX ?=
 PYTEST_ARGS ?=
 PYTEST_WORKERS ?= 2
 
+# More for Sphinx, such as DOCS_ARGS='-D plot_gallery=0', which runs no example.
+DOCS_ARGS ?=
+
 PIP = $(@D)/bin/python -m pip --disable-pip-version-check install \
 	$(if $(CI),--quiet) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
@@ -65,7 +68,7 @@ format: $(VENV)/.has-lint
 	$(VENV)/bin/python -m ruff format .
 
 docs: $(VENV)/.has-docs
-	$(VENV)/bin/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	$(VENV)/bin/python -m sphinx -W --keep-going -b html $(DOCS_ARGS) docs docs/_build/html
 
 bench: $(VENV)/.has-bench
 	$(VENV)/bin/python -m benchmarks
