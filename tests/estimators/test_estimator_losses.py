@@ -208,7 +208,7 @@ def test_weights_of_rows_count_in_label_counts(make):
     Y[:, 1] = np.arange(len(Y)) < 3  # rare enough for its weight to hang on its count
     options = {"loss": "class_balanced_focal", "random_state": 0}
     if make is linear:
-        options |= {"solver": "sgd", "max_iter": 500}
+        options |= {"solver": "sgd", "max_iter": 200}
     else:
         options |= {"batch_size": 10**6, "dropout": 0.0, "input_scaling": None}
     weight = np.random.default_rng(0).integers(1, 3, len(Y))
