@@ -13,28 +13,34 @@ TORCH_INDEX ?=
 PYTEST_ARGS ?=
 PYTEST_WORKERS ?= 2
 
+# More for Sphinx, such as DOCS_ARGS='-D plot_gallery=0', which runs no example.
+DOCS_ARGS ?=
+
 PIP = $(@D)/bin/python -m pip --disable-pip-version-check install \
 	$(if $(CI),--quiet) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 # Two workers with a thread per core each would fight over the cores: one thread for each worker.
 RUN_TESTS = env OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
-	$(1)/bin/python -m pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
+	$(1)/bin/python -m pytest -n $(PYTEST_WORKERS) $(2) $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 # The environments' stamps are kept although no rule names them.
 .SECONDARY:
-.PHONY: help demo test lint format docs bench oldest clean
+.PHONY: help demo test test-fast coverage lint format docs bench oldest clean
 
 help:
-	@echo "make demo     train on real films, print the result, draw examples/output/"
-	@echo "make test     run the whole test suite"
-	@echo "make lint     ruff, codespell and mypy"
-	@echo "make format   let ruff put the code in order"
-	@echo "make docs     build docs/_build/html, warnings as errors"
-	@echo "make bench    compare with the peers, write benchmarks/results/"
-	@echo "make oldest   run the tests with the oldest supported dependencies"
-	@echo "make clean    remove the environments, the caches and all that was built"
+	@echo "make demo       train on real films, print the result, draw examples/output/"
+	@echo "make test       run the whole test suite"
+	@echo "make test-fast  run the tests that are not marked slow"
+	@echo "make coverage   run the whole test suite, list the lines and branches it misses"
+	@echo "make lint       ruff, codespell and mypy"
+	@echo "make format     let ruff put the code in order"
+	@echo "make docs       build docs/_build/html, warnings as errors"
+	@echo "make bench      compare with the peers, write benchmarks/results/"
+	@echo "make oldest     run the fast tests and scikit-learn's full checks with the oldest"
+	@echo "                supported dependencies; PYTEST_ARGS='-m \"\"' runs all tests with them"
+	@echo "make clean      remove the environments, the caches and all that was built"
 	@echo ""
 	@echo "variables: PYTHON=python3.12  PYTEST_ARGS='-k mlp'  TORCH_INDEX=URL (see the README)"
 
@@ -43,6 +49,13 @@ demo: $(VENV)/.has-demo
 
 test: $(VENV)/.has-test
 	$(call RUN_TESTS,$(VENV))
+
+test-fast: $(VENV)/.has-test
+	$(call RUN_TESTS,$(VENV),-m "not slow")
+
+# Branches too; pyproject.toml has the settings.
+coverage: $(VENV)/.has-test
+	$(call RUN_TESTS,$(VENV),--cov --cov-report=term-missing:skip-covered)
 
 lint: $(VENV)/.has-lint
 	$(VENV)/bin/python -m ruff check .
@@ -55,13 +68,15 @@ format: $(VENV)/.has-lint
 	$(VENV)/bin/python -m ruff format .
 
 docs: $(VENV)/.has-docs
-	$(VENV)/bin/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	$(VENV)/bin/python -m sphinx -W --keep-going -b html $(DOCS_ARGS) docs docs/_build/html
 
 bench: $(VENV)/.has-bench
 	$(VENV)/bin/python -m benchmarks
 
+# What hangs on a dependency's version shows in the fast tests and the full checks; the slow tests
+# are more of the same at other losses and sizes.
 oldest: $(VENV_OLDEST)/.has-test
-	$(call RUN_TESTS,$(VENV_OLDEST))
+	$(call RUN_TESTS,$(VENV_OLDEST),-m "not slow or full_checks")
 
 # An environment, once made, is only added to; `make clean` starts over.
 %/.made:
@@ -85,5 +100,5 @@ $(VENV_OLDEST)/.has-%: pyproject.toml constraints-oldest.txt | $(VENV_OLDEST)/.m
 clean:
 	rm -rf $(VENV) $(VENV_OLDEST) .venv-*
 	rm -rf build dist docs/_build docs/auto_examples docs/generated examples/output
-	rm -rf .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

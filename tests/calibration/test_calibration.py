@@ -21,12 +21,11 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mlce import MLCEMLP, MLCEClassifier
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
 from tests.helpers.estimators import labelled_rows, single_labels
-from tests.helpers.expected_failures import expected_failures
+from tests.helpers.pairwise import parametrize_pairwise
 from tests.helpers.stored_models import (
     Y_FORMS,
     assert_same_answers,
@@ -56,22 +55,7 @@ def calibrated(estimator, y=Y, rows=X, **options):
     return Calibrated(estimator, **({"cv": FOLDS} | options)).fit(rows, y)
 
 
-# Three folds: some rows of the checks hold only four of a class, of which older scikit-learns warn.
-@parametrize_with_checks(
-    [
-        Calibrated(MLCEClassifier(), cv=3, random_state=0),
-        Calibrated(MLCEClassifier(), method="isotonic", ensemble=True, cv=3, random_state=0),
-        Calibrated(LogisticRegression(), method="scale", cv=3, random_state=0),
-    ],
-    expected_failed_checks=expected_failures,
-)
-def test_scikit_learn_checks(estimator, check):
-    check(estimator)
-
-
-@pytest.mark.parametrize("ensemble", [False, True])
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", ESTIMATORS)
+@parametrize_pairwise(name=ESTIMATORS, method=METHODS, ensemble=[False, True])
 def test_probabilities_scores_and_labels_agree(name, method, ensemble):
     model = calibrated(ESTIMATORS[name], method=method, ensemble=ensemble)
     probabilities, scores = model.predict_proba(X), model.decision_function(X)

@@ -19,6 +19,7 @@ from sklearn_mlce import MLCEClassifier
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
 from tests.helpers.estimators import labelled_rows, single_labels
+from tests.helpers.pairwise import parametrize_pairwise
 
 X, Y = labelled_rows(n_rows=150)
 SINGLE = single_labels(Y)
@@ -126,9 +127,9 @@ def test_sparse_predictions_are_made_by_blocks(monkeypatch):
     assert (model.predict(X) != expected).nnz == 0
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("ensemble", [False, True])
-@pytest.mark.parametrize("estimator", [MLCEClassifier(), SVMS, FOREST])
+@parametrize_pairwise(
+    estimator=[MLCEClassifier(), SVMS, FOREST], method=METHODS, ensemble=[False, True]
+)
 def test_labels_that_are_never_or_always_there(estimator, method, ensemble):
     labels = Y.copy()
     labels[:, 1], labels[:, 2] = 0, 1

@@ -143,6 +143,7 @@ def _plain_pairs(scores, targets, label_weight):
     return torch.einsum("ri,rij,rj->r", negative, apart, positive)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"scale": 3.0, "margin": 0.5}])
 def test_both_solvers_find_the_optimum_of_pairwise(options):
     X, Y = labelled_rows()
@@ -174,7 +175,8 @@ def test_pairwise_of_one_label_a_row_is_softmax(kind):
 def test_a_search_may_choose_the_loss(make):
     X, Y = labelled_rows()
     named = ["mlce", "bce", "focal", "asymmetric", "distribution_balanced", FocalLoss(gamma=1.0)]
-    search = GridSearchCV(make(random_state=0), {"loss": named}, scoring="f1_micro", cv=2)
+    model = make(random_state=0, max_iter=30) if make is linear else make(random_state=0)
+    search = GridSearchCV(model, {"loss": named}, scoring="f1_micro", cv=2)
     search.fit(X, Y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert len(set(search.cv_results_["mean_test_score"].round(6))) > 2
@@ -206,7 +208,7 @@ def test_weights_of_rows_count_in_label_counts(make):
     Y[:, 1] = np.arange(len(Y)) < 3  # rare enough for its weight to hang on its count
     options = {"loss": "class_balanced_focal", "random_state": 0}
     if make is linear:
-        options |= {"solver": "sgd", "max_iter": 500}
+        options |= {"solver": "sgd", "max_iter": 200}
     else:
         options |= {"batch_size": 10**6, "dropout": 0.0, "input_scaling": None}
     weight = np.random.default_rng(0).integers(1, 3, len(Y))
@@ -377,7 +379,7 @@ def test_a_checkpoint_knows_its_module(tmp_path):
 def test_thresholds_are_tuned_for_other_losses_too():
     X, Y = labelled_rows()
     for loss in ("focal", "asymmetric", FocalLoss()):
-        tuned = MLCEClassifierCV([0.1, 1.0], loss=loss, random_state=0).fit(X, Y)
+        tuned = MLCEClassifierCV([0.1, 1.0], loss=loss, max_iter=20, random_state=0).fit(X, Y)
         assert tuned.thresholds_ != 0
     with pytest.raises(ValueError, match="The 'loss' parameter of MLCEClassifierCV"):
         MLCEClassifierCV(loss="pairwise").fit(X, Y)

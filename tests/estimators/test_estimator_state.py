@@ -22,7 +22,15 @@ from sklearn.utils import estimator_html_repr, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlce import MLCEMLP, MLCEClassifier
-from tests.helpers.estimators import assert_same_scores, labelled_rows, mlp, on_both, single_labels
+from tests.helpers.estimators import (
+    assert_same_scores,
+    labelled_rows,
+    linear,
+    mlp,
+    on_both,
+    single_labels,
+)
+from tests.helpers.pairwise import parametrize_pairwise
 
 X, Y = labelled_rows()
 TARGETS = {
@@ -47,9 +55,7 @@ COPIES = {
 }
 
 
-@on_both
-@pytest.mark.parametrize("copied", COPIES)
-@pytest.mark.parametrize("kind", TARGETS)
+@parametrize_pairwise(make=[linear, mlp], copied=COPIES, kind=TARGETS)
 def test_a_copy_answers_alike(make, copied, kind, tmp_path):
     y = TARGETS[kind]
     model = make().fit(X, y)
@@ -226,6 +232,7 @@ LEAVES_NO_TRACE = """
 """
 
 
+@pytest.mark.slow
 def test_global_state_is_left_alone():
     program = [sys.executable, "-W", "error", "-c", textwrap.dedent(LEAVES_NO_TRACE)]
     run = subprocess.run(program, capture_output=True, text=True, check=False, timeout=300)

@@ -8,7 +8,6 @@ import scipy.sparse as sp
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mlce import MLCEClassifier
 from tests.helpers import oracles
@@ -23,17 +22,8 @@ from tests.helpers.linear_problems import (
     parameters_of,
     scaled_features,
 )
+from tests.helpers.pairwise import parametrize_pairwise, slow_except
 
-MODES = [
-    MLCEClassifier(),
-    MLCEClassifier(fit_intercept=False),
-    MLCEClassifier(C=10.0),
-    MLCEClassifier(scale=3.0, margin=0.5),
-    MLCEClassifier(warm_start=True),
-    MLCEClassifier(C=100.0, tol=1e-6),
-    MLCEClassifier(loss="bce"),
-    MLCEClassifier(loss="squared_hinge", tol=1e-8),
-]
 EVERY_LOSS = [
     *OF_EACH_SOLVER.values(),
     {"scale": 4.0, "margin": 0.5},
@@ -47,16 +37,13 @@ on_each_solver = pytest.mark.parametrize(
 )
 
 
-@parametrize_with_checks(MODES)
-def test_scikit_learn_checks(estimator, check):
-    check(estimator)
-
-
-@on_each_loss
-@pytest.mark.parametrize("features", ["standard", "unscaled", "sparse"])
-@pytest.mark.parametrize("n_labels", [2, 5, 50])
-@pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize("tol", [1e-2, 1e-8])
+@parametrize_pairwise(
+    options=EVERY_LOSS,
+    features=["standard", "unscaled", "sparse"],
+    n_labels=[2, 5, 50],
+    fit_intercept=[True, False],
+    tol=[1e-2, 1e-8],
+)
 def test_tol_bounds_the_share_of_the_gradient(options, features, n_labels, fit_intercept, tol):
     rng = np.random.default_rng(n_labels)
     X, Y = make_labels(rng, n_rows=150, n_labels=n_labels)
@@ -70,10 +57,12 @@ def test_tol_bounds_the_share_of_the_gradient(options, features, n_labels, fit_i
     assert gradient_left(model.fit(X, Y), X, Y) <= tol * 1.02
 
 
-@on_each_loss
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
-@pytest.mark.parametrize("C", [0.1, 100.0])
+@parametrize_pairwise(
+    options=EVERY_LOSS,
+    container=[np.asarray, sp.csr_array],
+    dtype=[np.float32, np.float64],
+    C=[0.1, 100.0],
+)
 def test_tol_holds_in_both_dtypes(options, container, dtype, C):
     X, Y = make_labels(np.random.default_rng(35), n_rows=150, n_labels=20)
     X, tol = X.astype(dtype), 1e-8 if dtype == np.float64 else 1e-3
@@ -92,7 +81,7 @@ def test_tol_is_measured_at_constant_scores_wherever_a_fit_starts(options):
     assert model.n_iter_ == 0
 
 
-@pytest.mark.parametrize("kind", ["hard", "soft", "unknown"])
+@pytest.mark.parametrize("kind", slow_except("hard", of=["hard", "soft", "unknown"]))
 @on_each_loss
 def test_an_independent_minimiser_finds_the_same_objective(kind, options):
     rng = np.random.default_rng(5)

@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_mlce import MLCEClassifier
 from sklearn_mlce.losses import mlce_loss
 from tests.helpers.linear_problems import OF_EACH_SOLVER, make_labels
+from tests.helpers.pairwise import parametrize_pairwise
 
 on_each_solver = pytest.mark.parametrize(
     "options", OF_EACH_SOLVER.values(), ids=OF_EACH_SOLVER.keys()
@@ -30,9 +31,7 @@ def test_two_columns_of_opposite_labels_are_not_two_problems():
 CONTAINERS = [sp.csr_matrix, sp.csr_array, sp.csc_matrix, sp.coo_array]
 
 
-@pytest.mark.parametrize("container", CONTAINERS)
-@pytest.mark.parametrize("fit_intercept", [True, False])
-@on_each_loss
+@parametrize_pairwise(options=LOSSES.values(), container=CONTAINERS, fit_intercept=[True, False])
 def test_sparse_x_and_y_equal_dense(options, container, fit_intercept):
     rng = np.random.default_rng(8)
     X, Y = make_labels(rng)

@@ -18,6 +18,7 @@ from sklearn_mlce.losses import multioutput_loss
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 from tests.helpers.estimators import labelled_rows, linear, mlp, on_both
 from tests.helpers.family_oracles import multioutput
+from tests.helpers.pairwise import slow_except
 
 SIZES = (2, 3, 4)
 
@@ -59,7 +60,7 @@ def test_answers_come_in_the_form_of_a_tree(make):
     assert model.score(X, Y, weight) == pytest.approx(np.average(right, weights=weight))
 
 
-@pytest.mark.parametrize("solver", ["newton-cg", "sgd"])
+@pytest.mark.parametrize("solver", slow_except("newton-cg", of=["newton-cg", "sgd"]))
 def test_the_optimum_is_that_of_the_loss(solver):
     X, Y = outputs()
     exact = {"tol": 1e-8} if solver == "newton-cg" else {"max_iter": 1000, "random_state": 0}

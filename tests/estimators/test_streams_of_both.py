@@ -2,17 +2,19 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 import scipy.sparse as sp
 
 from sklearn_mlce import MLCEClassifier
-from tests.helpers.estimators import labelled_rows, mlp, on_both
+from tests.helpers.estimators import labelled_rows, linear, mlp, on_both
+from tests.helpers.pairwise import parametrize_pairwise
 
 
-@on_both
-@pytest.mark.parametrize("first", [np.float32, np.float64])
-@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
-@pytest.mark.parametrize("start", ["fit", "partial_fit"])
+@parametrize_pairwise(
+    make=[linear, mlp],
+    first=[np.float32, np.float64],
+    container=[np.asarray, sp.csr_array],
+    start=["fit", "partial_fit"],
+)
 def test_chunks_of_another_precision_are_taken_in_that_of_the_first(make, first, container, start):
     X, Y = labelled_rows()
     weight = np.linspace(1, 2, len(X))

@@ -6,9 +6,13 @@ import scipy.sparse as sp
 
 from sklearn_mlce import MLCEMLP, MLCEClassifier
 
+CONVEX = ("auto", "mlce", "bce", "pairwise", "squared_hinge")
+
 
 def linear(**parameters):
-    """Return the linear estimator."""
+    """Return the linear estimator, which trains for few epochs where the loss is not convex."""
+    if parameters.get("loss", "auto") not in CONVEX:
+        parameters = {"max_iter": 20} | parameters
     return MLCEClassifier(**parameters)
 
 

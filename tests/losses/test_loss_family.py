@@ -91,6 +91,13 @@ FORMS = [
     for case in CASES
     for kind in ("hard", "unknown", *(["soft"] if CASES[case].soft else []))
 ]
+# Each case and each kind meets each form of label weights.
+WEIGHTED_FORMS = [
+    (case, kinds[(i + j) % len(kinds)], weighted)
+    for i, case in enumerate(CASES)
+    for kinds in [[kind for of, kind in FORMS if of == case]]
+    for j, weighted in enumerate([None, (N_LABELS,), (N_ROWS, N_LABELS)])
+]
 every_case = pytest.mark.parametrize("case", CASES)
 every_form = pytest.mark.parametrize(("case", "kind"), FORMS)
 
@@ -99,8 +106,7 @@ def arrays_of(options):
     return {k: v.numpy() if isinstance(v, torch.Tensor) else v for k, v in options.items()}
 
 
-@every_form
-@pytest.mark.parametrize("weighted", [None, (N_LABELS,), (N_ROWS, N_LABELS)])
+@pytest.mark.parametrize(("case", "kind", "weighted"), WEIGHTED_FORMS)
 def test_equals_the_plain_loop(case, kind, weighted):
     case, rng = CASES[case], np.random.default_rng(0)
     scores, targets = rng.normal(scale=2, size=(N_ROWS, N_LABELS)), random_targets(kind, rng)

@@ -20,6 +20,7 @@ from torch import nn
 
 from sklearn_mlce import MLCEMLP
 from tests.helpers.estimators import labelled_rows, mlp
+from tests.helpers.pairwise import parametrize_pairwise
 
 X, Y = labelled_rows()
 LRAP = make_scorer(label_ranking_average_precision_score, response_method="decision_function")
@@ -78,9 +79,9 @@ MODES = {
 }
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@parametrize_pairwise(
+    mode=MODES, container=[np.asarray, sp.csr_array], dtype=[np.float32, np.float64]
+)
 def test_a_killed_run_goes_on_to_the_same_weights(mode, container, dtype, tmp_path):
     features = container(X.astype(dtype))
     whole = deep(tmp_path / "whole", **MODES[mode]).fit(features, Y)
@@ -114,6 +115,7 @@ KILLED = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_a_run_killed_by_the_system_goes_on_to_the_same_weights(tmp_path):
     whole = deep(None, **SETTINGS).fit(X, Y)

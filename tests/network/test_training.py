@@ -25,6 +25,7 @@ from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._utils.device import resolve_device
 from sklearn_mlce._utils.random import EpochRandomness, draw_seed
 from tests.helpers import oracles
+from tests.helpers.pairwise import parametrize_pairwise
 
 CPU = torch.device("cpu")
 N_ROWS, N_LABELS = 23, 4
@@ -145,10 +146,12 @@ def test_dropout_draws_from_its_generator_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("container", [np.asarray, sp.csr_matrix, sp.csr_array])
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("batch_size", [4, 23, 100])
-@pytest.mark.parametrize("block_bytes", [1, 10**6])
+@parametrize_pairwise(
+    container=[np.asarray, sp.csr_matrix, sp.csr_array],
+    kind=KINDS,
+    batch_size=[4, 23, 100],
+    block_bytes=[1, 10**6],
+)
 def test_each_pass_gives_every_row_once(container, kind, batch_size, block_bytes, monkeypatch):
     monkeypatch.setattr(batches_module, "_BLOCK_BYTES", block_bytes)
     rows = numbered_rows(kind, container)

@@ -9,6 +9,7 @@ from benchmarks.store import Store
 from tests.project.test_benchmark_studies import make_dataset
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["mlce", "pairwise", "focal", "mlce, learned threshold"])
 @pytest.mark.parametrize("model", ["linear", "network"])
 def test_a_loss_is_judged_at_zero_and_with_a_threshold(model, loss):

@@ -171,6 +171,7 @@ def test_slopes_are_those_of_a_power_law():
     assert np.isnan(growth.slope(work, [1.0, np.inf, np.inf]))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not loss_memory.RESET.exists(), reason="needs Linux's /proc")
 def test_growth_measures_each_point_in_its_own_process(tmp_path, monkeypatch):
     point = (2000, 1000, 20)

@@ -238,6 +238,7 @@ def test_turns_are_taken_in_a_changing_order():
     assert seconds["a"].shape == (20,)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not loss_memory.RESET.exists(), reason="needs Linux's /proc")
 def test_memory_measurement_counts_copies():
     case = "check: keep 2 copies"

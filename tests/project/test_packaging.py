@@ -187,6 +187,7 @@ def test_public_classes_are_of_the_module_that_exports_them(name):
             assert item.__module__ == name
 
 
+@pytest.mark.slow
 def test_import_changes_nothing_for_others():
     code = """
 import json, logging, os, random, warnings
@@ -218,6 +219,7 @@ print(json.dumps([key for key in before if before[key] != after[key]]))
     assert json.loads(run_python(code)) == []
 
 
+@pytest.mark.slow
 def test_import_needs_no_extra():
     extras = {name.replace("-", "_") for name in set(required("dev")) - set(required())}
     code = f"""

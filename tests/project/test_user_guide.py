@@ -10,6 +10,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "user_guide"
 PAGES = [path.name for path in sorted(GUIDE.glob("*.md")) if ">>> " in path.read_text("utf-8")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_sessions_of_a_page_run_as_shown(name):
     page = (GUIDE / name).read_text(encoding="utf-8")

@@ -7,7 +7,6 @@ import pytest
 import scipy.sparse as sp
 import torch
 from sklearn.base import clone
-from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn_mlce._objectives.first_order import BatchLoss
 from sklearn_mlce._objectives.second_order import row_loss_of
 
@@ -18,7 +17,7 @@ from sklearn_mlce._solvers.lazy_weights import CentredWeights
 from sklearn_mlce._solvers.newton_cg import LinearObjective
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
-from tests.helpers.expected_failures import expected_failures
+from tests.helpers.pairwise import parametrize_pairwise, slow_except
 
 LOSSES = {
     "plain": {"order": 1},
@@ -29,17 +28,6 @@ LOSSES = {
     "bce": {"loss": "bce"},
     "squared hinge": {"loss": "squared_hinge"},
 }
-CHECKED = [
-    MLCEClassifier(solver="sgd"),
-    MLCEClassifier(solver="sgd", max_iter=5, fit_intercept=False),
-    MLCEClassifier(solver="sgd", max_iter=20, loss="squared_hinge"),
-    MLCEClassifier(solver="sgd", max_iter=20, warm_start=True, scale=8.0, margin=1.0),
-]
-
-
-@parametrize_with_checks(CHECKED, expected_failed_checks=expected_failures)
-def test_scikit_learn_checks(estimator, check):
-    check(estimator)
 
 
 def sgd(**parameters):
@@ -102,18 +90,20 @@ def assert_near_the_optimum(X, Y, sample_weight=None, epochs=200, rel=1e-3, **pa
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", slow_except("all", of=LOSSES))
 def test_it_goes_near_the_optimum_of_sparse_rows(name, fit_intercept):
     X, Y = documents()
     assert_near_the_optimum(X, Y, fit_intercept=fit_intercept, **LOSSES[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOSSES)
 def test_it_goes_near_the_optimum_of_dense_rows(name):
     X, Y = standardised()
     assert_near_the_optimum(X, Y, C=0.01, epochs=350, **LOSSES[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["plain", "order 2", "all", "bce", "squared hinge"])
 @pytest.mark.parametrize("kind", ["weights", "soft", "unknown", "label weights"])
 def test_it_goes_near_the_optimum_with_weights_and_of_soft_or_unknown_targets(name, kind):
@@ -131,15 +121,18 @@ def test_it_goes_near_the_optimum_with_weights_and_of_soft_or_unknown_targets(na
     assert_near_the_optimum(X, Y, weight, epochs=350, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_it_goes_near_the_optimum_of_a_1d_y(n_classes):
     X, Y = documents()
     assert_near_the_optimum(X, Y[:, : n_classes - 1].sum(axis=1).clip(max=n_classes - 1))
 
 
-@pytest.mark.parametrize("features", ["standardised", "documents", "counts"])
-@pytest.mark.parametrize("scale", [1.0, 4.0, 16.0])
-@pytest.mark.parametrize("order", [1, 2, "all", (2, "all"), (1, "all")])
+@parametrize_pairwise(
+    features=["standardised", "documents", "counts"],
+    scale=[1.0, 4.0, 16.0],
+    order=[1, 2, "all", (2, "all"), (1, "all")],
+)
 def test_no_step_is_too_long(features, scale, order):
     X, Y = standardised() if features == "standardised" else documents()
     if features == "counts":
@@ -151,7 +144,7 @@ def test_no_step_is_too_long(features, scale, order):
     # Better than without features, and no worse as it goes on.
     without = copy.copy(model)
     without.coef_ = np.zeros_like(model.coef_)
-    without.intercept_ = sgd(scale=scale, margin=1.0, order=order).fit(0 * X, Y).intercept_
+    without.intercept_ = exact(scale=scale, margin=1.0, order=order).fit(0 * X, Y).intercept_
     assert objective(model, X, Y) < objective(without, X, Y)
     assert objective(model, X, Y) < 1.02 * objective(first, X, Y)
 
@@ -303,9 +296,7 @@ def test_callbacks_are_told_of_the_epochs_and_may_end_them():
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("method", ["fit", "partial_fit"])
-@pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("dense", [False, True])
+@parametrize_pairwise(method=["fit", "partial_fit"], name=LOSSES, dense=[False, True])
 def test_gpu_decides_as_the_cpu(method, name, dense):
     X, Y = documents()
     X = X.toarray() if dense else X

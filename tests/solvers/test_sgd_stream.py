@@ -10,6 +10,7 @@ from sklearn_mlce._objectives.first_order import BatchLoss
 
 from sklearn_mlce import MLCEClassifier
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
+from tests.helpers.pairwise import slow_except
 from tests.solvers.test_sgd import LOSSES, documents, objective, sgd, standardised
 
 
@@ -20,7 +21,7 @@ def streamed(model, X, Y, n_chunks, n_passes=1, weight=None):
     return model
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", slow_except("all", of=LOSSES))
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_stream_comes_close_to_a_fit_of_all_rows(name, weighted):
     X, Y = documents(n_rows=3000, n_labels=8)
