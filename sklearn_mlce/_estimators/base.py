@@ -47,9 +47,10 @@ class BaseMLCE(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     _n_best: int | None  # labels of a row, where it is known
     classes_: Any
 
+    learn_threshold = False  # a parameter of the network
+
     # The parameters that are read here.
     loss: str | nn.Module
-    learn_threshold: bool
     n_labels_per_row: int | None
 
     @abstractmethod

@@ -60,12 +60,6 @@ class MLCEClassifier(LinearMLCE):
         counts in `y`. These four are not convex and take ``solver="sgd"``, as does a torch
         module ``loss(scores, targets)`` of your own, or of :mod:`sklearn_mlce.losses` with other
         options. A multiclass `y` is fitted one class against the rest by the sums over labels.
-    learn_threshold : bool, default=False
-        Whether the labels of a row are compared with a threshold score of their own, linear in the
-        features and penalised like the labels' scores, in place of zero. It is subtracted from
-        them in the end, so that zero is the threshold again: what changes is that a shift of all
-        scores costs one coefficient rather than one per label. Needs "newton-cg", which "auto"
-        then is, and a convex loss.
     n_labels_per_row : int, default=None
         Number of labels to predict for each row of a multi-label `y`: the best ones. Scores are
         shifted, row by row, so that these alone are above zero. "pairwise" needs it.
@@ -154,14 +148,12 @@ class MLCEClassifier(LinearMLCE):
     ``solver="auto"`` is "sgd" where X is sparse, there are several outputs, and (stored entries
     + ``n_features``) * ``n_outputs`` is at least ten million, or where ``n_samples * n_outputs`` is
     above a hundred million; otherwise it is "newton-cg". A loss that is not known to be convex
-    makes it "sgd", `learn_threshold` "newton-cg".
+    makes it "sgd".
 
     Newton's linear systems are solved by conjugate gradients, preconditioned by the Hessian's
     diagonal. A Hessian-vector product takes one product with X and one with its transpose. Losses
     that are sums over labels (order "all", "bce" and "squared_hinge") keep the scores of one block
-    of labels in memory, the others those of all; `y` is kept as the list of its positives. With
-    `learn_threshold` the labels of such a loss are first fitted without the threshold, and then all
-    at once.
+    of labels in memory, the others those of all; `y` is kept as the list of its positives.
 
     A step of "sgd" for the rows of a batch, with the gradient :math:`g_r` of a row's loss in its
     scores, weighted by :math:`v_r` over the mean weight, is
@@ -216,7 +208,6 @@ class MLCEClassifier(LinearMLCE):
     _parameter_constraints: ClassVar[dict] = {
         "C": [Interval(Real, 0, None, closed="neither"), None],
         "loss": [StrOptions(set(LOSSES)), nn.Module],
-        "learn_threshold": ["boolean"],
         "n_labels_per_row": [Interval(Integral, 1, None, closed="left"), None],
         "fit_intercept": ["boolean"],
         "label_weight": ["array-like", StrOptions({"balanced"}), dict, None],
@@ -242,7 +233,6 @@ class MLCEClassifier(LinearMLCE):
         C: float | None = None,
         *,
         loss: Any = "mlce",
-        learn_threshold: bool = False,
         n_labels_per_row: int | None = None,
         fit_intercept: bool = True,
         label_weight: Any = None,
@@ -258,7 +248,6 @@ class MLCEClassifier(LinearMLCE):
     ) -> None:
         self.C = C
         self.loss = loss
-        self.learn_threshold = learn_threshold
         self.n_labels_per_row = n_labels_per_row
         self.fit_intercept = fit_intercept
         self.label_weight = label_weight

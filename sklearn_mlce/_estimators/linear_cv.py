@@ -69,8 +69,6 @@ class MLCEClassifierCV(MLCEClassifier):
         Number of folds fitted at a time; -1 for as many as there are processors.
     loss : str or Module, default="mlce"
         What is minimised, as in :class:`MLCEClassifier`; not "pairwise", which has no threshold.
-    learn_threshold : bool, default=False
-        Whether each fit learns a threshold of its rows, as in :class:`MLCEClassifier`.
     fit_intercept : bool, default=True
         Whether scores have an intercept in training. Thresholds become intercepts either way.
     label_weight : array-like of shape (n_labels,), dict or "balanced", default=None
@@ -184,7 +182,6 @@ class MLCEClassifierCV(MLCEClassifier):
         thresholds: str | None = "global",
         n_jobs: int | None = None,
         loss: Any = "mlce",
-        learn_threshold: bool = False,
         fit_intercept: bool = True,
         label_weight: Any = None,
         scale: float | None = None,
@@ -202,7 +199,6 @@ class MLCEClassifierCV(MLCEClassifier):
         self.thresholds = thresholds
         self.n_jobs = n_jobs
         self.loss = loss
-        self.learn_threshold = learn_threshold
         self.fit_intercept = fit_intercept
         self.label_weight = label_weight
         self.scale = scale

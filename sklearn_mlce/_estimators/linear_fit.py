@@ -83,8 +83,8 @@ class LinearMLCE(StreamingMLCE):
         ------
         ValueError
             If X, y, a weight or a parameter is not usable or does not fit the earlier calls, or
-            if ``solver="newton-cg"`` or `learn_threshold`, which need all rows at once. The state
-            before the call is then kept.
+            if ``solver="newton-cg"``, which needs all rows at once. The state before the call is
+            then kept.
         AttributeError
             If `loss` or `label_weight` needs the labels of all rows.
         """
@@ -92,11 +92,6 @@ class LinearMLCE(StreamingMLCE):
             raise ValueError(
                 "solver='newton-cg' needs all rows at once and cannot learn from chunks; "
                 "set solver='auto' or solver='sgd', or call fit"
-            )
-        if self.learn_threshold:
-            raise ValueError(
-                "learn_threshold=True needs all rows at once, as its exact solver does, and cannot "
-                "learn from chunks; set learn_threshold=False, or call fit"
             )
         with fitted_state_kept(self):
             first = not hasattr(self, "coef_")
@@ -173,7 +168,6 @@ class LinearMLCE(StreamingMLCE):
             ),
             fit_intercept=bool(self.fit_intercept),
             device=resolve_device(self.device),
-            learn_threshold=bool(self.learn_threshold),
         )
 
     def _solver_options(self, problem: LinearProblem) -> SolverOptions:

@@ -67,27 +67,13 @@ def minimise_exactly(
 
     constant = problem.constant_scores()
     first = constant if start is None else start
-
-    def coupled(first: Tensor, max_iter: int) -> SolverResult:
-        objective = LinearObjective(
-            design,
-            loss_of(np.arange(len(outputs))),
-            l2=problem.l2,
-            learned_threshold=problem.learn_threshold,
+    if problem.options.separable:
+        labels = SeparableObjective(design, loss_of, problem.l2)
+        return separable_newton(
+            labels, first, constant, tol=tol, max_iter=max_iter, monitor=monitor
         )
-        return newton_cg(objective, first, constant, tol=tol, max_iter=max_iter, monitor=monitor)
-
-    if problem.options.separable and (start is None or not problem.learn_threshold):
-        objective = SeparableObjective(design, loss_of, problem.l2)
-        apart = separable_newton(
-            objective, first, constant, tol=tol, max_iter=max_iter, monitor=monitor
-        )
-        if monitor.stopped or not problem.learn_threshold:
-            return apart
-        # A threshold couples these labels by the penalty alone, so that they are near by now, and
-        # one by one they took far fewer passes over the rows.
-        return coupled(apart.parameters, max_iter - apart.n_iter).after(apart)
-    return coupled(first, max_iter)
+    objective = LinearObjective(design, loss_of(np.arange(len(outputs))), problem.l2)
+    return newton_cg(objective, first, constant, tol=tol, max_iter=max_iter, monitor=monitor)
 
 
 _NEWTON_ITERATIONS = 100
@@ -153,15 +139,6 @@ def resolve_solver(
     n_outputs = max(1, int(problem.trained.sum()))
     if problem.options.sizes:  # scores of the smaller outputs are padded
         n_outputs = len(problem.options.sizes) * max(problem.options.sizes)
-    if problem.learn_threshold:
-        if solver == "sgd" or not problem.options.convex:
-            raise ValueError(
-                "learn_threshold=True needs the exact solver: a threshold is one direction in "
-                "which all labels bend, where mini-batches get nowhere. Set solver='auto' or "
-                f"solver='newton-cg' and a convex loss; got solver={solver!r} and "
-                f"{problem.options.name}"
-            )
-        solver = "newton-cg"
     if not problem.options.convex:
         if solver == "newton-cg":
             raise ValueError(

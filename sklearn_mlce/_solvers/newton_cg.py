@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._objectives.mlce import RowDerivatives, RowLoss
-from sklearn_mlce._solvers.design import Design
-from sklearn_mlce._solvers.newton_parts import Preconditioner, Tolerance
+from sklearn_mlce._solvers.design import Design, inverted
+from sklearn_mlce._solvers.newton_parts import Tolerance
 
 _MAX_CG_ITERATIONS = 200
 # Share of the residual that an inner solve may leave. Loose steps are the cheaper way to the
@@ -35,12 +35,6 @@ class SolverResult(NamedTuple):
     converged: bool
     remaining: float  # largest share that is left of an output's gradient at constant scores
     loss_curve: list[float]  # objective after each iteration
-
-    def after(self, earlier: SolverResult) -> SolverResult:
-        """It with the iterations of a solver that went before."""
-        return self._replace(
-            n_iter=earlier.n_iter + self.n_iter, loss_curve=earlier.loss_curve + self.loss_curve
-        )
 
 
 class IterationMonitor(Protocol):
@@ -73,19 +67,12 @@ class LinearObjective:
         The loss; its weights should sum to one, which makes this the mean objective.
     l2 : float
         Strength of the penalty; intercepts are not penalised.
-    learned_threshold : bool, default=False
-        Whether a threshold score was subtracted from the outputs: an output more, whose
-        coefficients are penalised too. Those that minimise the penalty are minus the outputs' sum
-        over L + 1, which leaves ``norm(W)^2 - norm(sum of W)^2 / (L + 1)`` of it.
     """
 
-    def __init__(
-        self, design: Design, row_loss: RowLoss, l2: float, *, learned_threshold: bool = False
-    ) -> None:
+    def __init__(self, design: Design, row_loss: RowLoss, l2: float) -> None:
         self.design = design
         self.row_loss = row_loss
         self.l2 = l2
-        self._learned_threshold = learned_threshold
         self._scratch: tuple[Tensor, Tensor] | None = None
 
     def at(self, parameters: Tensor, scores: Tensor | None = None) -> _Point:
@@ -93,11 +80,7 @@ class LinearObjective:
         scores = self.design.scores(parameters) if scores is None else scores
         rows = self.row_loss.evaluate(scores)
         coefficients = parameters[: self.design.n_features]
-        square = float(coefficients.double().square().sum())
-        if self._learned_threshold:
-            sums = coefficients.sum(dim=1, dtype=torch.float64)
-            square -= float(sums @ sums) / (coefficients.shape[1] + 1)
-        penalty = 0.5 * self.l2 * square
+        penalty = 0.5 * self.l2 * float(coefficients.double().square().sum())
         return _Point(parameters, scores, rows, rows.value + penalty)
 
     def gradient(self, point: _Point) -> Tensor:
@@ -113,45 +96,24 @@ class LinearObjective:
         product = point.rows.curvature_product(self.design.scores(direction, out=scores))
         return self._add_penalty(self.design.transposed(product, out=result), direction)
 
-    def preconditioner(self, point: _Point) -> Preconditioner:
-        """What stands for the inverse Hessian in the parameters."""
+    def preconditioner(self, point: _Point) -> Tensor:
+        """Inverse of the Hessian's diagonal in the parameters."""
         diagonal = self.design.transposed_squared(point.rows.curvature_diagonal())
         diagonal[: self.design.n_features] += self.l2
-        common = self._common_curvature(point) if self._learned_threshold else None
-        return Preconditioner(diagonal, common)
-
-    def _common_curvature(self, point: _Point) -> Tensor:
-        """Curvature ``(n_parameters, 1)`` along the shift of all outputs' parameters."""
-        n_outputs = point.parameters.shape[1]
-        of_rows = point.rows.curvature_product(torch.ones_like(point.scores)).sum(1, keepdim=True)
-        curvature = self.design.transposed_squared(of_rows.clamp_(min=0))
-        curvature[: self.design.n_features] += self.l2 * n_outputs / (n_outputs + 1)
-        return curvature
+        return inverted(diagonal)
 
     def tolerance(self, gradient: Tensor, point: _Point, share: float) -> Tolerance:
         """That share of the gradient at a point of constant scores."""
-        at_scores = point.rows.gradient()
-        if self._learned_threshold:  # its rounding is that of all labels, even where they cancel
-            at_scores = torch.cat([at_scores, at_scores.abs().sum(1, keepdim=True)], dim=1)
-        return Tolerance.of_share(self.design, self._with_threshold(gradient), at_scores, share)
+        return Tolerance.of_share(self.design, gradient, point.rows.gradient(), share)
 
     def excess(self, tolerance: Tolerance, gradient: Tensor) -> tuple[float, bool]:
         """Largest entry of a gradient in units of the tolerance, and whether one is too large."""
-        excess, too_large = tolerance.excess(self._with_threshold(gradient))
+        excess, too_large = tolerance.excess(gradient)
         return float(excess.max()), bool(too_large.any())
-
-    def _with_threshold(self, gradient: Tensor) -> Tensor:
-        """Gradient of the outputs and, where there is one, of the threshold score."""
-        if not self._learned_threshold:
-            return gradient
-        return torch.cat([gradient, gradient.sum(1, keepdim=True).neg_()], dim=1)
 
     def _add_penalty(self, product: Tensor, parameters: Tensor) -> Tensor:
         coefficients = slice(self.design.n_features)
         product[coefficients].add_(parameters[coefficients], alpha=self.l2)
-        if self._learned_threshold:
-            sums = parameters[coefficients].sum(dim=1, keepdim=True)
-            product[coefficients].sub_(sums, alpha=self.l2 / (parameters.shape[1] + 1))
         return product
 
 
@@ -240,7 +202,7 @@ def _newton_direction(
     preconditioner = objective.preconditioner(point)
     direction = torch.zeros_like(gradient)
     residual = -gradient
-    preconditioned = preconditioner.times(residual)
+    preconditioned = preconditioner * residual
     search = preconditioned.clone()
     squared_residual = first_squared_residual = search_search = _dot(residual, preconditioned)
     direction_direction = direction_search = 0.0
@@ -259,7 +221,7 @@ def _newton_direction(
         if at_boundary or curvature <= 0:
             break
         residual.sub_(product, alpha=step)
-        preconditioned = preconditioner.times(residual, out=preconditioned)
+        preconditioned = torch.mul(preconditioner, residual, out=preconditioned)
         previous, squared_residual = squared_residual, _dot(residual, preconditioned)
         if squared_residual <= forcing**2 * first_squared_residual:
             break

@@ -27,7 +27,6 @@ class LinearProblem(NamedTuple):
     C: float
     fit_intercept: bool
     device: torch.device
-    learn_threshold: bool = False
 
     @property
     def total_weight(self) -> float:

@@ -127,7 +127,7 @@ def test_every_parameter_of_the_model_is_passed_on():
         {"order": (2, "all"), "scale": 2.0},
         {"loss": "bce"},
         {"loss": "squared_hinge"},
-        {"learn_threshold": True, "order": 1},
+        {"order": 1},
     ],
 )
 def test_losses_are_those_of_the_model(options):
