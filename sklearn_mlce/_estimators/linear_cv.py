@@ -328,9 +328,9 @@ class MLCEClassifierCV(MLCEClassifier):
 
     def _solver_of_all_rows(self, X: Any, targets: Targets, weight: np.ndarray | None) -> str:
         """The name of the solver that "auto" stands for."""
-        trained = np.isnan(fixed_scores(targets))
-        problem = self._model(C=1.0)._problem(X, targets, weight, trained)
-        return resolve_solver(problem, self.solver, self.max_iter, self.tol, seed=0).solver
+        problem = self._model(C=1.0)._problem(X, targets, weight)
+        fixed = fixed_scores(targets)
+        return resolve_solver(problem, fixed, self.solver, self.max_iter, self.tol, 0).solver
 
     def _model(self, **changes: Any) -> MLCEClassifier:
         """The estimator that is fitted, with every parameter that it shares with this one."""
