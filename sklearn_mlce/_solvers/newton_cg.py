@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -291,13 +291,12 @@ def minimise_coupled(
     loss_curve: list[float] = []
     while bool(too_large.any()) and len(loss_curve) < max_iter:
         monitor.begin()
-        region = _TrustRegion(radius)
+        forcing = min(_FORCING, (float(point.gradient.norm()) / first_norm) ** 0.25)
+        region = _TrustRegion(forcing, radius)
         direction = _conjugate_gradients(
             objective.hessian(point),
             objective.inverse_diagonal(point.derivatives.curvature_diagonal()),
             point.gradient,
-            _dot,
-            min(_FORCING, (float(point.gradient.norm()) / first_norm) ** 0.25),
             region,
         )
         accepted, step = _halve_until_lower(objective, point, direction)
@@ -390,8 +389,7 @@ class _LabelBlock:
                 self._objective.hessian(point, curvature),
                 self._objective.inverse_diagonal(curvature),
                 point.gradient,
-                _dot_of_labels,
-                forcing=(norms / first_norms).pow_(0.25).clamp_(max=_FORCING),
+                _LabelSteps((norms / first_norms).pow_(0.25).clamp_(max=_FORCING)),
             )
             point, step, along = _shorten_until_flat(self._objective, point, direction)
             self._adapt_damping(curvature, step, along)
@@ -447,32 +445,80 @@ class _LabelBlock:
         self._damping = torch.where(step < 1, model * (1 / step - 1), kept)
 
 
-class _TrustRegion:
-    """Ball in which the direction of one problem ends, in the norm of the preconditioner.
+class _LabelSteps:
+    """Steps of conjugate gradients where each output is a problem of its own: tensors.
 
-    Norms follow from the recurrences of conjugate gradients, without a pass over the vectors.
+    Parameters
+    ----------
+    forcing : Tensor of shape (n_outputs,) or float
+        Fraction of the first residual, in the norm of the preconditioner, that may be left.
     """
 
-    def __init__(self, radius: float) -> None:
-        self._radius = radius
-        self.left = False  # whether the direction ends here
-        self._squared_residual = self._squared_search = 0.0
-        self._squared_direction = self._product = 0.0  # of the direction, and of both
+    ended = False  # the last step was not the last of all
+
+    def __init__(self, forcing: Tensor | float) -> None:
+        self._forcing = forcing
+
+    def begin(self, squared_residual: Tensor) -> None:
+        """Set the squared norms of the first residual."""
+        self._squared = squared_residual
+        self._enough = self._forcing**2 * squared_residual
+
+    def step(self, bend: Tensor) -> Tensor:
+        """Return the steps to the minima along the search direction, of this curvature."""
+        going = (self._squared > self._enough) & (bend > 0)
+        self._step = torch.where(going, self._squared / bend, 0.0)
+        return self._step
+
+    def turn(self, squared_residual: Tensor) -> Tensor | None:
+        """Return the factors of the last search direction in the next; None where all are done."""
+        previous, self._squared = self._squared, squared_residual
+        if not bool((squared_residual > self._enough).any()):
+            return None
+        return torch.where(self._step > 0, squared_residual / previous, 0.0)
+
+    @staticmethod
+    def dot(first: Tensor, second: Tensor) -> Tensor:
+        """Return the inner product of each column."""
+        return (first * second).sum(dim=0)
+
+    @staticmethod
+    def add_(vector: Tensor, direction: Tensor, step: Tensor, sign: int = 1) -> None:
+        """Add a step along a direction, in place."""
+        vector.addcmul_(direction, step, value=sign)
+
+
+class _TrustRegion:
+    """Steps of conjugate gradients where all outputs are one problem: numbers, in a ball.
+
+    The norm of the ball is that of the preconditioner. Norms follow from the recurrences of
+    conjugate gradients, without a pass over the vectors.
+
+    Parameters
+    ----------
+    forcing : float
+        Fraction of the first residual, in the norm of the preconditioner, that may be left.
+    radius : float
+        How long the direction may be.
+    """
+
+    def __init__(self, forcing: float, radius: float) -> None:
+        self._forcing, self._radius = forcing, radius
+        self.ended = False  # whether the last step is the last of all
+        self._squared_direction = self._product = 0.0  # of the direction, and with the search
 
     @property
     def norm(self) -> float:
         """Length of the direction."""
         return self._squared_direction**0.5
 
-    def turn(self, squared_residual: float) -> None:
-        """Search along the residual, conjugate to the last search direction."""
-        ratio = squared_residual / self._squared_residual if self._squared_residual else 0.0
-        self._product *= ratio
-        self._squared_search = squared_residual + ratio**2 * self._squared_search
-        self._squared_residual = squared_residual
+    def begin(self, squared_residual: float) -> None:
+        """Set the squared norm of the first residual."""
+        self._squared = self._squared_search = squared_residual
+        self._enough = self._forcing**2 * squared_residual
 
     def step(self, bend: float) -> float:
-        """Return the step to the minimum of the search, or the longest that stays in the ball."""
+        """Return the step to the minimum along the search direction, or the longest in the ball."""
         longest = math.inf
         if self._radius < math.inf and self._squared_search > 0:
             room = max(self._radius**2 - self._squared_direction, 0.0)
@@ -480,23 +526,41 @@ class _TrustRegion:
             longest = (root - self._product) / self._squared_search
         # Where it is flat to the last digit only the ball or the line search ends the step.
         is_flat = not bend > 0
-        step = 1.0 if is_flat else self._squared_residual / bend
-        self.left = is_flat or step >= longest
+        step = 1.0 if is_flat else self._squared / bend
+        self.ended = is_flat or step >= longest
         step = min(step, longest)
         self._squared_direction += step * (2 * self._product + step * self._squared_search)
         self._product += step * self._squared_search
         return step
+
+    def turn(self, squared_residual: float) -> float | None:
+        """Return the factor of the last search direction in the next; None where it is done."""
+        previous, self._squared = self._squared, squared_residual
+        if not squared_residual > self._enough:
+            return None
+        ratio = squared_residual / previous
+        self._product *= ratio
+        self._squared_search = squared_residual + ratio**2 * self._squared_search
+        return ratio
+
+    @staticmethod
+    def dot(first: Tensor, second: Tensor) -> float:
+        """Return the inner product of all entries."""
+        return float(torch.dot(first.reshape(-1), second.reshape(-1)))
+
+    @staticmethod
+    def add_(vector: Tensor, direction: Tensor, step: float, sign: int = 1) -> None:
+        """Add a step along a direction, in place."""
+        vector.add_(direction, alpha=sign * step)
 
 
 def _conjugate_gradients(
     hessian: Callable[[Tensor], Tensor],
     inverse_diagonal: Tensor,
     gradient: Tensor,
-    dot: Callable[[Tensor, Tensor], Tensor],
-    forcing: Tensor | float,
-    region: _TrustRegion | None = None,
+    steps: Any,
 ) -> Tensor:
-    """Solve ``Hessian @ direction = -gradient`` until the residual is `forcing` of the first.
+    """Solve ``Hessian @ direction = -gradient`` until the residual is small beside the first.
 
     Parameters
     ----------
@@ -506,13 +570,8 @@ def _conjugate_gradients(
         Preconditioner.
     gradient : Tensor of shape (n_parameters, n_outputs)
         Negative of the right-hand side.
-    dot : callable
-        Inner products: a scalar where the outputs are one problem, or ``(n_outputs,)`` where each
-        is a problem of its own.
-    forcing : Tensor of shape (n_outputs,) or float
-        Fraction of the residual, in the norm of the preconditioner, that may be left.
-    region : _TrustRegion or None, default=None
-        Where the direction of one problem has to end.
+    steps : _LabelSteps or _TrustRegion
+        Inner products and steps, of one problem or of one for each output.
 
     Returns
     -------
@@ -522,28 +581,18 @@ def _conjugate_gradients(
     direction = torch.zeros_like(gradient)
     residual = gradient.neg()
     search = inverse_diagonal * residual
-    squared = dot(residual, search)
-    enough = forcing**2 * squared
-    if region is not None:
-        region.turn(float(squared))
+    steps.begin(steps.dot(residual, search))
     for _ in range(_MAX_CG_ITERATIONS):
         product = hessian(search)
-        bend = dot(search, product)
-        if region is None:
-            step = torch.where((squared > enough) & (bend > 0), squared / bend, 0.0)
-        else:
-            step = torch.full_like(squared, region.step(float(bend)))
-        direction.addcmul_(search, step)
-        if region is not None and region.left:
+        step = steps.step(steps.dot(search, product))
+        steps.add_(direction, search, step)
+        if steps.ended:
             break
-        residual.addcmul_(product, step, value=-1)
+        steps.add_(residual, product, step, sign=-1)
         preconditioned = torch.mul(inverse_diagonal, residual, out=product)
-        previous, squared = squared, dot(residual, preconditioned)
-        if not bool((squared > enough).any()):
+        ratio = steps.turn(steps.dot(residual, preconditioned))
+        if ratio is None:
             break
-        ratio = torch.where(step > 0, squared / previous, 0.0)
-        if region is not None:
-            region.turn(float(squared))
         search.mul_(ratio).add_(preconditioned)
     return direction
 
@@ -560,10 +609,10 @@ class _Line:
     def __init__(self, objective: LinearObjective, point: Point, direction: Tensor) -> None:
         coefficients = slice(objective.design.n_features)
         self._objective, self._point, self._direction = objective, point, direction
-        self._linear = _dot_of_labels(direction[coefficients], point.parameters[coefficients])
+        self._linear = _LabelSteps.dot(direction[coefficients], point.parameters[coefficients])
         self._quadratic = direction[coefficients].square().sum(dim=0)
         self.along = objective.design.scores(direction)
-        self.slope = _dot_of_labels(point.gradient, direction)  # (n_outputs,)
+        self.slope = _LabelSteps.dot(point.gradient, direction)  # (n_outputs,)
 
     def at(self, step: Tensor) -> _Trial:
         """Evaluate at a step of shape (n_outputs,), or ()."""
@@ -576,7 +625,7 @@ class _Line:
 
     def slope_at(self, row_gradient: Tensor, step: Tensor) -> Tensor:
         """Return the slope ``(n_outputs,)`` at a step, from the gradient in the scores there."""
-        slope = _dot_of_labels(row_gradient, self.along)
+        slope = _LabelSteps.dot(row_gradient, self.along)
         slope.add_(self._linear, alpha=self._objective.l2)
         return slope.addcmul_(self._quadratic, step, value=self._objective.l2)
 
@@ -648,11 +697,3 @@ def _shorten_until_flat(
         secant = (first / (first + slope)).clamp_(0.1, 0.7)
         step = torch.where(too_long, step * secant, step)
     return line.end(trial, row_gradient, step), step, line.along
-
-
-def _dot(first: Tensor, second: Tensor) -> Tensor:
-    return torch.dot(first.reshape(-1), second.reshape(-1))
-
-
-def _dot_of_labels(first: Tensor, second: Tensor) -> Tensor:
-    return (first * second).sum(dim=0)

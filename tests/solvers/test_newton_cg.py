@@ -10,9 +10,8 @@ from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.newton_cg import (
     LinearObjective,
     _conjugate_gradients,
-    _dot,
-    _dot_of_labels,
     _halve_until_lower,
+    _LabelSteps,
     _shorten_until_flat,
     _TrustRegion,
 )
@@ -52,7 +51,7 @@ def test_gradient_and_hessian_are_differences(options, fit_intercept):
         move = torch.randn(point.parameters.shape, generator=generator, dtype=torch.float64)
         ends = [objective.at(point.parameters + step * move) for step in (1e-6, -1e-6)]
         slope = (ends[0].value - ends[1].value) / 2e-6
-        assert slope == pytest.approx(float(_dot(point.gradient, move)), rel=1e-6)
+        assert slope == pytest.approx(float((point.gradient * move).sum()), rel=1e-6)
         change = (ends[0].gradient - ends[1].gradient) / 2e-6
         torch.testing.assert_close(times(move), change, rtol=1e-5, atol=1e-7)
 
@@ -72,17 +71,14 @@ def test_labels_apart_have_a_diagonal_in_the_scores():
 @on_each_solver
 def test_conjugate_gradients_solve_the_system(options):
     objective, point = objective_and_point(options)
-    dot = _dot if "order" in options else _dot_of_labels
-    region = _TrustRegion(np.inf) if dot is _dot else None
+    steps = _TrustRegion(1e-8, np.inf) if "order" in options else _LabelSteps(1e-8)
     inverse = objective.inverse_diagonal(point.derivatives.curvature_diagonal())
-    found = _conjugate_gradients(
-        objective.hessian(point), inverse, point.gradient, dot, 1e-8, region
-    )
+    found = _conjugate_gradients(objective.hessian(point), inverse, point.gradient, steps)
     hessian = dense_hessian(objective.hessian(point), point.parameters.shape)
     expected = torch.linalg.solve(hessian, -point.gradient.reshape(-1))
     torch.testing.assert_close(found.reshape(-1), expected, rtol=1e-6, atol=1e-8)
-    if region is not None:
-        assert region.norm == pytest.approx(float((found**2 / inverse).sum()) ** 0.5, rel=1e-6)
+    if "order" in options:
+        assert steps.norm == pytest.approx(float((found**2 / inverse).sum()) ** 0.5, rel=1e-6)
 
 
 def test_each_label_stops_by_its_own_residual():
@@ -90,15 +86,15 @@ def test_each_label_stops_by_its_own_residual():
     hessian = objective.hessian(point)
     inverse = objective.inverse_diagonal(point.derivatives.curvature_diagonal())
     forcing = torch.tensor([1e-8, 0.3, 0.3, 1.0, 1e-8], dtype=torch.float64)
-    found = _conjugate_gradients(hessian, inverse, point.gradient, _dot_of_labels, forcing)
+    found = _conjugate_gradients(hessian, inverse, point.gradient, _LabelSteps(forcing))
     residual = hessian(found).clone() + point.gradient
 
     def norms(vectors):
-        return _dot_of_labels(vectors, inverse * vectors).sqrt()
+        return (inverse * vectors**2).sum(dim=0).sqrt()
 
     assert (norms(residual) <= forcing * norms(point.gradient) + 1e-12).all()
     assert (found[:, 3] == 0).all()  # was done before its first step
-    exact = _conjugate_gradients(hessian, inverse, point.gradient, _dot_of_labels, 1e-12)
+    exact = _conjugate_gradients(hessian, inverse, point.gradient, _LabelSteps(1e-12))
     assert (found - exact)[:, [1, 2]].abs().max() > 1e-3
 
 
@@ -106,12 +102,12 @@ def test_each_label_stops_by_its_own_residual():
 def test_a_direction_ends_at_the_ball(fraction):
     objective, point = objective_and_point(OF_EACH_SOLVER["coupled"])
     inverse = objective.inverse_diagonal(point.derivatives.curvature_diagonal())
-    whole = _TrustRegion(np.inf)
-    arguments = (objective.hessian(point), inverse, point.gradient, _dot, 1e-8)
+    whole = _TrustRegion(1e-8, np.inf)
+    arguments = (objective.hessian(point), inverse, point.gradient)
     _conjugate_gradients(*arguments, whole)
-    region = _TrustRegion(fraction * whole.norm)
+    region = _TrustRegion(1e-8, fraction * whole.norm)
     found = _conjugate_gradients(*arguments, region)
-    assert region.left
+    assert region.ended
     assert region.norm == pytest.approx(fraction * whole.norm)
     assert float((found**2 / inverse).sum()) ** 0.5 == pytest.approx(region.norm)
 
