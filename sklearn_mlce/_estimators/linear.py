@@ -107,7 +107,7 @@ class MLCEClassifier(StreamingMLCE):
         Notes.
     tol : float, default=1e-2
         "newton-cg" stops when the largest entry of the gradient of each label or class is at most
-        this share of what it is at constant scores: coefficients 0, and the intercept that is
+        this fraction of what it is at constant scores: coefficients 0, and the intercept that is
         best for the label alone. The gradient is in the features as given; its unit does not
         matter.
     max_iter : int, default=None

@@ -57,7 +57,7 @@ class MLCEClassifierCV(MLCEClassifier):
         at most.
     cv : int, float, cross-validation generator or iterable, default=3
         How rows are held out. An integer is a number of folds, of shuffled rows, stratified for
-        1-D `y`; a float in (0, 1) is the share of rows in a single held-out part; None is
+        1-D `y`; a float in (0, 1) is the fraction of rows in a single held-out part; None is
         five folds, not shuffled.
     scoring : {"f1_micro", "f1_macro", "f1_samples"} or scorer, default="f1_micro"
         What C and thresholds maximise: F1 of all cells of `y` together, or its mean over labels
@@ -88,7 +88,7 @@ class MLCEClassifierCV(MLCEClassifier):
         How each fit is made, as in :class:`MLCEClassifier`; "auto" chooses one for all of them,
         by the shape of all rows.
     tol : float, default=1e-2
-        Share of the first gradient at which "newton-cg" stops.
+        Fraction of the first gradient at which "newton-cg" stops.
     max_iter : int, default=None
         Newton iterations at most, or epochs, of each fit, as in :class:`MLCEClassifier`.
     device : {"cpu", "cuda", "auto"}, default="cpu"

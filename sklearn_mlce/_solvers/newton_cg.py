@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -25,11 +25,15 @@ from torch import Tensor
 
 from sklearn_mlce._objectives.mlce import RowDerivatives, RowLoss
 from sklearn_mlce._objectives.second_order import row_loss_of
+from sklearn_mlce._solvers.conjugate_gradients import (
+    LabelSteps,
+    TrustRegion,
+    conjugate_gradients,
+)
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._utils.sparse import dense_tensor, rows_that_fit
 
-_MAX_CG_ITERATIONS = 200
 # Fraction of the residual that an inner solve may leave. Loose steps are the cheaper way to the
 # default tol; the fraction falls with the gradient, so that a tight tol is still reached fast.
 _FORCING = 0.3
@@ -292,8 +296,8 @@ def minimise_coupled(
     while bool(too_large.any()) and len(loss_curve) < max_iter:
         monitor.begin()
         forcing = min(_FORCING, (float(point.gradient.norm()) / first_norm) ** 0.25)
-        region = _TrustRegion(forcing, radius)
-        direction = _conjugate_gradients(
+        region = TrustRegion(forcing, radius)
+        direction = conjugate_gradients(
             objective.hessian(point),
             objective.inverse_diagonal(point.derivatives.curvature_diagonal()),
             point.gradient,
@@ -385,11 +389,11 @@ class _LabelBlock:
                 point = self._drop_done(point, too_large)
                 norms, first_norms = norms[too_large], first_norms[too_large]
             curvature = self._damped_curvature(point)
-            direction = _conjugate_gradients(
+            direction = conjugate_gradients(
                 self._objective.hessian(point, curvature),
                 self._objective.inverse_diagonal(curvature),
                 point.gradient,
-                _LabelSteps((norms / first_norms).pow_(0.25).clamp_(max=_FORCING)),
+                LabelSteps((norms / first_norms).pow_(0.25).clamp_(max=_FORCING)),
             )
             point, step, along = _shorten_until_flat(self._objective, point, direction)
             self._adapt_damping(curvature, step, along)
@@ -445,158 +449,6 @@ class _LabelBlock:
         self._damping = torch.where(step < 1, model * (1 / step - 1), kept)
 
 
-class _LabelSteps:
-    """Steps of conjugate gradients where each output is a problem of its own: tensors.
-
-    Parameters
-    ----------
-    forcing : Tensor of shape (n_outputs,) or float
-        Fraction of the first residual, in the norm of the preconditioner, that may be left.
-    """
-
-    ended = False  # the last step was not the last of all
-
-    def __init__(self, forcing: Tensor | float) -> None:
-        self._forcing = forcing
-
-    def begin(self, squared_residual: Tensor) -> None:
-        """Set the squared norms of the first residual."""
-        self._squared = squared_residual
-        self._enough = self._forcing**2 * squared_residual
-
-    def step(self, bend: Tensor) -> Tensor:
-        """Return the steps to the minima along the search direction, of this curvature."""
-        going = (self._squared > self._enough) & (bend > 0)
-        self._step = torch.where(going, self._squared / bend, 0.0)
-        return self._step
-
-    def turn(self, squared_residual: Tensor) -> Tensor | None:
-        """Return the factors of the last search direction in the next; None where all are done."""
-        previous, self._squared = self._squared, squared_residual
-        if not bool((squared_residual > self._enough).any()):
-            return None
-        return torch.where(self._step > 0, squared_residual / previous, 0.0)
-
-    @staticmethod
-    def dot(first: Tensor, second: Tensor) -> Tensor:
-        """Return the inner product of each column."""
-        return (first * second).sum(dim=0)
-
-    @staticmethod
-    def add_(vector: Tensor, direction: Tensor, step: Tensor, sign: int = 1) -> None:
-        """Add a step along a direction, in place."""
-        vector.addcmul_(direction, step, value=sign)
-
-
-class _TrustRegion:
-    """Steps of conjugate gradients where all outputs are one problem: numbers, in a ball.
-
-    The norm of the ball is that of the preconditioner. Norms follow from the recurrences of
-    conjugate gradients, without a pass over the vectors.
-
-    Parameters
-    ----------
-    forcing : float
-        Fraction of the first residual, in the norm of the preconditioner, that may be left.
-    radius : float
-        How long the direction may be.
-    """
-
-    def __init__(self, forcing: float, radius: float) -> None:
-        self._forcing, self._radius = forcing, radius
-        self.ended = False  # whether the last step is the last of all
-        self._squared_direction = self._product = 0.0  # of the direction, and with the search
-
-    @property
-    def norm(self) -> float:
-        """Length of the direction."""
-        return self._squared_direction**0.5
-
-    def begin(self, squared_residual: float) -> None:
-        """Set the squared norm of the first residual."""
-        self._squared = self._squared_search = squared_residual
-        self._enough = self._forcing**2 * squared_residual
-
-    def step(self, bend: float) -> float:
-        """Return the step to the minimum along the search direction, or the longest in the ball."""
-        longest = math.inf
-        if self._radius < math.inf and self._squared_search > 0:
-            room = max(self._radius**2 - self._squared_direction, 0.0)
-            root = (self._product**2 + self._squared_search * room) ** 0.5
-            longest = (root - self._product) / self._squared_search
-        # Where it is flat to the last digit only the ball or the line search ends the step.
-        is_flat = not bend > 0
-        step = 1.0 if is_flat else self._squared / bend
-        self.ended = is_flat or step >= longest
-        step = min(step, longest)
-        self._squared_direction += step * (2 * self._product + step * self._squared_search)
-        self._product += step * self._squared_search
-        return step
-
-    def turn(self, squared_residual: float) -> float | None:
-        """Return the factor of the last search direction in the next; None where it is done."""
-        previous, self._squared = self._squared, squared_residual
-        if not squared_residual > self._enough:
-            return None
-        ratio = squared_residual / previous
-        self._product *= ratio
-        self._squared_search = squared_residual + ratio**2 * self._squared_search
-        return ratio
-
-    @staticmethod
-    def dot(first: Tensor, second: Tensor) -> float:
-        """Return the inner product of all entries."""
-        return float(torch.dot(first.reshape(-1), second.reshape(-1)))
-
-    @staticmethod
-    def add_(vector: Tensor, direction: Tensor, step: float, sign: int = 1) -> None:
-        """Add a step along a direction, in place."""
-        vector.add_(direction, alpha=sign * step)
-
-
-def _conjugate_gradients(
-    hessian: Callable[[Tensor], Tensor],
-    inverse_diagonal: Tensor,
-    gradient: Tensor,
-    steps: Any,
-) -> Tensor:
-    """Solve ``Hessian @ direction = -gradient`` until the residual is small beside the first.
-
-    Parameters
-    ----------
-    hessian : callable
-        Product of the Hessian with a direction; its result may be overwritten.
-    inverse_diagonal : Tensor of shape (n_parameters, n_outputs)
-        Preconditioner.
-    gradient : Tensor of shape (n_parameters, n_outputs)
-        Negative of the right-hand side.
-    steps : _LabelSteps or _TrustRegion
-        Inner products and steps, of one problem or of one for each output.
-
-    Returns
-    -------
-    Tensor of shape (n_parameters, n_outputs)
-        The direction.
-    """
-    direction = torch.zeros_like(gradient)
-    residual = gradient.neg()
-    search = inverse_diagonal * residual
-    steps.begin(steps.dot(residual, search))
-    for _ in range(_MAX_CG_ITERATIONS):
-        product = hessian(search)
-        step = steps.step(steps.dot(search, product))
-        steps.add_(direction, search, step)
-        if steps.ended:
-            break
-        steps.add_(residual, product, step, sign=-1)
-        preconditioned = torch.mul(inverse_diagonal, residual, out=product)
-        ratio = steps.turn(steps.dot(residual, preconditioned))
-        if ratio is None:
-            break
-        search.mul_(ratio).add_(preconditioned)
-    return direction
-
-
 class _Trial(NamedTuple):
     scores: Tensor
     derivatives: RowDerivatives
@@ -609,10 +461,10 @@ class _Line:
     def __init__(self, objective: LinearObjective, point: Point, direction: Tensor) -> None:
         coefficients = slice(objective.design.n_features)
         self._objective, self._point, self._direction = objective, point, direction
-        self._linear = _LabelSteps.dot(direction[coefficients], point.parameters[coefficients])
+        self._linear = (direction[coefficients] * point.parameters[coefficients]).sum(dim=0)
         self._quadratic = direction[coefficients].square().sum(dim=0)
         self.along = objective.design.scores(direction)
-        self.slope = _LabelSteps.dot(point.gradient, direction)  # (n_outputs,)
+        self.slope = (point.gradient * direction).sum(dim=0)  # (n_outputs,)
 
     def at(self, step: Tensor) -> _Trial:
         """Evaluate at a step of shape (n_outputs,), or ()."""
@@ -625,7 +477,7 @@ class _Line:
 
     def slope_at(self, row_gradient: Tensor, step: Tensor) -> Tensor:
         """Return the slope ``(n_outputs,)`` at a step, from the gradient in the scores there."""
-        slope = _LabelSteps.dot(row_gradient, self.along)
+        slope = (row_gradient * self.along).sum(dim=0)
         slope.add_(self._linear, alpha=self._objective.l2)
         return slope.addcmul_(self._quadratic, step, value=self._objective.l2)
 

@@ -6,14 +6,16 @@ import torch
 
 from sklearn_mlce import MLCEClassifier
 from sklearn_mlce._objectives.second_order import row_loss_of
+from sklearn_mlce._solvers.conjugate_gradients import (
+    LabelSteps,
+    TrustRegion,
+    conjugate_gradients,
+)
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.newton_cg import (
     LinearObjective,
-    _conjugate_gradients,
     _halve_until_lower,
-    _LabelSteps,
     _shorten_until_flat,
-    _TrustRegion,
 )
 from sklearn_mlce._targets.encoding import encode_targets
 from tests.helpers.linear_problems import OF_EACH_SOLVER, make_labels
@@ -71,9 +73,9 @@ def test_labels_apart_have_a_diagonal_in_the_scores():
 @on_each_solver
 def test_conjugate_gradients_solve_the_system(options):
     objective, point = objective_and_point(options)
-    steps = _TrustRegion(1e-8, np.inf) if "order" in options else _LabelSteps(1e-8)
+    steps = TrustRegion(1e-8, np.inf) if "order" in options else LabelSteps(1e-8)
     inverse = objective.inverse_diagonal(point.derivatives.curvature_diagonal())
-    found = _conjugate_gradients(objective.hessian(point), inverse, point.gradient, steps)
+    found = conjugate_gradients(objective.hessian(point), inverse, point.gradient, steps)
     hessian = dense_hessian(objective.hessian(point), point.parameters.shape)
     expected = torch.linalg.solve(hessian, -point.gradient.reshape(-1))
     torch.testing.assert_close(found.reshape(-1), expected, rtol=1e-6, atol=1e-8)
@@ -86,7 +88,7 @@ def test_each_label_stops_by_its_own_residual():
     hessian = objective.hessian(point)
     inverse = objective.inverse_diagonal(point.derivatives.curvature_diagonal())
     forcing = torch.tensor([1e-8, 0.3, 0.3, 1.0, 1e-8], dtype=torch.float64)
-    found = _conjugate_gradients(hessian, inverse, point.gradient, _LabelSteps(forcing))
+    found = conjugate_gradients(hessian, inverse, point.gradient, LabelSteps(forcing))
     residual = hessian(found).clone() + point.gradient
 
     def norms(vectors):
@@ -94,7 +96,7 @@ def test_each_label_stops_by_its_own_residual():
 
     assert (norms(residual) <= forcing * norms(point.gradient) + 1e-12).all()
     assert (found[:, 3] == 0).all()  # was done before its first step
-    exact = _conjugate_gradients(hessian, inverse, point.gradient, _LabelSteps(1e-12))
+    exact = conjugate_gradients(hessian, inverse, point.gradient, LabelSteps(1e-12))
     assert (found - exact)[:, [1, 2]].abs().max() > 1e-3
 
 
@@ -102,11 +104,11 @@ def test_each_label_stops_by_its_own_residual():
 def test_a_direction_ends_at_the_ball(fraction):
     objective, point = objective_and_point(OF_EACH_SOLVER["coupled"])
     inverse = objective.inverse_diagonal(point.derivatives.curvature_diagonal())
-    whole = _TrustRegion(1e-8, np.inf)
+    whole = TrustRegion(1e-8, np.inf)
     arguments = (objective.hessian(point), inverse, point.gradient)
-    _conjugate_gradients(*arguments, whole)
-    region = _TrustRegion(1e-8, fraction * whole.norm)
-    found = _conjugate_gradients(*arguments, region)
+    conjugate_gradients(*arguments, whole)
+    region = TrustRegion(1e-8, fraction * whole.norm)
+    found = conjugate_gradients(*arguments, region)
     assert region.ended
     assert region.norm == pytest.approx(fraction * whole.norm)
     assert float((found**2 / inverse).sum()) ** 0.5 == pytest.approx(region.norm)
