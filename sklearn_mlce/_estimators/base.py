@@ -44,11 +44,12 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
     _n_best: int | None  # labels of a row, where it is known
     classes_: Any
 
+    learn_threshold = False  # a parameter of the network
+
     # The parameters that are read here.
     loss: Any
     scale: float | None
     margin: Any
-    learn_threshold: bool
     n_labels_per_row: int | None
 
     @abstractmethod

@@ -8,18 +8,38 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.metaestimators import available_if
 from torch import nn
 
-from sklearn_mlce._estimators.linear_fit import LinearMLCE
+from sklearn_mlce._estimators.base import BaseMLCE
+from sklearn_mlce._estimators.streaming import in_precision, learns_from_chunks, validate_chunk
 from sklearn_mlce._objectives.table import LOSSES
-from sklearn_mlce._objectives.weights import warn_unknown_labels
-from sklearn_mlce._solvers.fit import fit_linear
-from sklearn_mlce._solvers.stream import StreamState
-from sklearn_mlce._targets.targets import constant_label_scores
+from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
+from sklearn_mlce._solvers.design import mean_squared_distance
+from sklearn_mlce._solvers.fit import fit_linear, resolve_solver
+from sklearn_mlce._solvers.problem import LinearProblem
+from sklearn_mlce._solvers.stream import StreamState, learn_chunk
+from sklearn_mlce._targets.label_names import check_label_names
+from sklearn_mlce._targets.targets import (
+    CONSTANT_LABEL_SCORE,
+    TargetFormat,
+    Targets,
+    constant_label_scores,
+    is_trainable,
+    same_classes,
+)
 from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
+from sklearn_mlce._utils.device import resolve_device
+from sklearn_mlce._utils.random import draw_seed
+
+# The default C of labels is one over the rows' mean squared distance where the loss has a margin.
+# Without one threshold zero is good where scores are large: of 1, 10, 100 and 1000 this factor was
+# the best or next to it. A 1-D y has the C of scikit-learn's LogisticRegression.
+_C_WITHOUT_MARGIN = 100.0
 
 
-class MLCEClassifier(LinearMLCE):
+class MLCEClassifier(BaseMLCE):
     r"""Linear multi-label classifier, fitted exactly or, where that is slow, in mini-batches.
 
     Minimises, over coefficients :math:`W` and intercepts :math:`b`, the multi-label softmax
@@ -60,12 +80,6 @@ class MLCEClassifier(LinearMLCE):
         counts in `y`. These four are not convex and take ``solver="sgd"``, as does a torch
         module ``loss(scores, targets)`` of your own, or of :mod:`sklearn_mlce.losses` with other
         options. A multiclass `y` is fitted one class against the rest by the sums over labels.
-    learn_threshold : bool, default=False
-        Whether the labels of a row are compared with a threshold score of their own, linear in the
-        features and penalised like the labels' scores, in place of zero. It is subtracted from
-        them in the end, so that zero is the threshold again: what changes is that a shift of all
-        scores costs one coefficient rather than one per label. Needs "newton-cg", which "auto"
-        then is, and a convex loss.
     n_labels_per_row : int, default=None
         Number of labels to predict for each row of a multi-label `y`: the best ones. Scores are
         shifted, row by row, so that these alone are above zero. "pairwise" needs it.
@@ -95,7 +109,7 @@ class MLCEClassifier(LinearMLCE):
         Notes.
     tol : float, default=1e-2
         "newton-cg" stops when the largest entry of the gradient of each label or class is at most
-        this share of what it is at constant scores: coefficients 0, and the intercept that is
+        this fraction of what it is at constant scores: coefficients 0, and the intercept that is
         best for the label alone. The gradient is in the features as given; its unit does not
         matter.
     max_iter : int, default=None
@@ -154,14 +168,12 @@ class MLCEClassifier(LinearMLCE):
     ``solver="auto"`` is "sgd" where X is sparse, there are several outputs, and (stored entries
     + ``n_features``) * ``n_outputs`` is at least ten million, or where ``n_samples * n_outputs`` is
     above a hundred million; otherwise it is "newton-cg". A loss that is not known to be convex
-    makes it "sgd", `learn_threshold` "newton-cg".
+    makes it "sgd".
 
     Newton's linear systems are solved by conjugate gradients, preconditioned by the Hessian's
     diagonal. A Hessian-vector product takes one product with X and one with its transpose. Losses
     that are sums over labels (order "all", "bce" and "squared_hinge") keep the scores of one block
-    of labels in memory, the others those of all; `y` is kept as the list of its positives. With
-    `learn_threshold` the labels of such a loss are first fitted without the threshold, and then all
-    at once.
+    of labels in memory, the others those of all; `y` is kept as the list of its positives.
 
     A step of "sgd" for the rows of a batch, with the gradient :math:`g_r` of a row's loss in its
     scores, weighted by :math:`v_r` over the mean weight, is
@@ -215,10 +227,15 @@ class MLCEClassifier(LinearMLCE):
 
     __module__ = "sklearn_mlce"
 
+    coef_: np.ndarray
+    intercept_: np.ndarray
+    C_: float
+    loss_curve_: list[float]
+    _stream: dict[str, Any]  # fields of a StreamState
+
     _parameter_constraints: ClassVar[dict] = {
         "C": [Interval(Real, 0, None, closed="neither"), None],
         "loss": [StrOptions(set(LOSSES)), nn.Module],
-        "learn_threshold": ["boolean"],
         "n_labels_per_row": [Interval(Integral, 1, None, closed="left"), None],
         "fit_intercept": ["boolean"],
         "label_weight": ["array-like", StrOptions({"balanced"}), dict, None],
@@ -237,7 +254,6 @@ class MLCEClassifier(LinearMLCE):
         C: float | None = None,
         *,
         loss: Any = "auto",
-        learn_threshold: bool = False,
         n_labels_per_row: int | None = None,
         fit_intercept: bool = True,
         label_weight: Any = None,
@@ -252,7 +268,6 @@ class MLCEClassifier(LinearMLCE):
     ) -> None:
         self.C = C
         self.loss = loss
-        self.learn_threshold = learn_threshold
         self.n_labels_per_row = n_labels_per_row
         self.fit_intercept = fit_intercept
         self.label_weight = label_weight
@@ -302,11 +317,191 @@ class MLCEClassifier(LinearMLCE):
             start = self._start(X, targets)
             self._remember(targets)
             fixed = constant_label_scores(targets)
-            problem = self._problem(X, targets, sample_weight, np.isnan(fixed))
-            options = self._solver_options(problem)
-            monitor.open(options.task_name, options.n_tasks)
-            for name, value in fit_linear(problem, fixed, start, options, monitor).items():
+            problem = self._problem(X, targets, sample_weight)
+            seed = draw_seed(self.random_state)
+            solver = resolve_solver(problem, fixed, self.solver, self.max_iter, self.tol, seed)
+            monitor.open(solver.task_name, solver.n_tasks)
+            for name, value in fit_linear(problem, fixed, start, solver, monitor).items():
                 setattr(self, name, value)
-            self._stream = StreamState(options.seed, problem.total_weight, fixed)
+            # Plain values: a stored model names no class of ours.
+            self._stream = vars(StreamState(seed, problem.total_weight, fixed))
             monitor.close()
         return self
+
+    @available_if(learns_from_chunks)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
+        r"""Pass once over a chunk of rows in mini-batches, going on from the last call or fit.
+
+        Each chunk is read once, whatever `solver` says but for "newton-cg", and `max_iter`
+        plays no part. The penalty is that of all rows seen so far, those of an earlier `fit`
+        included, so that `C` means what it means in a fit of them together; a row passed twice
+        counts twice. The steps fall with their number t as :math:`1 / \sqrt{1 + t / 50}`, so
+        that the stream may end anywhere. Memory is that of X, y and three times `coef_`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features of the chunk. The first chunk should be a fair sample of a few hundred rows
+            at least: it sets the size of the steps.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
+            Classes, or the labels of each row; the first call fixes which, and how many labels.
+            A label is trained from the first chunk on by which it has been seen both ways.
+        classes : array-like of shape (n_classes,), default=None
+            All classes of a 1-D `y`, or a list of those of each output, on the first call; None
+            takes those of its chunk. With a
+            multi-label `y`, None, ``np.arange(n_labels)``, or ``[0, 1]``, the values of its
+            entries, which :func:`~sklearn.model_selection.learning_curve` passes.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weight of each row.
+
+        Returns
+        -------
+        MLCEClassifier
+            The estimator, trained further.
+
+        Raises
+        ------
+        ValueError
+            If X, y, a weight or a parameter is not usable or does not fit the earlier calls, or
+            if ``solver="newton-cg"``, which needs all rows at once. The state before the call is
+            then kept.
+        AttributeError
+            If `loss` or `label_weight` needs the labels of all rows.
+        """
+        if self.solver == "newton-cg":
+            raise ValueError(
+                "solver='newton-cg' needs all rows at once and cannot learn from chunks; "
+                "set solver='auto' or solver='sgd', or call fit"
+            )
+        with fitted_state_kept(self):
+            first = not hasattr(self, "coef_")
+            X, targets, sample_weight = validate_chunk(
+                self, X, y, classes, sample_weight, first=first
+            )
+            if first:
+                self._remember(targets)
+            else:
+                self._remember_loss(targets)
+                X, sample_weight = in_precision(self.coef_.dtype, X, sample_weight)
+            state = self._stream_state(targets, first)
+            # None is the C of the first chunk, or of an earlier fit.
+            C = self.C_ if self.C is None and not first else self.C
+            problem = self._problem(X, targets, sample_weight, C)
+            parameters = self._stream_parameters(X, targets, first)
+            parameters, state, objective = learn_chunk(problem, state, parameters)
+            self._keep_stream(problem, parameters, state, objective, first)
+        return self
+
+    def _stream_state(self, targets: Targets, first: bool) -> StreamState:
+        """Return the state that the last call left, or that of a new stream."""
+        if first:
+            seen_neither_way = np.full(targets.n_outputs, -CONSTANT_LABEL_SCORE)
+            return StreamState(draw_seed(self.random_state), 0.0, seen_neither_way)
+        state = StreamState(**self._stream)
+        if state.batch_size and self.fit_intercept != (state.offset is not None):
+            raise ValueError(
+                f"fit_intercept={self.fit_intercept} differs from the earlier calls of "
+                "partial_fit. Set it as it was, or call fit to start anew"
+            )
+        return state
+
+    def _stream_parameters(self, X: Any, targets: Targets, first: bool) -> np.ndarray:
+        """A copy of the parameters, ``(n_features + fit_intercept, n_outputs)``."""
+        n_features = X.shape[1]
+        shape = (n_features + bool(self.fit_intercept), targets.n_outputs)
+        parameters = np.zeros(shape, X.dtype if first else self.coef_.dtype)
+        if not first:
+            parameters[:n_features] = self.coef_.T
+            if self.fit_intercept:
+                parameters[-1] = np.where(is_trainable(self.intercept_), self.intercept_, 0)
+        return parameters
+
+    def _keep_stream(
+        self,
+        problem: LinearProblem,
+        parameters: np.ndarray,
+        state: StreamState,
+        objective: float,
+        first: bool,
+    ) -> None:
+        n_features = problem.X.shape[1]
+        learned = parameters[n_features] if self.fit_intercept else 0
+        # Not a copy of all coefficients: they lie by features, as the next chunk wants them.
+        self.coef_ = parameters[:n_features].T
+        self.intercept_ = np.where(np.isnan(state.fixed), learned, state.fixed).astype(
+            parameters.dtype
+        )
+        self.C_ = problem.C
+        self.loss_curve_ = [objective] if first else [*self.loss_curve_, objective]
+        self.n_iter_ = len(self.loss_curve_)
+        self._stream = vars(state)
+
+    def _problem(
+        self,
+        X: Any,
+        targets: Targets,
+        sample_weight: np.ndarray | None,
+        C: float | None = None,
+    ) -> LinearProblem:
+        """Put together what a solver reads; `C` overrules the parameter."""
+        C = self.C if C is None else C
+        if C is None:
+            C = self._default_C(X, sample_weight, targets.format)
+        objective = self._objective_for(targets.format)
+        if sample_weight is None:
+            weight, total = np.ones(X.shape[0], dtype=X.dtype), float(X.shape[0])
+        else:
+            weight, total = sample_weight, float(sample_weight.sum(dtype=np.float64))
+        return LinearProblem(
+            X=X,
+            targets=targets,
+            sample_weight=sample_weight,
+            row_weight=weight / X.dtype.type(total),
+            total_weight=total,
+            objective=objective,
+            label_weight=check_label_weight(self.label_weight, targets, objective, sample_weight),
+            C=float(C),
+            l2=1 / (C * total),
+            fit_intercept=bool(self.fit_intercept),
+            device=resolve_device(self.device),
+        )
+
+    def _start(self, X: Any, targets: Targets) -> np.ndarray | None:
+        """Return the first parameters ``(n_features + 1, n_outputs)`` of a warm start."""
+        if not (self.warm_start and hasattr(self, "coef_")):
+            return None
+        shape = (X.shape[1] + 1, targets.n_outputs)
+        last = np.vstack([self.coef_.T, self.intercept_]).astype(X.dtype, copy=False)
+        if last.shape != shape or not same_classes(self.classes_, targets.classes):
+            raise ValueError(
+                f"warm_start=True continues a fit of {last.shape[0] - 1} features and classes "
+                f"{self.classes_}, got {shape[0] - 1} features and classes {targets.classes}. "
+                "Set warm_start=False to start anew"
+            )
+        check_label_names(
+            targets.label_names,
+            self._target_format.label_names,
+            "y",
+            "Pass y[list(model.label_names_)], or set warm_start=False to start anew",
+        )
+        # A label without a positive in the last fit has no place to go on from.
+        last[-1, ~is_trainable(last[-1])] = 0
+        return last
+
+    def _default_C(
+        self, X: Any, sample_weight: np.ndarray | None, target_format: TargetFormat
+    ) -> float:
+        """Return the C of rows for which none is given; see `_C_WITHOUT_MARGIN`."""
+        if target_format.single_label:
+            return 1.0
+        objective = self._objective_for(target_format)
+        weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
+        factor = 1.0 if objective.has_margin else _C_WITHOUT_MARGIN
+        return factor / mean_squared_distance(X, weight, centred=bool(self.fit_intercept))
+
+    def _scores(self, X: Any) -> np.ndarray:
+        scores = safe_sparse_dot(X, self.coef_.T, dense_output=True)
+        if scores.dtype == self.intercept_.dtype:
+            return np.add(scores, self.intercept_, out=scores)
+        return scores + self.intercept_

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from copy import copy
 from functools import partial
 from numbers import Integral, Real
@@ -50,10 +52,12 @@ class MLCEClassifierCV(MLCEClassifier):
     Cs : int or array-like of float, default=10
         Inverse strengths of the L2 penalty to try; a number of them is spread evenly over the
         logarithms from a tenth to ten times the `C` that :class:`MLCEClassifier` takes by default
-        on these rows. 1 is that `C` itself.
+        on these rows. 1 is that `C` itself. While the best one is the smallest or the largest, a
+        grid given by its number goes on past that end in steps of the same ratio, by two decades
+        at most.
     cv : int, float, cross-validation generator or iterable, default=3
         How rows are held out. An integer is a number of folds, of shuffled rows, stratified for
-        1-D `y`; a float in (0, 1) is the share of rows in a single held-out part; None is
+        1-D `y`; a float in (0, 1) is the fraction of rows in a single held-out part; None is
         five folds, not shuffled.
     scoring : {"f1_micro", "f1_macro", "f1_samples"} or scorer, default="f1_micro"
         What C and thresholds maximise: F1 of all cells of `y` together, or its mean over labels
@@ -69,8 +73,6 @@ class MLCEClassifierCV(MLCEClassifier):
         Number of folds fitted at a time; -1 for as many as there are processors.
     loss : str or Module, default="mlce"
         What is minimised, as in :class:`MLCEClassifier`; not "pairwise", which has no threshold.
-    learn_threshold : bool, default=False
-        Whether each fit learns a threshold of its rows, as in :class:`MLCEClassifier`.
     fit_intercept : bool, default=True
         Whether scores have an intercept in training. Thresholds become intercepts either way.
     label_weight : array-like of shape (n_labels,), dict or "balanced", default=None
@@ -86,7 +88,7 @@ class MLCEClassifierCV(MLCEClassifier):
         How each fit is made, as in :class:`MLCEClassifier`; "auto" chooses one for all of them,
         by the shape of all rows.
     tol : float, default=1e-2
-        Share of the first gradient at which "newton-cg" stops.
+        Fraction of the first gradient at which "newton-cg" stops.
     max_iter : int, default=None
         Newton iterations at most, or epochs, of each fit, as in :class:`MLCEClassifier`.
     device : {"cpu", "cuda", "auto"}, default="cpu"
@@ -97,9 +99,9 @@ class MLCEClassifierCV(MLCEClassifier):
     Attributes
     ----------
     C_ : float
-        The chosen C.
+        The chosen C: the best, and the smallest of those that are equally good.
     Cs_ : ndarray of shape (n_Cs,)
-        Those tried, ascending.
+        Those tried, ascending, with those past an end of the grid.
     scores_ : ndarray of shape (n_Cs,)
         What each reached on the out-of-fold scores, with the best thresholds for it.
     thresholds_ : float or ndarray of shape (n_labels,)
@@ -130,8 +132,9 @@ class MLCEClassifierCV(MLCEClassifier):
 
     Notes
     -----
-    Takes as many fits as there are folds for each C, and one more. Each but the first of a fold
-    starts from the solution for the next smaller C. The scores of one C are kept at a time.
+    Takes as many fits as there are folds for each C, and one more. Each fit of a fold starts from
+    the solution for the next smaller C, but for the first one and those below the grid, which
+    start anew. The scores of one C are kept at a time.
 
     `fit` takes no groups. Where rows of a group belong together, pass the splits themselves,
     ``cv=list(GroupKFold(3).split(X, y, groups))``; or tune the thresholds of a
@@ -186,7 +189,6 @@ class MLCEClassifierCV(MLCEClassifier):
         thresholds: str | None = "global",
         n_jobs: int | None = None,
         loss: Any = "auto",
-        learn_threshold: bool = False,
         fit_intercept: bool = True,
         label_weight: Any = None,
         scale: float | None = None,
@@ -203,7 +205,6 @@ class MLCEClassifierCV(MLCEClassifier):
         self.thresholds = thresholds
         self.n_jobs = n_jobs
         self.loss = loss
-        self.learn_threshold = learn_threshold
         self.fit_intercept = fit_intercept
         self.label_weight = label_weight
         self.scale = scale
@@ -242,12 +243,16 @@ class MLCEClassifierCV(MLCEClassifier):
         -----
         ConvergenceWarning
             If the solver did not reach `tol` in one of the fits.
+        UserWarning
+            If the best C is the smallest or the largest that was tried, so that others may be
+            better.
         """
         with fitted_state_kept(self):
             objective = f_measure_of(self.scoring, self.thresholds or "global")
             Cs = _grid(self.Cs)
+            n_beyond = int(self.Cs) - 1 if isinstance(self.Cs, Integral) else 0
             monitor = FitMonitor(self, X, y, sample_weight)
-            monitor.open("C", len(Cs))
+            monitor.open("C", None if n_beyond else len(Cs))
             targets = encode_targets(y)
             objective.check_kind(targets.kind)
             X = validate_data(
@@ -260,7 +265,10 @@ class MLCEClassifierCV(MLCEClassifier):
                 Cs = Cs * self._default_C(X, weight, targets.format)
             # Folds are smaller: "auto" might fit them by another solver than all rows.
             model = self._model(solver=self._solver_of_all_rows(X, targets, weight))
-            self._search(model, X, targets, weight, objective, Cs, monitor)
+            candidates = _Candidates(Cs, n_beyond)
+            self._search(model, X, targets, weight, objective, candidates, monitor)
+            if not monitor.stopped:
+                candidates.warn_at_end()
             final = model.set_params(C=self.C_).fit(X, to_sklearn_y(targets), weight)
             self._adopt(final, targets)
             monitor.close()
@@ -281,35 +289,40 @@ class MLCEClassifierCV(MLCEClassifier):
         targets: Targets,
         weight: np.ndarray | None,
         objective: FMeasure,
-        Cs: np.ndarray,
+        candidates: _Candidates,
         monitor: FitMonitor,
     ) -> None:
-        """Set C, its thresholds, and what each C reached."""
+        """Set C, its thresholds, and the score of each C."""
         y = to_sklearn_y(targets)
         splits = splits_of(self.cv, X, y, targets.kind, self.random_state, {})
         check_held_out(targets, splits, weight)
         # Epochs from C to C would add up, beside those of the one fit on all rows.
         warm_start = model.solver == "newton-cg"
-        models: list[Any] = [copy(model).set_params(warm_start=warm_start) for _ in splits]
+        models: list[Any] = []
         score = (
             partial(_predicted_codes, classes=targets.classes)
             if targets.kind == "multiclass"
             else partial(scores_of, n_outputs=targets.n_outputs)
         )
         parameters = {} if weight is None else {"sample_weight": weight}
-        reached: list[float] = []
+        thresholds: dict[float, float | np.ndarray] = {}
         monitor.attributes_of = lambda state: None  # no model of all rows yet
-        for C in Cs:
+        for C in candidates:
             monitor.begin()
-            models = [model.set_params(C=C) for model in models]
+            is_lowest = all(other > C for other in thresholds)
+            if is_lowest:  # the last models, if any, are those of a larger C
+                models = [copy(model).set_params(warm_start=warm_start) for _ in splits]
+            models = [fold_model.set_params(C=C) for fold_model in models]
             scores, models = out_of_fold(models, X, y, splits, score, parameters, self.n_jobs)
-            value, thresholds = self._judge(targets, splits, scores, weight, objective)
-            if not reached or value > max(reached):
-                self.C_, self.thresholds_ = float(C), thresholds
-            reached.append(value)
+            candidates.scores[C], thresholds[C] = self._judge(
+                targets, splits, scores, weight, objective
+            )
             if monitor.end(None):
                 break
-        self.Cs_, self.scores_ = Cs[: len(reached)], np.array(reached)
+        self.Cs_ = np.array(sorted(thresholds))
+        self.scores_ = np.array([candidates.scores[C] for C in self.Cs_])
+        self.C_ = float(self.Cs_[self.scores_.argmax()])
+        self.thresholds_ = thresholds[self.C_]
 
     def _judge(
         self,
@@ -319,7 +332,7 @@ class MLCEClassifierCV(MLCEClassifier):
         weight: np.ndarray | None,
         objective: FMeasure,
     ) -> tuple[float, float | np.ndarray]:
-        """What out-of-fold scores reach, and with which thresholds."""
+        """Return the score of out-of-fold scores, and the thresholds that reach it."""
         if targets.codes is not None:
             rows = np.concatenate([test for _, test in splits])
             right = np.concatenate(scores) == targets.codes[rows]
@@ -331,13 +344,13 @@ class MLCEClassifierCV(MLCEClassifier):
         return objective.score(held_out, thresholds), thresholds
 
     def _solver_of_all_rows(self, X: Any, targets: Targets, weight: np.ndarray | None) -> str:
-        """The name of the solver that "auto" stands for."""
-        trained = np.isnan(constant_label_scores(targets))
-        problem = self._model(C=1.0)._problem(X, targets, weight, trained)
-        return resolve_solver(problem, self.solver, self.max_iter, self.tol, seed=0).solver
+        """Return the name of the solver that "auto" stands for."""
+        problem = self._model(C=1.0)._problem(X, targets, weight)
+        fixed = constant_label_scores(targets)
+        return resolve_solver(problem, fixed, self.solver, self.max_iter, self.tol, 0).solver
 
     def _model(self, **changes: Any) -> MLCEClassifier:
-        """The estimator that is fitted, with every parameter that it shares with this one."""
+        """Make the estimator that is fitted, with every parameter that it shares with this one."""
         own = self.get_params(deep=False) | changes
         names = MLCEClassifier._get_param_names()
         return MLCEClassifier(**{name: own[name] for name in names if name in own})
@@ -354,8 +367,60 @@ class MLCEClassifierCV(MLCEClassifier):
         self._remember(targets)
 
 
+class _Candidates:
+    """Values of C to try: a grid, ascending, and more past an end while the best one is there.
+
+    Parameters
+    ----------
+    grid : ndarray of shape (n_Cs,)
+        The grid, ascending.
+    n_beyond : int
+        Values past either end at most, in steps of the grid's ratio.
+
+    Attributes
+    ----------
+    scores : dict of float to float
+        Score of each value that was tried, which the caller fills in.
+    """
+
+    def __init__(self, grid: np.ndarray, n_beyond: int) -> None:
+        self._grid, self._n_beyond = [float(C) for C in grid], n_beyond
+        self.scores: dict[float, float] = {}
+
+    def __iter__(self) -> Iterator[float]:
+        yield from self._grid
+        for number in range(1, self._n_beyond + 1):
+            if self._end_of_best() == "largest":
+                yield self._grid[-1] * (self._grid[1] / self._grid[0]) ** number
+        for number in range(1, self._n_beyond + 1):
+            if self._end_of_best() == "smallest":
+                yield self._grid[0] * (self._grid[0] / self._grid[1]) ** number
+
+    def _end_of_best(self) -> str | None:
+        """Return which end alone has the best score; None where others have it too."""
+        best = max(self.scores.values())
+        of_best = [C for C, score in self.scores.items() if score == best]
+        if len(self.scores) == 1 or len(of_best) > 1:
+            return None
+        return {max(self.scores): "largest", min(self.scores): "smallest"}.get(of_best[0])
+
+    def warn_at_end(self) -> None:
+        """Warn where the best value is an end of those that were tried."""
+        end = self._end_of_best()
+        if end is None:
+            return
+        C = max(self.scores) if end == "largest" else min(self.scores)
+        low, high = (C, 100 * C) if end == "largest" else (C / 100, C)
+        warnings.warn(
+            f"the best C, {C:.3g}, is the {end} of the {len(self.scores)} that were tried, and one "
+            f"beyond it may be better. Set Cs=np.geomspace({low:.3g}, {high:.3g}, 10) to search on",
+            UserWarning,
+            stacklevel=5,
+        )
+
+
 def _grid(Cs: Any) -> np.ndarray:
-    """The values of C to try, or factors of the default one if their number is given, ascending.
+    """Return the values of C to try, or factors of the default one for a number; ascending.
 
     Raises
     ------
@@ -374,5 +439,5 @@ def _grid(Cs: Any) -> np.ndarray:
 
 
 def _predicted_codes(model: Any, X: Any, classes: np.ndarray) -> np.ndarray:
-    """Index of the predicted class of each row; a fold may know fewer classes."""
+    """Return the index of the predicted class of each row; a fold may know fewer classes."""
     return np.searchsorted(classes, model.predict(X))

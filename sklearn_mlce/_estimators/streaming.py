@@ -84,12 +84,3 @@ def in_precision(
     if sample_weight is not None:
         sample_weight = sample_weight.astype(dtype, copy=False)
     return X.astype(dtype, copy=False), sample_weight
-
-
-class StreamingMLCE(BaseMLCE):
-    """Base of the linear estimator, until it calls :func:`validate_chunk` itself."""
-
-    def _validate_chunk(
-        self, X: Any, y: Any, classes: Any, sample_weight: Any, first: bool
-    ) -> tuple[Any, Targets, np.ndarray | None]:
-        return validate_chunk(self, X, y, classes, sample_weight, first=first)

@@ -1,4 +1,4 @@
-"""The design matrix of a linear model: its products with coefficients and with row gradients.
+"""Design matrix of a linear model: its products with coefficients and with row gradients.
 
 Parameters are one tensor ``(n_features, n_outputs)``, with a last row of intercepts where the
 model has them. Beside an intercept, which is not penalised, features may be centred without
@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
+from sklearn.utils import gen_batches
 from torch import Tensor
 
 from sklearn_mlce._kernels.exponentials import row_blocks
-from sklearn_mlce._utils.sparse import csr_tensor, dense_tensor
+from sklearn_mlce._utils.sparse import csr_tensor, dense_tensor, rows_that_fit
 
 
 class Design:
@@ -172,11 +173,6 @@ def _largest_of_rows(matrix: Any) -> np.ndarray:
     return np.maximum(largest, -smallest)
 
 
-def inverted(diagonal: Tensor) -> Tensor:
-    """Reciprocals, in place, of a diagonal that is not negative, as far as they are numbers."""
-    return diagonal.clamp_(min=torch.finfo(diagonal.dtype).tiny ** 0.5).reciprocal_()
-
-
 def _torch_multiplies_csr(device: torch.device) -> bool:
     # On the CPU torch hands CSR products to MKL, which its builds for Arm do not have.
     return device.type != "cpu" or torch.backends.mkl.is_available()
@@ -192,7 +188,7 @@ def _scipy_product(matrix: Any, device: torch.device) -> Callable[[Tensor, Tenso
 
 
 # Entries of X that are looked at at a time: 32 MiB of float64.
-_ENTRIES = 2**22
+_BLOCK_ENTRIES = 2**22
 _ROUNDING = 4 * float(np.finfo(np.float64).eps)  # of a mean
 
 
@@ -236,7 +232,7 @@ def _dense_distance(X: np.ndarray, weight: np.ndarray, mean: np.ndarray) -> floa
 
 
 def _sparse_distance(X: Any, weight: np.ndarray, mean: np.ndarray) -> float:
-    """By columns: of the entries that are stored, and of the zeros that are not."""
+    """Sum by columns, of the entries that are stored and of the zeros that are not."""
     distance, stored, n_stored = 0.0, np.zeros(X.shape[1]), np.zeros(X.shape[1], dtype=np.intp)
     for rows in _row_blocks(X):
         block = X[rows]
@@ -268,7 +264,5 @@ def check_squares(largest: float, dtype: np.dtype) -> None:
 
 
 def _row_blocks(X: Any) -> Iterator[slice]:
-    entries_per_row = (X.nnz if sp.issparse(X) else X.size) / max(X.shape[0], 1)
-    step = max(1, int(_ENTRIES / max(entries_per_row, 1)))
-    for start in range(0, X.shape[0], step):
-        yield slice(start, start + step)
+    entries_per_row = (X.nnz if sp.issparse(X) else X.size) // max(X.shape[0], 1)
+    return gen_batches(X.shape[0], rows_that_fit(entries_per_row, _BLOCK_ENTRIES))

@@ -1,4 +1,4 @@
-"""A fit of the linear model: which solver, from where, and what it leaves behind."""
+"""Fit of the linear model: choice of the solver, first parameters, fitted attributes."""
 
 from __future__ import annotations
 
@@ -7,96 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from sklearn_mlce._objectives.objective import SecondOrderLoss
-from sklearn_mlce._objectives.target_tensors import encode
-from sklearn_mlce._solvers.design import Design
-from sklearn_mlce._solvers.newton_cg import (
-    IterationMonitor,
-    LinearObjective,
-    SolverResult,
-    newton_cg,
-)
+from sklearn_mlce._objectives.objective import Objective
+from sklearn_mlce._solvers.newton_cg import SolverResult, fit_newton
 from sklearn_mlce._solvers.problem import LinearProblem
-from sklearn_mlce._solvers.separable_newton import SeparableObjective, separable_newton
 from sklearn_mlce._solvers.sgd import epochs_for, fit_sgd
+from sklearn_mlce._targets.targets import LabelCounts
 from sklearn_mlce._utils.sparse import dense_tensor
-
-
-def minimise_exactly(
-    problem: LinearProblem,
-    start: Tensor | None,
-    *,
-    tol: float,
-    max_iter: int,
-    monitor: IterationMonitor,
-) -> SolverResult:
-    """Minimise a problem from ``start``, or from the best constant scores.
-
-    Parameters
-    ----------
-    problem : LinearProblem
-        What to minimise.
-    start : Tensor of shape (n_parameters, n_trained) or None
-        First parameters.
-    tol : float
-        An output has converged when the largest entry of its gradient is this share of what it is
-        at constant scores.
-    max_iter : int
-        Newton iterations at most.
-    monitor : IterationMonitor
-        Told of each iteration, and may stop the solver.
-
-    Returns
-    -------
-    SolverResult
-        The parameters and how they were reached.
-    """
-    row_weight = problem.row_weight()
-    design = Design(problem.X, row_weight, problem.fit_intercept, problem.device)
-    weight = dense_tensor(row_weight, problem.device)
-    outputs = np.flatnonzero(problem.trained)
-    label_weight = problem.trained_label_weight()
-
-    targets = problem.trained_targets()
-    targets = targets.one_hot() if problem.objective.separable else targets
-    # It is divided by.
-    weight = weight.clamp(min=torch.finfo(weight.dtype).tiny)
-
-    def loss_of(places: np.ndarray) -> SecondOrderLoss:
-        """Loss of some of the trained outputs."""
-        own = None if label_weight is None else label_weight[places]
-        chosen = targets.select_outputs(np.isin(np.arange(len(outputs)), places))
-        encoded = encode(chosen, problem.X.dtype, problem.device)
-        return problem.objective.second_order(encoded, len(places), weight, own)
-
-    constant = problem.constant_scores()
-    first = constant if start is None else start
-
-    def coupled(first: Tensor, max_iter: int) -> SolverResult:
-        objective = LinearObjective(
-            design,
-            loss_of(np.arange(len(outputs))),
-            l2=problem.l2,
-            learned_threshold=problem.learn_threshold,
-        )
-        return newton_cg(objective, first, constant, tol=tol, max_iter=max_iter, monitor=monitor)
-
-    if problem.objective.separable and (start is None or not problem.learn_threshold):
-        objective = SeparableObjective(design, loss_of, problem.l2)
-        apart = separable_newton(
-            objective, first, constant, tol=tol, max_iter=max_iter, monitor=monitor
-        )
-        if monitor.stopped or not problem.learn_threshold:
-            return apart
-        # A threshold couples these labels by the penalty alone, so that they are near by now, and
-        # one by one they took far fewer passes over the rows.
-        return coupled(apart.parameters, max_iter - apart.n_iter).after(apart)
-    return coupled(first, max_iter)
-
 
 _NEWTON_ITERATIONS = 100
 # Multiplications of one pass over the rows and one over the coefficients from which on mini-batches
@@ -125,7 +44,7 @@ class SolverOptions(NamedTuple):
 
 
 def choose_solver(n_rows: int, n_features: int, n_entries: int | None, n_outputs: int) -> str:
-    """The solver that "auto" stands for.
+    """Choose the solver that "auto" stands for.
 
     It is "sgd" where X is sparse, there are several outputs, and
     ``(n_entries + n_features) * n_outputs`` is at least ten million, or where the exact solver's
@@ -154,22 +73,18 @@ def choose_solver(n_rows: int, n_features: int, n_entries: int | None, n_outputs
 
 
 def resolve_solver(
-    problem: LinearProblem, solver: str, max_iter: int | None, tol: float, seed: int
+    problem: LinearProblem,
+    fixed: np.ndarray,
+    solver: str,
+    max_iter: int | None,
+    tol: float,
+    seed: int,
 ) -> SolverOptions:
-    """The solver that an estimator's parameters ask for, and how far it goes."""
+    """Return the solver that an estimator's parameters ask for, and how far it goes."""
     n_rows, n_features = problem.X.shape
-    n_outputs = max(1, int(problem.trained.sum()))
-    if problem.targets.format.sizes:  # scores of the smaller outputs are padded
-        n_outputs = len(problem.targets.format.sizes) * max(problem.targets.format.sizes)
-    if problem.learn_threshold:
-        if solver == "sgd" or not problem.objective.convex:
-            raise ValueError(
-                "learn_threshold=True needs the exact solver: a threshold is one direction in "
-                "which all labels bend, where mini-batches get nowhere. Set solver='auto' or "
-                f"solver='newton-cg' and a convex loss; got solver={solver!r} and "
-                f"{problem.objective.described}"
-            )
-        solver = "newton-cg"
+    n_outputs = max(1, int(_is_trained(problem.objective, fixed).sum()))
+    if sizes := problem.targets.format.sizes:  # scores of the smaller outputs are padded
+        n_outputs = len(sizes) * max(sizes)
     if not problem.objective.convex:
         if solver == "newton-cg":
             raise ValueError(
@@ -195,7 +110,7 @@ def fit_linear(
     options: SolverOptions,
     monitor: Any,
 ) -> dict[str, Any]:
-    """Fitted attributes at, or near, the optimum.
+    """Fit at, or near, the optimum.
 
     Parameters
     ----------
@@ -204,7 +119,7 @@ def fit_linear(
     fixed : ndarray of shape (n_outputs,)
         Score of each output that is not trained, NaN for the others.
     start : ndarray of shape (n_features + 1, n_outputs) or None
-        First parameters; None leaves them to the solver.
+        First parameters; None starts at the scores that are best without features.
     options : SolverOptions
         The solver.
     monitor : FitMonitor
@@ -222,44 +137,66 @@ def fit_linear(
 
     # A copy: the solver may go on in the same memory.
     monitor.attributes_of = lambda parameters: attributes(parameters().clone())
-    first = _first(problem, start)
-    if not problem.trained.any():
+    is_trained = _is_trained(problem.objective, fixed)
+    if not is_trained.any():
         none = np.zeros((n_features, 0), dtype=problem.X.dtype)
-        constant = coefficients(none, n_features, fixed)
-        return {**constant, "C_": problem.C, "n_iter_": 0, "loss_curve_": []}
+        fixed_alone = coefficients(none, n_features, fixed)
+        return fixed_alone | {"C_": problem.C, "n_iter_": 0, "loss_curve_": []}
+    trained = _select_outputs(problem, is_trained)
+    constant = _constant_parameters(trained)
+    first = constant if start is None else _first_parameters(problem, start, is_trained)
     if options.solver == "sgd":
         parameters, loss_curve = fit_sgd(
-            problem, first, n_epochs=options.max_iter, seed=options.seed, monitor=monitor
+            trained, first, n_epochs=options.max_iter, seed=options.seed, monitor=monitor
         )
     else:
-        result = minimise_exactly(
-            problem, first, tol=options.tol, max_iter=options.max_iter, monitor=monitor
+        result = fit_newton(
+            trained, first, constant, tol=options.tol, max_iter=options.max_iter, monitor=monitor
         )
         if not (result.converged or monitor.stopped):
             _warn_not_converged(result, options)
         parameters, loss_curve = result.parameters, result.loss_curve
-    return {
-        **attributes(parameters),
-        "C_": problem.C,
-        "n_iter_": len(loss_curve),
-        "loss_curve_": loss_curve,
-    }
+    n_iter = len(loss_curve)
+    return attributes(parameters) | {"C_": problem.C, "n_iter_": n_iter, "loss_curve_": loss_curve}
 
 
-def _first(problem: LinearProblem, start: np.ndarray | None) -> Tensor | None:
-    """First parameters of the trained outputs."""
-    if start is None:
-        return None
-    n_parameters = problem.X.shape[1] + problem.fit_intercept
-    start = start[:n_parameters]
-    if not problem.trained.all():
-        # In rows again: columns that are picked out lie by columns, and a step touches rows.
-        start = np.ascontiguousarray(start[:, problem.trained])
+def _is_trained(objective: Objective, fixed: np.ndarray) -> np.ndarray:
+    """Mask of the outputs that are trained, of which the others have fixed scores."""
+    # A module may know its labels by their places, so that none can be left out.
+    return np.isnan(fixed) | objective.is_module
+
+
+def _select_outputs(problem: LinearProblem, is_trained: np.ndarray) -> LinearProblem:
+    """Problem of some of the outputs."""
+    targets, label_weight = problem.targets.select_outputs(is_trained), problem.label_weight
+    return problem._replace(
+        targets=targets,
+        label_weight=None if label_weight is None else label_weight[is_trained],
+    )
+
+
+def _constant_parameters(problem: LinearProblem) -> Tensor:
+    """Parameters ``(n_features + fit_intercept, n_outputs)`` that are best without features."""
+    shape = (problem.X.shape[1] + problem.fit_intercept, problem.targets.n_outputs)
+    parameters = np.zeros(shape, problem.X.dtype)
+    if problem.fit_intercept:
+        targets, weight = problem.targets, problem.sample_weight
+        parameters[-1] = problem.objective.constant_scores(
+            targets, weight, LabelCounts.of(targets, weight), problem.label_weight
+        )
+    return dense_tensor(parameters, problem.device)
+
+
+def _first_parameters(problem: LinearProblem, start: np.ndarray, is_trained: np.ndarray) -> Tensor:
+    """Parameters of the trained outputs from those of a warm start."""
+    start = start[: problem.X.shape[1] + problem.fit_intercept]
+    # In rows: columns that are picked out lie by columns, and a step touches rows.
+    start = np.ascontiguousarray(start if is_trained.all() else start[:, is_trained])
     return dense_tensor(start, problem.device)
 
 
 def coefficients(parameters: np.ndarray, n_features: int, fixed: np.ndarray) -> dict[str, Any]:
-    """``coef_`` and ``intercept_`` of the trained outputs' parameters, whose memory they may share.
+    """Return ``coef_`` and ``intercept_``, which may share the parameters' memory.
 
     ``coef_`` is the transpose of an array that lies by features: transposing a large one takes as
     long as fitting it, and a sparse product would have to transpose it back.
@@ -287,7 +224,7 @@ def _warn_not_converged(result: SolverResult, options: SolverOptions) -> None:
     else:
         advice = "Raise max_iter or tol, or scale the features"
     warnings.warn(
-        f"MLCEClassifier stopped after {result.n_iter} iterations with {result.remaining:.1e} "
+        f"MLCEClassifier stopped after {result.n_iter} iterations with {result.gradient_norm:.1e} "
         f"of the first gradient left, above tol={options.tol:g}. {advice}.",
         ConvergenceWarning,
         stacklevel=5,

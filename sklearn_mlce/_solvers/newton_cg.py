@@ -3,63 +3,138 @@
 The objective is convex in the scores and the scores are linear in the parameters, so that a
 Hessian-vector product costs two products with the design, and a step along the search
 direction none.
+
+Labels that share no curvature are independent problems with one design. They are solved side
+by side, each with its own conjugate-gradient steps, step length and end, in blocks of labels
+whose vectors stay in the processor's cache; a matrix of the scores of all labels is never held.
+Labels that are coupled are one problem.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
+from sklearn.utils import gen_batches
 from torch import Tensor
 
 from sklearn_mlce._objectives.objective import Derivatives, SecondOrderLoss
+from sklearn_mlce._objectives.target_tensors import encode
+from sklearn_mlce._solvers.conjugate_gradients import (
+    LabelSteps,
+    TrustRegion,
+    conjugate_gradients,
+)
 from sklearn_mlce._solvers.design import Design
-from sklearn_mlce._solvers.newton_parts import Preconditioner, Tolerance
+from sklearn_mlce._solvers.problem import LinearProblem
+from sklearn_mlce._utils.sparse import dense_tensor, rows_that_fit
 
-_MAX_CG_ITERATIONS = 200
-# Share of the residual that an inner solve may leave. Loose steps are the cheaper way to the
-# default tol; the share falls with the gradient, so that a tight tol is still reached fast.
+# Fraction of the residual that an inner solve may leave. Loose steps are the cheaper way to the
+# default tol; the fraction falls with the gradient, so that a tight tol is still reached fast.
 _FORCING = 0.3
-_MAX_HALVINGS = 30
+_MAX_SHORTENINGS = 30  # of a step
 _SUFFICIENT_DECREASE = 1e-4
+# A step is too long where the slope at its end is larger than this fraction of the first slope.
+_LARGEST_END_SLOPE = 0.5
+_DAMPING_KEPT = 0.1  # after a step of full length
+# Parameters and scores of a block: 1 MiB of float32. Sparse products of blocks that leave the
+# cache take two to three times as long.
+_BLOCK_ENTRIES = 2**18
+_FEWEST_LABELS = 16  # one cache line of float32: narrower products read it all the same
+# Labels that are done are dropped from a block once they are a quarter of it.
+_LARGEST_ACTIVE_FRACTION = 0.75
+_ROUNDING_UNITS = 8  # of a sum of a gradient's terms
 
 
 class SolverResult(NamedTuple):
-    """What a solver hands back."""
+    """Parameters that a solver found, and how it found them."""
 
     parameters: Tensor  # (n_parameters, n_outputs)
     n_iter: int
     converged: bool
-    remaining: float  # largest share that is left of an output's gradient at constant scores
+    gradient_norm: float  # largest of an output, relative to the one at constant scores
     loss_curve: list[float]  # objective after each iteration
-
-    def after(self, earlier: SolverResult) -> SolverResult:
-        """It with the iterations of a solver that went before."""
-        return self._replace(
-            n_iter=earlier.n_iter + self.n_iter, loss_curve=earlier.loss_curve + self.loss_curve
-        )
 
 
 class IterationMonitor(Protocol):
-    """Who is told of the iterations."""
+    """Listener to the iterations of a solver."""
 
     stopped: bool  # whether the last one was told to be the last
 
     def begin(self) -> None:
-        """An iteration begins."""
+        """Note that an iteration begins."""
 
     def end(self, parameters: Callable[[], Tensor]) -> bool:
-        """It ended, and can tell its parameters; return True to stop the solver."""
+        """Note that it ended, and can give its parameters; return True to stop the solver."""
 
 
-class _Point(NamedTuple):
-    parameters: Tensor
-    scores: Tensor
-    rows: Derivatives
+@dataclass(frozen=True)
+class StoppingCriterion:
+    """Largest gradient at which each output is done, and the gradient's rounding error.
+
+    Rounding is that of each parameter on its own: beside features of a small unit the intercept's
+    is large, as is that of a feature that varies little beside its mean.
+    """
+
+    design: Design
+    rounding: Tensor  # (n_parameters, 1), of a sum of terms as large as 1
+    terms: Tensor  # (n_outputs,), sums of the row gradients' magnitudes
+    largest: Tensor  # (n_outputs,)
+
+    @classmethod
+    def at_constant_scores(
+        cls, design: Design, gradient: Tensor, row_gradient: Tensor, tol: float
+    ) -> StoppingCriterion:
+        """Allow `tol` times a gradient in the parameters of the centred features.
+
+        The gradient ``(n_parameters, n_outputs)`` is made of those of the rows, at the best
+        constant scores: there it is that in the given features too, but for what the intercepts
+        miss, which a large offset would blow up. Where it is itself rounding, an output is done.
+        """
+        eps = torch.finfo(gradient.dtype).eps
+        rounding = _ROUNDING_UNITS * eps * design.largest_entries[:, None]
+        terms = row_gradient.abs().sum(dim=0)
+        entries = gradient.abs()
+        first = torch.where(entries > rounding * terms, entries, 0).amax(dim=0)
+        return cls(design, rounding, terms, torch.where(first > 0, tol * first, torch.inf))
+
+    def relative_gradient_norm(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """Largest entry ``(n_outputs,)`` over the allowed one, and mask of the outputs not done.
+
+        An output is done as well where its gradient is rounding, which no iteration makes smaller.
+        """
+        entries = self.design.gradient_of_given(gradient).abs()
+        norms = entries.amax(dim=0).div_(self.largest).nan_to_num_(nan=torch.inf, posinf=torch.inf)
+        too_large = norms > 1
+        if bool((self.rounding.max() * self.terms > self.largest).any()):
+            least = torch.maximum(self.rounding * self.terms, self.largest)
+            too_large &= (entries > least).any(dim=0)
+        return norms, too_large
+
+    def of_outputs(self, places: Tensor) -> StoppingCriterion:
+        """Criterion of some of the outputs."""
+        return replace(self, terms=self.terms[places], largest=self.largest[places])
+
+
+@dataclass(frozen=True)
+class Point:
+    """An objective at some parameters of the centred features."""
+
+    parameters: Tensor  # (n_parameters, n_outputs)
+    scores: Tensor  # (n_rows, n_outputs)
+    derivatives: Derivatives
+    gradient: Tensor  # (n_parameters, n_outputs)
     value: float
+
+    @property
+    def noise(self) -> float:
+        """Difference of the objective that its precision does not tell from zero."""
+        return 4 * torch.finfo(self.scores.dtype).eps * abs(self.value)
 
 
 class LinearObjective:
@@ -69,98 +144,140 @@ class LinearObjective:
     ----------
     design : Design
         The features.
-    row_loss : SecondOrderLoss
+    loss : SecondOrderLoss
         The loss; its weights should sum to one, which makes this the mean objective.
     l2 : float
         Strength of the penalty; intercepts are not penalised.
-    learned_threshold : bool, default=False
-        Whether a threshold score was subtracted from the outputs: an output more, whose
-        coefficients are penalised too. Those that minimise the penalty are minus the outputs' sum
-        over L + 1, which leaves ``norm(W)^2 - norm(sum of W)^2 / (L + 1)`` of it.
+    value_of_others : float, default=0.0
+        Objective of outputs that are solved elsewhere, added to each value.
     """
 
     def __init__(
-        self,
-        design: Design,
-        row_loss: SecondOrderLoss,
-        l2: float,
-        *,
-        learned_threshold: bool = False,
+        self, design: Design, loss: SecondOrderLoss, l2: float, value_of_others: float = 0.0
     ) -> None:
-        self.design = design
-        self.row_loss = row_loss
-        self.l2 = l2
-        self._learned_threshold = learned_threshold
-        self._scratch: tuple[Tensor, Tensor] | None = None
+        self.design, self.loss, self.l2 = design, loss, l2
+        self.value_of_others = value_of_others
 
-    def at(self, parameters: Tensor, scores: Tensor | None = None) -> _Point:
-        """Evaluate at some parameters, whose scores may be known."""
-        scores = self.design.scores(parameters) if scores is None else scores
-        rows = self.row_loss.evaluate(scores)
+    def at(self, parameters: Tensor) -> Point:
+        """Evaluate at parameters of the centred features."""
+        scores = self.design.scores(parameters)
+        derivatives = self.loss.evaluate(scores)
+        return self.point(parameters, scores, derivatives, derivatives.gradient())
+
+    def point(
+        self, parameters: Tensor, scores: Tensor, derivatives: Derivatives, row_gradient: Tensor
+    ) -> Point:
+        """Complete a point whose row losses are evaluated."""
+        gradient = self._add_penalty(self.design.transposed(row_gradient), parameters)
+        value = self.value(parameters, derivatives)
+        return Point(parameters, scores, derivatives, gradient, value)
+
+    def value(self, parameters: Tensor, derivatives: Derivatives) -> float:
+        """Objective of evaluated row losses."""
         coefficients = parameters[: self.design.n_features]
-        square = float(coefficients.double().square().sum())
-        if self._learned_threshold:
-            sums = coefficients.sum(dim=1, dtype=torch.float64)
-            square -= float(sums @ sums) / (coefficients.shape[1] + 1)
-        penalty = 0.5 * self.l2 * square
-        return _Point(parameters, scores, rows, rows.value + penalty)
+        square = float(coefficients.square().sum(dtype=torch.float64))
+        return self.value_of_others + derivatives.value + 0.5 * self.l2 * square
 
-    def gradient(self, point: _Point) -> Tensor:
-        """Gradient in the parameters."""
-        gradient = self.design.transposed(point.rows.gradient())
-        return self._add_penalty(gradient, point.parameters)
+    def hessian(self, point: Point, diagonal: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+        """Product of the Hessian with a direction, whose memory the next call overwrites.
 
-    def curvature_product(self, point: _Point, direction: Tensor) -> Tensor:
-        """Hessian in the parameters times a direction; the next call overwrites the result."""
-        if self._scratch is None:  # fresh memory for each product would cost more than the product
-            self._scratch = (torch.empty_like(point.scores), torch.empty_like(direction))
-        scores, result = self._scratch
-        product = point.rows.curvature_product(self.design.scores(direction, out=scores))
-        return self._add_penalty(self.design.transposed(product, out=result), direction)
+        The Hessian in the scores is that of the row losses, or a `diagonal` ``(n_rows, L)``.
+        """
+        # Fresh memory for each product would cost more than the product.
+        scores, product = torch.empty_like(point.scores), torch.empty_like(point.parameters)
 
-    def preconditioner(self, point: _Point) -> Preconditioner:
-        """What stands for the inverse Hessian in the parameters."""
-        diagonal = self.design.transposed_squared(point.rows.curvature_diagonal())
+        def times(direction: Tensor) -> Tensor:
+            self.design.scores(direction, out=scores)
+            if diagonal is None:
+                curved = point.derivatives.curvature_product(scores)
+            else:
+                curved = scores.mul_(diagonal)
+            return self._add_penalty(self.design.transposed(curved, out=product), direction)
+
+        return times
+
+    def inverse_diagonal(self, curvature: Tensor) -> Tensor:
+        """Inverse of the Hessian's diagonal, from the curvature ``(n_rows, L)`` in the scores."""
+        diagonal = self.design.transposed_squared(curvature)
         diagonal[: self.design.n_features] += self.l2
-        common = self._common_curvature(point) if self._learned_threshold else None
-        return Preconditioner(diagonal, common)
-
-    def _common_curvature(self, point: _Point) -> Tensor:
-        """Curvature ``(n_parameters, 1)`` along the shift of all outputs' parameters."""
-        n_outputs = point.parameters.shape[1]
-        of_rows = point.rows.curvature_product(torch.ones_like(point.scores)).sum(1, keepdim=True)
-        curvature = self.design.transposed_squared(of_rows.clamp_(min=0))
-        curvature[: self.design.n_features] += self.l2 * n_outputs / (n_outputs + 1)
-        return curvature
-
-    def tolerance(self, gradient: Tensor, point: _Point, share: float) -> Tolerance:
-        """That share of the gradient at a point of constant scores."""
-        at_scores = point.rows.gradient()
-        if self._learned_threshold:  # its rounding is that of all labels, even where they cancel
-            at_scores = torch.cat([at_scores, at_scores.abs().sum(1, keepdim=True)], dim=1)
-        return Tolerance.of_share(self.design, self._with_threshold(gradient), at_scores, share)
-
-    def excess(self, tolerance: Tolerance, gradient: Tensor) -> tuple[float, bool]:
-        """Largest entry of a gradient in units of the tolerance, and whether one is too large."""
-        excess, too_large = tolerance.excess(self._with_threshold(gradient))
-        return float(excess.max()), bool(too_large.any())
-
-    def _with_threshold(self, gradient: Tensor) -> Tensor:
-        """Gradient of the outputs and, where there is one, of the threshold score."""
-        if not self._learned_threshold:
-            return gradient
-        return torch.cat([gradient, gradient.sum(1, keepdim=True).neg_()], dim=1)
+        # Far from where the inverse overflows.
+        return diagonal.clamp_(min=torch.finfo(diagonal.dtype).tiny ** 0.5).reciprocal_()
 
     def _add_penalty(self, product: Tensor, parameters: Tensor) -> Tensor:
         coefficients = slice(self.design.n_features)
         product[coefficients].add_(parameters[coefficients], alpha=self.l2)
-        if self._learned_threshold:
-            sums = parameters[coefficients].sum(dim=1, keepdim=True)
-            product[coefficients].sub_(sums, alpha=self.l2 / (parameters.shape[1] + 1))
         return product
 
 
-def newton_cg(
+def fit_newton(
+    problem: LinearProblem,
+    start: Tensor,
+    constant: Tensor,
+    *,
+    tol: float,
+    max_iter: int,
+    monitor: IterationMonitor,
+) -> SolverResult:
+    """Minimise a problem from ``start``.
+
+    Parameters
+    ----------
+    problem : LinearProblem
+        What to minimise; all of its outputs are trained.
+    start : Tensor of shape (n_parameters, n_outputs)
+        First parameters.
+    constant : Tensor of shape (n_parameters, n_outputs)
+        Parameters of constant scores, whose gradient is the measure of `tol`.
+    tol : float
+        An output has converged when the largest entry of its gradient is this fraction of what it
+        is at `constant`.
+    max_iter : int
+        Newton iterations at most, for each label where each is a problem of its own.
+    monitor : IterationMonitor
+        Told of each iteration (of each block of labels), and may stop the solver.
+
+    Returns
+    -------
+    SolverResult
+        The parameters and how they were reached.
+    """
+    design = Design(problem.X, problem.row_weight, problem.fit_intercept, problem.device)
+    weight = dense_tensor(problem.row_weight, problem.device)
+    positive = weight.clamp(min=torch.finfo(weight.dtype).tiny)  # it is divided by
+    targets = problem.targets.one_hot() if problem.objective.separable else problem.targets
+    all_outputs = np.arange(targets.n_outputs)
+
+    def loss_of(outputs: np.ndarray) -> SecondOrderLoss:
+        own = None
+        if problem.label_weight is not None:
+            own = dense_tensor(problem.label_weight[outputs], problem.device).to(weight.dtype)
+        chosen = targets.select_outputs(np.isin(all_outputs, outputs))
+        encoded = encode(chosen, problem.X.dtype, problem.device)
+        return problem.objective.second_order(encoded, len(outputs), positive, own)
+
+    if not problem.objective.separable:
+        objective = LinearObjective(design, loss_of(all_outputs), problem.l2)
+        return minimise_coupled(
+            objective, start, constant, tol=tol, max_iter=max_iter, monitor=monitor
+        )
+    parameters = start.clone()
+    curves, norm = [], 0.0
+    for labels in _label_blocks(design, constant):
+        block = _LabelBlock(design, loss_of, problem.l2, labels, parameters)
+        curve = block.minimise(
+            None if start is constant else constant,
+            tol=tol,
+            # Blocks after the last iteration still count in the objective.
+            max_iter=0 if monitor.stopped else max_iter,
+            monitor=monitor,
+        )
+        curves.append(curve)
+        norm = max(norm, block.norm)
+    n_iter = max(map(len, curves)) - 1
+    return SolverResult(parameters, n_iter, norm <= 1, norm * tol, _sum_of_curves(curves))
+
+
+def minimise_coupled(
     objective: LinearObjective,
     start: Tensor,
     constant: Tensor,
@@ -169,154 +286,271 @@ def newton_cg(
     max_iter: int,
     monitor: IterationMonitor,
 ) -> SolverResult:
-    """Minimise an objective from ``start``.
+    """Minimise an objective whose outputs are one problem; see :func:`fit_newton`."""
+    design = objective.design
+    point = objective.at(design.to_centred(constant))
+    criterion = StoppingCriterion.at_constant_scores(
+        design, point.gradient, point.derivatives.gradient(), tol
+    )
+    if start is not constant:
+        point = objective.at(design.to_centred(start))
+    norms, too_large = criterion.relative_gradient_norm(point.gradient)
+    first_norm = float(point.gradient.norm())
+    radius = math.inf
+    loss_curve: list[float] = []
+    while bool(too_large.any()) and len(loss_curve) < max_iter:
+        monitor.begin()
+        forcing = min(_FORCING, (float(point.gradient.norm()) / first_norm) ** 0.25)
+        region = TrustRegion(forcing, radius)
+        direction = conjugate_gradients(
+            objective.hessian(point),
+            objective.inverse_diagonal(point.derivatives.curvature_diagonal()),
+            point.gradient,
+            region,
+        )
+        accepted, step = _halve_until_lower(objective, point, direction)
+        # A step that had to be halved wasted inner steps on directions where the quadratic model
+        # does not hold: the next search goes no further than twice what was accepted.
+        radius = math.inf if step == 1 else 2 * step * region.norm
+        # Without a smaller value, or one told from the last, the precision is exhausted.
+        stalled = accepted is None or accepted.value >= point.value - point.noise
+        point = accepted or point
+        previous = float(norms.max())
+        norms, too_large = criterion.relative_gradient_norm(point.gradient)
+        loss_curve.append(point.value)
+        stopped = monitor.end(partial(design.from_centred, point.parameters))
+        if stopped or (stalled and float(norms.max()) >= previous):
+            break
+    norm = float(norms.max())
+    parameters = design.from_centred(point.parameters)
+    return SolverResult(parameters, len(loss_curve), norm <= 1, norm * tol, loss_curve)
+
+
+def _label_blocks(design: Design, constant: Tensor) -> Iterator[np.ndarray]:
+    """Numbers of labels, those of like frequency together: they take as many iterations."""
+    size = max(_FEWEST_LABELS, rows_that_fit(design.n_rows + design.n_parameters, _BLOCK_ENTRIES))
+    order = torch.argsort(constant[-1], stable=True).cpu().numpy()
+    for block in gen_batches(len(order), size):
+        yield np.sort(order[block])
+
+
+def _sum_of_curves(curves: list[list[float]]) -> list[float]:
+    """Objective after each iteration, blocks that are done staying where they ended."""
+    longest = max(map(len, curves))
+    padded = [curve + curve[-1:] * (longest - len(curve)) for curve in curves]
+    return [sum(values) for values in zip(*padded, strict=True)][1:]
+
+
+class _LabelBlock:
+    """Labels on their way from their start to their optima, each a problem of its own.
 
     Parameters
     ----------
-    objective : LinearObjective
-        What to minimise.
-    start : Tensor of shape (n_parameters, n_outputs)
-        First parameters.
-    constant : Tensor of shape (n_parameters, n_outputs)
-        Parameters of constant scores, whose gradient is the measure of `tol`.
-    tol : float
-        Converged when the largest entry of each output's gradient is this share of what it is at
-        `constant`.
-    max_iter : int
-        Newton iterations at most.
-    monitor : IterationMonitor
-        Told of each iteration, and may stop the solver.
-
-    Returns
-    -------
-    SolverResult
-        The parameters and how they were reached.
+    design : Design
+        The features.
+    loss_of : callable
+        Returns the loss of some labels, given by their numbers.
+    l2 : float
+        Strength of the penalty.
+    labels : ndarray of shape (n_labels,)
+        Numbers of the block's labels.
+    result : Tensor of shape (n_parameters, n_outputs)
+        Parameters of all labels, of which those of the block are read first and written at last.
     """
-    point = objective.at(objective.design.to_centred(constant))
-    gradient = objective.gradient(point)
-    tolerance = objective.tolerance(gradient, point, tol)
-    if start is not constant:
-        point = objective.at(objective.design.to_centred(start))
-        gradient = objective.gradient(point)
-    excess, too_large = objective.excess(tolerance, gradient)
-    first_norm = float(gradient.norm())
-    radius = math.inf
-    loss_curve: list[float] = []
-    while too_large and len(loss_curve) < max_iter:
-        monitor.begin()
-        forcing = min(_FORCING, (float(gradient.norm()) / first_norm) ** 0.25)
-        direction, norm = _newton_direction(objective, point, gradient, forcing, radius)
-        accepted, step = _line_search(objective, point, gradient, direction)
-        # A step that had to be halved wasted inner steps on directions where the quadratic model
-        # does not hold: the next search goes no further than twice what was accepted.
-        radius = math.inf if step == 1 else 2 * step * norm
-        # Without a smaller value, or one told from the last, the precision is exhausted.
-        stalled = accepted is None or accepted.value >= point.value - _noise(point)
-        point = accepted or point
-        gradient = objective.gradient(point)
-        previous, (excess, too_large) = excess, objective.excess(tolerance, gradient)
-        loss_curve.append(point.value)
-        stopped = monitor.end(partial(objective.design.from_centred, point.parameters))
-        if stopped or (stalled and excess >= previous):
-            break
-    return SolverResult(
-        objective.design.from_centred(point.parameters),
-        len(loss_curve),
-        excess <= 1,
-        excess * tol,
-        loss_curve,
-    )
 
+    def __init__(
+        self,
+        design: Design,
+        loss_of: Callable[[np.ndarray], SecondOrderLoss],
+        l2: float,
+        labels: np.ndarray,
+        result: Tensor,
+    ) -> None:
+        self.labels = labels
+        self.norm = 0.0  # largest relative gradient norm where the labels ended
+        self._loss_of = loss_of
+        self._objective = LinearObjective(design, loss_of(labels), l2)
+        self._result = result
+        self._places = torch.from_numpy(labels).to(result.device)
+        self._damping = result.new_zeros(len(labels))
 
-def _newton_direction(
-    objective: LinearObjective, point: _Point, gradient: Tensor, forcing: float, radius: float
-) -> tuple[Tensor, float]:
-    """Solve ``Hessian @ direction = -gradient`` until the residual is ``forcing`` of the start.
-
-    Preconditioned conjugate gradients, until the direction's norm reaches the trust radius; norms
-    are those of the preconditioner, and are had by recurrence.
-
-    Returns
-    -------
-    direction : Tensor of shape (n_parameters, n_outputs)
-    norm : float
-        Its length in the preconditioner's norm.
-    """
-    preconditioner = objective.preconditioner(point)
-    direction = torch.zeros_like(gradient)
-    residual = -gradient
-    preconditioned = preconditioner.times(residual)
-    search = preconditioned.clone()
-    squared_residual = first_squared_residual = search_search = _dot(residual, preconditioned)
-    direction_direction = direction_search = 0.0
-    for _ in range(_MAX_CG_ITERATIONS):
-        product = objective.curvature_product(point, search)
-        curvature = _dot(search, product)
-        to_boundary = _step_to_boundary(
-            direction_direction, direction_search, search_search, radius
+    def minimise(
+        self, constant: Tensor | None, *, tol: float, max_iter: int, monitor: IterationMonitor
+    ) -> list[float]:
+        """Return the objective of the block at its start and after each iteration."""
+        design = self._objective.design
+        point = self._objective.at(self._own(self._result))
+        measure = point if constant is None else self._objective.at(self._own(constant))
+        self._criterion = StoppingCriterion.at_constant_scores(
+            design, measure.gradient, measure.derivatives.gradient(), tol
         )
-        # Where it is flat to the last digit only the boundary or the line search stops the step.
-        step = squared_residual / curvature if curvature > 0 else min(to_boundary, 1.0)
-        at_boundary = step >= to_boundary
-        step = min(step, to_boundary)
-        direction.add_(search, alpha=step)
-        direction_direction += step * (2 * direction_search + step * search_search)
-        if at_boundary or curvature <= 0:
-            break
-        residual.sub_(product, alpha=step)
-        preconditioned = preconditioner.times(residual, out=preconditioned)
-        previous, squared_residual = squared_residual, _dot(residual, preconditioned)
-        if squared_residual <= forcing**2 * first_squared_residual:
-            break
-        ratio = squared_residual / previous
-        search.mul_(ratio).add_(preconditioned)
-        direction_search = ratio * (direction_search + step * search_search)
-        search_search = squared_residual + ratio**2 * search_search
-    return direction, direction_direction**0.5
+        norms, too_large = self._criterion.relative_gradient_norm(point.gradient)
+        first_norms = norms.clone()
+        curve = [point.value]
+        while len(curve) <= max_iter and bool(too_large.any()):
+            monitor.begin()
+            if float(too_large.float().mean()) < _LARGEST_ACTIVE_FRACTION:
+                self.norm = max(self.norm, float(norms[~too_large].max()))
+                point = self._drop_done(point, too_large)
+                norms, first_norms = norms[too_large], first_norms[too_large]
+            curvature = self._damped_curvature(point)
+            direction = conjugate_gradients(
+                self._objective.hessian(point, curvature),
+                self._objective.inverse_diagonal(curvature),
+                point.gradient,
+                LabelSteps((norms / first_norms).pow_(0.25).clamp_(max=_FORCING)),
+            )
+            point, step, along = _shorten_until_flat(self._objective, point, direction)
+            self._adapt_damping(curvature, step, along)
+            norms, too_large = self._criterion.relative_gradient_norm(point.gradient)
+            curve.append(point.value)
+            if monitor.end(partial(self._store, point.parameters)):
+                break
+        self._store(point.parameters)
+        self.norm = max(self.norm, float(norms.max()))
+        return curve
+
+    def _own(self, parameters: Tensor) -> Tensor:
+        """Parameters of the block's labels and of the centred features."""
+        return self._objective.design.to_centred(parameters.index_select(1, self._places))
+
+    def _store(self, parameters: Tensor) -> Tensor:
+        """Write the block's parameters among those of all labels, which are returned."""
+        given = self._objective.design.from_centred(parameters)
+        return self._result.index_copy_(1, self._places, given)
+
+    def _drop_done(self, point: Point, keep: Tensor) -> Point:
+        """Store all labels, and go on with a mask of them."""
+        self._store(point.parameters)
+        places = keep.nonzero().squeeze(1)
+        self.labels = self.labels[places.cpu().numpy()]
+        self._places, self._damping = self._places[places], self._damping[places]
+        self._criterion = self._criterion.of_outputs(places)
+        parameters, scores, gradient = (
+            part.index_select(1, places)
+            for part in (point.parameters, point.scores, point.gradient)
+        )
+        design, l2 = self._objective.design, self._objective.l2
+        loss = self._loss_of(self.labels)
+        derivatives = loss.evaluate(scores)
+        others = point.value - LinearObjective(design, loss, l2).value(parameters, derivatives)
+        self._objective = LinearObjective(design, loss, l2, others)
+        return Point(parameters, scores, derivatives, gradient, point.value)
+
+    def _damped_curvature(self, point: Point) -> Tensor:
+        """Curvature ``(n_rows, n_labels)`` in the scores, with the damping of each label."""
+        curvature = point.derivatives.curvature_diagonal()
+        # A copy: the derivatives may keep theirs.
+        return curvature + self._damping if bool(self._damping.any()) else curvature
+
+    def _adapt_damping(self, curvature: Tensor, step: Tensor, along: Tensor) -> None:
+        """Set the curvature to add to every row's, that the next step need not be shortened."""
+        if not bool(((step < 1) | (self._damping > 0)).any()):
+            return
+        squares = along.square()
+        model = (curvature * squares).sum(dim=0)
+        model.div_(squares.sum(dim=0).clamp_(min=torch.finfo(model.dtype).tiny))
+        kept = self._damping * _DAMPING_KEPT
+        self._damping = torch.where(step < 1, model * (1 / step - 1), kept)
 
 
-def _step_to_boundary(
-    direction_direction: float, direction_search: float, search_search: float, radius: float
-) -> float:
-    """Largest ``step`` with ``norm(direction + step * search) <= radius``."""
-    if radius == math.inf or search_search <= 0:
-        return math.inf
-    room = max(radius**2 - direction_direction, 0.0)
-    root = (direction_search**2 + search_search * room) ** 0.5
-    return (root - direction_search) / search_search
+class _Trial(NamedTuple):
+    scores: Tensor
+    derivatives: Derivatives
+    value: float
 
 
-def _line_search(
-    objective: LinearObjective, point: _Point, gradient: Tensor, direction: Tensor
-) -> tuple[_Point | None, float]:
+class _Line:
+    """An objective along a direction from a point, each output with a step of its own."""
+
+    def __init__(self, objective: LinearObjective, point: Point, direction: Tensor) -> None:
+        coefficients = slice(objective.design.n_features)
+        self._objective, self._point, self._direction = objective, point, direction
+        self._linear = (direction[coefficients] * point.parameters[coefficients]).sum(dim=0)
+        self._quadratic = direction[coefficients].square().sum(dim=0)
+        self.along = objective.design.scores(direction)
+        self.slope = (point.gradient * direction).sum(dim=0)  # (n_outputs,)
+
+    def at(self, step: Tensor) -> _Trial:
+        """Evaluate at a step of shape (n_outputs,), or ()."""
+        scores = torch.addcmul(self._point.scores, self.along, step)
+        derivatives = self._objective.loss.evaluate(scores)
+        change = step * (self._linear + 0.5 * step * self._quadratic)
+        penalty = self._objective.l2 * float(change.sum())
+        loss = derivatives.value - self._point.derivatives.value
+        return _Trial(scores, derivatives, self._point.value + (loss + penalty))
+
+    def slope_at(self, row_gradient: Tensor, step: Tensor) -> Tensor:
+        """Return the slope ``(n_outputs,)`` at a step, from the gradient in the scores there."""
+        slope = (row_gradient * self.along).sum(dim=0)
+        slope.add_(self._linear, alpha=self._objective.l2)
+        return slope.addcmul_(self._quadratic, step, value=self._objective.l2)
+
+    def end(self, trial: _Trial, row_gradient: Tensor, step: Tensor) -> Point:
+        """Complete the point of a trial."""
+        parameters = torch.addcmul(self._point.parameters, self._direction, step)
+        return self._objective.point(parameters, trial.scores, trial.derivatives, row_gradient)
+
+
+def _halve_until_lower(
+    objective: LinearObjective, point: Point, direction: Tensor
+) -> tuple[Point | None, float]:
     """Halve the step until the objective falls enough, and on while that makes it fall further.
 
-    None and 0 if it never falls enough. A full step is taken as it is. The longest step that
+    Return None and 0 if it never falls enough. A full step is taken as it is. The longest step that
     will do may lie far up the other side of a valley, from wall to wall of which the search would
-    then go: losses of a higher order or scale bend sharply.
+    then go: losses of a large scale bend sharply.
     """
-    slope = _dot(gradient, direction)
-    along = objective.design.scores(direction)
-    accepted, accepted_step, step = None, 0.0, 1.0
-    for _ in range(_MAX_HALVINGS):
-        trial = objective.at(
-            torch.add(point.parameters, direction, alpha=step),
-            torch.add(point.scores, along, alpha=step),
-        )
-        if accepted is not None and trial.value >= accepted.value:
+    line = _Line(objective, point, direction)
+    slope = float(line.slope.sum())
+    accepted: tuple[_Trial, float] | None = None
+    step = 1.0
+    for _ in range(_MAX_SHORTENINGS):
+        trial = line.at(line.slope.new_tensor(step))
+        if accepted is not None and trial.value >= accepted[0].value:
             break
-        if trial.value <= point.value + _SUFFICIENT_DECREASE * step * slope + _noise(point):
-            accepted, accepted_step = trial, step
+        if trial.value <= point.value + _SUFFICIENT_DECREASE * step * slope + point.noise:
+            accepted = trial, step
             if step == 1:
                 break
         step /= 2
-    return accepted, accepted_step
+    if accepted is None:
+        return None, 0.0
+    trial, step = accepted
+    row_gradient = trial.derivatives.gradient()
+    return line.end(trial, row_gradient, line.slope.new_tensor(step)), step
 
 
-def _noise(point: _Point) -> float:
-    """Differences of the objective that its precision does not tell from zero."""
-    return 4 * torch.finfo(point.parameters.dtype).eps * abs(point.value)
+def _shorten_until_flat(
+    objective: LinearObjective, point: Point, direction: Tensor
+) -> tuple[Point, Tensor, Tensor]:
+    """Shorten each label's step until its end is not far beyond the valley.
 
+    Slopes tell labels apart, and in float32 steps that values no longer do. But where the
+    loss is nearly a hinge, a small slope far beyond a sharp valley may stand higher than the
+    start: the value of all labels must not rise. A label whose slope at the end is not
+    positive has fallen, as the objective is convex.
 
-def _dot(first: Tensor, second: Tensor) -> float:
-    return float(torch.dot(first.reshape(-1), second.reshape(-1)))
+    Returns
+    -------
+    point : Point
+        Where the steps end.
+    step : Tensor of shape (n_labels,)
+        The steps.
+    along : Tensor of shape (n_rows, n_labels)
+        Scores of the direction.
+    """
+    line = _Line(objective, point, direction)
+    first = -line.slope
+    step = torch.ones_like(first)
+    for left in reversed(range(_MAX_SHORTENINGS)):
+        trial = line.at(step)
+        row_gradient = trial.derivatives.gradient()
+        slope = line.slope_at(row_gradient, step)
+        risen = trial.value - point.value > point.noise
+        too_long = slope > (0 if risen else _LARGEST_END_SLOPE * first)
+        if not left or not bool(too_long.any()):
+            break
+        secant = (first / (first + slope)).clamp_(0.1, 0.7)
+        step = torch.where(too_long, step * secant, step)
+    return line.end(trial, row_gradient, step), step, line.along

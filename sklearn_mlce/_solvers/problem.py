@@ -1,4 +1,4 @@
-"""What there is to fit: rows, their encoded targets, and the objective."""
+"""Rows, encoded targets and parameters of a linear model's fit."""
 
 from __future__ import annotations
 
@@ -6,76 +6,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from sklearn_mlce._objectives.batch_loss import BatchLoss
 from sklearn_mlce._objectives.objective import Objective
-from sklearn_mlce._targets.targets import LabelCounts, Targets
-from sklearn_mlce._utils.sparse import dense_tensor
+from sklearn_mlce._targets.targets import Targets
 
 
 class LinearProblem(NamedTuple):
-    """A linear model's mean objective; see :class:`LinearObjective`."""
+    """A linear model's mean objective: weighted losses of rows, and an L2 penalty."""
 
     X: Any  # (n_rows, n_features), ndarray or CSR
     targets: Targets
-    trained: np.ndarray  # (n_outputs,), mask of the outputs that have an optimum
     sample_weight: np.ndarray | None  # (n_rows,), positive
+    row_weight: np.ndarray  # (n_rows,), sums to one
+    total_weight: float  # of the rows
     objective: Objective
     label_weight: np.ndarray | None  # (n_outputs,)
     C: float
+    l2: float  # strength of the penalty beside the mean loss, 1 / (C * total_weight)
     fit_intercept: bool
     device: torch.device
-    learn_threshold: bool = False
-
-    @property
-    def total_weight(self) -> float:
-        """Sum of the rows' weights."""
-        if self.sample_weight is None:
-            return float(self.X.shape[0])
-        return float(self.sample_weight.sum(dtype=np.float64))
-
-    @property
-    def l2(self) -> float:
-        """Strength of the penalty beside the mean loss."""
-        return 1 / (self.C * self.total_weight)
-
-    def row_weight(self) -> np.ndarray:
-        """Weights of the rows that sum to one."""
-        weight = self.sample_weight
-        if weight is None:
-            weight = np.ones(self.X.shape[0], dtype=self.X.dtype)
-        return weight / self.X.dtype.type(self.total_weight)
-
-    def batch_loss(self) -> BatchLoss:
-        """The loss of the trained outputs, batch by batch."""
-        targets = self.trained_targets()
-        counts = None
-        if self.objective.needs_label_counts:
-            counts = LabelCounts.of(targets, self.sample_weight)
-        return self.objective.batch_loss(targets.n_outputs, self.trained_label_weight(), counts)
-
-    def trained_label_weight(self) -> Tensor | None:
-        """Weights of the trained outputs."""
-        if self.label_weight is None:
-            return None
-        return dense_tensor(self.label_weight[self.trained].astype(self.X.dtype), self.device)
-
-    def constant_scores(self) -> Tensor:
-        """Parameters ``(n_features + fit_intercept, n_trained)``: the best without features."""
-        targets = self.trained_targets()
-        shape = (self.X.shape[1] + self.fit_intercept, targets.n_outputs)
-        parameters = np.zeros(shape, self.X.dtype)
-        if self.fit_intercept:
-            label_weight = self.label_weight
-            if label_weight is not None:
-                label_weight = label_weight[self.trained]
-            counts = LabelCounts.of(targets, self.sample_weight)
-            parameters[-1] = self.objective.constant_scores(
-                targets, self.sample_weight, counts, label_weight
-            )
-        return dense_tensor(parameters, self.device)
-
-    def trained_targets(self) -> Targets:
-        """Targets of the trained outputs alone."""
-        return self.targets.select_outputs(self.trained)

@@ -15,12 +15,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import scipy.sparse as sp
 import torch
+from sklearn.utils import gen_batches
 from torch import Tensor
 
 from sklearn_mlce._kernels.sparse_rows import CompressedRows
 from sklearn_mlce._objectives.target_tensors import EncodedTargets, encode
 from sklearn_mlce._targets.targets import Targets
-from sklearn_mlce._utils.sparse import dense_tensor
+from sklearn_mlce._utils.sparse import dense_tensor, rows_that_fit
 
 # Stored entries of a block: its index work is spread over many batches, and it stays small next
 # to any X that matters.
@@ -73,10 +74,9 @@ class SparseFeatures(NamedTuple):
 
     def add_transposed_(self, coefficients: Tensor, row_values: Tensor, alpha: float) -> None:
         width = coefficients.shape[1]
-        step = max(1, _PRODUCT_ENTRIES // width)
-        for start in range(0, len(self.columns), step):
-            columns = self.columns[start : start + step]
-            product = self.transposed.part(start, start + step).matmul(row_values)
+        for part in gen_batches(len(self.columns), rows_that_fit(width, _PRODUCT_ENTRIES)):
+            columns = self.columns[part]
+            product = self.transposed.part(part.start, part.stop).matmul(row_values)
             if width > _NARROW:
                 coefficients.index_add_(0, columns, product, alpha=alpha)
             else:
@@ -134,13 +134,12 @@ class RowBatches:
             yield from self._block(order[rows])
 
     def blocks(self) -> Iterator[slice]:
-        """Slices of as many whole batches as the size of a block allows, at least one."""
+        """Slice the rows into as many whole batches as a block may hold, at least one."""
         entries = self.X.nnz if sp.issparse(self.X) else self.X.size
         of_batch = max(1, entries // self.n_rows) * self.batch_size
         # Index work on sparse rows also passes over all columns once a block.
-        step = self.batch_size * max(1, max(_BLOCK_ENTRIES, self.X.shape[1]) // of_batch)
-        for start in range(0, self.n_rows, step):
-            yield slice(start, min(start + step, self.n_rows))
+        n_batches = rows_that_fit(of_batch, max(_BLOCK_ENTRIES, self.X.shape[1]))
+        return gen_batches(self.n_rows, self.batch_size * n_batches)
 
     def _block(self, rows: np.ndarray) -> Iterator[RowBatch]:
         X = self.X[rows]
@@ -149,19 +148,19 @@ class RowBatches:
         in_batches: Iterator[BatchFeatures] = (
             self._sparse_features(X) if sp.issparse(X) else self._dense_features(X)
         )
-        for number, features in enumerate(in_batches):
-            start = number * self.batch_size
-            stop = min(start + self.batch_size, len(rows))
-            in_batch, total = None, float(stop - start)
+        for batch, features in zip(
+            gen_batches(len(rows), self.batch_size), in_batches, strict=True
+        ):
+            in_batch, total = None, float(batch.stop - batch.start)
             if weight is not None:
-                total = float(weight[start:stop].sum(dtype=np.float64))
-                in_batch = dense_tensor(weight[start:stop], self.device)
-            yield RowBatch(features, targets.slice_rows(start, stop), in_batch, total)
+                total = float(weight[batch].sum(dtype=np.float64))
+                in_batch = dense_tensor(weight[batch], self.device)
+            yield RowBatch(features, targets.slice_rows(batch.start, batch.stop), in_batch, total)
 
     def _dense_features(self, X: np.ndarray) -> Iterator[DenseFeatures]:
         matrix = dense_tensor(X if self.offset is None else X - self.offset, self.device)
-        for start in range(0, len(X), self.batch_size):
-            yield DenseFeatures(matrix[start : start + self.batch_size])
+        for batch in gen_batches(len(X), self.batch_size):
+            yield DenseFeatures(matrix[batch])
 
     def _sparse_features(self, X: Any) -> Iterator[SparseFeatures]:
         at_offset = None
@@ -169,25 +168,23 @@ class RowBatches:
             at_offset = dense_tensor((X @ self.offset).astype(X.dtype, copy=False), self.device)
         by_rows = _by_rows(X, self.batch_size, self.device)
         by_columns = _by_columns(X, self.batch_size, self.device)
-        for number, (rows, (columns, transposed)) in enumerate(
-            zip(by_rows, by_columns, strict=True)
-        ):
-            start = number * self.batch_size
-            projected = None if at_offset is None else at_offset[start : start + self.batch_size]
+        batches = gen_batches(X.shape[0], self.batch_size)
+        for batch, rows, (columns, transposed) in zip(batches, by_rows, by_columns, strict=True):
+            projected = None if at_offset is None else at_offset[batch]
             yield SparseFeatures(rows, columns, transposed, projected)
 
 
 def _by_rows(X: Any, batch_size: int, device: torch.device) -> Iterator[CompressedRows]:
-    """The rows of each batch."""
+    """Yield the rows of each batch."""
     indices, values = dense_tensor(X.indices, device), dense_tensor(X.data, device)
-    for start in range(0, X.shape[0], batch_size):
-        yield _cut(X.indptr[start : start + batch_size + 1], indices, values)
+    for batch in gen_batches(X.shape[0], batch_size):
+        yield _cut(X.indptr[batch.start : batch.stop + 1], indices, values)
 
 
 def _by_columns(
     X: Any, batch_size: int, device: torch.device
 ) -> Iterator[tuple[Tensor, CompressedRows]]:
-    """The features present in each batch, and for each of them its entries in the batch.
+    """Yield the features present in each batch, and for each of them its entries in the batch.
 
     Two stable counting sorts, by column and then by batch, in place of a sort in each batch.
     """

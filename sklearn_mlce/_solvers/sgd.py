@@ -30,7 +30,6 @@ References
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -39,26 +38,111 @@ from torch import Tensor
 
 from sklearn_mlce._objectives.batch_loss import BatchLoss
 from sklearn_mlce._solvers.design import sum_of_rows
-from sklearn_mlce._solvers.lazy_weights import CentredWeights
 from sklearn_mlce._solvers.newton_cg import IterationMonitor
 from sklearn_mlce._solvers.problem import LinearProblem
-from sklearn_mlce._solvers.row_batches import RowBatch, RowBatches
-from sklearn_mlce._solvers.step_sizes import gram_eigenvalue
-from sklearn_mlce._targets.targets import weighted_label_counts
+from sklearn_mlce._solvers.row_batches import BatchFeatures, RowBatches
+from sklearn_mlce._solvers.step_sizes import (
+    StepSizes,
+    first_step,
+    gram_eigenvalue,
+    linear_decay,
+    steps_of_intercepts,
+)
+from sklearn_mlce._targets.targets import LabelCounts
 from sklearn_mlce._utils.sparse import dense_tensor
 
-
-class Steps(NamedTuple):
-    """Sizes of the steps."""
-
-    first: float  # eta_0
-    of_intercepts: Tensor  # (L,), beta
-    share: Callable[[int], float]  # of the first step, at the number of a batch from 0
+# Below this the factor is multiplied into the matrix: far from where float32 overflows.
+_SMALLEST_FACTOR = 1e-9
 
 
-def linearly_to_zero(n_steps: int) -> Callable[[int], float]:
-    """Shares of the first step that end at zero after ``n_steps``."""
-    return lambda number: 1 - number / n_steps
+class CentredWeights:
+    r"""Parameters of the centred features, shrunk and centred lazily.
+
+    A step of stochastic gradient descent on a few sparse rows should cost no more than the features
+    that occur in them. Shrinking all coefficients by the penalty, and centring the features, would
+    cost all of them, so both are kept apart:
+
+    .. math:: W = a (V - \mu h^T),
+
+    with a factor :math:`a`, the offset :math:`\mu` of the features and a vector :math:`h` of the
+    gradients' sums. With :math:`c = \mu^T (V - \mu h^T)`, which is kept as well, the scores of
+    rows X are
+
+    .. math:: (X - 1 \mu^T) W + b = a (X V - (X \mu) h^T - 1 c^T) + b.
+
+    Parameters
+    ----------
+    parameters : Tensor of shape (n_features + 1, L) or (n_features, L)
+        Coefficients and, where the features are centred, intercepts of the features as given.
+        They are overwritten.
+    offset : Tensor of shape (n_features,) or None
+        Subtracted from the features. None: neither offset nor intercepts.
+    """
+
+    def __init__(self, parameters: Tensor, offset: Tensor | None) -> None:
+        self._parameters = parameters
+        self._offset = offset
+        self._factor = 1.0
+        n_features = len(parameters) if offset is None else len(offset)
+        self._matrix = parameters[:n_features]
+        self._sums = parameters.new_zeros(parameters.shape[1])  # h
+        self._along_offset = torch.zeros_like(self._sums)  # c
+        self._offset_square = 0.0
+        self.intercepts = torch.zeros_like(self._sums)
+        if offset is not None:
+            self._along_offset = offset @ self._matrix
+            self._offset_square = float(offset @ offset)
+            self.intercepts = parameters[-1] + self._along_offset
+
+    def scores(self, features: BatchFeatures) -> Tensor:
+        """Scores ``(n, L)`` of a batch."""
+        scores = features.product(self._matrix)
+        if self._offset is None:
+            return scores.mul_(self._factor) if self._factor != 1 else scores
+        if features.at_offset is None:
+            return scores.mul_(self._factor).add_(self.intercepts)
+        scores.addr_(features.at_offset, self._sums, beta=self._factor, alpha=-self._factor)
+        return scores.add_(torch.sub(self.intercepts, self._along_offset, alpha=self._factor))
+
+    def step(
+        self, features: BatchFeatures, gradient: Tensor, rate: float, decay: float
+    ) -> Tensor | None:
+        """Step against the gradient ``(n, L)`` in the scores, then divide by ``1 + decay``.
+
+        Returns the sums of the gradient over the rows, where there are intercepts: theirs.
+        """
+        alpha = -rate / self._factor
+        features.add_transposed_(self._matrix, gradient, alpha)
+        sums = None if self._offset is None else gradient.sum(dim=0)
+        if sums is not None and features.at_offset is not None:
+            self._sums.add_(sums, alpha=alpha)
+            self._along_offset.add_(features.at_offset @ gradient, alpha=alpha)
+            self._along_offset.sub_(sums, alpha=alpha * self._offset_square)
+        self._factor /= 1 + decay
+        if self._factor < _SMALLEST_FACTOR:
+            for part in (self._matrix, self._sums, self._along_offset):
+                part.mul_(self._factor)
+            self._factor = 1.0
+        return sums
+
+    def squared_norm(self) -> float:
+        """Sum of the squared coefficients."""
+        square = float(torch.linalg.vector_norm(self._matrix)) ** 2
+        square -= 2 * float(self._sums @ self._along_offset)
+        square -= self._offset_square * float(self._sums @ self._sums)
+        return self._factor**2 * max(square, 0.0)
+
+    def parameters(self) -> Tensor:
+        """Parameters of the features as given, written over those that were passed."""
+        if self._offset is not None:
+            self._matrix.addr_(self._offset, self._sums, alpha=-1)
+            self._sums.zero_()
+        self._matrix.mul_(self._factor)
+        self._factor = 1.0
+        if self._offset is not None:
+            self._along_offset = self._offset @ self._matrix
+            torch.sub(self.intercepts, self._along_offset, out=self._parameters[-1])
+        return self._parameters
 
 
 class StochasticDescent:
@@ -70,31 +154,40 @@ class StochasticDescent:
         First parameters; they are moved in place.
     loss : BatchLoss
         The loss of a row.
-    steps : Steps
+    steps : StepSizes
         Sizes of the steps.
     n_steps : int, default=0
         Steps made before.
     """
 
     def __init__(
-        self, weights: CentredWeights, loss: BatchLoss, steps: Steps, n_steps: int = 0
+        self, weights: CentredWeights, loss: BatchLoss, steps: StepSizes, n_steps: int = 0
     ) -> None:
         self.weights, self._loss, self._steps = weights, loss, steps
         self.n_steps = n_steps
 
     def epoch(self, batches: RowBatches, order: np.ndarray, l2: float) -> float:
-        """Pass over all rows in an order; returns the mean objective met on the way.
+        """Pass over all rows in an order; return the mean objective met on the way.
 
         Raises
         ------
         ValueError
             If the loss becomes infinite or NaN.
         """
-        total: Tensor | None = None
+        weights, steps = self.weights, self._steps
+        total: Tensor | None = None  # of the losses, each before its step
         total_weight = 0.0
         for batch in batches.epoch(order):
-            values = self._step(batch, l2)
-            total = values if total is None else total.add_(values)
+            scores = weights.scores(batch.features)
+            losses, gradient = self._loss.value_and_gradient(scores, batch.targets, batch.weight)
+            fraction = steps.fraction(self.n_steps)
+            rate = steps.first * fraction
+            sums = weights.step(batch.features, gradient, rate, rate * l2 * batch.total_weight)
+            if sums is not None:
+                weights.intercepts.addcmul_(steps.of_intercepts, sums, value=-fraction)
+            self.n_steps += 1
+            loss = losses.sum(dtype=torch.float64)
+            total = loss if total is None else total.add_(loss)
             total_weight += batch.total_weight
         mean = float(total) / total_weight if total is not None else 0.0
         objective = mean + l2 / 2 * self.weights.squared_norm()
@@ -107,18 +200,6 @@ class StochasticDescent:
             )
         return objective
 
-    def _step(self, batch: RowBatch, l2: float) -> Tensor:
-        """One step; returns the sum of the losses before it, as float64."""
-        scores = self.weights.scores(batch.features)
-        values, gradient = self._loss.value_and_gradient(scores, batch.targets, batch.weight)
-        share = self._steps.share(self.n_steps)
-        rate = self._steps.first * share
-        sums = self.weights.step(batch.features, gradient, rate, rate * l2 * batch.total_weight)
-        if sums is not None:
-            self.weights.intercepts.addcmul_(self._steps.of_intercepts, sums, value=-share)
-        self.n_steps += 1
-        return values.sum(dtype=torch.float64)
-
 
 _EPOCHS = 10
 _MIN_STEPS = 1000
@@ -126,37 +207,24 @@ _MIN_STEPS = 1000
 _BATCH_SCORES = 2**13
 _BATCH_ROWS = (64, 256)
 _MIN_BATCHES = 10
-# Steps in units of 1 / curvature. At 2 a quadratic bowl neither gains nor loses; as the steps end
-# at zero, all of its directions are then gone through.
-_STEP = 2.0
-_LARGEST_STEP = 4.0
-_STEP_OF_UNBOUNDED = 1.5
-# By how much the penalty should shrink coefficients over a fit, as a power of e: about what the
-# optimum needs to forget the start.
-_FORGETTING = 4.0
-_STEP_OF_INTERCEPTS = 0.5
-# No row moves an intercept by more than this, in units of an exponent: labels that are rare in a
-# batch, which are curved least, would leap at their first positive row.
-_INTERCEPT_REACH = 0.25
-_TINY = 1e-12
 
 
 class SGDFit(NamedTuple):
-    """Where stochastic gradient descent ended."""
+    """Parameters that stochastic gradient descent found."""
 
     parameters: Tensor  # (n_features + fit_intercept, L)
     loss_curve: list[float]  # mean objective met in each epoch
 
 
 def batch_size_for(n_rows: int, n_outputs: int) -> int:
-    """Rows of a batch."""
+    """Choose the number of rows of a batch."""
     least, most = _BATCH_ROWS
     size = min(max(_BATCH_SCORES // n_outputs, least), most)
     return max(1, min(size, n_rows // _MIN_BATCHES))
 
 
 def epochs_for(n_rows: int, n_outputs: int, max_iter: int | None) -> int:
-    """Passes over the rows: `max_iter`, or as many as a default takes."""
+    """Return the number of passes over the rows: `max_iter`, or the default one."""
     if max_iter is not None:
         return max_iter
     n_batches = math.ceil(n_rows / batch_size_for(n_rows, n_outputs))
@@ -165,21 +233,20 @@ def epochs_for(n_rows: int, n_outputs: int, max_iter: int | None) -> int:
 
 def fit_sgd(
     problem: LinearProblem,
-    start: Tensor | None,
+    start: Tensor,
     *,
     n_epochs: int,
     seed: int,
     monitor: IterationMonitor,
 ) -> SGDFit:
-    """Fit the trained outputs of a problem.
+    """Descend for some epochs, with steps that fall linearly to zero.
 
     Parameters
     ----------
     problem : LinearProblem
-        What to fit.
-    start : Tensor of shape (n_features + fit_intercept, L) or None
-        First parameters, which are overwritten; None starts at the intercepts that are best
-        without features.
+        What to fit; all of its outputs are trained.
+    start : Tensor of shape (n_features + fit_intercept, L)
+        First parameters, which are overwritten.
     n_epochs : int
         Passes over the rows.
     seed : int
@@ -192,72 +259,38 @@ def fit_sgd(
     SGDFit
         The parameters, and how they were reached.
     """
-    targets, X = problem.trained_targets(), problem.X
-    weight = None if problem.sample_weight is None else problem.row_weight() * X.shape[0]
-    loss = problem.batch_loss()
-    offset = None
-    if problem.fit_intercept:
-        offset = sum_of_rows(X, problem.row_weight()).astype(X.dtype)
-    if start is None:
-        start = problem.constant_scores()
-    weights = CentredWeights(
-        start, None if offset is None else dense_tensor(offset, problem.device)
+    X, targets, device, l2 = problem.X, problem.targets, problem.device, problem.l2
+    n_rows, n_outputs = X.shape[0], targets.n_outputs
+    weight = None if problem.sample_weight is None else problem.row_weight * n_rows
+    offset = sum_of_rows(X, problem.row_weight).astype(X.dtype) if problem.fit_intercept else None
+    batches = RowBatches(X, targets, weight, offset, batch_size_for(n_rows, n_outputs), device)
+    counts = LabelCounts.of(targets, problem.sample_weight)
+    loss = batch_loss(problem, problem.label_weight, counts)
+    gram = gram_eigenvalue(batches, np.random.default_rng(seed))
+    weighted = LabelCounts.of(targets, weight)
+    steps = StepSizes(
+        # The penalty of a step, summed over all rows: steps are half the first one on the average.
+        first_step(loss, gram, passed=l2 * n_rows * n_epochs / 2),
+        steps_of_intercepts(batches, loss, weighted.positive, weighted.negative),
+        linear_decay(n_epochs * batches.n_batches),
     )
-    batch_size = batch_size_for(X.shape[0], targets.n_outputs)
-    batches = RowBatches(X, targets, weight, offset, batch_size, problem.device)
-    steps = _steps(problem, batches, loss, n_epochs, np.random.default_rng(seed))
+    weights = CentredWeights(start, None if offset is None else dense_tensor(offset, device))
     descent = StochasticDescent(weights, loss, steps)
     loss_curve: list[float] = []
     for epoch in range(1, n_epochs + 1):
         monitor.begin()
-        order = np.random.default_rng([seed, epoch]).permutation(batches.n_rows)
-        loss_curve.append(descent.epoch(batches, order, problem.l2))
+        order = np.random.default_rng([seed, epoch]).permutation(n_rows)
+        loss_curve.append(descent.epoch(batches, order, l2))
         if monitor.end(weights.parameters):
             break
     return SGDFit(weights.parameters(), loss_curve)
 
 
-def _steps(
-    problem: LinearProblem,
-    batches: RowBatches,
-    loss: BatchLoss,
-    n_epochs: int,
-    rng: np.random.Generator,
-) -> Steps:
-    """Steps that fall linearly to zero over the epochs."""
-    gram = gram_eigenvalue(batches, rng)
-    # Sum over all rows of a step's penalty, the steps being half the first one on the average.
-    passed = problem.l2 * batches.n_rows * n_epochs / 2
-    weight = np.ones(batches.n_rows) if batches.weight is None else batches.weight
-    masses = weighted_label_counts(batches.targets, weight.astype(np.float64))
-    return Steps(
-        first=first_step(loss, gram, passed),
-        of_intercepts=steps_of_intercepts(batches, loss, *masses),
-        share=linearly_to_zero(n_epochs * batches.n_batches),
-    )
-
-
-def first_step(loss: BatchLoss, gram: float, passed: float | None = None) -> float:
-    """The first step.
-
-    It is larger where the penalty, ``passed`` being its strength times the rows passed over and
-    the mean share of the first step, would shrink coefficients too little; None for a stream.
-    """
-    unit = 1 / (loss.curvature * gram)
-    if not loss.bounded:
-        return _STEP_OF_UNBOUNDED * unit
-    if passed is None:  # each row is passed once: there is no later epoch to make up for it
-        return _LARGEST_STEP * unit
-    return min(max(_FORGETTING / passed, _STEP * unit), _LARGEST_STEP * unit)
-
-
-def steps_of_intercepts(
-    batches: RowBatches, loss: BatchLoss, positive: np.ndarray, negative: np.ndarray
-) -> Tensor:
-    """First step ``(L,)`` of each intercept, by the weights of a label's rows."""
-    share = np.clip(positive / np.maximum(positive + negative, _TINY), _TINY, 1 - _TINY)
-    curvatures = loss.intercept_curvatures(torch.from_numpy(share))
-    steps = _STEP_OF_INTERCEPTS / (batches.batch_size * curvatures)
-    if loss.bounded:
-        steps = steps.clamp(max=_INTERCEPT_REACH * loss.unit)
-    return dense_tensor(steps.numpy().astype(batches.X.dtype), batches.device)
+def batch_loss(
+    problem: LinearProblem, label_weight: np.ndarray | None, counts: LabelCounts | None = None
+) -> BatchLoss:
+    """Make the loss of all outputs; one of weight 0 takes no part."""
+    weight = None
+    if label_weight is not None:
+        weight = dense_tensor(label_weight.astype(problem.X.dtype), problem.device)
+    return problem.objective.batch_loss(problem.targets.n_outputs, weight, counts)

@@ -2,24 +2,87 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from sklearn.utils.extmath import row_norms
+from torch import Tensor
 
+from sklearn_mlce._objectives.batch_loss import BatchLoss
 from sklearn_mlce._solvers.design import check_squares
 from sklearn_mlce._solvers.row_batches import RowBatches
+from sklearn_mlce._utils.sparse import dense_tensor
 
 _SAMPLED_BATCHES = 3
 _POWER_ITERATIONS = 30
+_SLOW_STEPS = 50  # of a stream, before they fall
+# Steps in units of 1 / curvature. At 2 a quadratic bowl neither gains nor loses; as the steps end
+# at zero, all of its directions are then gone through.
+_STEP = 2.0
+_LARGEST_STEP = 4.0
+_STEP_OF_UNBOUNDED = 1.5
+# By how much the penalty should shrink coefficients over a fit, as a power of e: about what the
+# optimum needs to forget the start.
+_FORGETTING = 4.0
+_STEP_OF_INTERCEPTS = 0.5
+# No row moves an intercept by more than this, in units of an exponent: labels that are rare in a
+# batch, which are curved least, would leap at their first positive row.
+_INTERCEPT_REACH = 0.25
+_TINY = 1e-12
+
+
+class StepSizes(NamedTuple):
+    """Sizes of the steps of a descent."""
+
+    first: float  # eta_0
+    of_intercepts: Tensor  # (L,), beta
+    fraction: Callable[[int], float]  # of the first step, at the number of a batch from 0
+
+
+def linear_decay(n_steps: int) -> Callable[[int], float]:
+    """Return fractions of the first step that fall to zero after ``n_steps``."""
+    return lambda number: 1 - number / n_steps
+
+
+def stream_decay(number: int) -> float:
+    """Return the fraction of the first step of a stream, whose end is not known."""
+    return (1 + number / _SLOW_STEPS) ** -0.5
+
+
+def first_step(loss: BatchLoss, gram: float, passed: float | None = None) -> float:
+    """Return the first step.
+
+    It is larger where the penalty, ``passed`` being its strength times the rows passed over and
+    the mean fraction of the first step, would shrink coefficients too little; None for a stream.
+    """
+    unit = 1 / (loss.curvature * gram)
+    if not loss.bounded:
+        return _STEP_OF_UNBOUNDED * unit
+    if passed is None:  # each row is passed once: there is no later epoch to make up for it
+        return _LARGEST_STEP * unit
+    return min(max(_FORGETTING / passed, _STEP * unit), _LARGEST_STEP * unit)
+
+
+def steps_of_intercepts(
+    batches: RowBatches, loss: BatchLoss, positive: np.ndarray, negative: np.ndarray
+) -> Tensor:
+    """Return the first step ``(L,)`` of each intercept, by the weights of a label's rows."""
+    prevalence = np.clip(positive / np.maximum(positive + negative, _TINY), _TINY, 1 - _TINY)
+    curvatures = loss.intercept_curvatures(torch.from_numpy(prevalence))
+    steps = _STEP_OF_INTERCEPTS / (batches.batch_size * curvatures)
+    if loss.bounded:
+        steps = steps.clamp(max=_INTERCEPT_REACH * loss.unit)
+    return dense_tensor(steps.numpy().astype(batches.X.dtype), batches.device)
 
 
 def gram_eigenvalue(batches: RowBatches, rng: np.random.Generator) -> float:
-    """Largest eigenvalue that the Gram matrix of a batch of centred, weighted rows may have.
+    """Estimate the largest eigenvalue of the Gram matrix of a batch of centred, weighted rows.
 
-    The largest of a few batches drawn at random, and of the squared norms of all rows: a batch
-    that holds the longest row has at least that.
+    It is the largest of a few batches drawn at random, and of the squared norms of all rows: a
+    batch that holds the longest row has at least that.
 
     Parameters
     ----------
@@ -60,7 +123,7 @@ def _largest_of_batches(batches: RowBatches, rng: np.random.Generator) -> float:
 
 
 def _gram(X: Any, offset: np.ndarray | None) -> np.ndarray:
-    """Products of all pairs of centred rows."""
+    """Return the products of all pairs of centred rows."""
     if not sp.issparse(X):
         X = X if offset is None else X - offset
         return (X @ X.T).astype(np.float64)

@@ -14,33 +14,38 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_mlce._objectives.batch_loss import BatchLoss
 from sklearn_mlce._solvers.design import sum_of_rows
-from sklearn_mlce._solvers.lazy_weights import CentredWeights
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.row_batches import RowBatches
 from sklearn_mlce._solvers.sgd import (
-    Steps,
+    CentredWeights,
     StochasticDescent,
+    batch_loss,
     batch_size_for,
-    first_step,
-    steps_of_intercepts,
 )
-from sklearn_mlce._solvers.step_sizes import gram_eigenvalue
+from sklearn_mlce._solvers.step_sizes import (
+    StepSizes,
+    first_step,
+    gram_eigenvalue,
+    steps_of_intercepts,
+    stream_decay,
+)
 from sklearn_mlce._targets.targets import LabelCounts, constant_label_scores, weighted_label_counts
 from sklearn_mlce._utils.sparse import dense_tensor
 
-_SLOW_STEPS = 50
 _STEPS_OF_FIT = 1000  # at least, as if its rows had been streamed
 
 
 @dataclass(frozen=True)
 class StreamState:
-    """What a stream remembers beside the parameters; arrays are never written to."""
+    """State of a stream beside the parameters; arrays are never written to.
+
+    An estimator keeps it as the plain values of its fields, ``vars(state)``.
+    """
 
     seed: int
     total_weight: float  # of all rows seen
-    fixed: np.ndarray  # (n_outputs,), score of an output not trained yet, NaN for the others
+    fixed: np.ndarray  # (n_outputs,), scores of outputs not trained yet, NaN for the others
     n_chunks: int = 0
     n_steps: int = 0
     batch_size: int = 0  # 0: no chunk was seen, only a fit
@@ -51,10 +56,6 @@ class StreamState:
     negative: Any = 0.0
 
 
-def _share(number: int) -> float:
-    return (1 + number / _SLOW_STEPS) ** -0.5
-
-
 def learn_chunk(
     problem: LinearProblem, state: StreamState, parameters: np.ndarray
 ) -> tuple[np.ndarray, StreamState, float]:
@@ -63,7 +64,7 @@ def learn_chunk(
     Parameters
     ----------
     problem : LinearProblem
-        The chunk; what it says of trained outputs is not read.
+        The chunk.
     state : StreamState
         What earlier chunks left behind.
     parameters : ndarray of shape (n_features + fit_intercept, n_outputs)
@@ -78,19 +79,28 @@ def learn_chunk(
     objective : float
         Mean objective met.
     """
-    state, is_new = _seen(problem, state)
-    batches = _batches(problem, state)
+    state, is_new = _count_chunk(problem, state)
+    weight, offset = problem.sample_weight, state.offset
+    if weight is not None:
+        weight = weight / problem.X.dtype.type(state.weight_unit)
+    if offset is not None:
+        offset = offset.astype(problem.X.dtype, copy=False)
+    batches = RowBatches(
+        problem.X, problem.targets, weight, offset, state.batch_size, problem.device
+    )
     if state.gram == 0:
         state = replace(state, gram=gram_eigenvalue(batches, np.random.default_rng(state.seed)))
     if problem.fit_intercept and is_new.any():
-        _place(problem, is_new, parameters)
-    loss = _loss_in_play(problem, np.isnan(state.fixed))
-    offset = None if state.offset is None else dense_tensor(state.offset, problem.device)
-    weights = CentredWeights(dense_tensor(parameters, problem.device), offset)
-    steps = Steps(
+        _set_first_intercepts(problem, is_new, parameters)
+    loss = batch_loss(problem, _weight_of_trained(problem.label_weight, np.isnan(state.fixed)))
+    weights = CentredWeights(
+        dense_tensor(parameters, problem.device),
+        None if state.offset is None else dense_tensor(state.offset, problem.device),
+    )
+    steps = StepSizes(
         first_step(loss, state.gram),
         steps_of_intercepts(batches, loss, state.positive, state.negative),
-        _share,
+        stream_decay,
     )
     descent = StochasticDescent(weights, loss, steps, state.n_steps)
     order = np.random.default_rng([state.seed, state.n_chunks]).permutation(batches.n_rows)
@@ -98,8 +108,8 @@ def learn_chunk(
     return weights.parameters().cpu().numpy(), replace(state, n_steps=descent.n_steps), objective
 
 
-def _seen(problem: LinearProblem, state: StreamState) -> tuple[StreamState, np.ndarray]:
-    """The state with a chunk counted in, and a mask of the outputs that are trained from now."""
+def _count_chunk(problem: LinearProblem, state: StreamState) -> tuple[StreamState, np.ndarray]:
+    """Return the state after a chunk, and a mask of the outputs that are trained from now on."""
     fixed = constant_label_scores(problem.targets)
     if state.total_weight > 0:  # an output stays fixed while it has been seen one way alone
         fixed = np.where(fixed == state.fixed, fixed, np.nan)
@@ -122,7 +132,7 @@ def _seen(problem: LinearProblem, state: StreamState) -> tuple[StreamState, np.n
 
 
 def _first_chunk(problem: LinearProblem, state: StreamState) -> StreamState:
-    """What the first chunk decides."""
+    """Set what the first chunk decides."""
     n_rows, n_outputs = problem.X.shape[0], problem.targets.n_outputs
     batch_size = batch_size_for(n_rows, n_outputs)
     unit = problem.total_weight / n_rows
@@ -131,7 +141,7 @@ def _first_chunk(problem: LinearProblem, state: StreamState) -> StreamState:
         n_steps = max(_STEPS_OF_FIT, int(state.total_weight / (unit * batch_size)))
     offset = None
     if problem.fit_intercept:
-        offset = sum_of_rows(problem.X, problem.row_weight()).astype(problem.X.dtype)
+        offset = sum_of_rows(problem.X, problem.row_weight).astype(problem.X.dtype)
     return replace(
         state,
         batch_size=batch_size,
@@ -144,15 +154,9 @@ def _first_chunk(problem: LinearProblem, state: StreamState) -> StreamState:
     )
 
 
-def _batches(problem: LinearProblem, state: StreamState) -> RowBatches:
-    X, weight = problem.X, problem.sample_weight
-    if weight is not None:
-        weight = weight / X.dtype.type(state.weight_unit)
-    offset = None if state.offset is None else state.offset.astype(X.dtype, copy=False)
-    return RowBatches(X, problem.targets, weight, offset, state.batch_size, problem.device)
-
-
-def _place(problem: LinearProblem, is_new: np.ndarray, parameters: np.ndarray) -> None:
+def _set_first_intercepts(
+    problem: LinearProblem, is_new: np.ndarray, parameters: np.ndarray
+) -> None:
     """Write the first intercepts of outputs, in place, as far as the chunk tells them."""
     in_chunk = np.isnan(constant_label_scores(problem.targets))
     known = in_chunk & is_new
@@ -167,12 +171,10 @@ def _place(problem: LinearProblem, is_new: np.ndarray, parameters: np.ndarray) -
     parameters[-1, known] = start[known]
 
 
-def _loss_in_play(problem: LinearProblem, trained: np.ndarray) -> BatchLoss:
-    """The loss of the trained outputs; the others have weight 0."""
-    weight = problem.label_weight
-    if not trained.all():
-        weight = trained * (1.0 if weight is None else weight)
-    tensor = None
-    if weight is not None:
-        tensor = dense_tensor(weight.astype(problem.X.dtype), problem.device)
-    return problem.objective.batch_loss(len(trained), tensor)
+def _weight_of_trained(
+    label_weight: np.ndarray | None, is_trained: np.ndarray
+) -> np.ndarray | None:
+    """Weights of the labels, 0 for those that are not trained yet."""
+    if is_trained.all():
+        return label_weight
+    return is_trained * (1.0 if label_weight is None else label_weight)

@@ -1,4 +1,4 @@
-"""scipy sparse matrices as torch tensors, and dense arrays without a warning."""
+"""Sparse and dense matrices: duplicates, conversion to torch tensors, blocks of rows."""
 
 from __future__ import annotations
 
@@ -9,13 +9,22 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
+from sklearn.utils import gen_batches
 from torch import Tensor
 
 # Entries of unsorted rows that are looked at at a time.
-_ENTRIES_SORTED = 2**22
+_BLOCK_ENTRIES = 2**22
 
 _BETA_WARNING_LOCK = threading.Lock()
 _beta_warning_taken = False
+
+
+def rows_that_fit(n_columns: int, n_entries: int) -> int:
+    """Number of rows of `n_columns` that hold about `n_entries` together; at least one.
+
+    It is the size of a block for :func:`sklearn.utils.gen_batches`.
+    """
+    return max(1, n_entries // max(n_columns, 1))
 
 
 def with_duplicates_summed(X: Any) -> Any:
@@ -34,9 +43,9 @@ def with_duplicates_summed(X: Any) -> Any:
 def _has_duplicates(X: Any) -> bool:
     if X.has_canonical_format:  # one pass over the indices, where scipy does not know it yet
         return False
-    step = max(1, _ENTRIES_SORTED * X.shape[0] // max(X.nnz, 1))
-    for start in range(0, X.shape[0], step):  # unsorted rows need not have any
-        part = X[start : start + step].copy()
+    size = rows_that_fit(X.nnz // max(X.shape[0], 1), _BLOCK_ENTRIES)
+    for rows in gen_batches(X.shape[0], size):  # unsorted rows need not have any
+        part = X[rows].copy()
         n_stored = part.nnz
         part.sum_duplicates()
         if part.nnz < n_stored:

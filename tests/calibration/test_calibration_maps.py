@@ -240,7 +240,7 @@ def test_nothing_to_calibrate_on_is_said():
     np.testing.assert_allclose(empty.predict_proba(SCORES[:3, :2]), 0.5 / 21)
 
 
-@pytest.mark.parametrize("options", [{}, {"n_labels_per_row": 1}, {"learn_threshold": True}])
+@pytest.mark.parametrize("options", [{}, {"n_labels_per_row": 1}])
 def test_fixed_scores_of_a_frozen_estimator_are_left_out(options):
     X = np.random.default_rng(0).normal(size=(90, 4))
     labels = (X[:, :3] > 0).astype(int)

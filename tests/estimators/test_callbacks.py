@@ -221,12 +221,6 @@ def test_a_callback_may_stop_the_fit(make):
     assert pipeline[-1].n_iter_ == 2
 
 
-def test_a_callback_may_stop_the_fit_before_its_labels_are_coupled():
-    parameters = {"learn_threshold": True, "tol": 1e-9}
-    model = linear(**parameters).set_callbacks(Ending()).fit(X, Y)
-    assert model.n_iter_ == len(model.loss_curve_) == 2
-
-
 def assert_untouched(model, before, callbacks):
     """Fail unless an estimator is as it was before a fit that failed, ready for the next one."""
     left = {name: value for name, value in vars(model).items() if name != "_skl_callbacks"}

@@ -1,6 +1,7 @@
 """The linear estimator that chooses C and thresholds for itself."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,8 @@ SINGLE = single_labels(Y)
 CS = [0.01, 1.0, 100.0]
 EXACT = {"tol": 1e-9}
 CHOICES = ["global", "per_label", None]
+# These rows like a large C. The tests of the ends expect the warning all the same.
+pytestmark = pytest.mark.filterwarnings("ignore:the best C:UserWarning")
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
@@ -114,7 +117,7 @@ def test_every_parameter_of_the_model_is_passed_on():
         {"order": (2, "all"), "scale": 2.0},
         {"loss": "bce"},
         {"loss": "squared_hinge"},
-        {"learn_threshold": True, "order": 1},
+        {"order": 1},
     ],
 )
 def test_losses_are_those_of_the_model(options):
@@ -163,13 +166,91 @@ def test_there_is_no_partial_fit():
     assert not hasattr(MLCEClassifierCV(), "partial_fit")
 
 
-def test_a_number_of_cs_spans_the_range():
-    chosen = MLCEClassifierCV(5, cv=2, random_state=0).fit(X, Y)
+def fitted_with_scores(monkeypatch, score_of, Cs):
+    """A fit whose out-of-fold scores are those of a function of the place in the order of trial."""
+    values = map(score_of, range(100))
+    monkeypatch.setattr(MLCEClassifierCV, "_judge", lambda self, *arguments: (next(values), 0.0))
+    return MLCEClassifierCV(Cs, cv=2, random_state=0).fit(X, Y)
+
+
+def test_a_number_of_cs_spans_the_range(monkeypatch):
+    chosen = fitted_with_scores(monkeypatch, lambda i: 0.5, 5)
     factors = chosen.Cs_ / MLCEClassifier().fit(X, Y).C_
     assert (factors[0], factors[-1]) == pytest.approx(C_FACTORS)
     assert MLCEClassifierCV(1, random_state=0).fit(X, Y).C_ == MLCEClassifier().fit(X, Y).C_
     np.testing.assert_allclose(np.diff(np.log(chosen.Cs_), n=2), 0, atol=1e-12)
     assert len(chosen.scores_) == 5
+
+
+def assert_even(Cs):
+    np.testing.assert_allclose(np.diff(np.log(Cs), n=2), 0, atol=1e-9)
+
+
+@pytest.mark.parametrize(("n_more", "expected"), [(1, 5), (2, 6), (3, 7)])
+def test_a_grid_goes_on_past_its_largest_c_until_the_score_falls(monkeypatch, n_more, expected):
+    best = 3 + n_more - 1  # the last one that rises, the next one falls
+    chosen = fitted_with_scores(monkeypatch, lambda i: -abs(i - best), 4)
+    assert len(chosen.Cs_) == len(chosen.scores_) == expected
+    assert_even(chosen.Cs_)
+    assert chosen.C_ == chosen.Cs_[best] == chosen.Cs_[chosen.scores_.argmax()]
+
+
+def test_a_grid_goes_on_past_its_smallest_c_until_the_score_falls(monkeypatch):
+    order = [0.3, 0.2, 0.1, 0.0, 0.5, 0.4]  # the last two are below the grid of four
+    chosen = fitted_with_scores(monkeypatch, lambda i: order[i], 4)
+    assert chosen.scores_.tolist() == [0.4, 0.5, 0.3, 0.2, 0.1, 0.0]
+    assert_even(chosen.Cs_)
+    assert chosen.Cs_[1] == chosen.C_
+
+
+@pytest.mark.parametrize(("sign", "end"), [(1, "largest"), (-1, "smallest")])
+def test_a_grid_ends_after_two_decades_and_says_so(monkeypatch, sign, end):
+    def score_of(place):
+        """Rise to the largest C, or fall from the smallest and rise again below it."""
+        return place if sign == 1 or place >= 5 else -place
+
+    with pytest.warns(UserWarning, match=rf"is the {end} of the 9 .*Set Cs=np.geomspace\("):
+        chosen = fitted_with_scores(monkeypatch, score_of, 5)
+    assert_even(chosen.Cs_)
+    factors = chosen.Cs_ / MLCEClassifier().fit(X, Y).C_
+    expected = (0.1, 1000) if sign == 1 else (0.001, 10)
+    assert (factors[0], factors[-1]) == pytest.approx(expected)
+    assert chosen.Cs_[-1 if sign == 1 else 0] == chosen.C_
+
+
+@pytest.mark.parametrize(("sign", "end"), [(1, "largest"), (-1, "smallest")])
+def test_values_that_are_given_are_all_but_an_end_is_warned_of(monkeypatch, sign, end):
+    with pytest.warns(UserWarning, match=f"best C, .*, is the {end} of the 3") as caught:
+        chosen = fitted_with_scores(monkeypatch, lambda i: sign * i, CS)
+    assert chosen.Cs_.tolist() == CS
+    assert "geomspace(100, 1e+04, 10)" in str(caught[0].message) or sign < 0
+
+
+@pytest.mark.parametrize("Cs", [1, 5, CS, [1.0]])
+@pytest.mark.parametrize(
+    "scores", [[0.5] * 9, [0.5, 0.5, 0.1, 0.1, 0.1], [0.1, 0.5, 0.5, 0.5, 0.5]]
+)
+def test_a_score_that_others_share_is_at_no_end(monkeypatch, scores, Cs):
+    chosen = fitted_with_scores(monkeypatch, lambda i: scores[i], Cs)
+    assert len(chosen.Cs_) == (Cs if isinstance(Cs, int) else len(Cs))
+    assert chosen.Cs_[chosen.scores_.argmax()] == chosen.C_
+
+
+@pytest.mark.parametrize("solver", ["newton-cg", "sgd"])
+def test_what_lies_past_an_end_is_fitted_as_if_it_had_been_given(solver):
+    """Values below the grid start anew, those above it from the last ones."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(60, 40))
+    noise, clear = (rng.random((60, 3)) < 0.5).astype(int), (rows[:, :3] > 0).astype(int)
+    for labels in (noise, clear):
+        options = {"cv": KFold(3), "solver": solver, "max_iter": 200, "random_state": 0, **EXACT}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            beyond = MLCEClassifierCV(3, **options).fit(rows, labels)
+            given = MLCEClassifierCV(beyond.Cs_, **options).fit(rows, labels)
+        np.testing.assert_allclose(beyond.scores_, given.scores_, atol=1e-9)
+        assert pytest.approx(given.C_) == beyond.C_
+        np.testing.assert_allclose(beyond.coef_, given.coef_, atol=1e-6)
 
 
 @pytest.mark.parametrize("thresholds", CHOICES)

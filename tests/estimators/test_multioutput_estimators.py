@@ -202,7 +202,6 @@ def test_early_rows_are_held_out_by_class(make):
         ({"loss": "bce"}, "loss='mlce' alone takes; got loss='bce'"),
         ({"order": 2}, r"with a multiclass-multioutput y. Set order=None"),
         ({"label_weight": [1.0] * 3}, "label_weight weighs the labels of a multi-label y"),
-        ({"learn_threshold": True}, "y is multioutput"),
         ({"n_labels_per_row": 2}, "1 of a multioutput y"),
     ],
 )
@@ -210,6 +209,12 @@ def test_what_does_not_apply_is_refused(make, options, message):
     X, Y = outputs()
     with pytest.raises(ValueError, match=message):
         make(**options).fit(X, Y)
+
+
+def test_a_threshold_of_labels_is_refused():
+    X, Y = outputs()
+    with pytest.raises(ValueError, match="y is multioutput"):
+        mlp(learn_threshold=True).fit(X, Y)
 
 
 def test_others_refuse_several_outputs():

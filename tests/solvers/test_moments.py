@@ -16,7 +16,7 @@ def test_rows_are_summed_in_blocks(container, entries, monkeypatch):
     X = rng.normal(size=(23, 5)) * (rng.random((23, 5)) < 0.5)
     weight = rng.random(23)
     expected = sum(w * row for w, row in zip(weight, X, strict=True))
-    monkeypatch.setattr(moments, "_ENTRIES", entries)
+    monkeypatch.setattr(moments, "_BLOCK_ENTRIES", entries)
     np.testing.assert_allclose(moments.sum_of_rows(container(X), weight), expected)
 
 
@@ -30,7 +30,7 @@ def test_mean_squared_distance(centred, container, entries, monkeypatch):
     weight[3] = 0
     mean = np.average(X, axis=0, weights=weight) if centred else 0
     expected = np.average(((X - mean) ** 2).sum(axis=1), weights=weight)
-    monkeypatch.setattr(moments, "_ENTRIES", entries)
+    monkeypatch.setattr(moments, "_BLOCK_ENTRIES", entries)
     found = moments.mean_squared_distance(container(X), weight, centred=centred)
     assert found == pytest.approx(expected)
 

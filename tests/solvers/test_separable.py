@@ -7,7 +7,7 @@ import torch
 from scipy.optimize import minimize
 
 from sklearn_mlce import MLCEClassifier
-from sklearn_mlce._solvers import separable_newton
+from sklearn_mlce._solvers import newton_cg
 from tests.helpers.linear_problems import (
     constant_parameters,
     gradient_left,
@@ -65,8 +65,8 @@ def test_any_block_size_gives_the_same(options, container, labels_at_once, monke
     X, Y = make_labels(np.random.default_rng(2), n_labels=13)
     model = MLCEClassifier(tol=1e-11, **options)
     whole = MLCEClassifier(tol=1e-11, **options).fit(container(X), Y)
-    monkeypatch.setattr(separable_newton, "_BLOCK_ELEMENTS", 0)
-    monkeypatch.setattr(separable_newton, "_FEWEST_LABELS", labels_at_once)
+    monkeypatch.setattr(newton_cg, "_BLOCK_ENTRIES", 0)
+    monkeypatch.setattr(newton_cg, "_FEWEST_LABELS", labels_at_once)
     model.fit(container(X), container(Y))
     assert_same_fit(model, whole)
     assert model.loss_curve_[-1] == pytest.approx(whole.loss_curve_[-1], rel=1e-12)
@@ -79,19 +79,19 @@ def test_a_block_goes_on_without_the_labels_that_are_done(options, monkeypatch):
     rng = np.random.default_rng(3)
     X, Y = make_labels(rng, n_labels=12, n_rows=200)
     Y[:, 0] = X[:, 0] > 0  # separable, the slowest
-    widths, drop_done = [], separable_newton._Block._drop_done
+    widths, drop_done = [], newton_cg._LabelBlock._drop_done
 
     def recorded(block, point, keep):
         point = drop_done(block, point, keep)
         widths.append(len(block.labels))
         return point
 
-    monkeypatch.setattr(separable_newton._Block, "_drop_done", recorded)
+    monkeypatch.setattr(newton_cg._LabelBlock, "_drop_done", recorded)
     fits = []
-    for share in (0.0, 0.75, 1.0):  # never, a quarter at a time, each at once
-        monkeypatch.setattr(separable_newton, "_LARGEST_ACTIVE_SHARE", share)
+    for fraction in (0.0, 0.75, 1.0):  # never, a quarter at a time, each at once
+        monkeypatch.setattr(newton_cg, "_LARGEST_ACTIVE_FRACTION", fraction)
         fits.append(MLCEClassifier(C=10.0, tol=1e-11, **options).fit(X, Y))
-        assert bool(widths) == (share > 0)
+        assert bool(widths) == (fraction > 0)
     assert min(widths) < 12
     for fit in fits[1:]:
         assert_same_fit(fit, fits[0])
@@ -121,8 +121,8 @@ class _StopAt:
 def test_a_callback_stops_in_the_middle_of_the_blocks(monkeypatch):
     pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
     X, Y = make_labels(np.random.default_rng(4), n_labels=9)
-    monkeypatch.setattr(separable_newton, "_BLOCK_ELEMENTS", 0)
-    monkeypatch.setattr(separable_newton, "_FEWEST_LABELS", 3)
+    monkeypatch.setattr(newton_cg, "_BLOCK_ENTRIES", 0)
+    monkeypatch.setattr(newton_cg, "_FEWEST_LABELS", 3)
     whole = MLCEClassifier(tol=1e-9).fit(X, Y)
     stop = _StopAt(whole.n_iter_ + 2)  # in the second block, or the third
     model = MLCEClassifier(tol=1e-9).set_callbacks(stop).fit(X, Y)  # warns of nothing

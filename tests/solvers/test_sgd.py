@@ -13,8 +13,8 @@ from sklearn_mlce._objectives.second_order import row_loss_of
 from sklearn_mlce import MLCEClassifier
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.fit import choose_solver
-from sklearn_mlce._solvers.lazy_weights import CentredWeights
 from sklearn_mlce._solvers.newton_cg import LinearObjective
+from sklearn_mlce._solvers.sgd import CentredWeights
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from tests.helpers.pairwise import parametrize_pairwise, slow_except

@@ -9,10 +9,9 @@ from sklearn_mlce._objectives.first_order import BatchLoss
 from sklearn_mlce._objectives.options import LossOptions
 from sklearn_mlce._objectives.second_order import row_loss_of
 
-from sklearn_mlce._solvers.lazy_weights import CentredWeights
 from sklearn_mlce._solvers.row_batches import RowBatches
-from sklearn_mlce._solvers.sgd import Steps, StochasticDescent, linearly_to_zero
-from sklearn_mlce._solvers.step_sizes import gram_eigenvalue
+from sklearn_mlce._solvers.sgd import CentredWeights, StochasticDescent
+from sklearn_mlce._solvers.step_sizes import StepSizes, gram_eigenvalue, linear_decay
 from sklearn_mlce._targets.encoding import encode_targets
 
 CPU = torch.device("cpu")
@@ -94,7 +93,7 @@ def test_an_epoch_is_that_of_plain_centred_descent(
     weights = CentredWeights(
         torch.from_numpy(first.copy()), None if offset is None else torch.from_numpy(offset)
     )
-    steps = Steps(rate, torch.from_numpy(of_intercepts), linearly_to_zero(n_steps))
+    steps = StepSizes(rate, torch.from_numpy(of_intercepts), linear_decay(n_steps))
     descent = StochasticDescent(weights, BatchLoss(options, n_labels), steps)
     assert descent.epoch(in_batches, order, l2) == pytest.approx(objective, rel=1e-10)
     expected = np.vstack([W, b - offset @ W]) if centred else W
@@ -107,11 +106,11 @@ def test_a_factor_that_gets_small_is_multiplied_out(monkeypatch):
     offset = rng.normal(size=N_FEATURES)
     results = []
     for smallest in (0.0, 0.9):
-        monkeypatch.setattr("sklearn_mlce._solvers.lazy_weights._SMALLEST_FACTOR", smallest)
+        monkeypatch.setattr("sklearn_mlce._solvers.sgd._SMALLEST_FACTOR", smallest)
         weights = CentredWeights(
             torch.zeros(N_FEATURES + 1, N_LABELS).double(), torch.from_numpy(offset)
         )
-        steps = Steps(0.1, torch.full((N_LABELS,), 0.02).double(), linearly_to_zero(100))
+        steps = StepSizes(0.1, torch.full((N_LABELS,), 0.02).double(), linear_decay(100))
         descent = StochasticDescent(weights, BatchLoss(LossOptions(), N_LABELS), steps)
         descent.epoch(RowBatches(X, targets, None, offset, 4, CPU), np.arange(N_ROWS), 0.5)
         results.append(weights.parameters().numpy())
@@ -214,7 +213,7 @@ def test_a_loss_that_overflows_says_what_to_do():
     X, targets = sparse_rows(rng), encode_targets(label_rows(rng))
     options = LossOptions(loss="squared_hinge")
     weights = CentredWeights(torch.zeros(N_FEATURES + 1, N_LABELS), torch.zeros(N_FEATURES))
-    steps = Steps(1e6, torch.zeros(N_LABELS), lambda number: 1.0)
+    steps = StepSizes(1e6, torch.zeros(N_LABELS), lambda number: 1.0)
     descent = StochasticDescent(weights, BatchLoss(options, N_LABELS), steps)
     batches = RowBatches(X.astype(np.float32), targets, None, np.zeros(N_FEATURES, "f"), 4, CPU)
     with pytest.raises(ValueError, match=r"the loss became .*StandardScaler.*'newton-cg'"):

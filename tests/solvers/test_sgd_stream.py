@@ -49,12 +49,12 @@ def test_a_pickle_goes_on_where_the_stream_was():
     other = pickle.loads(pickle.dumps(model))
     for half in (model, other, copy.deepcopy(model)):
         streamed(half, X[300:], Y[300:], 2)
-    assert model._stream.n_chunks == model.n_iter_ == len(model.loss_curve_) == 4
+    assert model._stream["n_chunks"] == model.n_iter_ == len(model.loss_curve_) == 4
     np.testing.assert_array_equal(model.coef_, other.coef_)
     np.testing.assert_array_equal(model.intercept_, other.intercept_)
     assert all(
         value is None or np.isscalar(value) or isinstance(value, np.ndarray)
-        for value in vars(model._stream).values()
+        for value in model._stream.values()
     )
 
 
@@ -118,9 +118,9 @@ def test_a_stream_goes_on_from_a_fit(solver):
     first = objective(model, X, Y)
     model.set_params(solver="auto").partial_fit(X[1500:], Y[1500:])
     assert objective(model, X, Y) < 1.03 * first
-    assert model._stream.total_weight == 2000
+    assert model._stream["total_weight"] == 2000
     model.fit(X, Y)
-    assert model._stream.batch_size == 0
+    assert model._stream["batch_size"] == 0
 
 
 def test_only_batches_of_scores_are_made(monkeypatch):

@@ -85,9 +85,9 @@ def test_how_often_an_entry_is_stored_makes_no_difference(make):
 
 
 @pytest.mark.parametrize("container", [sp.csr_matrix, sp.csr_array])
-@pytest.mark.parametrize("n_sorted", [5, sparse._ENTRIES_SORTED])
+@pytest.mark.parametrize("n_sorted", [5, sparse._BLOCK_ENTRIES])
 def test_only_a_matrix_with_duplicates_is_copied(container, n_sorted, monkeypatch):
-    monkeypatch.setattr(sparse, "_ENTRIES_SORTED", n_sorted)
+    monkeypatch.setattr(sparse, "_BLOCK_ENTRIES", n_sorted)
     plain = container(SPARSE)
     backwards = container(
         (SPARSE.data[::-1], SPARSE.indices[::-1], SPARSE.nnz - SPARSE.indptr[::-1]), SPARSE.shape

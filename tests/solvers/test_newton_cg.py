@@ -1,0 +1,137 @@
+"""Parts of the exact solver beside dense linear algebra."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn_mlce._objectives.second_order import row_loss_of
+
+from sklearn_mlce import MLCEClassifier
+from sklearn_mlce._solvers.conjugate_gradients import (
+    LabelSteps,
+    TrustRegion,
+    conjugate_gradients,
+)
+from sklearn_mlce._solvers.design import Design
+from sklearn_mlce._solvers.newton_cg import (
+    LinearObjective,
+    _halve_until_lower,
+    _shorten_until_flat,
+)
+from sklearn_mlce._targets.encoding import encode_targets
+from tests.helpers.linear_problems import OF_EACH_SOLVER, make_labels
+
+L2 = 0.1
+on_each_solver = pytest.mark.parametrize(
+    "options", OF_EACH_SOLVER.values(), ids=OF_EACH_SOLVER.keys()
+)
+
+
+def objective_and_point(options, fit_intercept=True):
+    rng = np.random.default_rng(0)
+    X, Y = make_labels(rng)
+    targets, weight = encode_targets(Y), np.full(len(X), 1 / len(X))
+    design = Design(X, weight, fit_intercept, torch.device("cpu"))
+    loss_options = MLCEClassifier(**options)._loss_options(targets.format)
+    loss = row_loss_of(targets, np.arange(Y.shape[1]), torch.from_numpy(weight), loss_options)
+    objective = LinearObjective(design, loss, L2)
+    parameters = torch.from_numpy(0.3 * rng.normal(size=(design.n_parameters, Y.shape[1])))
+    return objective, objective.at(parameters)
+
+
+def dense_hessian(times, shape):
+    directions = torch.eye(shape[0] * shape[1], dtype=torch.float64).reshape(-1, *shape)
+    return torch.stack([times(direction).reshape(-1).clone() for direction in directions], dim=1)
+
+
+@on_each_solver
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_gradient_and_hessian_are_differences(options, fit_intercept):
+    objective, point = objective_and_point(options, fit_intercept)
+    times = objective.hessian(point)
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(3):
+        move = torch.randn(point.parameters.shape, generator=generator, dtype=torch.float64)
+        ends = [objective.at(point.parameters + step * move) for step in (1e-6, -1e-6)]
+        slope = (ends[0].value - ends[1].value) / 2e-6
+        assert slope == pytest.approx(float((point.gradient * move).sum()), rel=1e-6)
+        change = (ends[0].gradient - ends[1].gradient) / 2e-6
+        torch.testing.assert_close(times(move), change, rtol=1e-5, atol=1e-7)
+
+
+def test_labels_apart_have_a_diagonal_in_the_scores():
+    objective, point = objective_and_point(OF_EACH_SOLVER["separable"])
+    diagonal = point.derivatives.curvature_diagonal()
+    hessians = [
+        dense_hessian(times, point.parameters.shape)
+        for times in (objective.hessian(point), objective.hessian(point, diagonal))
+    ]
+    torch.testing.assert_close(*hessians)
+    inverse = objective.inverse_diagonal(diagonal)
+    torch.testing.assert_close(1 / inverse.reshape(-1), hessians[0].diagonal())
+
+
+@on_each_solver
+def test_conjugate_gradients_solve_the_system(options):
+    objective, point = objective_and_point(options)
+    steps = TrustRegion(1e-8, np.inf) if "order" in options else LabelSteps(1e-8)
+    inverse = objective.inverse_diagonal(point.derivatives.curvature_diagonal())
+    found = conjugate_gradients(objective.hessian(point), inverse, point.gradient, steps)
+    hessian = dense_hessian(objective.hessian(point), point.parameters.shape)
+    expected = torch.linalg.solve(hessian, -point.gradient.reshape(-1))
+    torch.testing.assert_close(found.reshape(-1), expected, rtol=1e-6, atol=1e-8)
+    if "order" in options:
+        assert steps.norm == pytest.approx(float((found**2 / inverse).sum()) ** 0.5, rel=1e-6)
+
+
+def test_each_label_stops_by_its_own_residual():
+    objective, point = objective_and_point(OF_EACH_SOLVER["separable"])
+    hessian = objective.hessian(point)
+    inverse = objective.inverse_diagonal(point.derivatives.curvature_diagonal())
+    forcing = torch.tensor([1e-8, 0.3, 0.3, 1.0, 1e-8], dtype=torch.float64)
+    found = conjugate_gradients(hessian, inverse, point.gradient, LabelSteps(forcing))
+    residual = hessian(found).clone() + point.gradient
+
+    def norms(vectors):
+        return (inverse * vectors**2).sum(dim=0).sqrt()
+
+    assert (norms(residual) <= forcing * norms(point.gradient) + 1e-12).all()
+    assert (found[:, 3] == 0).all()  # was done before its first step
+    exact = conjugate_gradients(hessian, inverse, point.gradient, LabelSteps(1e-12))
+    assert (found - exact)[:, [1, 2]].abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9])
+def test_a_direction_ends_at_the_ball(fraction):
+    objective, point = objective_and_point(OF_EACH_SOLVER["coupled"])
+    inverse = objective.inverse_diagonal(point.derivatives.curvature_diagonal())
+    whole = TrustRegion(1e-8, np.inf)
+    arguments = (objective.hessian(point), inverse, point.gradient)
+    conjugate_gradients(*arguments, whole)
+    region = TrustRegion(1e-8, fraction * whole.norm)
+    found = conjugate_gradients(*arguments, region)
+    assert region.ended
+    assert region.norm == pytest.approx(fraction * whole.norm)
+    assert float((found**2 / inverse).sum()) ** 0.5 == pytest.approx(region.norm)
+
+
+@on_each_solver
+@pytest.mark.parametrize("length", [1.0, 30.0, 1000.0])
+def test_a_line_search_goes_down_by_steps_that_it_tells(options, length):
+    objective, point = objective_and_point(options)
+    direction = (
+        -length
+        * objective.inverse_diagonal(point.derivatives.curvature_diagonal())
+        * point.gradient
+    )
+    for search in (_halve_until_lower, _shorten_until_flat):
+        end, step, *_ = search(objective, point, direction)
+        assert end.value < point.value
+        again = objective.at(point.parameters + step * direction)
+        assert end.value == pytest.approx(again.value, rel=1e-12)
+        torch.testing.assert_close(end.gradient, again.gradient)
+        torch.testing.assert_close(end.scores, again.scores)
+
+
+def test_a_direction_that_leads_up_is_not_taken():
+    objective, point = objective_and_point(OF_EACH_SOLVER["coupled"])
+    assert _halve_until_lower(objective, point, point.gradient) == (None, 0.0)
