@@ -53,7 +53,8 @@ class BatchLoss:
         """Bound of the second derivative of a row's loss in one of its scores."""
         if callable(self._curvature):
             self._curvature = self._curvature()
-        return self._curvature
+        # Where no label takes part yet, as in a stream of one class so far, any step will do.
+        return self._curvature or 1.0
 
     def intercept_curvatures(self, prevalence: Tensor) -> Tensor:
         """Second derivatives ``(L,)`` of the mean loss in the intercepts, near their optimum.
