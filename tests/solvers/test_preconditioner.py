@@ -3,8 +3,7 @@ import pytest
 import torch
 
 from sklearn_mlce import MLCEClassifier
-from sklearn_mlce._objectives.options import LossOptions
-from sklearn_mlce._objectives.second_order import row_loss_of
+from sklearn_mlce._objectives.target_tensors import encode
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.newton_cg import LinearObjective
 from sklearn_mlce._solvers.newton_parts import Preconditioner
@@ -13,19 +12,20 @@ from tests.helpers.linear_problems import make_labels
 
 LOSSES = {
     "bce": {"loss": "bce"},
-    "order 1": {"order": 1},
-    "order 2": {"scale": 6.0, "margin": 1.0, "order": 2},
-    "all": {},
+    "mlce": {"loss": "mlce"},
+    "mlce, scaled": {"loss": "mlce", "scale": 6.0, "margin": 1.0},
+    "smooth hinge": {},
 }
 
 
 def objective_at_constant_scores(X, Y, *, learned_threshold=True, **parameters):
     targets = encode_targets(Y)
     model = MLCEClassifier(**parameters)
-    options: LossOptions = model._loss_options(targets.format)
+    own, cpu = model._objective_for(targets.format), torch.device("cpu")
     weight = np.full(len(X), 1 / len(X))
-    design = Design(X, weight, fit_intercept=True, device=torch.device("cpu"))
-    rows = row_loss_of(targets, np.arange(Y.shape[1]), torch.from_numpy(weight), options)
+    design = Design(X, weight, fit_intercept=True, device=cpu)
+    encoded = encode(targets, np.dtype(float), cpu)
+    rows = own.second_order(encoded, Y.shape[1], torch.from_numpy(weight))
     objective = LinearObjective(design, rows, l2=1.0, learned_threshold=learned_threshold)
     return objective, objective.at(torch.zeros(X.shape[1] + 1, Y.shape[1], dtype=torch.float64))
 
