@@ -88,7 +88,7 @@ def test_reference_is_a_minimum_that_our_fit_reaches(monkeypatch):
     dataset = make_dataset()
     found = objective.minimise(dataset)
     assert found["gap_bound"] < 1e-8
-    model = MLCEClassifier(C=1.0, loss="mlce", tol=1e-8).fit(dataset.X_train, dataset.Y_train)
+    model = MLCEClassifier(C=1.0, order=1, tol=1e-8).fit(dataset.X_train, dataset.Y_train)
     reached = objective.of_model(model, dataset)
     assert reached == pytest.approx(found["objective"], rel=1e-9)
     monkeypatch.setattr(objective, "references", lambda: {"made": found})
