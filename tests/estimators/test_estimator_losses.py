@@ -117,6 +117,15 @@ def test_a_chunk_does_not_know_the_label_counts(make, loss):
 
 
 @on_both
+def test_a_loss_of_no_name_is_refused_in_chunks_too(make):
+    X, Y = labelled_rows()
+    assert hasattr(make(loss="hinge"), "partial_fit")
+    for method in ("fit", "partial_fit"):
+        with pytest.raises(ValueError, match="The 'loss' parameter of MLCE"):
+            getattr(make(loss="hinge"), method)(X, Y)
+
+
+@on_both
 def test_a_module_stays_as_it_was_given(make):
     X, Y = labelled_rows()
     module = BinaryCrossEntropyLoss(pos_weight=torch.tensor([1.0, 2.0, 3.0, 4.0]))
