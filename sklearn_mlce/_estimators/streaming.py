@@ -23,8 +23,9 @@ def learns_from_chunks(estimator: Any) -> bool:
     AttributeError
         If they cannot, so that the estimator has no partial_fit.
     """
-    named = not is_module(estimator.loss) and estimator.loss != AUTO
-    if named and OBJECTIVES[estimator.loss].needs_label_counts:
+    # A name that is none is refused with the other parameters.
+    named = None if is_module(estimator.loss) else OBJECTIVES.get(estimator.loss)
+    if named is not None and named.needs_label_counts:
         raise AttributeError(
             f"loss={estimator.loss!r} weighs labels by how many of all rows carry them, which a "
             "chunk does not know. Call fit, or pass the loss as a module of sklearn_mlce.losses, "

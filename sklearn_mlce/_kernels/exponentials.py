@@ -20,6 +20,7 @@ _NEAR_ZERO = 30.0
 # Elements per block: 4 MiB of float32 stay in cache; a GPU wants fewer, larger blocks.
 _BLOCK_ELEMENTS = 2**20
 _BLOCK_ELEMENTS_OF_GPU = 2**24
+_ROUNDING_UNITS = 32  # of a side of the loss, by the rounding of scores and exponentials
 SPENT = "the gradient was released, and its memory with it: evaluate the scores anew"
 
 
@@ -200,6 +201,17 @@ def softmax_hessian_product_(
 def softmax_hessian_diagonal_(softmax: Tensor, weight: Tensor) -> Tensor:
     """``w (p - p^2)``, written over the weighted softmax ``w p``."""
     return softmax.sub_(softmax.square().div_(weight))
+
+
+def subtract_sides_(negatives: Tensor, positives: Tensor) -> Tensor:
+    """Gradient of soft targets: negatives less positives, in place, 0 where they cancel.
+
+    What rounding leaves there would be the whole gradient where the labels depend on nothing, and
+    a solver would chase it.
+    """
+    rounding = positives.abs().mul_(_ROUNDING_UNITS * torch.finfo(positives.dtype).eps)
+    difference = negatives.sub_(positives)
+    return difference.mul_(difference.abs() > rounding)
 
 
 def weighted_total(losses: Tensor, weight: Tensor, scale: float = 1.0) -> float:

@@ -13,9 +13,18 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from sklearn_mlce._kernels.exponentials import SPENT, row_blocks, softplus, weighted_total
+from sklearn_mlce._kernels.exponentials import (
+    SPENT,
+    row_blocks,
+    softplus,
+    subtract_sides_,
+    weighted_total,
+)
 from sklearn_mlce._kernels.hard_targets import PositiveEntries
 from sklearn_mlce._kernels.thresholded import LogitTransform
+
+# Writes over its first argument.
+Combine = Callable[[Tensor, Tensor], Tensor]
 
 
 class PointwiseFunction(NamedTuple):
@@ -105,23 +114,23 @@ class PointwiseLoss:
     def gradient(self) -> Tensor:
         """Gradient of the rows' losses in the scores ``(n, L)``, a copy."""
         assert self._slopes is not None, SPENT
-        return self._signed([slope.clone() for slope in self._slopes])
+        return self._signed([slope.clone() for slope in self._slopes], subtract_sides_)
 
     def release_gradient(self) -> Tensor:
         """Gradient of the rows' losses in the scores, in the object's memory; spends the object."""
         assert self._slopes is not None, SPENT
         slopes, self._slopes = self._slopes, None
-        return self._signed(slopes)
+        return self._signed(slopes, Tensor.sub_)
 
     def curvature(self) -> Tensor:
         """Second derivatives in the scores, shape (n, L); labels have none in common."""
         assert self._slopes is not None, SPENT
         parts = [self._function.curvature(slope) for slope in self._slopes]
-        curvature = self._weighted(parts, sign=1)
+        curvature = self._weighted(parts, Tensor.add_)
         return curvature if self._scale == 1 else curvature.mul_(self._scale)
 
-    def _signed(self, slopes: list[Tensor]) -> Tensor:
-        gradient = self._weighted(slopes, sign=-1)
+    def _signed(self, slopes: list[Tensor], subtract_: Combine) -> Tensor:
+        gradient = self._weighted(slopes, subtract_)
         if not isinstance(self._targets, PositiveEntries):
             return gradient
         flat, places = gradient.view(-1), self._targets.flat_index
@@ -134,14 +143,14 @@ class PointwiseLoss:
             return [None]
         return [(1 - self._targets).nan_to_num_(), self._targets.nan_to_num()]
 
-    def _weighted(self, parts: list[Tensor], sign: int) -> Tensor:
+    def _weighted(self, parts: list[Tensor], combine_: Combine) -> Tensor:
         """Parts as the rows' losses hold them, written over the first."""
         negatives, *positives = (
             part if target_weight is None else part.mul_(target_weight)
             for part, target_weight in zip(parts, self._target_weights(), strict=True)
         )
         for part in positives:
-            negatives.add_(part, alpha=sign)
+            combine_(negatives, part)
         return negatives if self._label_weight is None else negatives.mul_(self._label_weight)
 
 

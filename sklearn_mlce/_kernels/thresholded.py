@@ -27,6 +27,7 @@ from sklearn_mlce._kernels.exponentials import (
     exponentiate_,
     row_blocks,
     softmax_hessian_diagonal_,
+    subtract_sides_,
     weighted_total,
 )
 from sklearn_mlce._kernels.hard_targets import DenseTargets, PositiveEntries
@@ -391,7 +392,7 @@ class _SoftDerivatives:
 
     def gradient(self) -> Tensor:
         negatives, positives = self._sides
-        return negatives.gradient().sub_(positives.gradient())
+        return subtract_sides_(negatives.gradient(), positives.gradient())
 
     def curvature_diagonal(self) -> Tensor:
         negatives, positives = (

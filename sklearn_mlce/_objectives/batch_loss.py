@@ -42,7 +42,9 @@ class BatchLoss:
     @cached_property
     def curvature(self) -> float:
         """Bound of the second derivative of a row's loss in one of its scores."""
-        return self._objective.curvature(self._row_losses, self._n_outputs, self._label_weight)
+        found = self._objective.curvature(self._row_losses, self._n_outputs, self._label_weight)
+        # Where no label takes part yet, as in a stream of one class so far, any step will do.
+        return found or 1.0
 
     def intercept_curvatures(self, prevalence: Tensor) -> Tensor:
         """Second derivatives ``(L,)`` of the mean loss in the intercepts, near their optimum.

@@ -257,7 +257,7 @@ def test_soft_and_unknown_y_and_columns_of_which_nothing_is_known():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(120, 4))
     soft = expit(2 * X[:, :3])
-    model = Calibrated(MLCEClassifier(order=1), random_state=0).fit(X, soft)
+    model = Calibrated(MLCEClassifier(loss="mlce"), random_state=0).fit(X, soft)
     assert np.abs(model.predict_proba(X) - soft).mean() < 0.1
     unknown = (soft > 0.5).astype(float)
     unknown[rng.random(unknown.shape) < 0.2] = np.nan

@@ -158,7 +158,7 @@ def test_scores_in_a_pipeline(make):
 def test_scores_under_a_search(make, n_jobs):
     monitor = callback.ScoringMonitor(scoring="f1_micro")
     search = GridSearchCV(
-        make().set_callbacks(monitor),
+        make(loss="mlce").set_callbacks(monitor),
         {"scale": [1.0, 4.0]},
         scoring="f1_micro",
         cv=KFold(2),
@@ -185,7 +185,7 @@ OUTERMOST = {
 @pytest.mark.parametrize("outermost", OUTERMOST)
 def test_progress_is_shown_until_the_fit_ends(make, outermost, capsys):
     pytest.importorskip("rich", reason="scikit-learn's ProgressBar needs rich")
-    model = OUTERMOST[outermost](make())
+    model = OUTERMOST[outermost](make(loss="mlce"))
     expected = clone(model).fit(X, Y)
     model.set_callbacks(callback.ProgressBar(max_propagation_depth=None)).fit(X, Y)
     assert_same_scores(model, expected, X)
@@ -297,6 +297,7 @@ def test_clones_and_pickles_keep_their_callbacks(make):
 def test_scores_of_a_fit_that_stops_early(outermost):
     monitor = callback.ScoringMonitor(scoring="f1_micro")
     stopping = mlp(
+        loss="mlce",
         early_stopping=True,
         scoring="f1_micro",
         n_iter_no_change=2,

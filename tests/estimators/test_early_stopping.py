@@ -84,8 +84,8 @@ def test_scores_of_single_labels(kind):
 
 def test_the_loss_is_scored_by_default():
     given = {"X_val": X[VALID], "y_val": Y[VALID]}
-    model = stopping(max_epochs=3, order=1).fit(X[TRAIN], Y[TRAIN], **given)
-    alike = mlp(learning_rate_init=0.05, order=1).fit(X[TRAIN], Y[TRAIN])
+    model = stopping(max_epochs=3, loss="mlce").fit(X[TRAIN], Y[TRAIN], **given)
+    alike = mlp(learning_rate_init=0.05, loss="mlce").fit(X[TRAIN], Y[TRAIN])
     scores = alike.decision_function(X[VALID])
     off = np.where(Y[VALID] == 1, -np.inf, scores)
     on = np.where(Y[VALID] == 1, -scores, -np.inf)

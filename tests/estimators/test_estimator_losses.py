@@ -7,140 +7,16 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from sklearn_mlce._objectives.first_order import BatchLoss, LabelCounts
-from sklearn_mlce._objectives.options import COUNTED, LABEL_TERMS, LossOptions, resolve_loss
-from sklearn_mlce._objectives.second_order import row_loss_of
 
 from sklearn_mlce import MLCEMLP, MLCEClassifier, MLCEClassifierCV, losses
-from sklearn_mlce._objectives import first_order as batch_losses
-from sklearn_mlce._objectives.target_tensors import encode
-from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce.losses import (
-    AsymmetricLoss,
-    BinaryCrossEntropyLoss,
-    ClassBalancedFocalLoss,
-    DistributionBalancedLoss,
-    FocalLoss,
-    MLCELoss,
-    PairwiseLoss,
-    binary_cross_entropy_loss,
-)
+from sklearn_mlce._objectives.focal import ElementwiseObjective
+from sklearn_mlce._objectives.table import OBJECTIVES
+from sklearn_mlce.losses import BinaryCrossEntropyLoss, FocalLoss, binary_cross_entropy_loss
 from tests.helpers.estimators import labelled_rows, linear, mlp, on_both
 from tests.helpers.linear_problems import parameters_of
 
-CPU = torch.device("cpu")
-COUNTS, TOTAL = torch.tensor([9.0, 4.0, 1.0, 0.0, 20.0]), 21.0
-MODULES = {
-    "mlce": MLCELoss,
-    "pairwise": PairwiseLoss,
-    "bce": BinaryCrossEntropyLoss,
-    "focal": FocalLoss,
-    "asymmetric": AsymmetricLoss,
-    "class_balanced_focal": lambda **options: ClassBalancedFocalLoss(COUNTS, **options),
-    "distribution_balanced": lambda **options: DistributionBalancedLoss(COUNTS, TOTAL, **options),
-}
-on_each = pytest.mark.parametrize("loss", MODULES)
-
-
-def rows_of(kind, n_rows=17, n_labels=5):
-    """Scores of some rows, and their targets as y has them."""
-    rng = np.random.default_rng(0)
-    Y = (rng.random((n_rows, n_labels)) < 0.4).astype(float)
-    Y[0], Y[1] = 0, 1
-    if kind == "unknown":
-        Y[2:][rng.random((n_rows - 2, n_labels)) < 0.3] = np.nan
-    if kind == "soft":
-        Y[2:] = rng.random((n_rows - 2, n_labels))
-    return torch.from_numpy(2 * rng.normal(size=Y.shape)), Y
-
-
-def by_autograd(module, scores, Y):
-    """Sum of the losses of rows by the public module, and its gradient."""
-    scores = scores.clone().requires_grad_()
-    loss = module(scores, torch.from_numpy(Y))
-    loss.sum().backward()
-    return loss.detach(), scores.grad
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("kind", ["hard", "unknown", "soft"])
-@on_each
-def test_a_batch_costs_what_the_module_says(loss, kind, weighted):
-    if kind == "soft" and loss in LABEL_TERMS:
-        pytest.skip("takes no soft targets")
-    scores, Y = rows_of(kind)
-    label_weight = torch.linspace(0.5, 2, 5, dtype=torch.float64) if weighted else None
-    row_weight = torch.linspace(0.1, 1, len(Y), dtype=torch.float64) if weighted else None
-    own = BatchLoss(LossOptions(loss=loss), 5, label_weight, LabelCounts(COUNTS.double(), TOTAL))
-    values, gradient = own(scores, encode(encode_targets(Y), np.float64, CPU), row_weight)
-    module = MODULES[loss](label_weight=label_weight, reduction="none")
-    expected, expected_gradient = by_autograd(module, scores, Y)
-    if weighted:
-        expected, expected_gradient = expected * row_weight, expected_gradient * row_weight[:, None]
-    torch.testing.assert_close(values, expected)
-    torch.testing.assert_close(gradient, expected_gradient)
-
-
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-@on_each
-def test_a_module_is_a_loss_like_the_named_one(loss, reduction):
-    scores, Y = rows_of("hard")
-    module = MODULES[loss](reduction=reduction)
-    targets = encode(encode_targets(Y), np.float64, CPU)
-    named = BatchLoss(LossOptions(loss=loss), 5, counts=LabelCounts(COUNTS.double(), TOTAL))
-    own = BatchLoss(LossOptions(loss="module", module=module), 5)
-    for weight in (None, torch.full((1,), 0.25), torch.linspace(0.1, 1, len(Y))):
-        weight = None if weight is None else weight.double()
-        values, gradient = named(scores, targets, weight)
-        own_values, own_gradient = own(scores, targets, weight)
-        torch.testing.assert_close(own_values.sum(), values.sum())
-        torch.testing.assert_close(own_gradient, gradient)
-    assert 0.5 < own.curvature / named.curvature < 3 or loss in ("mlce", "pairwise")
-
-
-def test_a_module_of_torch_is_a_loss():
-    scores, Y = rows_of("hard")
-    targets = encode(encode_targets(Y), np.float64, CPU)
-    module = torch.nn.BCEWithLogitsLoss()  # the mean over cells
-    values, gradient = BatchLoss(LossOptions(loss="module", module=module), 5)(
-        scores, targets, None
-    )
-    named, named_gradient = BatchLoss(LossOptions(loss="bce"), 5)(scores, targets, None)
-    torch.testing.assert_close(values.sum(), named.sum() / 5)
-    torch.testing.assert_close(gradient, named_gradient / 5)
-
-
-@pytest.mark.parametrize("kind", ["hard", "unknown", "soft"])
-def test_pairwise_rows_have_the_derivatives_of_the_loss(kind):
-    scores, Y = rows_of(kind)
-    weight = torch.linspace(0.1, 1, len(Y), dtype=torch.float64)
-    label_weight = torch.linspace(0.5, 2, 5, dtype=torch.float64)
-    options = resolve_loss("multilabel", loss="pairwise", scale=2.0, margin=0.5, order=None)
-    rows = row_loss_of(encode_targets(Y), np.arange(5), weight, options, label_weight)
-
-    def total(scores):
-        each = _plain_pairs(scores, torch.from_numpy(Y), label_weight)
-        return weight @ torch.log1p(each) / 2
-
-    found = rows.evaluate(scores)
-    assert found.value == pytest.approx(total(scores).item(), rel=1e-12)
-    direction = torch.linspace(-1, 1, scores.numel(), dtype=torch.float64).reshape(scores.shape)
-    _, product = torch.autograd.functional.hvp(total, scores, direction)
-    hessian = torch.autograd.functional.hessian(total, scores).reshape(2 * [scores.numel()])
-    for _ in range(2):  # nothing is spent
-        gradient = torch.autograd.functional.jacobian(total, scores)
-        torch.testing.assert_close(found.gradient(), gradient)
-        diagonal = hessian.diagonal().reshape(scores.shape)
-        torch.testing.assert_close(found.curvature_diagonal(), diagonal)
-        torch.testing.assert_close(found.curvature_product(direction.clone()), product)
-
-
-def _plain_pairs(scores, targets, label_weight):
-    """Sum over pairs of a negative and a positive, with scale 2 and margin 0.5."""
-    apart = (2 * (scores[:, :, None] - scores[:, None, :] + 0.5)).exp()
-    negative = ((1 - targets) * label_weight).nan_to_num()
-    positive = (targets * label_weight).nan_to_num()
-    return torch.einsum("ri,rij,rj->r", negative, apart, positive)
+NOT_CONVEX = [name for name, objective in OBJECTIVES.items() if not objective.convex]
+COUNTED = [name for name, objective in OBJECTIVES.items() if objective.needs_label_counts]
 
 
 @pytest.mark.slow
@@ -188,13 +64,13 @@ def test_label_counts_are_those_of_the_training_rows(make, loss, monkeypatch):
     X, Y = labelled_rows()
     weight = np.random.default_rng(0).uniform(0.5, 2, len(Y))
     seen = []
+    original = ElementwiseObjective.batch_loss
 
-    def record(options, n_outputs, label_weight, counts):
+    def record(self, n_outputs, label_weight=None, counts=None):
         seen.append(counts)
-        return form(options, n_outputs, label_weight, counts)
+        return original(self, n_outputs, label_weight, counts)
 
-    form = batch_losses._form
-    monkeypatch.setattr(batch_losses, "_form", record)
+    monkeypatch.setattr(ElementwiseObjective, "batch_loss", record)
     make(loss=loss, random_state=0).fit(X, Y, weight)
     assert seen
     for counts in seen:
@@ -208,7 +84,7 @@ def test_weights_of_rows_count_in_label_counts(make):
     Y[:, 1] = np.arange(len(Y)) < 3  # rare enough for its weight to hang on its count
     options = {"loss": "class_balanced_focal", "random_state": 0}
     if make is linear:
-        options |= {"solver": "sgd", "max_iter": 200}
+        options |= {"C": 1.0, "solver": "sgd", "max_iter": 500}
     else:
         options |= {"batch_size": 10**6, "dropout": 0.0, "input_scaling": None}
     weight = np.random.default_rng(0).integers(1, 3, len(Y))
@@ -222,7 +98,7 @@ def test_weights_of_rows_count_in_label_counts(make):
 
 
 @on_both
-@pytest.mark.parametrize("loss", LABEL_TERMS)
+@pytest.mark.parametrize("loss", NOT_CONVEX)
 def test_soft_targets_are_refused_where_the_minimum_would_lie_elsewhere(make, loss):
     X, Y = labelled_rows()
     with pytest.raises(ValueError, match=rf"loss='{loss}' takes y of 0, 1 and NaN.*\(y > 0.5\)"):
@@ -240,6 +116,15 @@ def test_a_chunk_does_not_know_the_label_counts(make, loss):
         make(loss=loss).partial_fit(X, Y)
     assert "which a chunk does not know. Call fit, or pass the loss" in str(caught.value.__cause__)
     make(loss="focal", random_state=0).partial_fit(X, Y)
+
+
+@on_both
+def test_a_loss_of_no_name_is_refused_in_chunks_too(make):
+    X, Y = labelled_rows()
+    assert hasattr(make(loss="hinge"), "partial_fit")
+    for method in ("fit", "partial_fit"):
+        with pytest.raises(ValueError, match="The 'loss' parameter of MLCE"):
+            getattr(make(loss="hinge"), method)(X, Y)
 
 
 @on_both
@@ -307,7 +192,7 @@ def test_a_module_without_weights_takes_none(make):
     model.set_params(loss=torch.nn.BCEWithLogitsLoss(reduction="none")).fit(X, Y, weight)
     with pytest.raises(ValueError, match="a loss that is a module is used as it is"):
         make(loss=FocalLoss(), label_weight=[1, 2, 3, 4]).fit(X, Y)
-    with pytest.raises(ValueError, match="beside a module"):
+    with pytest.raises(ValueError, match=r"got \{'scale': 2.0\}, but a loss that is a module"):
         make(loss=FocalLoss(), scale=2.0).fit(X, Y)
 
 

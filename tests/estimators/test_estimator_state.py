@@ -109,7 +109,7 @@ def cloned_and_fitted(model, X, y):
 
 @on_both
 def test_another_process_clones_fits_and_predicts(make):
-    model = make(scale=2.0).fit(X, Y)
+    model = make(loss="mlce", scale=2.0).fit(X, Y)
     ((refitted, scores),) = Parallel(n_jobs=2)([delayed(cloned_and_fitted)(model, X, Y)])
     np.testing.assert_allclose(scores, model.decision_function(X), rtol=0, atol=1e-12)
     assert refitted.get_params() == model.get_params()
@@ -119,7 +119,7 @@ def test_another_process_clones_fits_and_predicts(make):
 @on_both
 def test_clones_keep_the_parameters_alone(make):
     weight = np.array([1.0, 2.0, 1.0, 3.0])
-    model = make(label_weight=weight, scale=2.0).fit(X, Y)
+    model = make(loss="mlce", label_weight=weight, scale=2.0).fit(X, Y)
     assert model.label_weight is weight
     cloned = clone(model)
     np.testing.assert_array_equal(cloned.label_weight, weight)
@@ -141,12 +141,13 @@ def test_a_first_fit_that_fails_leaves_the_estimator_unfitted(make):
 
 @on_both
 def test_nested_parameters(make):
-    pipeline = make_pipeline(MaxAbsScaler(), make())
+    pipeline = make_pipeline(MaxAbsScaler(), make(loss="mlce"))
     name = pipeline.steps[-1][0]
     pipeline.set_params(**{f"{name}__scale": 5.0, f"{name}__margin": 0.5})
     assert pipeline.get_params()[f"{name}__scale"] == pipeline[-1].scale == 5.0
     scaled = MaxAbsScaler().fit_transform(X)
-    assert_same_scores(pipeline.fit(X, Y), make(scale=5.0, margin=0.5).fit(scaled, Y), X, scaled)
+    alike = make(loss="mlce", scale=5.0, margin=0.5).fit(scaled, Y)
+    assert_same_scores(pipeline.fit(X, Y), alike, X, scaled)
     with pytest.raises(ValueError, match="Invalid parameter 'gamma'"):
         pipeline.set_params(**{f"{name}__gamma": 1.0})
 
@@ -162,7 +163,7 @@ def test_a_repr_shows_what_differs_from_the_defaults():
 
 @on_both
 def test_html_repr(make):
-    pipeline = make_pipeline(MaxAbsScaler(), make(scale=2.5))
+    pipeline = make_pipeline(MaxAbsScaler(), make(loss="mlce", scale=2.5))
     name = type(pipeline[-1]).__name__
     unfitted = estimator_html_repr(pipeline)
     fitted = pipeline.fit(X, Y)._repr_html_()

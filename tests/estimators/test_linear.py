@@ -12,9 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn_mlce import MLCEClassifier
 from tests.helpers import oracles
 from tests.helpers.linear_problems import (
-    DEFAULT,
     OF_EACH_SOLVER,
-    PUBLISHED,
     constant_parameters,
     gradient_left,
     loss_options,
@@ -26,10 +24,10 @@ from tests.helpers.pairwise import parametrize_pairwise, slow_except
 
 EVERY_LOSS = [
     *OF_EACH_SOLVER.values(),
-    {"scale": 4.0, "margin": 0.5},
-    {"order": 2},
-    {"order": "all"},
-    {"order": (2, "all"), "scale": 6.0, "margin": (1.0, 0.5)},
+    {"loss": "mlce", "scale": 4.0, "margin": 0.5},
+    {"loss": "mlce", "scale": 6.0, "margin": (1.0, 0.5)},
+    {"loss": "bce"},
+    {"loss": "bce", "scale": 6.0, "margin": (1.0, -0.5)},
 ]
 on_each_loss = pytest.mark.parametrize("options", EVERY_LOSS, ids=str)
 on_each_solver = pytest.mark.parametrize(
@@ -94,6 +92,7 @@ def test_an_independent_minimiser_finds_the_same_objective(kind, options):
     weight, label_weight = rng.uniform(0.5, 2, len(X)), rng.uniform(0.5, 2, Y.shape[1])
     model = MLCEClassifier(C=3.0, tol=1e-9, label_weight=label_weight, **options)
     model.fit(X, Y, sample_weight=weight)
+    assert model.loss_ == options.get("loss", "mlce" if kind == "soft" else "bce")
 
     def objective(flat):
         return oracles.linear_objective(
@@ -109,49 +108,27 @@ def test_an_independent_minimiser_finds_the_same_objective(kind, options):
     assert gradient_left(model, X, Y, weight, label_weight) <= 1e-9 + 1e-12
 
 
-def test_order_is_honoured():
+SHAPES = [{}, {"scale": 4.0}, {"margin": 0.5}, {"scale": 4.0, "margin": (0.2, 1.8)}]
+
+
+def test_loss_scale_and_margin_are_honoured():
     X, Y = make_labels(np.random.default_rng(36))
-    fits = [MLCEClassifier(order=order, tol=1e-8).fit(X, Y) for order in (1, 2, "all", (1, 2))]
+    given = [{"loss": loss, **shape} for loss in ("mlce", "bce") for shape in SHAPES]
+    fits = [MLCEClassifier(C=1.0, tol=1e-8, **options).fit(X, Y) for options in given]
     for first, second in itertools.combinations(fits, 2):
         assert np.abs(first.coef_ - second.coef_).max() > 1e-3
 
 
-@pytest.mark.parametrize(
-    ("given", "meant"),
-    [
-        ({}, DEFAULT),
-        ({"order": 1}, PUBLISHED),
-        ({"scale": 1.0}, PUBLISHED),
-        ({"margin": 0.0}, PUBLISHED),
-        ({"margin": [0.5, 1]}, PUBLISHED | {"margin": (0.5, 1.0)}),
-        ({"order": "all"}, PUBLISHED | {"order": ("all", "all")}),
-        ({"scale": 4.0}, PUBLISHED | {"scale": 4.0}),
-    ],
-)
-def test_what_is_not_given_is_the_published_loss_or_all_of_the_default(given, meant):
+@pytest.mark.parametrize("loss", ["mlce", "bce", "pairwise"])
+def test_what_is_not_given_is_scale_1_and_margin_0(loss):
     X, Y = make_labels(np.random.default_rng(38))
-    model, spelled_out = MLCEClassifier(**given).fit(X, Y), MLCEClassifier(**meant).fit(X, Y)
-    np.testing.assert_array_equal(model.coef_, spelled_out.coef_)
-    np.testing.assert_array_equal(model.intercept_, spelled_out.intercept_)
-
-
-def test_every_order_is_one_logistic_regression_per_label():
-    X, Y = make_labels(np.random.default_rng(37), n_rows=200)
-    ours = MLCEClassifier(C=2.0, order="all", tol=1e-9).fit(X, Y)
-    for label in range(Y.shape[1]):
-        theirs = LogisticRegression(C=2.0, tol=1e-9, max_iter=5000).fit(X, Y[:, label])
-        np.testing.assert_allclose(ours.coef_[label], theirs.coef_[0], atol=1e-5)
-        np.testing.assert_allclose(ours.intercept_[label], theirs.intercept_[0], atol=1e-5)
-
-
-@pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("order", [2, "all", (1, 2)])
-def test_an_order_of_a_1d_y_is_refused(order, n_classes):
-    X, y = np.arange(12.0).reshape(6, 2), np.arange(6) % n_classes
-    with pytest.raises(ValueError, match=r"but y is (binary|multiclass).*Set order=None"):
-        MLCEClassifier(order=order).fit(X, y)
-    for published in (1, (1, 1)):
-        MLCEClassifier(order=published).fit(X, y)
+    options = {"loss": loss, "n_labels_per_row": 2 if loss == "pairwise" else None}
+    model = MLCEClassifier(**options).fit(X, Y)
+    for given in ({"scale": 1}, {"margin": 0}, {"scale": 1.0, "margin": [0.0, 0.0]}):
+        spelled_out = MLCEClassifier(**options, **given).fit(X, Y)
+        np.testing.assert_array_equal(model.coef_, spelled_out.coef_)
+        np.testing.assert_array_equal(model.intercept_, spelled_out.intercept_)
+        assert model.C_ == spelled_out.C_
 
 
 @pytest.mark.parametrize("y_kind", ["binary", "multiclass"])
@@ -198,13 +175,14 @@ def test_multiclass_honours_scale_and_margin():
     rng = np.random.default_rng(16)
     X, y = rng.normal(size=(80, 3)), rng.integers(0, 3, 80)
     scale, margin = 2.0, 0.7
-    fit = MLCEClassifier(C=5.0, scale=scale, margin=margin, tol=1e-10).fit(X, y)
+    options = {"loss": "mlce", "C": 5.0, "scale": scale, "tol": 1e-10}
+    fit = MLCEClassifier(margin=margin, **options).fit(X, y)
     scores = fit.decision_function(X)
     gaps = scale * (scores - scores[np.arange(80), y][:, None] + margin)
     gaps[np.arange(80), y] = 0
     value = np.log(np.exp(gaps).sum(1)).mean() / scale + (fit.coef_**2).sum() / (2 * 5 * 80)
     assert value == pytest.approx(fit.loss_curve_[-1])
-    larger = MLCEClassifier(C=5.0, scale=scale, margin=2.0, tol=1e-10).fit(X, y)
+    larger = MLCEClassifier(margin=2.0, **options).fit(X, y)
     assert np.abs(larger.coef_ - fit.coef_).max() > 1e-3
 
 

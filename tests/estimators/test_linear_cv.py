@@ -62,8 +62,8 @@ def test_it_is_the_tuner_around_the_best_c(average, thresholds, fit_intercept):
 
 def test_epochs_do_not_add_up_from_c_to_c():
     """What is far from its optimum after its epochs has another threshold after twice as many."""
-    model = MLCEClassifier(solver="sgd", max_iter=2, order=1, random_state=0)
-    own = {name: getattr(model, name) for name in ("solver", "max_iter", "order", "random_state")}
+    model = MLCEClassifier(solver="sgd", max_iter=2, loss="mlce", random_state=0)
+    own = {name: getattr(model, name) for name in ("solver", "max_iter", "loss", "random_state")}
     chosen = MLCEClassifierCV(CS, **own).fit(X, Y)
     for C, score in zip(CS, chosen.scores_, strict=True):
         tuner = MultilabelTunedThresholdClassifierCV(
@@ -114,10 +114,11 @@ def test_every_parameter_of_the_model_is_passed_on():
 @pytest.mark.parametrize(
     "options",
     [
-        {"order": (2, "all"), "scale": 2.0},
+        {"loss": "mlce", "scale": 2.0, "margin": 0.5},
         {"loss": "bce"},
+        {"loss": "bce", "scale": 2.0, "margin": 0.5},
         {"loss": "squared_hinge"},
-        {"order": 1},
+        {"loss": "mlce"},
     ],
 )
 def test_losses_are_those_of_the_model(options):

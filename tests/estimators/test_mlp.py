@@ -128,7 +128,7 @@ def test_it_learns(data):
 
 def test_without_hidden_layers_it_approaches_the_linear_model(data):
     X, Y = data
-    linear = MLCEClassifier(C=1e6, order=1, tol=1e-8).fit(X, Y)
+    linear = MLCEClassifier(C=1e6, loss="mlce", tol=1e-8).fit(X, Y)
     model = MLCEMLP(
         (),
         input_scaling=None,
@@ -136,7 +136,7 @@ def test_without_hidden_layers_it_approaches_the_linear_model(data):
         alpha=0.0,
         learning_rate_init=0.02,
         max_epochs=1500,
-        order=1,
+        loss="mlce",
     ).fit(X, Y)
     assert model.loss_curve_[-1] == pytest.approx(linear.loss_curve_[-1], rel=1e-4)
     np.testing.assert_allclose(model.decision_function(X), linear.decision_function(X), atol=0.05)
@@ -170,25 +170,16 @@ def test_every_kind_of_y(data, kind):
 @pytest.mark.parametrize(
     "loss",
     [
-        {"scale": 4.0, "margin": 0.5},
+        {"loss": "mlce"},
+        {"loss": "mlce", "scale": 4.0, "margin": 0.5},
+        {"loss": "bce"},
+        {"loss": "bce", "scale": 4.0, "margin": (0.5, 1.0)},
         {"label_weight": [1, 2, 3, 4, 5]},
-        {"order": 2},
-        {"order": "all"},
-        {"order": (1, 2)},
     ],
 )
 def test_loss_parameters_are_honoured(data, loss):
     plain, changed = full_batch().fit(*data), full_batch(**loss).fit(*data)
     assert not np.allclose(plain.loss_curve_, changed.loss_curve_)
-
-
-def test_an_order_of_a_1d_y_is_refused(data):
-    X, Y = data
-    for y in (Y[:, 0], Y.sum(axis=1)):
-        with pytest.raises(ValueError, match=r"order=2 says.*Set order=None"):
-            small(order=2).fit(X, y)
-    with pytest.raises(ValueError, match="'order' parameter"):
-        small(order=3).fit(X, Y)
 
 
 def test_a_label_without_positives_is_never_predicted(data):

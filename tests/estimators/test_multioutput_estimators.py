@@ -12,7 +12,6 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
-from sklearn_mlce._objectives.multioutput import MultioutputRows
 from sklearn_mlce.inspection import describe_labels
 from sklearn_mlce.losses import multioutput_loss
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
@@ -86,45 +85,12 @@ def _loss(scores, Y, weight):
     return multioutput_loss(cube, codes, sample_weight=weight, reduction="sum")
 
 
-@pytest.mark.parametrize("sizes", [(3, 3), (2, 4, 3)])
-def test_rows_have_the_derivatives_of_the_loss(sizes):
-    rng = np.random.default_rng(0)
-    n_rows, n_scores = 7, sum(sizes)
-    codes = np.column_stack([rng.integers(0, m, n_rows) for m in sizes])
-    starts = np.cumsum((0, *sizes[:-1]))
-    weight = torch.linspace(0.1, 1, n_rows, dtype=torch.float64)
-    rows = MultioutputRows(torch.from_numpy((codes + starts).ravel()), weight, sizes)
-    scores = torch.from_numpy(rng.normal(size=(n_rows, n_scores)))
-
-    def total(scores):
-        losses = []
-        for of_row, classes in zip(scores, codes, strict=True):
-            parts = of_row.split(sizes)
-            pools = [1.0] * max(sizes)
-            for part, j in zip(parts, classes, strict=True):
-                pools[j] = pools[j] + (part - part[j]).exp().sum() - 1
-            losses.append(sum(torch.as_tensor(pool).log() for pool in pools))
-        return weight @ torch.stack(losses)
-
-    found = rows.evaluate(scores)
-    assert found.value == pytest.approx(total(scores).item())
-    direction = torch.from_numpy(rng.normal(size=scores.shape))
-    _, product = torch.autograd.functional.hvp(total, scores, direction)
-    hessian = torch.autograd.functional.hessian(total, scores).reshape(2 * [scores.numel()])
-    diagonal = hessian.diagonal().reshape(scores.shape)
-    for _ in range(2):  # nothing is spent
-        gradient = torch.autograd.functional.jacobian(total, scores)
-        torch.testing.assert_close(found.gradient(), gradient)
-        torch.testing.assert_close(found.curvature_diagonal(), diagonal)
-        torch.testing.assert_close(found.curvature_product(direction.clone()), product)
-
-
 def test_two_classes_an_output_are_labels():
     """Two scores share the penalty of their difference: half of it, as with twice the C."""
     X, Y = labelled_rows()
     coded = Y + np.array([0, 1, 0, 1])  # more than two values, two in each column
     several = MLCEClassifier(C=1.0, tol=1e-8, solver="newton-cg").fit(X, coded)
-    labels = MLCEClassifier(order=1, C=2.0, tol=1e-8, solver="newton-cg").fit(X, Y)
+    labels = MLCEClassifier(loss="mlce", C=2.0, tol=1e-8, solver="newton-cg").fit(X, Y)
     apart = np.column_stack([s[:, 1] - s[:, 0] for s in several.decision_function(X)])
     np.testing.assert_allclose(apart, labels.decision_function(X), atol=1e-5)
     np.testing.assert_array_equal(several.predict(X) - [0, 1, 0, 1], labels.predict(X))
@@ -170,7 +136,7 @@ def test_fits_go_on_copy_and_travel(make):
         model.fit(X, Y - 1)
     with pytest.raises(NotFittedError):
         clone(model).predict(X)
-    search = GridSearchCV(trained(make), {"loss": ["mlce"]}, cv=2).fit(X, Y)
+    search = GridSearchCV(trained(make), {"loss": ["auto", "mlce"]}, cv=2).fit(X, Y)
     assert search.best_score_ > 0.2
 
 
@@ -199,8 +165,8 @@ def test_early_rows_are_held_out_by_class(make):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loss": "bce"}, "loss='mlce' alone takes; got loss='bce'"),
-        ({"order": 2}, r"with a multiclass-multioutput y. Set order=None"),
+        ({"loss": "bce"}, "loss='auto' and loss='mlce' alone take; got loss='bce'"),
+        ({"loss": "mlce", "scale": 2.0}, "y is multiclass-multioutput. Set scale=None"),
         ({"label_weight": [1.0] * 3}, "label_weight weighs the labels of a multi-label y"),
         ({"n_labels_per_row": 2}, "1 of a multioutput y"),
     ],

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 import sklearn
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import StackingClassifier, VotingClassifier
@@ -200,7 +201,7 @@ def test_stacking_of_1d_y(make, kind):
 @on_both
 @pytest.mark.parametrize("kind", SINGLE)
 def test_voting_on_1d_y(make, kind):
-    y, members = SINGLE[kind], [("plain", make()), ("scaled", make(scale=3.0))]
+    y, members = SINGLE[kind], [("plain", make()), ("scaled", make(loss="mlce", scale=3.0))]
     voting = VotingClassifier(members, voting="soft").fit(X, y)
     expected = np.mean([model.fit(X, y).predict_proba(X) for _, model in members], axis=0)
     np.testing.assert_allclose(voting.predict_proba(X), expected)
@@ -228,15 +229,16 @@ def scaled_pipeline(model):
 
 @on_both
 def test_weights_without_metadata_routing(make):
-    pipeline = scaled_pipeline(make()).fit(X, Y, model__sample_weight=WEIGHT)
+    pipeline = scaled_pipeline(make(loss="mlce")).fit(X, Y, model__sample_weight=WEIGHT)
     scaled = pipeline[0].transform(X)
-    expected = make().fit(scaled, Y, sample_weight=WEIGHT)
+    expected = make(loss="mlce").fit(scaled, Y, sample_weight=WEIGHT)
     assert_same_scores(pipeline, expected, X, scaled)
     search = GridSearchCV(pipeline, {"model__scale": [2.0]}, scoring="f1_micro", cv=KFold(2))
     search.fit(X, Y, model__sample_weight=WEIGHT)
-    assert_same_scores(search, make(scale=2.0).fit(scaled, Y, WEIGHT), X, scaled)
+    best = make(loss="mlce", scale=2.0)
+    assert_same_scores(search, clone(best).fit(scaled, Y, WEIGHT), X, scaled)
     folds = [
-        scaled_pipeline(make(scale=2.0))
+        scaled_pipeline(clone(best))
         .fit(X[train], Y[train], model__sample_weight=WEIGHT[train])
         .predict(X[test])
         for train, test in KFold(2).split(X)
@@ -254,7 +256,7 @@ def test_weights_by_metadata_routing(make, requested):
         pipeline = Pipeline(
             [
                 ("scale", StandardScaler().set_fit_request(sample_weight=False)),
-                ("model", make().set_fit_request(sample_weight=requested)),
+                ("model", make(loss="mlce").set_fit_request(sample_weight=requested)),
             ]
         )
         search = GridSearchCV(
@@ -264,7 +266,7 @@ def test_weights_by_metadata_routing(make, requested):
             cv=KFold(2),
         ).fit(X, Y, sample_weight=WEIGHT)
     scaled = search.best_estimator_[0].transform(X)
-    best = make(scale=search.best_params_["model__scale"])
+    best = make(loss="mlce", scale=search.best_params_["model__scale"])
     best.fit(scaled, Y, sample_weight=WEIGHT if requested else None)
     assert_same_scores(search, best, X, scaled)
 

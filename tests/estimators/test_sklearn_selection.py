@@ -64,9 +64,14 @@ def test_search_in_processes_on_large_sparse_data(make, large):
         "precision": ranking_quality,
     }
     search = GridSearchCV(
-        make(), {"scale": [0.5, 4.0]}, scoring=scoring, refit="micro", cv=KFold(2), n_jobs=2
+        make(loss="mlce"),
+        {"scale": [0.5, 4.0]},
+        scoring=scoring,
+        refit="micro",
+        cv=KFold(2),
+        n_jobs=2,
     ).fit(X, Y)
-    best = make(**search.best_params_)
+    best = make(loss="mlce", **search.best_params_)
     assert_same_scores(search, best.fit(X, Y), X)
     train, test = next(KFold(2).split(X))
     best.fit(X[train], Y[train])
@@ -94,10 +99,10 @@ def fitted_on_read_only(model, X, Y):
 def test_processes_fit_on_memory_maps(make, large, sparse):
     X, Y = large if sparse else (part.toarray() for part in large)
     fits = Parallel(n_jobs=2)(
-        delayed(fitted_on_read_only)(make(scale=scale), X, Y) for scale in (1.0, 2.0)
+        delayed(fitted_on_read_only)(make(loss="mlce", scale=scale), X, Y) for scale in (1.0, 2.0)
     )
     for fit in fits:
-        assert_same_scores(fit, make(scale=fit.scale).fit(X, Y), X)
+        assert_same_scores(fit, make(loss="mlce", scale=fit.scale).fit(X, Y), X)
 
 
 @on_both
@@ -110,7 +115,7 @@ def test_meta_estimators_hand_memory_maps_to_processes(make, large):
 @on_both
 def test_search_in_threads_equals_a_serial_one(make):
     search = GridSearchCV(
-        make(), {"scale": [1.0, 2.0, 4.0]}, scoring="average_precision", cv=THIRDS
+        make(loss="mlce"), {"scale": [1.0, 2.0, 4.0]}, scoring="average_precision", cv=THIRDS
     )
     serial = search.fit(X, Y).cv_results_["mean_test_score"]
     with parallel_config(backend="threading", n_jobs=4):
@@ -132,7 +137,7 @@ CONTAINERS = {
 @on_both
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_searches_take_y_in_every_form(make, container):
-    search = GridSearchCV(make(), {"scale": [1.0, 3.0]}, scoring="f1_macro", cv=THIRDS)
+    search = GridSearchCV(make(loss="mlce"), {"scale": [1.0, 3.0]}, scoring="f1_macro", cv=THIRDS)
     expected = search.fit(X, Y).cv_results_["mean_test_score"]
     y = CONTAINERS[container](Y)
     np.testing.assert_allclose(search.fit(X, y).cv_results_["mean_test_score"], expected)

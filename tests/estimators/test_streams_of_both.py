@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 import scipy.sparse as sp
 
 from sklearn_mlce import MLCEClassifier
@@ -41,6 +42,10 @@ def test_predictions_follow_the_loss_of_the_last_chunk(make):
     assert model.predict_proba(X).shape == Y.shape
 
 
+def trained(model):
+    return model.loss_, model.scale_, model.margin_
+
+
 @on_both
 def test_an_unknown_label_does_not_change_the_loss(make):
     X, Y = labelled_rows()
@@ -49,10 +54,33 @@ def test_an_unknown_label_does_not_change_the_loss(make):
     soft = unknown.copy()
     soft[1, 1] = 0.5
     known, with_unknown = (make(random_state=0).fit(X, y) for y in (Y, unknown))
-    assert known._fitted_options == with_unknown._fitted_options
-    # A soft y has a loss of its own in the network, and a stream that of its first chunk.
+    assert trained(known) == trained(with_unknown) == ("bce", 8.0, (0.2, 1.8))
+    # A soft y has a loss of its own, and a stream that of its first chunk.
     stream = make(random_state=0).partial_fit(X, soft).partial_fit(X, Y)
-    assert stream._fitted_options == make(random_state=0).fit(X, soft)._fitted_options
+    assert trained(stream) == ("mlce", 1.0, (0.0, 0.0))
+    unknown_first = make(random_state=0).partial_fit(X, unknown).partial_fit(X, Y)
+    assert trained(unknown_first) == trained(known)
+
+
+@on_both
+@pytest.mark.parametrize("kind", ["labels", "labels with NaN"])
+def test_a_soft_chunk_after_hard_ones_is_refused_by_the_automatic_loss(make, kind):
+    X, Y = labelled_rows()
+    hard, soft = Y.astype(float), 0.8 * Y + 0.1
+    if kind == "labels with NaN":
+        hard[0, 0] = np.nan
+    model = make(random_state=0).partial_fit(X, hard)
+    scores = model.decision_function(X)
+    with pytest.raises(ValueError, match=r"soft labels between 0 and 1.*Set loss='mlce' and start"):
+        model.partial_fit(X, soft)
+    np.testing.assert_array_equal(model.decision_function(X), scores)
+    assert trained(model) == ("bce", 8.0, (0.2, 1.8))
+    model.partial_fit(X, Y)
+    fitted = make(random_state=0).fit(X, hard)
+    with pytest.raises(ValueError, match="Set loss='mlce'"):
+        fitted.partial_fit(X, soft)
+    for loss in ("mlce", "bce"):
+        make(loss=loss, random_state=0).partial_fit(X, hard).partial_fit(X, soft)
 
 
 def test_an_unknown_label_hardly_moves_the_network():

@@ -11,6 +11,7 @@ from sklearn_mlce._kernels.exponentials import (
     need_no_shift,
     row_blocks,
     softmax_,
+    subtract_sides_,
 )
 from sklearn_mlce.losses import mlce_loss
 
@@ -135,3 +136,16 @@ def test_blocks_hold_each_row_once(shape):
     rows = [row for block in blocks for row in range(block.start, block.stop)]
     assert rows == list(range(shape[0]))
     assert all(block.stop - block.start <= max(1, 7 // max(shape[1], 1)) for block in blocks)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_sides_that_cancel_leave_nothing(dtype):
+    eps = torch.finfo(dtype).eps
+    positives = torch.tensor([0.3, 0.3, 0.3, 1e-20, 0.0], dtype=dtype)
+    negatives = positives * (1 + torch.tensor([4, -4, 100, 1e3, 0], dtype=dtype) * eps)
+    found = subtract_sides_(negatives.clone(), positives)
+    assert found[[0, 1, 4]].tolist() == [0, 0, 0]
+    torch.testing.assert_close(found[2:4], (negatives - positives)[2:4], rtol=0, atol=0)
+    one_sided = torch.tensor([0.5, 1e-30], dtype=dtype)
+    assert subtract_sides_(one_sided.clone(), 0 * one_sided).tolist() == one_sided.tolist()
+    assert subtract_sides_(0 * one_sided, one_sided).tolist() == (-one_sided).tolist()

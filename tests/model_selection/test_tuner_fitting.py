@@ -247,7 +247,7 @@ def test_in_pipelines_and_searches():
 
 
 def test_tuning_helps_held_out_rows_of_a_regularised_model():
-    estimator = MLCEClassifier(C=0.01, order=1)
+    estimator = MLCEClassifier(C=0.01, loss="mlce")
     options = {"cv": KFold(3), "scoring": "f1_micro"}
     plain = cross_val_score(estimator, X, Y, **options).mean()
     tuned = cross_val_score(Tuned(estimator, random_state=0), X, Y, **options).mean()

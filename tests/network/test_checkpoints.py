@@ -183,7 +183,7 @@ OTHERS = {
     "step": ({"learning_rate_init": 0.1}, "learning_rate_init: 0.02 there, 0.1 here"),
     "epochs": ({"max_epochs": 9}, "max_epochs: 8 there, 9 here"),
     "batches": ({"batch_size": 5}, "batch_size: 16 there, 5 here"),
-    "loss": ({"scale": 2.0}, "loss, scale, margin and order: "),
+    "loss": ({"loss": "mlce", "scale": 2.0}, "loss, scale and margin: "),
     "precision": (
         {"precision": "full"},
         "precision of the weights: float32 there, float64 here",

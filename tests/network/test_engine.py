@@ -9,7 +9,6 @@ import scipy.sparse as sp
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn_mlce._objectives.options import LossOptions
 from skorch.callbacks import Callback
 
 from sklearn_mlce._estimators.mlp import MLCEMLP
@@ -18,15 +17,6 @@ from sklearn_mlce._network import optimizer as optimizer_module
 from sklearn_mlce._network import plan
 from sklearn_mlce._network.optimizer import FusedAdamW
 from sklearn_mlce._network.plan import SCHEDULES, one_cycle
-from sklearn_mlce._objectives import prepared_targets
-from sklearn_mlce._objectives.prepared_targets import (
-    ListedTargets,
-    SignedLabels,
-    TargetEncoder,
-    TwoSides,
-)
-from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce.losses import mlce_loss
 
 CPU = torch.device("cpu")
 RNG = np.random.default_rng(0)
@@ -230,52 +220,6 @@ def test_gpu_trains_as_the_cpu():
     model = small(**common, device="cuda", precision="mixed").fit(features, Y)
     np.testing.assert_allclose(model.loss_curve_, expected.loss_curve_, rtol=0.02)
     assert (model.predict(features) == expected.predict(features)).mean() > 0.95
-
-
-FORMS = {
-    "listed": ListedTargets,
-    "hard": TwoSides,
-    "signed": SignedLabels,
-    "soft": TwoSides,
-}
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("orders", [(1, 1), (2, 2), ("all", "all"), (1, "all")])
-@pytest.mark.parametrize("form", FORMS)
-def test_each_form_of_targets_has_the_loss_and_its_gradient(form, orders, weighted, monkeypatch):
-    if form == "signed" and orders != ("all", "all"):
-        pytest.skip("only a sum over labels has this form")
-    limit = {"cpu": 0 if form == "listed" else 10**9}
-    monkeypatch.setattr(prepared_targets, "_DENSE_CELLS", limit)
-    monkeypatch.setattr(prepared_targets, "_SIGNED_CELLS", limit)
-    y = np.where(RNG.random(Y.shape) < 0.1, np.nan, 0.1 + 0.7 * Y) if form == "soft" else Y
-    options = LossOptions(3.0, (0.5, -0.25), orders)
-    label_weight = np.array([1.0, 2.0, 0.5, 3.0]) if weighted else None
-    encoder = TargetEncoder(options, len(X), np.float64, CPU, label_weight)
-    targets = encoder(encode_targets(y))
-    if form != "hard" or orders != ("all", "all"):
-        assert isinstance(targets, FORMS[form])
-    scores = torch.from_numpy(RNG.standard_normal(Y.shape)).requires_grad_()
-    row_weight = torch.from_numpy(RNG.random(len(X)))
-    expected = mlce_loss(
-        scores,
-        torch.from_numpy(np.asarray(y, dtype=float)),
-        sample_weight=row_weight,
-        label_weight=None if label_weight is None else torch.from_numpy(label_weight),
-        scale=options.scale,
-        margin=options.margins,
-        order=orders,
-        reduction="sum",
-    )
-    expected = expected / options.scale
-    expected.backward()
-    for rows in (slice(0, 120), slice(30, 71)):
-        part = targets.cut(rows.start, rows.stop)
-        loss, gradient = part.evaluate(scores.detach()[rows], row_weight[rows])
-        torch.testing.assert_close(gradient, scores.grad[rows])
-        if rows == slice(0, 120):
-            torch.testing.assert_close(loss, expected.detach())
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])

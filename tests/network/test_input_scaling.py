@@ -7,16 +7,15 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from scipy.optimize import minimize_scalar
-from sklearn_mlce._objectives.options import FOR_LABELS, LossOptions
 
 from sklearn_mlce import MLCEMLP
 from sklearn_mlce._network import input_scaling as scaling_module
 from sklearn_mlce._network.batches import sparse_batch
 from sklearn_mlce._network.input_scaling import make_scaling, scaling_of, weighted_quantiles
-from sklearn_mlce._network.perceptron import constant_scores, output_frequencies
 from sklearn_mlce._network.plan import resolve_batch_size, resolve_max_epochs
+from sklearn_mlce._objectives.table import resolve_objective
 from sklearn_mlce._targets.encoding import encode_targets
+from sklearn_mlce._targets.targets import LabelCounts
 
 CPU = torch.device("cpu")
 
@@ -164,36 +163,44 @@ def test_the_scaling_is_of_the_first_rows_and_travels_with_the_model():
         sparse.set_params(input_scaling=None).partial_fit(X, Y)
 
 
+LABELS = (np.random.default_rng(2).random((200, 3)) < [0.02, 0.3, 0.9]).astype(int)
+
+
+@pytest.mark.parametrize("kind", ["hard", "soft"])
 @pytest.mark.parametrize(
-    "options", [LossOptions(), FOR_LABELS, LossOptions(2.0, (0.0, 3.0)), LossOptions(8, (80, 80))]
+    "options",
+    [
+        {},
+        {"loss": "mlce"},
+        {"loss": "mlce", "scale": 2.0, "margin": (0.0, 3.0), "label_weight": [1.0, 5.0, 0.2]},
+        {"loss": "bce"},
+        {"loss": "bce", "scale": 8.0, "margin": (80.0, 80.0)},
+        {"loss": "squared_hinge"},
+    ],
+    ids=str,
 )
-def test_the_first_scores_are_the_best_constant_ones(options):
-    frequencies = np.array([0.01, 0.3, 0.5, 0.9])
-    found = constant_scores(frequencies, options)
-    for p, score in zip(frequencies, found, strict=True):
+def test_the_first_scores_are_the_best_constant_ones(options, kind):
+    X, y = np.zeros((200, 1)), LABELS if kind == "hard" else 0.8 * LABELS + 0.1
+    weight = np.linspace(0.5, 2, 200)
+    model = small(max_epochs=1, learning_rate_init=1e-12, **options).fit(X, y, weight)
+    targets = encode_targets(y)
+    own = {name: options.get(name) for name in ("scale", "margin")}
+    objective = resolve_objective(options.get("loss", "auto"), target_format=targets.format, **own)
+    label_weight = options.get("label_weight")
+    expected = objective.constant_scores(
+        targets,
+        weight,
+        LabelCounts.of(targets, weight),
+        None if label_weight is None else np.array(label_weight),
+    )
+    np.testing.assert_allclose(model.decision_function(X)[0], expected, atol=1e-5)
 
-        def loss(s, p=p):
-            below, above = options.margins
-            positive = np.logaddexp(0, -options.scale * (s - above))
-            return p * positive + (1 - p) * np.logaddexp(0, options.scale * (s + below))
 
-        best = minimize_scalar(loss, bounds=(-150, 150), options={"xatol": 1e-10})
-        assert loss(score) <= best.fun * (1 + 1e-9)
-
-
-def test_frequencies_of_each_kind_of_y():
-    labels = np.array([[1, 0], [1, 1], [0, 0], [1, 0]])
-    weight = np.array([1.0, 2.0, 3.0, 4.0])
-    expected = weight @ labels / 10
-    soft = labels * 0.5
-    for y, found in ((labels, expected), (labels[:, 0], expected[:1]), (soft, expected / 2)):
-        np.testing.assert_allclose(output_frequencies(encode_targets(y), weight), found)
-    unknown = np.column_stack([labels, np.full(4, np.nan)])
-    unknown[2, 0] = np.nan
-    found = output_frequencies(encode_targets(unknown), weight)
-    np.testing.assert_allclose(found, [1, 0.2, 0.5])
-    classes = output_frequencies(encode_targets(np.array(list("abca"))), weight)
-    np.testing.assert_allclose(classes, [0.5, 0.2, 0.3])
+def test_labels_that_no_row_carries_leave_the_first_scores_finite():
+    y = np.column_stack([LABELS, np.zeros(200, int), np.ones(200, int)])
+    for loss in ("auto", "mlce", "bce", "squared_hinge"):
+        model = small(max_epochs=1, loss=loss).fit(np.zeros((200, 1)), y)
+        assert all(np.isfinite(array).all() for array in model.state_dict_.values())
 
 
 def test_a_network_of_no_use_predicts_the_frequencies():

@@ -83,7 +83,7 @@ def test_before_the_end_of_the_first_epoch_an_earlier_fit_is_kept(parameters):
 
 @pytest.mark.filterwarnings("ignore:training was interrupted:sklearn.exceptions.ConvergenceWarning")
 def test_it_stops_a_search_and_a_pipeline():
-    pipeline = make_pipeline(StandardScaler(), mlp(callbacks=[CtrlC(2)]))
+    pipeline = make_pipeline(StandardScaler(), mlp(loss="mlce", callbacks=[CtrlC(2)]))
     with pytest.raises(KeyboardInterrupt):
         pipeline.fit(X, Y)
     assert pipeline.predict(X).shape == Y.shape  # its last step keeps the first epoch

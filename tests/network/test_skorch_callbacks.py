@@ -61,7 +61,10 @@ def test_a_fit_leaves_the_attributes_of_its_parameter_alone():
 def test_callbacks_under_a_search():
     recorder = Recorder()
     search = GridSearchCV(
-        mlp(callbacks=[recorder, EarlyStopping("train_loss", threshold=0.9, patience=1, sink=str)]),
+        mlp(
+            loss="mlce",
+            callbacks=[recorder, EarlyStopping("train_loss", threshold=0.9, patience=1, sink=str)],
+        ),
         {"scale": [1.0, 4.0]},
         cv=KFold(2),
     ).fit(X, Y)

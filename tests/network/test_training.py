@@ -5,7 +5,6 @@ import pytest
 import scipy.sparse as sp
 import torch
 from scipy.special import logsumexp
-from sklearn_mlce._objectives.options import LossOptions
 from skorch.callbacks import Callback
 
 from sklearn_mlce._network import batches as batches_module
@@ -20,7 +19,8 @@ from sklearn_mlce._network.perceptron import (
 )
 from sklearn_mlce._network.plan import layer_widths, one_cycle
 from sklearn_mlce._network.train import Criterion, PerceptronNet
-from sklearn_mlce._objectives.prepared_targets import TargetEncoder
+from sklearn_mlce._objectives.prepared_targets import TargetPreparer
+from sklearn_mlce._objectives.table import resolve_objective
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._utils.device import resolve_device
 from sklearn_mlce._utils.random import EpochRandomness, draw_seed
@@ -55,12 +55,13 @@ def numbered_rows(kind, container=np.asarray, weighted=True):
     return Rows(container(numbers[:, None]), targets, numbers if weighted else None)
 
 
-def options_of(kind, *args):
-    return LossOptions(*args)._replace(loss="softmax" if kind == "multiclass" else "mlce")
+def objective_of(kind, scale=None, margin=None):
+    target_format = encode_targets(targets_of_each_kind()[kind]).format
+    return resolve_objective("mlce", scale, margin, target_format)
 
 
-def encoder(batch_rows, options=None, **parameters):
-    return TargetEncoder(options or LossOptions(), batch_rows, np.float64, CPU, **parameters)
+def preparer(batch_rows, objective=None):
+    return TargetPreparer(objective or objective_of("multilabel"), batch_rows, np.float64, CPU)
 
 
 def numbers_of(x):
@@ -156,8 +157,8 @@ def test_each_pass_gives_every_row_once(container, kind, batch_size, block_bytes
     monkeypatch.setattr(batches_module, "_BLOCK_BYTES", block_bytes)
     rows = numbered_rows(kind, container)
     order = np.random.default_rng(1).permutation
-    encode = encoder(batch_size, options_of(kind))
-    batches = Batches(rows, batch_size, CPU, encode, training=True, order=order)
+    prepare = preparer(batch_size, objective_of(kind))
+    batches = Batches(rows, batch_size, CPU, prepare, training=True, order=order)
     scores = torch.from_numpy(np.random.default_rng(2).standard_normal((N_ROWS, 9)))
     scores = scores[:, : rows.targets.n_outputs]
     y = targets_of_each_kind()[kind]
@@ -179,35 +180,33 @@ def test_each_pass_gives_every_row_once(container, kind, batch_size, block_bytes
 def test_criterion_with_scale_and_margin(kind):
     rows = numbered_rows(kind, weighted=False)
     scores = np.random.default_rng(3).standard_normal((N_ROWS, rows.targets.n_outputs))
-    options = options_of(kind, 3.0, (0.5, 0.5))
-    ((_, targets),) = Batches(rows, N_ROWS, CPU, encoder(N_ROWS, options))
+    objective = objective_of(kind, 3.0, 0.5)
+    ((_, targets),) = Batches(rows, N_ROWS, CPU, preparer(N_ROWS, objective))
     loss = Criterion()(torch.from_numpy(scores), targets)
     y = targets_of_each_kind()[kind]
     expected = loss_of_rows(scores, y, np.ones(N_ROWS), scale=3.0, margin=0.5)
     assert loss.item() == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("order", [2, (1, "all")])
+@pytest.mark.parametrize("loss", ["mlce", "bce"])
 @pytest.mark.parametrize("kind", ["multilabel", "soft"])
-def test_criterion_with_an_order(kind, order):
+def test_criterion_with_unequal_margins(kind, loss):
     rows = numbered_rows(kind, weighted=False)
     scores = np.random.default_rng(4).standard_normal((N_ROWS, rows.targets.n_outputs))
-    orders = order if isinstance(order, tuple) else (order, order)
-    options = LossOptions(3.0, (0.5, 0.5), orders)
-    ((_, targets),) = Batches(rows, N_ROWS, CPU, encoder(N_ROWS, options))
-    loss = Criterion()(torch.from_numpy(scores), targets)
+    objective = resolve_objective(loss, 3.0, (0.2, 1.8), rows.targets.format)
+    ((_, targets),) = Batches(rows, N_ROWS, CPU, preparer(N_ROWS, objective))
+    found = Criterion()(torch.from_numpy(scores), targets)
     y = targets_of_each_kind()[kind]
-    y = y.toarray() if sp.issparse(y) else y
-    expected = oracles.mlce(scores, y, scale=3.0, margin=0.5, order=order).mean() / 3.0
-    assert loss.item() == pytest.approx(expected)
+    expected = oracles.LOSSES[loss](scores, y, scale=3.0, margin=(0.2, 1.8)).mean() / 3.0
+    assert found.item() == pytest.approx(expected)
 
 
 def test_passes_have_their_own_order_and_full_batches_are_kept():
     rows = numbered_rows("multilabel")
-    batches = Batches(rows, 5, CPU, encoder(5), order=np.random.default_rng(0).permutation)
+    batches = Batches(rows, 5, CPU, preparer(5), order=np.random.default_rng(0).permutation)
     first, second = (np.concatenate([numbers_of(x) for x, _ in batches]) for _ in range(2))
     assert (first != second).any()
-    full = Batches(rows, N_ROWS, CPU, encoder(N_ROWS), order=np.random.default_rng(0).permutation)
+    full = Batches(rows, N_ROWS, CPU, preparer(N_ROWS), order=np.random.default_rng(0).permutation)
     assert next(iter(full)) is next(iter(full))
 
 
@@ -216,7 +215,7 @@ def test_batches_of_sparse_rows_are_not_made_dense(monkeypatch):
         monkeypatch.setattr(container, "toarray", None)
     rows = numbered_rows("sparse multilabel", sp.csr_array)
     assert all(
-        isinstance(x, SparseBatch) for x, _ in Batches(rows, 5, CPU, encoder(5), training=True)
+        isinstance(x, SparseBatch) for x, _ in Batches(rows, 5, CPU, preparer(5), training=True)
     )
 
 

@@ -6,9 +6,9 @@ import pickle
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from sklearn_mlce._objectives.first_order import BatchLoss
 
 from sklearn_mlce import MLCEClassifier
+from sklearn_mlce._objectives.batch_loss import BatchLoss
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from tests.helpers.pairwise import slow_except
 from tests.solvers.test_sgd import LOSSES, documents, objective, sgd, standardised
@@ -126,13 +126,13 @@ def test_a_stream_goes_on_from_a_fit(solver):
 def test_only_batches_of_scores_are_made(monkeypatch):
     X, Y = documents(n_rows=1000, n_labels=200)
     seen = []
-    original = BatchLoss.__call__
+    original = BatchLoss.value_and_gradient
 
     def record(self, scores, targets, weight):
         seen.append(scores.shape)
         return original(self, scores, targets, weight)
 
-    monkeypatch.setattr(BatchLoss, "__call__", record)
+    monkeypatch.setattr(BatchLoss, "value_and_gradient", record)
     sgd().partial_fit(X, sp.csr_array(Y))
     assert seen == [(64, 200)] * 15 + [(40, 200)]
 
