@@ -85,7 +85,7 @@ html_theme_options = {
     "footer_end": ["theme-version"],
     "secondary_sidebar_items": ["page-toc"],
 }
-html_sidebars = {"index": [], "installation": []}
+html_sidebars = {"index": [], "installation": [], "developer/architecture": []}
 
 
 def quote_fitted_names(app, what, name, obj, options, lines):

@@ -72,17 +72,20 @@ features
 # -------------------
 #
 # :class:`~sklearn_mlce.MLCEClassifier` scores all genres at once, and is taken as it comes: its
-# regularisation ``C`` follows from the features, and its threshold is zero. Beside it stand the two
-# models that people usually take for this kind of data, which fit one yes-or-no classifier per
-# genre. They get the same features, and choose their ``C`` among three values by three-fold
-# cross-validation of micro-F1. Two fits of the search run at a time, each of them on one core.
+# regularisation ``C`` follows from the features, and its threshold is zero. Its default loss is a
+# smooth hinge for each genre; ``loss="mlce"`` would be the published loss (see
+# :doc:`the user guide </user_guide/choice_of_the_loss>`). Beside it stand the two models that
+# people usually take for this kind of data, which fit one yes-or-no classifier per genre. They get
+# the same features, and choose their ``C`` among three values by three-fold cross-validation of
+# micro-F1. Two fits of the search run at a time, each of them on one core.
 
-pipelines = {"MLCE": Pipeline([("features", features), ("classifier", MLCEClassifier())])}
+OURS = "MLCEClassifier"
+pipelines = {OURS: Pipeline([("features", features), ("classifier", MLCEClassifier())])}
 with threadpool_limits(limits=1):
     begun = time.perf_counter()
-    pipelines["MLCE"].fit(X_train, Y_train)
-    fit_seconds = {"MLCE": time.perf_counter() - begun}
-print(f"\nMLCE: C = {pipelines['MLCE'][-1].C_:.2f}, from the features")
+    pipelines[OURS].fit(X_train, Y_train)
+    fit_seconds = {OURS: time.perf_counter() - begun}
+print(f"\n{OURS}: C = {pipelines[OURS][-1].C_:.2f}, from the features")
 
 candidates = {
     "logistic regression": (
@@ -128,10 +131,10 @@ table["fit (s)"] = pd.Series(fit_seconds)
 print("\n" + table.to_string(float_format="{:.3f}".format, formatters={"fit (s)": "{:.1f}".format}))
 
 # %%
-# At zero, MLCE is ahead in all three averages of F1. Its order of the genres is only a little
-# better, as LRAP shows: what it has is a threshold in the right place. Zero in a support vector
-# machine is the middle of its margin, and in logistic regression an even chance. Both are too
-# cautious for F1 (see :doc:`the user guide </user_guide/probabilities>`).
+# At zero, ``MLCEClassifier`` is ahead in all three averages of F1. It ranks the genres only a
+# little better, as LRAP shows: what it has is a threshold in the right place. Zero in a support
+# vector machine is the middle of its margin, and in logistic regression an even chance. Both are
+# too cautious for F1 (see :doc:`the user guide </user_guide/probabilities>`).
 #
 # If that is so, tuning the threshold should bring the three together.
 # :class:`~sklearn_mlce.model_selection.MultilabelTunedThresholdClassifierCV` finds the best
@@ -147,9 +150,9 @@ tuned_table = pd.DataFrame({name: quality(score) for name, score in tuned_scores
 print("\nwith a tuned threshold\n" + tuned_table.to_string(float_format="{:.3f}".format))
 
 # %%
-# It does: with thresholds tuned for micro-F1 there is little between them in micro-F1, and MLCE has
-# hardly moved, since its threshold was nearly right before. In macro-F1 the others are now ahead:
-# they regularise less, which rare genres like. ``C`` is what to change then;
+# It does: with thresholds tuned for micro-F1 there is little between them in micro-F1, and
+# ``MLCEClassifier`` has hardly moved, since its threshold was nearly right before. In macro-F1 the
+# others are now ahead: they regularise less, which rare genres like. ``C`` is what to change then;
 # :class:`~sklearn_mlce.MLCEClassifierCV` chooses it together with the threshold.
 #
 # How well a genre is found depends more on the genre than on the model. Animators and the makers
@@ -162,10 +165,10 @@ by_genre = pd.DataFrame(
         for name, score in scores.items()
     },
     index=[f"{genre} ({n})" for genre, n in Y_test.sum(axis=0).items()],
-).sort_values("MLCE")
+).sort_values(OURS)
 
 styles = {
-    "MLCE": {"color": "#0072B2", "marker": "o", "s": 60},
+    OURS: {"color": "#0072B2", "marker": "o", "s": 60},
     "logistic regression": {"color": "#E69F00", "marker": "^", "s": 50},
     "linear SVM": {"color": "#6b6b6b", "marker": "D", "s": 34},
 }
@@ -194,9 +197,9 @@ plt.show()
 # Some films
 # ----------
 #
-# Eight of the held-out films, with the genres that MLCE predicts at zero and their scores, and the
-# genres that it missed. Zero is near the highest F1, and thus below an even chance: genres are
-# predicted too that are not listed.
+# Eight of the held-out films, with the genres that ``MLCEClassifier`` predicts at zero and their
+# scores, and the genres that it missed. Zero is near the highest F1, and thus below an even chance:
+# genres are predicted too that are not listed.
 
 shown = [
     ("Casablanca", 1942),
@@ -210,7 +213,7 @@ shown = [
 ]
 place = {film: i for i, film in enumerate(zip(X_test["title"], X_test["year"], strict=True))}
 chosen = [place[film] for film in shown]
-film_scores, film_truth = scores["MLCE"][chosen], truth[chosen].astype(bool)
+film_scores, film_truth = scores[OURS][chosen], truth[chosen].astype(bool)
 
 for (title, year), score, true in zip(shown, film_scores, film_truth, strict=True):
     print(f"\n{title} ({year})")

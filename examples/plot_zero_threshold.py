@@ -6,9 +6,9 @@ The multi-label softmax cross-entropy (MLCE) asks that the score of every label 
 above zero, and that of every other label below. This page draws how it goes about that: what
 pulls at a score, where the scores end up, what changes when there are a thousand labels, and what
 a target between 0 and 1 means. The mathematics is in
-:doc:`the user guide </user_guide/loss_and_threshold>`. All of it is about the published loss, which
-networks use; the linear estimator's default charges a row for more mistakes and is
-:doc:`explained there as well </user_guide/order_of_the_loss>`.
+:doc:`the user guide </user_guide/loss_and_threshold>`. All of it is about the published loss,
+``loss="mlce"`` in the estimators; what they train by default is
+:doc:`explained there as well </user_guide/choice_of_the_loss>`.
 """
 
 # %%

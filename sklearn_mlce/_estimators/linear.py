@@ -42,66 +42,73 @@ _C_WITHOUT_MARGIN = 100.0
 class MLCEClassifier(BaseMLCE):
     r"""Linear multi-label classifier, fitted exactly or, where that is slow, in mini-batches.
 
-    Minimises, over coefficients :math:`W` and intercepts :math:`b`, the multi-label softmax
-    cross-entropy (MLCE) of the scores :math:`s = W x + b`,
+    By default, ``loss="auto"``, labels of 0 and 1 are trained with a smooth hinge for each label,
+    whose margins put the threshold zero near the highest F1; ``loss="mlce"`` is the published
+    multi-label softmax cross-entropy (MLCE) [1]_, which is also the default for soft labels. A
+    label is predicted where its score is above zero. With a 1-D `y` the default is logistic
+    regression (two classes) or softmax regression (more).
+
+    Minimises, over coefficients :math:`W` and intercepts :math:`b` of the scores
+    :math:`s_r = W x_r + b`,
 
     .. math::
 
-        \frac{1}{2} \left\|W\right\|_F^2 + \frac{C}{\gamma} \sum_r v_r \Bigl[
-        \ell_K\bigl((w_i e^{\gamma (s_{ri} + m_0)})_{i \in N_r}\bigr)
-        + \ell_K\bigl((w_j e^{-\gamma (s_{rj} - m_1)})_{j \in P_r}\bigr) \Bigr], \quad
-        \ell_K(x) = \log\bigl(1 + e_1(x) + \cdots + e_K(x)\bigr),
+        \frac{1}{2} \left\|W\right\|_F^2 + \frac{C}{\gamma} \sum_r v_r\, \ell(s_r),
 
-    where row :math:`r` has sample weight :math:`v_r`, positive labels :math:`P_r` and negative
-    ones :math:`N_r`, :math:`w` are label weights, :math:`\gamma` is the scale, :math:`m_0` and
-    :math:`m_1` are the margins, and :math:`e_k(x)` is the sum of the products of each
-    :math:`k` entries of :math:`x`. The order :math:`K` is that of all of them by default, which
-    makes :math:`\ell(x)` the sum of :math:`\log(1 + x_i)` and each label a problem of its own.
-    ``MLCEClassifier(order=1)`` is the published loss [1]_, with scale 1 and margin 0. A label
-    is predicted where its score is above zero. With a 1-D `y` this is logistic regression (two
-    classes) or softmax regression (more).
+    where row :math:`r` has sample weight :math:`v_r` and :math:`\gamma` is the scale. Let a row
+    have positive labels :math:`P` and negative ones :math:`N`, :math:`w` be label weights, and
+    :math:`m_0` and :math:`m_1` the margins. Under "mlce" and "bce" the loss of the row is
+
+    .. math::
+
+        \ell_\mathrm{mlce}(s) &= \log\Bigl(1 + \sum_{i \in N} w_i e^{\gamma (s_i + m_0)}\Bigr)
+        + \log\Bigl(1 + \sum_{j \in P} w_j e^{-\gamma (s_j - m_1)}\Bigr), \\
+        \ell_\mathrm{bce}(s) &= \sum_{i \in N} w_i \log\bigl(1 + e^{\gamma (s_i + m_0)}\bigr)
+        + \sum_{j \in P} w_j \log\bigl(1 + e^{-\gamma (s_j - m_1)}\bigr).
 
     Parameters
     ----------
     C : float, default=None
         Inverse strength of the L2 penalty, as in
         :class:`~sklearn.linear_model.LogisticRegression`. The intercepts are not penalised.
-        For a multi-label `y` and "mlce", None is one over the mean squared distance of the rows
-        of X from their mean (from zero without intercept), so that the unit of X does not
-        matter, and a hundred times that where the loss has no margin; otherwise it is 1.0.
-    loss : str or Module, default="mlce"
-        "mlce" is the loss above, and the others stand in its place. "pairwise" compares each
-        positive of a row with each negative and has no threshold, see `n_labels_per_row`. The
-        rest are sums over the labels: "bce" of logistic losses, "squared_hinge" of
+        None is 1.0 for a 1-D `y`. Otherwise it is one over the mean squared distance of the rows
+        of X from their mean (from zero without intercept), so that the unit of X does not matter,
+        and a hundred times that where the loss has no margin.
+    loss : str or Module, default="auto"
+        "auto" chooses by the kind of `y`: for labels of 0 and 1, unknown ones among them or none,
+        "bce" with scale 8 and margins (0.2, 1.8); for soft labels, some strictly between 0 and 1,
+        "mlce"; logistic and softmax regression for a 1-D `y`; for several outputs
+        :func:`~sklearn_mlce.losses.multioutput_loss`. "mlce" is the published loss, "bce" the sum
+        over labels of logistic losses, both shaped by `scale` and `margin`. "pairwise" compares
+        each positive of a row with each negative and has no threshold, see `n_labels_per_row`.
+        The rest are sums over the labels too: "squared_hinge" of
         :math:`\max(0, 1 - y_{ri} s_{ri})^2` with :math:`y_{ri} = \pm 1`, the objective of
         :class:`~sklearn.svm.LinearSVC` but for its penalty of the intercept, and "focal",
         "class_balanced_focal", "distribution_balanced" and "asymmetric" as in
         :mod:`sklearn_mlce.losses`, with the options that are the default there and the labels'
         counts in `y`. These four are not convex and take ``solver="sgd"``, as does a torch
         module ``loss(scores, targets)`` of your own, or of :mod:`sklearn_mlce.losses` with other
-        options. A multiclass `y` is fitted one class against the rest by the sums over labels.
+        options. A multiclass `y` is fitted one class against the rest by the sums over labels, and
+        several outputs by "auto" and "mlce" alone.
     n_labels_per_row : int, default=None
         Number of labels to predict for each row of a multi-label `y`: the best ones. Scores are
         shifted, row by row, so that these alone are above zero. "pairwise" needs it.
     fit_intercept : bool, default=True
         Whether scores have an intercept.
     label_weight : array-like of shape (n_labels,), dict or "balanced", default=None
-        Positive weight of each label of a multi-label `y`: inside the logarithms of "mlce" and
-        "pairwise", a factor of the label's loss elsewhere. A dict holds those that are not 1 by
-        the column names of `y`, or by column number where it has none. "balanced" is the mean
-        number of positive rows of a label over the label's own.
+        Positive weight of each label of a multi-label `y`: a factor of the label's loss in the
+        sums over labels, inside the logarithms of "mlce" and "pairwise". A dict holds those that
+        are not 1 by the column names of `y`, or by column number where it has none. "balanced" is
+        the mean number of positive rows of a label over the label's own.
     scale : float, default=None
-        Scale :math:`\gamma` of the scores in the loss, which is divided by it. None is 8 for a
-        multi-label `y` where margin and order are None as well, otherwise 1.
+        Scale :math:`\gamma` of the scores in "mlce", "bce" and "pairwise", which are divided by
+        it. None is 1. Refused with "auto", which chooses it.
     margin : float or pair of float, default=None
         Margins :math:`m_0` of the negatives and :math:`m_1` of the positives, by which scores
-        are asked to clear the threshold; one number is both. None is (0.2, 1.8) for a
-        multi-label `y` where scale and order are None as well, otherwise 0. For a multiclass
-        `y`, the one number by which the score of the true class is asked to exceed the others.
-    order : {1, 2, "all"} or pair of these, default=None
-        Order :math:`K` of the loss of a multi-label `y`, or of the negatives' side and of the
-        positives': how many mistakes a row is charged for. None is "all" where scale and margin
-        are None as well, otherwise 1.
+        are asked to clear the threshold in "mlce" and "bce"; one number is both. In "pairwise",
+        and for a multiclass `y` in "mlce", the one number by which the score of a positive or of
+        the true class is asked to exceed the others. None is 0. Refused with "auto", which
+        chooses it.
     solver : {"auto", "newton-cg", "sgd"}, default="auto"
         "newton-cg" goes to the optimum by a truncated Newton method. "sgd" goes near it by
         stochastic gradient descent in mini-batches, at a cost per epoch of the stored entries of X
@@ -137,6 +144,12 @@ class MLCEClassifier(BaseMLCE):
         for more labels than were trained; one that was negative in none has intercept 1e9.
     C_ : float
         The `C` that was used.
+    loss_ : str or Module
+        The loss that was trained: `loss`, or the name that "auto" stands for.
+    scale_ : float or None
+        Its scale; None where the loss has none.
+    margin_ : float, pair of float or None
+        Its margin or margins; None where the loss has none.
     classes_ : ndarray or list of ndarray
         Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one; a list of the classes
         of each output of a multiclass-multioutput one.
@@ -155,8 +168,9 @@ class MLCEClassifier(BaseMLCE):
 
     See Also
     --------
-    MLCEMLP : Multi-layer perceptron with the same loss.
-    sklearn_mlce.losses.mlce_loss : The loss, for torch.
+    MLCEMLP : Multi-layer perceptron with the same losses.
+    sklearn_mlce.losses.mlce_loss : The published loss, for torch.
+    sklearn_mlce.losses.binary_cross_entropy_loss : "bce", for torch.
 
     Notes
     -----
@@ -172,8 +186,8 @@ class MLCEClassifier(BaseMLCE):
 
     Newton's linear systems are solved by conjugate gradients, preconditioned by the Hessian's
     diagonal. A Hessian-vector product takes one product with X and one with its transpose. Losses
-    that are sums over labels (order "all", "bce" and "squared_hinge") keep the scores of one block
-    of labels in memory, the others those of all; `y` is kept as the list of its positives.
+    that are sums over labels ("bce" and "squared_hinge") keep the scores of one block of labels in
+    memory, the others those of all; `y` is kept as the list of its positives.
 
     A step of "sgd" for the rows of a batch, with the gradient :math:`g_r` of a row's loss in its
     scores, weighted by :math:`v_r` over the mean weight, is
@@ -218,7 +232,7 @@ class MLCEClassifier(BaseMLCE):
 
     The published loss has no margin, and a weaker penalty:
 
-    >>> published = MLCEClassifier(order=1).fit(X[:400], Y[:400])
+    >>> published = MLCEClassifier(loss="mlce").fit(X[:400], Y[:400])
     >>> float(round(published.C_ / classifier.C_))
     100.0
     >>> round(f1_score(Y[400:], published.predict(X[400:]), average="micro"), 2)

@@ -45,7 +45,9 @@ class MLCEClassifierCV(MLCEClassifier):
     "newton-cg" from those of the last C) and score their held-out rows; on these scores the best
     thresholds are found exactly. The C whose scores reach the highest `scoring` with them is taken
     for a fit on all rows, and its thresholds are subtracted from the intercepts. The result is a
-    linear model that predicts where its score is above zero, like :class:`MLCEClassifier`.
+    linear model that predicts where its score is above zero, like :class:`MLCEClassifier`, and by
+    default it trains the same: a smooth hinge for each label of 0 and 1, the published loss
+    (``loss="mlce"``) for soft labels.
 
     Parameters
     ----------
@@ -71,19 +73,20 @@ class MLCEClassifierCV(MLCEClassifier):
         at zero and chooses C for it. The classes of a multiclass `y` have no thresholds.
     n_jobs : int, default=None
         Number of folds fitted at a time; -1 for as many as there are processors.
-    loss : str or Module, default="mlce"
+    loss : str or Module, default="auto"
         What is minimised, as in :class:`MLCEClassifier`; not "pairwise", which has no threshold.
+        "auto" is chosen once, by the `y` of all rows.
     fit_intercept : bool, default=True
         Whether scores have an intercept in training. Thresholds become intercepts either way.
     label_weight : array-like of shape (n_labels,), dict or "balanced", default=None
         Positive weight of each label of a multi-label `y` in the loss, as in
         :class:`MLCEClassifier`.
     scale : float, default=None
-        Scale of the scores in the loss, as in :class:`MLCEClassifier`.
+        Scale of the scores in the loss, as in :class:`MLCEClassifier`; None is 1. Refused with
+        "auto".
     margin : float or pair of float, default=None
-        Margins by which scores are asked to clear the threshold, as in :class:`MLCEClassifier`.
-    order : {1, 2, "all"} or pair of these, default=None
-        How many mistakes a row is charged for, as in :class:`MLCEClassifier`.
+        Margins by which scores are asked to clear the threshold, as in :class:`MLCEClassifier`;
+        None is 0. Refused with "auto".
     solver : {"auto", "newton-cg", "sgd"}, default="auto"
         How each fit is made, as in :class:`MLCEClassifier`; "auto" chooses one for all of them,
         by the shape of all rows.
@@ -100,6 +103,12 @@ class MLCEClassifierCV(MLCEClassifier):
     ----------
     C_ : float
         The chosen C: the best, and the smallest of those that are equally good.
+    loss_ : str or Module
+        The loss that was trained: `loss`, or the name that "auto" stands for.
+    scale_ : float or None
+        Its scale; None where the loss has none.
+    margin_ : float, pair of float or None
+        Its margin or margins; None where the loss has none.
     Cs_ : ndarray of shape (n_Cs,)
         Those tried, ascending, with those past an end of the grid.
     scores_ : ndarray of shape (n_Cs,)

@@ -60,10 +60,12 @@ def _takes_chunks(estimator: MLCEMLP) -> bool:
 class MLCEMLP(BaseMLCE):
     """Multi-layer perceptron for multi-label classification.
 
-    Trained by mini-batch gradient steps (AdamW) on a loss of the multi-label softmax cross-entropy
-    (MLCE) family, that of :class:`MLCEClassifier`; a label is predicted where its score is above
-    zero. With a 1-D `y` the loss is that of logistic regression (two classes) or softmax regression
-    (more).
+    Trained by mini-batch gradient steps (AdamW). By default, ``loss="auto"``, labels of 0 and 1 are
+    trained with a smooth hinge for each label, whose margins put the threshold zero near the
+    highest F1; ``loss="mlce"`` is the published multi-label softmax cross-entropy (MLCE) [1]_,
+    which is also the default for soft labels. A label is predicted where its score is above zero.
+    With a 1-D `y` the default is the loss of logistic regression (two classes) or softmax
+    regression (more).
 
     Parameters
     ----------
@@ -113,15 +115,19 @@ class MLCEMLP(BaseMLCE):
         not given `X_val`. Every label or class keeps a positive row to train on.
     n_iter_no_change : int, default=10
         Epochs without a better score after which `early_stopping` stops.
-    loss : str or Module, default="mlce"
-        What is minimised: "mlce", shaped by `scale`, `margin` and `order`; "pairwise", which
-        compares each positive of a row with each negative and has no threshold, see
-        `n_labels_per_row`; or a sum over the labels, which "bce", "squared_hinge", "focal",
-        "class_balanced_focal", "distribution_balanced" and "asymmetric" are, as in
+    loss : str or Module, default="auto"
+        What is minimised. "auto" chooses by the kind of `y`: for labels of 0 and 1, unknown ones
+        among them or none, "bce" with scale 8 and margins (0.2, 1.8); for soft labels, some
+        strictly between 0 and 1, "mlce"; the losses of logistic and softmax regression for a 1-D
+        `y`; for several outputs :func:`~sklearn_mlce.losses.multioutput_loss`. "mlce" is the
+        published loss, "bce" the sum over labels of logistic losses, both shaped by `scale` and
+        `margin`. "pairwise" compares each positive of a row with each negative and has no
+        threshold, see `n_labels_per_row`. The rest are sums over the labels too: "squared_hinge",
+        "focal", "class_balanced_focal", "distribution_balanced" and "asymmetric", as in
         :mod:`sklearn_mlce.losses`, with the options that are the default there and the labels'
-        counts in `y`. For other options pass a
-        module from there; any torch module ``loss(scores, targets)`` will do. A multiclass `y` is
-        trained one class against the rest by the sums over labels.
+        counts in `y`. For other options pass a module from there; any torch module
+        ``loss(scores, targets)`` will do. A multiclass `y` is trained one class against the rest by
+        the sums over labels, and several outputs by "auto" and "mlce" alone.
     learn_threshold : bool, default=False
         Whether the labels of a row are compared with an output of the network in place of zero. It
         is subtracted from their scores, so that zero is the threshold again.
@@ -129,22 +135,18 @@ class MLCEMLP(BaseMLCE):
         Number of labels to predict for each row of a multi-label `y`: the best ones. Scores are
         shifted, row by row, so that these alone are above zero. "pairwise" needs it.
     label_weight : array-like of shape (n_labels,), dict or "balanced", default=None
-        Positive weight of each label of a multi-label `y`: inside the logarithms of "mlce" and
-        "pairwise", a factor of the label's loss elsewhere. A dict holds those that are not 1 by
-        the column names of `y`, or by column number where it has none. "balanced" is the mean
-        number of positive rows of a label over the label's own.
+        Positive weight of each label of a multi-label `y`: a factor of the label's loss in the
+        sums over labels, inside the logarithms of "mlce" and "pairwise". A dict holds those that
+        are not 1 by the column names of `y`, or by column number where it has none. "balanced" is
+        the mean number of positive rows of a label over the label's own.
     scale : float, default=None
-        Scale of the scores in the loss, which is divided by it.
+        Scale of the scores in "mlce", "bce" and "pairwise", which are divided by it. None is 1.
+        Refused with "auto", which chooses it.
     margin : float or pair of float, default=None
-        Margin by which scores are asked to clear the threshold, or those of the negatives and of
-        the positives. For a multiclass `y`, by which the true class is to lead.
-    order : {1, 2, "all"} or pair of these, default=None
-        How many mistakes a row of a multi-label `y` is charged for, among its negatives and
-        among its positives, or for each side in a pair, as in
-        :func:`~sklearn_mlce.losses.mlce_loss`.
-        `scale`, `margin` and `order` belong together: for a `y` of 0/1 labels, some of them
-        unknown or none, all None are 8, ``(0.2, 1.8)`` and "all"; where one is given, and for
-        other `y`, None is 1, 0 and 1.
+        Margin by which scores are asked to clear the threshold in "mlce" and "bce", or those of
+        the negatives and of the positives. In "pairwise", and for a multiclass `y` in "mlce", the
+        one number by which a positive or the true class is to lead. None is 0. Refused with "auto",
+        which chooses it.
     callbacks : list of skorch.callbacks.Callback, default=None
         Called during `fit`, for instance to log or to stop the training. The user guide says
         which ones work. A fit uses shallow copies. scikit-learn's go to `set_callbacks`.
@@ -180,6 +182,12 @@ class MLCEMLP(BaseMLCE):
     optimizer_state_ : dict of str to dict of str to ndarray
         AdamW's moments of each weight and bias of `state_dict_`. Only with ``warm_start=True`` or
         after `partial_fit`; elsewhere empty, so that pickles stay small.
+    loss_ : str or Module
+        The loss that was trained: `loss`, or the name that "auto" stands for.
+    scale_ : float or None
+        Its scale; None where the loss has none.
+    margin_ : float, pair of float or None
+        Its margin or margins; None where the loss has none.
     classes_ : ndarray or list of ndarray
         Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one; a list of the classes
         of each output of a multiclass-multioutput one.
@@ -201,8 +209,9 @@ class MLCEMLP(BaseMLCE):
 
     See Also
     --------
-    MLCEClassifier : Linear model with the same loss, fitted exactly.
-    sklearn_mlce.losses.mlce_loss : The loss, for torch.
+    MLCEClassifier : Linear model with the same losses, fitted exactly.
+    sklearn_mlce.losses.mlce_loss : The published loss, for torch.
+    sklearn_mlce.losses.binary_cross_entropy_loss : "bce", for torch.
 
     Notes
     -----
@@ -214,9 +223,7 @@ class MLCEMLP(BaseMLCE):
     a few hundred rows.
 
     The defaults were chosen on six public data sets, see :doc:`/user_guide/network`. The last
-    biases start at scores that follow from the labels' frequencies: of "bce", of softmax
-    regression, and of order "all" with 0/1 labels and no `label_weight`, those of least loss
-    without features. All other losses start there too, but a module, whose biases start at 0.
+    biases start at the scores of least loss without features, or near them; of a module at 0.
 
     A label that is positive in no training row has the score -1e9, below all others, and is
     never predicted, unless `n_labels_per_row` asks for more labels than were trained; one that is
