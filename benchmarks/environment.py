@@ -35,7 +35,7 @@ OUR_SOURCE = {
     "sklearn": (),
     "peer": (),
     "network sklearn": (),
-    "tuned sklearn": ("sklearn_mlce/model_selection.py", "sklearn_mlce/_thresholds"),
+    "tuned sklearn": ("sklearn_mlce/model_selection",),
 }
 PEER_REQUIREMENTS = Path(__file__).with_name("requirements-peers.txt")
 
