@@ -9,6 +9,7 @@ from benchmarks import (
     calibration,
     calibrators,
     datasets,
+    default_c,
     defaults,
     defaults_search,
     growth,
@@ -240,6 +241,30 @@ def test_kept_defaults_are_the_estimators():
     margins = (defaults_search.MARGIN - shift, defaults_search.MARGIN + shift)
     assert model.margin_ == pytest.approx(margins)
     assert kept in defaults_search.candidates()
+
+
+def test_kept_factors_of_c_are_the_estimators(tmp_path, monkeypatch):
+    dataset = make_dataset(n=120)
+    X, Y = dataset.X_train, dataset.Y_train
+    distance = ((X - X.mean(axis=0)) ** 2).sum(axis=1).mean()
+    for loss, factor in default_c.KEPT.items():
+        given = default_c.parameters(loss, dataset)
+        model = MLCEClassifier(random_state=0, max_iter=1, **given)
+        _, model, _ = default_c.timed_fit(model, X, Y)
+        assert pytest.approx(factor / distance) == model.C_
+    monkeypatch.setattr(default_c, "SETS", ("made",))
+    monkeypatch.setattr(datasets, "load", lambda name: dataset)
+    few = {loss: default_c.KEPT[loss] for loss in ("bce", "squared_hinge")}
+    monkeypatch.setattr(default_c, "KEPT", few)
+    store = Store(tmp_path / "state.json")
+    default_c.run(store, ["made", "other"], threads=1, say=quiet)
+    means, bce, hinge = default_c.tables(store, ["made"])
+    assert [row[0] for row in means.rows] == list(few)
+    assert bce.rows[0][1:] == means.rows[0][1 : len(bce.columns)]
+    kept = float(hinge.rows[0][1])
+    best = max(map(float, hinge.rows[0][1 : 1 + len(default_c.FACTORS)]))
+    assert float(means.rows[1][-1]) == pytest.approx(best - kept, abs=1.1e-3)
+    assert default_c.tables(Store(tmp_path / "none.json"), ["made"]) == []
 
 
 def test_numbers_that_are_not_known_are_left_out():
