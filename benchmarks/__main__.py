@@ -11,6 +11,7 @@ from . import (
     calibrators,
     convergence,
     datasets,
+    default_c,
     defaults,
     family,
     growth,
@@ -40,6 +41,7 @@ STUDIES = (
     "family",
     "peers_tuned",
     "defaults",
+    "default_c",
     "threshold_shrinkage",
     "calibrators",
     "reference",
@@ -66,7 +68,7 @@ def parse(arguments=None) -> argparse.Namespace:
         default=None,
         help=f"of {', '.join(PARTS)} (default: all), or of {', '.join(STUDIES)}",
     )
-    parser.add_argument("--sets", help=f"comma-separated, of {', '.join(datasets.NAMES)}")
+    parser.add_argument("--sets", help=f"comma-separated, of {', '.join(_set_names())}")
     parser.add_argument("--methods", help=f"comma-separated, of {', '.join(_method_names())}")
     parser.add_argument("--full", action="store_true", help="the slow methods and sets too (hours)")
     parser.add_argument("--seeds", type=int, help="of tuned, network and family (default: 1 to 5)")
@@ -78,8 +80,8 @@ def parse(arguments=None) -> argparse.Namespace:
     options.parts = options.parts or list(PARTS)
     _check(parser, "part", options.parts, (*PARTS, *STUDIES))
     usual = datasets.NAMES if options.full else linear.QUICK_SETS
-    options.sets = options.sets.split(",") if options.sets else list(usual)
-    _check(parser, "set", options.sets, datasets.NAMES)
+    options.sets = options.sets.split(",") if options.sets else [*usual, *datasets.SMALL]
+    _check(parser, "set", options.sets, _set_names())
     wanted = options.methods.split(",") if options.methods else _method_names()
     _check(parser, "method", wanted, _method_names())
     options.methods = [
@@ -89,6 +91,10 @@ def parse(arguments=None) -> argparse.Namespace:
     ]
     options.recipes = [recipe for recipe in RECIPES if recipe.name in wanted]
     return options
+
+
+def _set_names():
+    return (*datasets.NAMES, *datasets.SMALL)
 
 
 def _method_names():
@@ -124,7 +130,7 @@ def run_linear(options) -> Path:
     store = Store(options.out / ".state" / "linear.json", options.fresh)
     header = describe(options.threads)
     title = "Linear methods: quality beside time"
-    for name in options.sets:
+    for name in (name for name in options.sets if name in datasets.NAMES):
         linear.run(store, name, options.methods, options.threads, options.full, _say)
         # After every set, so that a killed run leaves tables of what it has.
         tables = linear.tables(store, datasets.NAMES, options.threads)
@@ -226,6 +232,11 @@ def run_defaults(options) -> Path:
     return write(options.out, "defaults", title, describe(options.threads), tables)
 
 
+def run_default_c(options) -> Path:
+    """Search the factor of the default C and write ``default_c.md``."""
+    return _study(options, default_c, "default_c", "The factor of the default C")
+
+
 def run_threshold_shrinkage(options) -> Path:
     """Measure thresholds per label and write ``threshold_shrinkage.md``."""
     title = "Thresholds per label: how far to draw them towards the global one"
@@ -250,7 +261,7 @@ def _study(options, module, name, title):
 def run_reference(options) -> Path:
     """Find the optima again and write ``reference_objectives.json``."""
     known = objective.references()
-    for name in options.sets:
+    for name in (name for name in options.sets if name in datasets.NAMES):
         known[name] = objective.minimise(datasets.load(name))
         _say(f"[{name}] {known[name]}")
         objective.REFERENCES.write_text(json.dumps(known, indent=2) + "\n")

@@ -9,10 +9,10 @@ from .store import Store
 BINS = 20
 #: Key of the samples, and what the table calls it.
 MAPS = {
-    "mlce": {
+    "auto": {
         "": "MLCEClassifier().predict_proba",
         "_2s": "sigmoid(2 score) of the same model",
-        "_base": "share of the training rows",
+        "_base": "prevalence in the training rows",
     },
     "logistic": {"": "OneVsRest LogisticRegression"},
 }
@@ -30,7 +30,7 @@ def calibration_error(truth: np.ndarray, probabilities: np.ndarray) -> float:
     -------
     float
         Cells are binned by their probability, in `BINS` of equal width; the mean over cells of the
-        distance between their bin's mean probability and its share of true cells.
+        distance between their bin's mean probability and its fraction of true cells.
     """
     bins = np.minimum((probabilities * BINS).astype(int), BINS - 1).ravel()
     expected = np.bincount(bins, probabilities.ravel(), BINS)
@@ -58,16 +58,16 @@ def figures(dataset, scores: np.ndarray, probabilities: np.ndarray) -> dict[str,
     -------
     dict
         ``ece`` and ``log_loss`` of the probabilities, of ``sigmoid(2 * scores)`` (``_2s``) and of
-        each label's share of the training rows (``_base``); ``expected``, the mean number of labels
-        that the probabilities expect in a row.
+        each label's prevalence in the training rows (``_base``); ``expected``, the mean number of
+        labels that the probabilities expect in a row.
     """
     seen = ~dataset.unseen
     truth = dataset.Y_test.toarray()[:, seen]
-    share = np.asarray(dataset.Y_train.mean(axis=0)).ravel()[seen]
+    prevalence = np.asarray(dataset.Y_train.mean(axis=0)).ravel()[seen]
     maps = {
         "": np.asarray(probabilities)[:, seen],
         "_2s": expit(2.0 * scores[:, seen]),
-        "_base": np.broadcast_to(share, truth.shape),
+        "_base": np.broadcast_to(prevalence, truth.shape),
     }
     found = {"expected": float(maps[""].sum(axis=1).mean())}
     for key, p in maps.items():
@@ -98,7 +98,7 @@ def table(store: Store, names) -> Table:
                 result.add(name, title, error, loss, "" if key else f"{row['expected']:.2f}")
     result.note(
         f"Calibration error: mean over all cells, in {BINS} bins of equal width, of the distance "
-        "between a bin's mean probability and its share of true cells. Labels that no training row "
-        "carries are left out."
+        "between a bin's mean probability and its fraction of true cells. Labels that no training "
+        "row carries are left out."
     )
     return result

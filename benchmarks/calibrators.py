@@ -10,7 +10,7 @@ from sklearn.model_selection import KFold
 from . import datasets
 from .calibration import calibration_error, log_loss
 from .environment import fingerprint
-from .methods import linear_svc, logistic, mlce, timed_fit
+from .methods import linear_svc, logistic, mlce_classifier, timed_fit
 from .report import Table
 from .store import Job, Store, measure
 
@@ -18,8 +18,8 @@ SETS = ("yeast", "birds", "bibtex", "films", "goemotions", "delicious")
 FOLDS = 5
 #: What the tables call an estimator, and how it is made.
 ESTIMATORS = {
-    "MLCEClassifier()": mlce,
-    "MLCEClassifier(order=1)": partial(mlce, order=1),
+    "MLCEClassifier()": mlce_classifier,
+    'MLCEClassifier(loss="mlce")': partial(mlce_classifier, loss="mlce"),
     "OneVsRest LogisticRegression": logistic,
     "OneVsRest LinearSVC": linear_svc,
 }

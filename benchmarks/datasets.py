@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler, normalize
+from sklearn.preprocessing import OneHotEncoder, StandardScaler, normalize
 
 #: Every set, the quick ones first, so that a run shows its first results early.
 NAMES = (
@@ -28,6 +28,9 @@ NAMES = (
     "cellcycle_go",
 )
 
+#: Small sets that only the search for the default C is run on.
+SMALL = ("cal500", "flags", "foodtruck")
+
 ROOT = Path(__file__).resolve().parent.parent
 #: What says how a film becomes a row of numbers: the same as in the examples.
 FILM_DATA = ROOT / "examples" / "film_data.py"
@@ -40,7 +43,7 @@ class DataSet:
     Attributes
     ----------
     name : str
-        One of `NAMES`.
+        One of `NAMES` or `SMALL`.
     X_train, X_test : ndarray or csr_matrix of shape (n, d), float64
         Dense sets are standardised, sparse and text sets have rows of unit norm, and films the
         blocks of TF-IDF and of ranks that the examples give them.
@@ -82,7 +85,7 @@ def read(path: Path) -> tuple[object, sp.csr_matrix, np.ndarray, np.ndarray]:
     Returns
     -------
     X : ndarray, csr_matrix or list of str
-        Raw features of all rows, by the kind of the set.
+        Raw features of all rows, by the kind of the set; nominal columns are one-hot.
     Y : csr_matrix of shape (n, L), int64
     train, test : ndarray of int64
         Rows of the public split; the validation rows, where there are any, count as training rows.
@@ -109,12 +112,20 @@ def read(path: Path) -> tuple[object, sp.csr_matrix, np.ndarray, np.ndarray]:
 
 def _raw_features(parts):
     if "X" in parts:
-        return parts["X"]
+        return _one_hot(parts["X"], parts.get("nominal", ()))
     if "X_data" in parts:
         csr = (parts["X_data"], parts["X_indices"], parts["X_indptr"])
         return sp.csr_matrix(csr, shape=tuple(parts["X_shape"]))
     text, offsets = parts["text_bytes"].tobytes(), parts["text_offsets"]
     return [text[a:b].decode("utf-8") for a, b in pairwise(offsets)]
+
+
+def _one_hot(X, nominal):
+    """Columns that hold codes of values, replaced by one column for each code."""
+    if not np.any(nominal):
+        return X
+    codes = OneHotEncoder(sparse_output=False).fit_transform(X[:, nominal])
+    return np.hstack([X[:, ~nominal], codes])
 
 
 def featurise(raw, train, test):
@@ -176,7 +187,7 @@ def load(name: str) -> DataSet:
     Parameters
     ----------
     name : str
-        One of `NAMES`.
+        One of `NAMES` or `SMALL`.
 
     Returns
     -------

@@ -57,7 +57,7 @@ def _means(store, candidate, names):
 
 
 def _of_candidates(store, names):
-    columns = ("order", "scale", "C factor", "best shift", "micro-F1 at it")
+    columns = ("loss", "scale", "C factor", "best shift", "micro-F1 at it")
     columns = (*columns, f"micro-F1 at {KEPT_SHIFT:g}", "micro-F1 tuned", "LRAP")
     result = Table("Mean over sets", columns)
     found = []
@@ -68,7 +68,7 @@ def _of_candidates(store, names):
     for at_best, best, candidate, means in sorted(found, key=lambda row: -row[0]):
         mark = " (kept)" if candidate == KEPT else ""
         result.add(
-            f"{candidate.order}{mark}",
+            f"{candidate.loss}{mark}",
             f"{candidate.scale:g}",
             f"{candidate.factor:g}",
             f"{best:g}",
@@ -90,7 +90,7 @@ def _why(found):
     ranks = [1 + sum(row[3][key] > kept[3][key] for row in found) for key in ("tuned", "lrap")]
     at_best = 1 + sum(row[0] > kept[0] for row in found)
     return (
-        f"Kept: the order {KEPT.order!r} with scale {KEPT.scale:g} and factor {KEPT.factor:g} is "
+        f"Kept: the loss {KEPT.loss!r} with scale {KEPT.scale:g} and factor {KEPT.factor:g} is "
         f"number {at_best} of {len(found)} at the best constant shift, {ranks[0]} with tuned "
         f"thresholds and {ranks[1]} in LRAP. Its margins are (1 - {KEPT_SHIFT:g}, "
         f"1 + {KEPT_SHIFT:g})."

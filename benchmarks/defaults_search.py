@@ -8,7 +8,7 @@ from sklearn.metrics import f1_score, label_ranking_average_precision_score
 from sklearn.model_selection import KFold
 
 from . import datasets
-from .methods import mlce, timed_fit
+from .methods import mlce_classifier, timed_fit
 
 #: Sets, and how many of their training rows are enough. asklibrarian_yso has more labels than rows.
 SETS = {
@@ -24,39 +24,39 @@ SETS = {
 #: of margin m, so one fit serves for all shifts d.
 MARGIN = 1.0
 SHIFTS = tuple(round(0.2 * step, 1) for step in range(13))
-ORDERS = (1, 2, (2, "all"), "all")
+LOSSES = ("mlce", "bce")
 SCALES = (1.0, 4.0, 8.0, 16.0)
 #: Of C, times one over the mean squared distance of the rows from their mean.
 FACTORS = (0.3, 1.0, 3.0)
-#: More of them for order 1, whose loss of a row is two logarithms and not a sum over labels.
-FACTORS_OF_ORDER_1 = (10.0, 30.0)
+#: More of them for "mlce", whose loss of a row is two logarithms and not a sum over labels.
+FACTORS_OF_MLCE = (10.0, 30.0)
 
 
 @dataclass(frozen=True)
 class Candidate:
     """Options of a fit; `factor` is that of C."""
 
-    order: object
+    loss: str
     scale: float
     factor: float
 
     @property
     def name(self) -> str:
         """Key of the stored samples."""
-        return f"{self.order} {self.scale:g} {self.factor:g}"
+        return f"{self.loss} {self.scale:g} {self.factor:g}"
 
 
 #: What the estimator has, less the shift.
-KEPT = Candidate("all", 8.0, 1.0)
+KEPT = Candidate("bce", 8.0, 1.0)
 KEPT_SHIFT = 0.8
 
 
 def candidates() -> list[Candidate]:
-    """Every two of order, scale and C's factor crossed, the third as it was kept."""
-    found = [Candidate(order, scale, KEPT.factor) for order in ORDERS for scale in SCALES]
-    found += [Candidate(order, KEPT.scale, factor) for order in ORDERS for factor in FACTORS]
-    found += [Candidate(KEPT.order, scale, factor) for scale in SCALES for factor in FACTORS]
-    found += [Candidate(1, KEPT.scale, factor) for factor in FACTORS_OF_ORDER_1]
+    """Every two of loss, scale and C's factor crossed, the third as it was kept."""
+    found = [Candidate(loss, scale, KEPT.factor) for loss in LOSSES for scale in SCALES]
+    found += [Candidate(loss, KEPT.scale, factor) for loss in LOSSES for factor in FACTORS]
+    found += [Candidate(KEPT.loss, scale, factor) for scale in SCALES for factor in FACTORS]
+    found += [Candidate("mlce", KEPT.scale, factor) for factor in FACTORS_OF_MLCE]
     return list(dict.fromkeys(found))
 
 
@@ -66,7 +66,7 @@ def training_rows(name: str):
     dataset, rows = datasets.load(name), SETS[name]
     X, Y = dataset.X_train[:rows].astype(np.float32), dataset.Y_train[:rows]
     Y = Y[:, np.asarray(Y.sum(axis=0)).ravel() > 0]
-    return X, Y, timed_fit(mlce(max_iter=1), X, Y)[1].C_
+    return X, Y, timed_fit(mlce_classifier(max_iter=1), X, Y)[1].C_
 
 
 def judge(name: str, candidate: Candidate) -> dict[str, float]:
@@ -87,9 +87,9 @@ def judge(name: str, candidate: Candidate) -> dict[str, float]:
     X, Y, C = training_rows(name)
     scores = np.empty(Y.shape, np.float32)
     for train, test in KFold(3, shuffle=True, random_state=0).split(X):
-        model = mlce(
+        model = mlce_classifier(
             C=candidate.factor * C,
-            order=candidate.order,
+            loss=candidate.loss,
             scale=candidate.scale,
             margin=MARGIN,
             random_state=0,

@@ -22,6 +22,7 @@ OF_A_KIND = {
     "tuned mlce": ("methods.py", "tuned_recipes.py"),
     "tuned sklearn": ("methods.py", "tuned_recipes.py"),
     "defaults": ("defaults_search.py",),
+    "default c": ("methods.py", "family_recipes.py", "default_c.py"),
     "network speed": ("network_speed.py", "network_point.py"),
     "growth": ("growth_data.py", "growth_point.py"),
     "network mlce": ("methods.py", "network_methods.py"),
@@ -35,7 +36,7 @@ OUR_SOURCE = {
     "sklearn": (),
     "peer": (),
     "network sklearn": (),
-    "tuned sklearn": ("sklearn_mlce/model_selection.py", "sklearn_mlce/_thresholds"),
+    "tuned sklearn": ("sklearn_mlce/model_selection",),
 }
 PEER_REQUIREMENTS = Path(__file__).with_name("requirements-peers.txt")
 

@@ -17,11 +17,10 @@ from .quality import evaluate, rank_last
 
 #: What the estimators are given, by the name of a row of the tables.
 LOSSES = {
-    "mlce": {},
-    "mlce, order 1 (published)": {"order": 1},
-    "mlce, order 2": {"order": 2, "scale": 6.0, "margin": 1.0},
-    "mlce, learned threshold": {"learn_threshold": True},
-    "mlce, balanced label weights": {"label_weight": "balanced"},
+    "auto": {},
+    "mlce": {"loss": "mlce"},
+    "auto, learned threshold": {"learn_threshold": True},
+    "auto, balanced label weights": {"label_weight": "balanced"},
     "pairwise": {"loss": "pairwise"},
     "bce": {"loss": "bce"},
     "squared_hinge": {"loss": "squared_hinge"},
@@ -31,13 +30,14 @@ LOSSES = {
     "asymmetric": {"loss": "asymmetric"},
 }
 AVERAGES = ("micro", "macro", "samples")
-#: Values of C, as factors of the default one for "mlce", by itself for the other losses.
+#: What the linear model does not have.
+OF_NETWORKS = ("auto, learned threshold",)
+#: Values of C, as factors of the default one for `AROUND_DEFAULT`, by itself for other losses.
+AROUND_DEFAULT = ("auto", "mlce")
 FACTORS = (0.1, 1.0, 10.0)
 CS = (0.1, 1.0, 10.0, 100.0)
 #: Epochs of a network at most where an epoch takes long.
 MOST_EPOCHS = {"cooking": 10, "delicious": 10}
-#: Where a loss takes tens of minutes for each of the fits of a search, and is left out.
-LEFT_OUT = {("linear", "mlce, learned threshold"): frozenset({"asklibrarian_yso"})}
 HELD_OUT = 0.2
 
 
@@ -59,11 +59,6 @@ class Recipe:
     def name(self) -> str:
         """Key of its samples."""
         return f"{self.model}: {self.loss}"
-
-    @property
-    def left_out(self) -> frozenset[str]:
-        """Sets that it is not run on."""
-        return LEFT_OUT.get((self.model, self.loss), frozenset())
 
     def run(self, dataset: DataSet, seed: int) -> dict[str, float]:
         """Fit on the training rows and judge on the test rows.
@@ -128,7 +123,7 @@ def _linear(dataset, seed, X, **given):
         )
         search.fit(X, dataset.Y_train)
         return MLCEClassifier(random_state=seed, **given, **search.best_params_), 0.0
-    Cs = len(FACTORS) if given.get("loss", "mlce") == "mlce" else CS
+    Cs = len(FACTORS) if given.get("loss", "auto") in AROUND_DEFAULT else CS
     search = MLCEClassifierCV(Cs, random_state=seed, **given).fit(X, dataset.Y_train)
     return MLCEClassifier(search.C_, random_state=seed, **given), float(search.thresholds_)
 
@@ -150,7 +145,12 @@ def _network(dataset, seed, X, **given):
 
 
 MODELS: dict[str, Callable] = {"linear": _linear, "network": _network}
-RECIPES = tuple(Recipe(model, loss) for model in MODELS for loss in LOSSES)
+RECIPES = tuple(
+    Recipe(model, loss)
+    for model in MODELS
+    for loss in LOSSES
+    if model == "network" or loss not in OF_NETWORKS
+)
 
 
 def _at_zero(dataset, scores):

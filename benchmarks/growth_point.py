@@ -13,7 +13,7 @@ import torch
 
 from .growth_data import make_rows
 from .loss_memory import kernel_bytes
-from .methods import mlce
+from .methods import mlce_classifier
 
 #: A quick fit is repeated until it has taken this many seconds, or has been made three times.
 _LONG = 2.0
@@ -38,7 +38,7 @@ def fit(solver: str, n: int, d: int, n_labels: int) -> dict[str, float]:
     X, Y = make_rows(0, n, d, n_labels)
     seconds = []
     while len(seconds) < 3 and sum(seconds) < _LONG:
-        model = mlce(solver=solver, random_state=0)
+        model = mlce_classifier(solver=solver, random_state=0)
         start = time.perf_counter()
         model.fit(X, Y)
         seconds.append(time.perf_counter() - start)
@@ -65,7 +65,7 @@ def stream(solver: str, n: int, d: int, n_labels: int, chunk: int) -> dict[str, 
         As of `fit`, the seconds being those in `partial_fit` and the data those of a chunk.
     """
     constant, seconds = _warmed_up(solver), 0.0
-    model = mlce(solver=solver, random_state=0)
+    model = mlce_classifier(solver=solver, random_state=0)
     for first in range(0, n, chunk):
         X, Y = make_rows(first, min(chunk, n - first), d, n_labels)
         start = time.perf_counter()
@@ -78,7 +78,7 @@ def stream(solver: str, n: int, d: int, n_labels: int, chunk: int) -> dict[str, 
 def _warmed_up(solver):
     """Bytes of the process once everything that a fit imports is there."""
     X, Y = make_rows(0, 2000, 1000, 20)
-    mlce(solver=solver, random_state=0, max_iter=2, tol=1.0).fit(X, Y)
+    mlce_classifier(solver=solver, random_state=0, max_iter=2, tol=1.0).fit(X, Y)
     return kernel_bytes("VmRSS")
 
 

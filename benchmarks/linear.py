@@ -6,7 +6,7 @@ from .methods import METHODS, Method
 from .report import Table
 from .store import Job, Store, measure
 
-BASELINE = "mlce"
+BASELINE = "auto"
 #: How often a method is fitted, in turns with the others; elsewhere three times.
 REPEATS = {"yeast": 5, "birds": 5}
 #: Methods without randomness, and where one fit of them is enough.

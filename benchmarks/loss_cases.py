@@ -48,7 +48,7 @@ class Problem:
         return self.dense.sum(dim=0)
 
     @cached_property
-    def shares(self) -> Tensor:
+    def probabilities(self) -> Tensor:
         """The targets as probabilities of the classes of outputs, none of them 0."""
         return torch.softmax(_outputs(self.dense), dim=2)
 
@@ -90,9 +90,6 @@ LOSSES: dict[str, Callable[[Problem], Tensor]] = {
     BASELINE: lambda p: binary_cross_entropy_with_logits(p.scores, p.dense),
     "mlce_loss_from_indices": lambda p: mlce_loss_from_indices(p.scores, p.indptr, p.indices),
     "mlce_loss, dense targets": lambda p: mlce_loss(p.scores, p.dense),
-    "mlce_loss_from_indices, order 2": lambda p: mlce_loss_from_indices(
-        p.scores, p.indptr, p.indices, order=2
-    ),
 }
 
 #: Classes of each output, where the labels are taken for the classes of several outputs.
@@ -107,7 +104,6 @@ def _outputs(values: Tensor) -> Tensor:
 RELATIVES: dict[str, Callable[[Problem], Tensor]] = {
     BASELINE: LOSSES[BASELINE],
     "mlce_loss": lambda p: mlce_loss(p.scores, p.dense),
-    "mlce_loss, order 2": lambda p: mlce_loss(p.scores, p.dense, order=2),
     "pairwise_loss": lambda p: pairwise_loss(p.scores, p.dense),
     "focal_loss": lambda p: focal_loss(p.scores, p.dense),
     "class_balanced_focal_loss": lambda p: class_balanced_focal_loss(p.scores, p.dense, p.counts),
@@ -117,7 +113,7 @@ RELATIVES: dict[str, Callable[[Problem], Tensor]] = {
     "asymmetric_loss": lambda p: asymmetric_loss(p.scores, p.dense),
     "binary_cross_entropy_loss": lambda p: binary_cross_entropy_loss(p.scores, p.dense),
     "multioutput_loss": lambda p: multioutput_loss(_outputs(p.scores), p.codes),
-    "soft_multioutput_loss": lambda p: soft_multioutput_loss(_outputs(p.scores), p.shares),
+    "soft_multioutput_loss": lambda p: soft_multioutput_loss(_outputs(p.scores), p.probabilities),
 }
 
 

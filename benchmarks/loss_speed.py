@@ -42,7 +42,6 @@ SHAPES = (
         {
             "mlce_loss_from_indices": 0.35,
             "mlce_loss, dense targets": 0.6,
-            "mlce_loss_from_indices, order 2": 0.6,
         },
     ),
     Shape(
@@ -54,7 +53,6 @@ SHAPES = (
         {
             "mlce_loss_from_indices": 0.7,
             "mlce_loss, dense targets": 0.7,
-            "mlce_loss_from_indices, order 2": 1.0,
         },
     ),
 )
@@ -70,7 +68,6 @@ RELATIVES_SHAPES = (
         3,
         {
             "mlce_loss": 1.0,
-            "mlce_loss, order 2": 1.0,
             "pairwise_loss": 1.0,
             "focal_loss": 1.5,
             "class_balanced_focal_loss": 3.0,

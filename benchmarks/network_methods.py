@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
 from .datasets import DataSet
-from .methods import mlce, timed_fit
+from .methods import mlce_classifier, timed_fit
 from .quality import evaluate, rank_last
 
 AVERAGES = ("micro", "macro", "samples")
@@ -146,7 +146,10 @@ def _ours(name, seed):
 METHODS = (
     Network("ours", "MLCEMLP()", "network mlce", _ours),
     Network(
-        "linear", "MLCEClassifier()", "network mlce", lambda _, seed: [mlce(random_state=seed)]
+        "linear",
+        "MLCEClassifier()",
+        "network mlce",
+        lambda _, seed: [mlce_classifier(random_state=seed)],
     ),
     Network(
         "sklearn", "MLPClassifier()", "network sklearn", lambda name, seed: [_sklearn(name, seed)]

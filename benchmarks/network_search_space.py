@@ -30,7 +30,7 @@ OF_SPARSE = (
     "eps three times",
 )
 #: The kept loss, spelled out.
-KEPT_LOSS = {"order": "all", "scale": 8.0, "margin": (0.2, 1.8)}
+KEPT_LOSS = {"loss": "bce", "scale": 8.0, "margin": (0.2, 1.8)}
 KEPT = "kept"
 #: One change at a time of what is kept, by the parameters of the estimator.
 CHANGES = {
@@ -56,9 +56,9 @@ CHANGES = {
     "constant step": {"learning_rate": "constant"},
     "10 epochs": {"max_epochs": 10},
     "40 epochs": {"max_epochs": 40},
-    "published loss": {"order": 1},
-    "binary cross-entropy": {"order": "all"},
-    "order 1, scale 8, margin 1": {"order": 1, "scale": 8.0, "margin": (0.2, 1.8)},
+    "published loss": {"loss": "mlce"},
+    "binary cross-entropy": {"loss": "bce"},
+    "published loss, kept scale and margins": KEPT_LOSS | {"loss": "mlce"},
     "scale 4": KEPT_LOSS | {"scale": 4.0},
     "scale 1": KEPT_LOSS | {"scale": 1.0},
     "equal margins": KEPT_LOSS | {"margin": 1.0},
@@ -67,7 +67,9 @@ CHANGES = {
 VARIANTS = {
     "mean of 4 networks": lambda seed: MeanOfNetworks(4, seed),
     "labels smoothed by 0.01": lambda seed: SmoothedLabels(_network(seed, **KEPT_LOSS), 0.01),
-    "published loss, smoothed by 0.02": lambda seed: SmoothedLabels(_network(seed, order=1), 0.02),
+    "published loss, smoothed by 0.02": lambda seed: SmoothedLabels(
+        _network(seed, loss="mlce"), 0.02
+    ),
     "sparse rows add up to 16": lambda seed: WithConstants(_network(seed), row_sum=16.0),
     "sparse rows add up to 64": lambda seed: WithConstants(_network(seed), row_sum=64.0),
     "eps a third": lambda seed: WithConstants(_network(seed), eps=3e-4),

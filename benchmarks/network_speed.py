@@ -101,7 +101,7 @@ def fits(X: np.ndarray, Y: np.ndarray, epochs: int) -> dict:
             assert model.fit(X, Y).n_iter_ == epochs
 
     def ours(**parameters):
-        model = MLCEMLP((HIDDEN,), max_epochs=epochs, order=1, **common, **parameters)
+        model = MLCEMLP((HIDDEN,), max_epochs=epochs, loss="mlce", **common, **parameters)
         assert model.fit(X, Y).n_iter_ == epochs
 
     return {

@@ -48,18 +48,17 @@ class SmoothedLabels(_OfOneNetwork):
     Parameters
     ----------
     network : MLCEMLP
-        Whose default loss for such targets is the published one.
-    share : float
+    smoothing : float
         Target of a negative label; that of a positive one is 1 less it.
     """
 
-    def __init__(self, network, share: float):
+    def __init__(self, network, smoothing: float):
         self.network = network
-        self.share = share
+        self.smoothing = smoothing
 
     def fit(self, X, Y):
         """Fit on the smoothed targets."""
-        targets = Y.toarray() * np.float32(1 - 2 * self.share) + np.float32(self.share)
+        targets = Y.toarray() * np.float32(1 - 2 * self.smoothing) + np.float32(self.smoothing)
         self.network_ = clone(self.network).fit(X, targets)
         return self
 

@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 
 from .growth import GROUP, LINES, SOLVERS, bound, key
+from .linear import BASELINE
 from .methods import METHODS
 from .store import Store
 
@@ -27,7 +28,7 @@ def quality_beside_time(store: Store, names, path: Path) -> None:
     matplotlib.use("agg")
     from matplotlib import pyplot as plt
 
-    names = [name for name in names if store.samples(name, "mlce")]
+    names = [name for name in names if store.samples(name, BASELINE)]
     if not names:
         return
     columns = min(4, len(names))
@@ -55,7 +56,7 @@ def quality_beside_time(store: Store, names, path: Path) -> None:
 
 
 def _panel(axis, store, name):
-    base = store.medians(name, "mlce")["fit_s"]
+    base = store.medians(name, BASELINE)["fit_s"]
     for number, method in enumerate(METHODS):
         row = store.medians(name, method.name)
         if row:

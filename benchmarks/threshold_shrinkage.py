@@ -11,7 +11,7 @@ from sklearn.svm import LinearSVC
 
 from . import datasets
 from .environment import fingerprint
-from .methods import mlce, timed_fit
+from .methods import mlce_classifier, timed_fit
 from .report import Table
 from .store import Job, Store, measure
 
@@ -25,7 +25,7 @@ SCORINGS = ("micro", "macro")
 
 def _estimators():
     svms = OneVsRestClassifier(LinearSVC(dual=True, random_state=0))
-    return {"LinearSVC": svms, "MLCEClassifier()": mlce()}
+    return {"LinearSVC": svms, "MLCEClassifier()": mlce_classifier()}
 
 
 def held_out_figures(name: str, estimator, rows: int | None) -> dict[str, float]:

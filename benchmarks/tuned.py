@@ -30,7 +30,7 @@ COLUMNS = (
     "x MLCE",
     "seeds",
 )
-BASELINE = "mlce_global"
+BASELINE = "auto_global"
 
 
 def run(store: Store, name: str, recipes, threads: int, full: bool, seeds=None, say=print) -> None:

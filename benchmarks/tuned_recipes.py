@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.metrics import f1_score
 
 from .datasets import DataSet
-from .methods import linear_svc, mlce, timed_fit
+from .methods import linear_svc, mlce_classifier, timed_fit
 from .quality import evaluate, rank_last
 
 #: C of the models that have a best one.
@@ -106,7 +106,7 @@ def _tuned(estimator, seed, thresholds="global", scoring="f1_micro"):
 
 
 def _ours(*choices):
-    return lambda seed, threads: [_tuned(mlce(random_state=seed), seed, *choices)]
+    return lambda seed, threads: [_tuned(mlce_classifier(random_state=seed), seed, *choices)]
 
 
 def _ours_cv(**parameters):
@@ -119,7 +119,7 @@ def _ours_cv(**parameters):
 
 
 def _squared_hinges(seed, threads):
-    models = [mlce(C=C, loss="squared_hinge", random_state=seed) for C in SVC_CS]
+    models = [mlce_classifier(C=C, loss="squared_hinge", random_state=seed) for C in SVC_CS]
     return [_tuned(model, seed) for model in models]
 
 
@@ -130,16 +130,16 @@ def _svcs(seed, threads):
 _LARGE = frozenset({"delicious", "cooking", "asklibrarian_yso"})
 
 RECIPES = (
-    Recipe("mlce_global", "MLCEClassifier(), one threshold", "mlce", _ours()),
-    Recipe("mlce_per_label", "MLCEClassifier(), thresholds per label", "mlce", _ours("per_label")),
+    Recipe("auto_global", "MLCEClassifier(), one threshold", "mlce", _ours()),
+    Recipe("auto_per_label", "MLCEClassifier(), thresholds per label", "mlce", _ours("per_label")),
     Recipe(
-        "mlce_macro",
+        "auto_macro",
         "MLCEClassifier(), thresholds per label for macro-F1",
         "mlce",
         _ours("per_label", "f1_macro"),
     ),
-    Recipe("mlce_cv_3", "MLCEClassifierCV(Cs=3)", "mlce", _ours_cv(Cs=3)),
-    Recipe("mlce_cv", "MLCEClassifierCV()", "mlce", _ours_cv(), slow_on=_LARGE),
+    Recipe("auto_cv_3", "MLCEClassifierCV(Cs=3)", "mlce", _ours_cv(Cs=3)),
+    Recipe("auto_cv", "MLCEClassifierCV()", "mlce", _ours_cv(), slow_on=_LARGE),
     Recipe(
         "squared_hinge",
         'MLCEClassifier(loss="squared_hinge"), best C, one threshold',

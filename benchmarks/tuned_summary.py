@@ -6,10 +6,10 @@ from .linear_summary import QUALITY_SETS, figures
 from .report import Table, cells, holds, mean
 from .store import Store
 
-OURS = ("mlce_global", "mlce_per_label", "mlce_macro", "mlce_cv_3")
+OURS = ("auto_global", "auto_per_label", "auto_macro", "auto_cv_3")
 AVERAGES = ("micro", "macro", "samples")
 #: Of ours, which thresholds are for which average.
-TUNED_FOR = {"micro": "mlce_per_label", "macro": "mlce_macro", "samples": "mlce_per_label"}
+TUNED_FOR = {"micro": "auto_per_label", "macro": "auto_macro", "samples": "auto_per_label"}
 FOR_THE_AVERAGE = "for the average"
 AT_ZERO = tuple(f"{average}_zero" for average in AVERAGES)
 PEERS = ("lml_1vsrest", "lml_thresholding", "lml_cost_sensitive")
@@ -104,17 +104,17 @@ def _gain(store, peers, ours, average, name):
 
 def _times(store, peers):
     columns = ("set", *OURS, "its seconds")
-    result = Table("Whole fit, thresholds included, as a share of train_thresholding's", columns)
+    result = Table("Whole fit, thresholds included, as a fraction of train_thresholding's", columns)
     ours = figures(store, OURS, "fit_s", PEER_SETS)
     both = figures(peers, ["lml_thresholding", "lml_thresholding_m"], "fit_s", PEER_SETS)
     theirs = np.fmin(both[:, :1], both[:, 1:])
-    shares = ours / theirs
-    for name, row, seconds in zip(PEER_SETS, shares, theirs[:, 0], strict=True):
+    fractions = ours / theirs
+    for name, row, seconds in zip(PEER_SETS, fractions, theirs[:, 0], strict=True):
         result.add(name, *cells(row, ".3f"), *cells([seconds], ".3g"))
-    whole = np.exp(mean(np.log(shares)))
+    whole = np.exp(mean(np.log(fractions)))
     result.add("geometric mean", *cells(whole, ".3f"), "")
     result.add("at most", *[f"{TIME_BAR:.2f}"] * len(OURS), "")
-    result.add("holds on each set", *(holds(-x, -TIME_BAR) for x in shares.max(axis=0)), "")
+    result.add("holds on each set", *(holds(-x, -TIME_BAR) for x in fractions.max(axis=0)), "")
     result.note("Of its runs with one thread and with all, where there are both, the faster one.")
     return result
 
@@ -124,7 +124,7 @@ def _zero(store):
     columns = ("set", *(f"{title}" for title in titles))
     result = Table("Micro-F1 at the threshold zero beside one tuned threshold", columns)
     at_zero, tuned = (
-        figures(store, ["mlce_global", "linear_svc"], key, QUALITY_SETS)
+        figures(store, ["auto_global", "linear_svc"], key, QUALITY_SETS)
         for key in ("micro_zero", "micro")
     )
     grid = np.stack([at_zero, tuned, tuned - at_zero], axis=2).reshape(len(QUALITY_SETS), -1)

@@ -35,6 +35,14 @@ def test_validation_rows_train_and_statistics_come_from_them_alone(tmp_path, mon
     assert dataset.X_test[0, 0] == pytest.approx((100 - 2) / np.std([0, 2, 4]))
 
 
+def test_codes_of_nominal_columns_become_columns(tmp_path):
+    X = np.array([[0.0, 5.0], [2.0, 6.0], [1.0, 7.0], [2.0, 8.0]], np.float32)
+    write_set(tmp_path / "mixed.npz", X=X, nominal=np.array([True, False]))
+    raw, *_ = datasets.read(tmp_path / "mixed.npz")
+    expected = [[5, 1, 0, 0], [6, 0, 0, 1], [7, 0, 1, 0], [8, 0, 0, 1]]
+    np.testing.assert_array_equal(raw, expected)
+
+
 def test_sparse_rows_have_unit_norm_and_text_becomes_tfidf(tmp_path):
     X = sp.csr_matrix(np.array([[3.0, 4.0], [0, 2], [1, 0], [5, 12]], np.float32))
     parts = {"X_data": X.data, "X_indices": X.indices, "X_indptr": X.indptr, "X_shape": X.shape}

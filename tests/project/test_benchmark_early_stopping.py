@@ -31,7 +31,7 @@ def test_the_study_writes_a_row_for_each_score(tmp_path, monkeypatch):
     with open(out, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     table = out.with_suffix(".md").read_text(encoding="utf-8")
-    assert table.count("| made | order 1 | 2 |") == len(early_stopping.WATCHED) + 1
+    assert table.count("| made | mlce | 2 |") == len(early_stopping.WATCHED) + 1
     watched = len(early_stopping.WATCHED) + 1
     assert len(rows) == watched * len(early_stopping.LOSSES)
     assert all(1 <= int(row["kept"]) <= int(row["made"]) <= 3 for row in rows)

@@ -10,7 +10,7 @@ from tests.project.test_benchmark_studies import make_dataset
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("loss", ["mlce", "pairwise", "focal", "mlce, learned threshold"])
+@pytest.mark.parametrize("loss", ["auto", "mlce", "pairwise", "focal"])
 @pytest.mark.parametrize("model", ["linear", "network"])
 def test_a_loss_is_judged_at_zero_and_with_a_threshold(model, loss):
     found = Recipe(model, loss).run(make_dataset(), 0)
@@ -24,15 +24,16 @@ def test_a_loss_is_judged_at_zero_and_with_a_threshold(model, loss):
 def test_every_loss_is_measured_in_both_models_and_once(tmp_path, monkeypatch):
     monkeypatch.setattr(family.datasets, "load", lambda name: make_dataset())
     monkeypatch.setattr(Recipe, "run", lambda self, dataset, seed: _sample(self, seed))
-    monkeypatch.setattr(family, "SEARCH", {"loss": ["mlce", "bce"], "C": [0.1, 1.0]})
+    monkeypatch.setattr(family, "SEARCH", {"loss": ["auto", "bce"], "C": [0.1, 1.0]})
     store, said = Store(tmp_path / "state.json"), []
     family.run(store, "bibtex", 1, say=said.append)
-    assert len(said) == len(LOSSES) * (1 + family.SEEDS) + 1
+    linear_losses = [loss for loss in LOSSES if loss not in family_recipes.OF_NETWORKS]
+    expected = len(linear_losses) + len(LOSSES) * family.SEEDS + 1
+    assert len(said) == expected
     family.run(store, "bibtex", 1, say=said.append)
-    assert len(said) == len(LOSSES) * (1 + family.SEEDS) + 1
+    assert len(said) == expected
     linear, network, search, of_set = family.tables(store)
-    everywhere = [loss for loss in LOSSES if ("linear", loss) not in family_recipes.LEFT_OUT]
-    assert [row[0] for row in linear.rows] == everywhere
+    assert [row[0] for row in linear.rows] == linear_losses
     assert [row[0] for row in network.rows] == list(LOSSES)
     assert network.rows[0][1] == "0.510"  # the mean of three seeds
     assert network.rows[0][-1] == "1.00"
@@ -51,19 +52,14 @@ def test_means_are_of_sets_that_every_loss_has_been_run_on(tmp_path):
         for recipe in RECIPES:
             store.add(name, recipe.name, _sample(recipe, 0) | {"load": 0.0}, "a")
     store.groups["birds"].pop("linear: focal")
-    store.groups["yeast"].pop("linear: mlce, learned threshold")  # as on the large sets
     linear, network, *_ = family.tables(store)
     assert linear.notes[0].startswith("Over yeast. ")
     assert network.notes[0].startswith("Over yeast, birds. ")
 
 
-def test_what_takes_too_long_on_a_set_is_left_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(family.datasets, "load", lambda name: make_dataset())
-    monkeypatch.setattr(Recipe, "run", lambda recipe, dataset, seed: _sample(recipe, seed))
-    store = Store(tmp_path / "state.json")
-    family.run(store, "asklibrarian_yso", 1, say=lambda line: None)
-    left_out = {recipe.name for recipe in RECIPES} - set(store.groups["asklibrarian_yso"])
-    assert left_out == {"linear: mlce, learned threshold"}
+def test_a_learned_threshold_is_of_networks_alone():
+    found = {recipe.model for recipe in RECIPES if "learned" in recipe.loss}
+    assert found == {"network"}
 
 
 def test_labels_per_row_are_those_of_the_training_rows():

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from sklearn_mlce._objectives.options import FOR_LABELS, LossOptions
 
 from benchmarks import network_search
 from benchmarks.network_search_space import CANDIDATES, DENSE, KEPT, KEPT_LOSS, OF_SPARSE, PIECEWISE
@@ -47,12 +46,8 @@ def test_means_are_over_the_sets_that_a_candidate_is_for(names, tmp_path, monkey
 
 
 def test_the_kept_loss_is_the_estimators():
-    options = LossOptions(
-        scale=KEPT_LOSS["scale"],
-        margins=KEPT_LOSS["margin"],
-        orders=(KEPT_LOSS["order"], KEPT_LOSS["order"]),
-    )
-    assert options == FOR_LABELS
+    model = small().fit(X, Y)
+    assert {"loss": model.loss_, "scale": model.scale_, "margin": model.margin_} == KEPT_LOSS
 
 
 def test_variants_are_what_they_say():
@@ -60,9 +55,9 @@ def test_variants_are_what_they_say():
     seeds = np.random.SeedSequence(0).generate_state(2)
     members = [MLCEMLP(random_state=int(seed)).fit(X, Y).decision_function(X) for seed in seeds]
     np.testing.assert_array_equal(mean.fit(X, Y).decision_function(X), np.mean(members, axis=0))
-    smoothed = SmoothedLabels(small(order=1), 0.1).fit(X, LABELS)
+    smoothed = SmoothedLabels(small(loss="mlce"), 0.1).fit(X, LABELS)
     targets = np.where(Y == 1, 0.9, 0.1).astype(np.float32)
-    expected = small(order=1).fit(X, targets).decision_function(X)
+    expected = small(loss="mlce").fit(X, targets).decision_function(X)
     np.testing.assert_allclose(smoothed.decision_function(X), expected, atol=1e-5)
     assert piecewise_linear(3, 0).fit(X, Y).decision_function(X).shape == Y.shape
 

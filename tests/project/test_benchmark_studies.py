@@ -9,6 +9,7 @@ from benchmarks import (
     calibration,
     calibrators,
     datasets,
+    default_c,
     defaults,
     defaults_search,
     growth,
@@ -24,6 +25,7 @@ from benchmarks import (
     tuned_summary,
 )
 from benchmarks.store import Store
+from sklearn_mlce import MLCEClassifier
 
 
 def make_dataset(n=240, d=8, n_labels=5, seed=0):
@@ -55,7 +57,7 @@ def test_summaries_take_means_over_all_sets_or_none(tmp_path):
     store = Store(tmp_path / "state.json")
     for number, name in enumerate(linear_summary.QUALITY_SETS):
         for method, micro, seconds in (
-            ("mlce", 0.5, 1.0),
+            ("auto", 0.5, 1.0),
             ("linear_svc", 0.45, 4.0),
             ("logistic", 0.49, 2.0),
             ("lml_1vsrest", 0.4, 1.25),
@@ -71,7 +73,7 @@ def test_summaries_take_means_over_all_sets_or_none(tmp_path):
         ("holds", "yes", "yes"),
     ]
     assert counterparts.rows[0] == ("bibtex", "", "")
-    store.groups["films"].pop("mlce")
+    store.groups["films"].pop("auto")
     zero = linear_summary.tables(store)[0]
     assert zero.rows[-3][1:] == ("", "0.475", "0.515", "", "")
 
@@ -91,13 +93,13 @@ def test_tuned_recipes_choose_by_their_folds_and_know_their_zero(tmp_path, monke
     dataset = make_dataset()
     monkeypatch.setattr(datasets, "load", lambda name: dataset)
     store = Store(tmp_path / "state.json")
-    names = ("mlce_global", "mlce_cv_3", "linear_svc")
+    names = ("auto_global", "auto_cv_3", "linear_svc")
     recipes = [recipe for recipe in tuned_recipes.RECIPES if recipe.name in names]
     tuned.run(store, "made", recipes, threads=1, full=False, seeds=2, say=quiet)
     svc = store.medians("made", "linear_svc")
     assert min(abs(svc["C"] - C) for C in tuned_recipes.SVC_CS) < 0.5
-    plain = tuned_recipes.mlce(random_state=0).fit(dataset.X_train, dataset.Y_train)
-    found = store.samples("made", "mlce_global")[0]
+    plain = tuned_recipes.mlce_classifier(random_state=0).fit(dataset.X_train, dataset.Y_train)
+    found = store.samples("made", "auto_global")[0]
     predicted = plain.decision_function(dataset.X_test) > 0
     figures = tuned_recipes.evaluate(dataset.Y_test, predicted, predicted.astype(float))
     assert found["micro_zero"] == pytest.approx(figures["micro"], abs=0.01)
@@ -220,7 +222,7 @@ def test_default_search_finds_the_best_threshold_and_ranks_what_was_kept(tmp_pat
     monkeypatch.setattr(defaults_search.datasets, "load", lambda name: make_dataset())
     for module in (defaults, defaults_search):
         monkeypatch.setattr(module, "SETS", {"made": 100})
-    few = [defaults_search.KEPT, defaults_search.Candidate(1, 1.0, 1.0)]
+    few = [defaults_search.KEPT, defaults_search.Candidate("mlce", 1.0, 1.0)]
     monkeypatch.setattr(defaults, "candidates", lambda: few)
     defaults_search.training_rows.cache_clear()
     store = Store(tmp_path / "state.json")
@@ -233,14 +235,37 @@ def test_default_search_finds_the_best_threshold_and_ranks_what_was_kept(tmp_pat
 
 
 def test_kept_defaults_are_the_estimators():
-    from sklearn_mlce._objectives.options import FOR_LABELS
-
     kept, shift = defaults_search.KEPT, defaults_search.KEPT_SHIFT
-    assert FOR_LABELS.orders == (kept.order, kept.order)
-    assert FOR_LABELS.scale == kept.scale
+    dataset = make_dataset()
+    model = MLCEClassifier().fit(dataset.X_train, dataset.Y_train)
+    assert (model.loss_, model.scale_) == (kept.loss, kept.scale)
     margins = (defaults_search.MARGIN - shift, defaults_search.MARGIN + shift)
-    assert FOR_LABELS.margins == pytest.approx(margins)
+    assert model.margin_ == pytest.approx(margins)
     assert kept in defaults_search.candidates()
+
+
+def test_kept_factors_of_c_are_the_estimators(tmp_path, monkeypatch):
+    dataset = make_dataset(n=120)
+    X, Y = dataset.X_train, dataset.Y_train
+    distance = ((X - X.mean(axis=0)) ** 2).sum(axis=1).mean()
+    for loss, factor in default_c.KEPT.items():
+        given = default_c.parameters(loss, dataset)
+        model = MLCEClassifier(random_state=0, max_iter=1, **given)
+        _, model, _ = default_c.timed_fit(model, X, Y)
+        assert pytest.approx(factor / distance) == model.C_
+    monkeypatch.setattr(default_c, "SETS", ("made",))
+    monkeypatch.setattr(datasets, "load", lambda name: dataset)
+    few = {loss: default_c.KEPT[loss] for loss in ("bce", "squared_hinge")}
+    monkeypatch.setattr(default_c, "KEPT", few)
+    store = Store(tmp_path / "state.json")
+    default_c.run(store, ["made", "other"], threads=1, say=quiet)
+    means, bce, hinge = default_c.tables(store, ["made"])
+    assert [row[0] for row in means.rows] == list(few)
+    assert bce.rows[0][1:] == means.rows[0][1 : len(bce.columns)]
+    kept = float(hinge.rows[0][1])
+    best = max(map(float, hinge.rows[0][1 : 1 + len(default_c.FACTORS)]))
+    assert float(means.rows[1][-1]) == pytest.approx(best - kept, abs=1.1e-3)
+    assert default_c.tables(Store(tmp_path / "none.json"), ["made"]) == []
 
 
 def test_numbers_that_are_not_known_are_left_out():
@@ -260,7 +285,7 @@ def test_a_stream_passes_every_row_once(monkeypatch):
         def partial_fit(self, X, Y):
             rows.append(X.shape[0])
 
-    monkeypatch.setattr(growth_point, "mlce", lambda **parameters: Model())
+    monkeypatch.setattr(growth_point, "mlce_classifier", lambda **parameters: Model())
     growth_point.stream("sgd", 25_000, 1000, 20, 10_000)
     assert rows == [10_000, 10_000, 5000]
 
