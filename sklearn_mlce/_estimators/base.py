@@ -19,7 +19,7 @@ from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import TargetFormat, TargetFormatMixin, Targets, row_blocks
 from sklearn_mlce._targets.top_k import largest_scores, shifted_to_best
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin
-from sklearn_mlce._utils.sparse import with_duplicates_summed
+from sklearn_mlce._utils.tensors import with_duplicates_summed
 
 
 def _has_probabilities(estimator: BaseMLCE) -> bool:

@@ -30,8 +30,8 @@ from sklearn_mlce._targets.targets import (
     same_classes,
 )
 from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
-from sklearn_mlce._utils.device import resolve_device
 from sklearn_mlce._utils.random import draw_seed
+from sklearn_mlce._utils.tensors import resolve_device
 
 # The default C of labels is one over the rows' mean squared distance where the loss has a margin.
 # Without one threshold zero is good where scores are large: of 1, 10, 100 and 1000 this factor was

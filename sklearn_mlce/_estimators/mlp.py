@@ -43,8 +43,8 @@ from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_la
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.targets import TargetFormat, constant_label_scores, same_classes
 from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
-from sklearn_mlce._utils.device import resolve_device
 from sklearn_mlce._utils.random import draw_seed
+from sklearn_mlce._utils.tensors import resolve_device
 
 
 def _takes_chunks(estimator: MLCEMLP) -> bool:

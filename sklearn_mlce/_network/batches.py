@@ -24,7 +24,7 @@ from sklearn_mlce._kernels.sparse_rows import CompressedRows
 from sklearn_mlce._network.holdout import held_out_rows
 from sklearn_mlce._objectives.prepared_targets import PreparedTargets, TargetPreparer
 from sklearn_mlce._targets.targets import Targets
-from sklearn_mlce._utils.sparse import dense_tensor
+from sklearn_mlce._utils.tensors import dense_tensor
 
 # Large enough that indexing is spread over many batches, small next to any X that matters.
 _BLOCK_BYTES = 2**24

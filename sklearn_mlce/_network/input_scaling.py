@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sklearn_mlce._kernels.sparse_rows import CompressedRows
 from sklearn_mlce._network.batches import SparseBatch
-from sklearn_mlce._utils.sparse import dense_tensor
+from sklearn_mlce._utils.tensors import dense_tensor
 
 # Entries that statistics are taken from, enough of them in rows evenly spaced over X, so that
 # neither the time nor the memory grows with it; and those of which quantiles are taken at a time.

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from sklearn_mlce._network.perceptron import Arrays
-from sklearn_mlce._utils.sparse import dense_tensor
+from sklearn_mlce._utils.tensors import dense_tensor
 
 # Private to torch, which may drop it. None makes FusedAdamW take torch's own way to it.
 _fused_adamw: Callable[..., None] | None = getattr(torch, "_fused_adamw_", None)

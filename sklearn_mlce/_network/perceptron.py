@@ -18,7 +18,7 @@ from sklearn_mlce._network.batches import Rows, SparseBatch, features
 from sklearn_mlce._network.input_scaling import Scaling, make_scaling
 from sklearn_mlce._objectives.objective import Objective
 from sklearn_mlce._targets.targets import LabelCounts
-from sklearn_mlce._utils.sparse import dense_tensor
+from sklearn_mlce._utils.tensors import dense_tensor
 
 Arrays = dict[str, np.ndarray]
 

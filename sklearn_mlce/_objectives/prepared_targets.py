@@ -21,7 +21,7 @@ from sklearn_mlce._objectives.batch_loss import BatchLoss
 from sklearn_mlce._objectives.objective import Objective
 from sklearn_mlce._objectives.target_tensors import EncodedTargets, encode
 from sklearn_mlce._targets.targets import LabelCounts, Targets
-from sklearn_mlce._utils.sparse import dense_tensor
+from sklearn_mlce._utils.tensors import dense_tensor
 
 # Entries of a batch, rows times labels, up to which hard labels are cheaper in dense form: listed
 # entries take fewer passes over the memory and more calls.

@@ -17,7 +17,7 @@ from sklearn_mlce._kernels.hard_targets import (
 )
 from sklearn_mlce._kernels.multioutput import ClassColumns
 from sklearn_mlce._targets.targets import Targets
-from sklearn_mlce._utils.sparse import dense_tensor
+from sklearn_mlce._utils.tensors import dense_tensor
 
 
 @dataclass(frozen=True)

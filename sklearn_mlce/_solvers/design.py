@@ -19,7 +19,7 @@ from sklearn.utils import gen_batches
 from torch import Tensor
 
 from sklearn_mlce._kernels.exponentials import row_blocks
-from sklearn_mlce._utils.sparse import csr_tensor, dense_tensor, rows_that_fit
+from sklearn_mlce._utils.tensors import csr_tensor, dense_tensor, rows_that_fit
 
 
 class Design:

@@ -15,7 +15,7 @@ from sklearn_mlce._solvers.newton_cg import SolverResult, fit_newton
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.sgd import epochs_for, fit_sgd
 from sklearn_mlce._targets.targets import LabelCounts
-from sklearn_mlce._utils.sparse import dense_tensor
+from sklearn_mlce._utils.tensors import dense_tensor
 
 _NEWTON_ITERATIONS = 100
 # Multiplications of one pass over the rows and one over the coefficients from which on mini-batches

@@ -32,7 +32,7 @@ from sklearn_mlce._solvers.conjugate_gradients import (
 )
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.problem import LinearProblem
-from sklearn_mlce._utils.sparse import dense_tensor, rows_that_fit
+from sklearn_mlce._utils.tensors import dense_tensor, rows_that_fit
 
 # Fraction of the residual that an inner solve may leave. Loose steps are the cheaper way to the
 # default tol; the fraction falls with the gradient, so that a tight tol is still reached fast.

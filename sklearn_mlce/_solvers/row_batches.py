@@ -21,7 +21,7 @@ from torch import Tensor
 from sklearn_mlce._kernels.sparse_rows import CompressedRows
 from sklearn_mlce._objectives.target_tensors import EncodedTargets, encode
 from sklearn_mlce._targets.targets import Targets
-from sklearn_mlce._utils.sparse import dense_tensor, rows_that_fit
+from sklearn_mlce._utils.tensors import dense_tensor, rows_that_fit
 
 # Stored entries of a block: its index work is spread over many batches, and it stays small next
 # to any X that matters.

@@ -49,7 +49,7 @@ from sklearn_mlce._solvers.step_sizes import (
     steps_of_intercepts,
 )
 from sklearn_mlce._targets.targets import LabelCounts
-from sklearn_mlce._utils.sparse import dense_tensor
+from sklearn_mlce._utils.tensors import dense_tensor
 
 # Below this the factor is multiplied into the matrix: far from where float32 overflows.
 _SMALLEST_FACTOR = 1e-9

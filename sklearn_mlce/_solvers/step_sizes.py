@@ -14,7 +14,7 @@ from torch import Tensor
 from sklearn_mlce._objectives.batch_loss import BatchLoss
 from sklearn_mlce._solvers.design import check_squares
 from sklearn_mlce._solvers.row_batches import RowBatches
-from sklearn_mlce._utils.sparse import dense_tensor
+from sklearn_mlce._utils.tensors import dense_tensor
 
 _SAMPLED_BATCHES = 3
 _POWER_ITERATIONS = 30

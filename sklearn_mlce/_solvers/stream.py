@@ -31,7 +31,7 @@ from sklearn_mlce._solvers.step_sizes import (
     stream_decay,
 )
 from sklearn_mlce._targets.targets import LabelCounts, constant_label_scores, weighted_label_counts
-from sklearn_mlce._utils.sparse import dense_tensor
+from sklearn_mlce._utils.tensors import dense_tensor
 
 _STEPS_OF_FIT = 1000  # at least, as if its rows had been streamed
 

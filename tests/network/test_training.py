@@ -22,8 +22,8 @@ from sklearn_mlce._network.train import Criterion, PerceptronNet
 from sklearn_mlce._objectives.prepared_targets import TargetPreparer
 from sklearn_mlce._objectives.table import resolve_objective
 from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce._utils.device import resolve_device
 from sklearn_mlce._utils.random import EpochRandomness, draw_seed
+from sklearn_mlce._utils.tensors import resolve_device
 from tests.helpers import oracles
 from tests.helpers.pairwise import parametrize_pairwise
 
