@@ -26,6 +26,7 @@ from sklearn_mlce._utils.tensors import with_duplicates_summed
 from sklearn_mlce.model_selection._f_measure import FMeasure, f_measure_of
 from sklearn_mlce.model_selection._out_of_fold import (
     check_held_out,
+    clone_for,
     held_out_of_folds,
     out_of_fold,
     scores_of,
@@ -274,6 +275,7 @@ class MLCEClassifierCV(MLCEClassifier):
                 Cs = Cs * self._default_C(X, weight, targets.format)
             # Folds are smaller: "auto" might fit them by another solver than all rows.
             model = self._model(solver=self._solver_of_all_rows(X, targets, weight))
+            model = clone_for(model, targets.format)
             candidates = _Candidates(Cs, n_beyond)
             self._search(model, X, targets, weight, objective, candidates, monitor)
             if not monitor.stopped:

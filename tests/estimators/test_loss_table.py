@@ -245,7 +245,6 @@ def test_the_perceptron_trains_on_both_margins(loss, soft):
     assert model.loss_curve_[0] == pytest.approx(rows.mean() / 3.0, rel=1e-6)
 
 
-@pytest.mark.xfail(reason="folds resolve loss='auto' by their own rows", strict=True)
 @pytest.mark.parametrize(
     "wrapped",
     [
