@@ -37,13 +37,19 @@ class BatchLoss:
         self._n_outputs, self._label_weight = n_outputs, label_weight
         self._form, self._divisor = FORMS[objective.form], objective.divisor
         self.bounded = objective.bounded_gradient
-        self.unit = 1 / objective.scale  # change of a score that changes its exponent by 1
+        # Change of a score that changes its exponent by 1, per unit of the largest gradient: a
+        # sum over labels has their weights as factors.
+        self.unit: float | Tensor = 1 / objective.scale
+        if objective.separable and label_weight is not None:
+            self.unit = self.unit / label_weight
 
     @cached_property
-    def curvature(self) -> float:
-        """Bound of the second derivative of a row's loss in one of its scores."""
+    def curvature(self) -> float | Tensor:
+        """Bound of the second derivative of a row's loss in a score, of all or ``(n_outputs,)``."""
         found = self._objective.curvature(self._row_losses, self._n_outputs, self._label_weight)
-        # Where no label takes part yet, as in a stream of one class so far, any step will do.
+        # Where a label takes no part yet, as in a stream of one class so far, any step will do.
+        if isinstance(found, Tensor):
+            return torch.where(found > 0, found, 1.0)
         return found or 1.0
 
     def intercept_curvatures(self, prevalence: Tensor) -> Tensor:
@@ -53,7 +59,7 @@ class BatchLoss:
         are: its prevalence, where that is less than half.
         """
         if not self.bounded:
-            return torch.full_like(prevalence, self.curvature)
+            return torch.ones_like(prevalence) * self.curvature
         in_doubt = torch.minimum(prevalence, 1 - prevalence)
         return in_doubt.clamp(max=1 / 4) * 4 * self.curvature
 

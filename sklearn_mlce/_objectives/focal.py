@@ -29,8 +29,8 @@ class ElementwiseObjective(Objective):
 
     def curvature(
         self, row_losses: RowLosses, n_outputs: int, label_weight: Tensor | None
-    ) -> float:
-        """Largest second derivative of a term, times the largest factor of a label."""
+    ) -> float | Tensor:
+        """Largest second derivative of a term and its factor, times the weight of each label."""
         return row_losses.curvature(n_outputs)  # type: ignore[attr-defined]
 
 

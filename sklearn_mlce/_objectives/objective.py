@@ -270,8 +270,8 @@ class Objective:
 
     def curvature(
         self, row_losses: RowLosses, n_outputs: int, label_weight: Tensor | None
-    ) -> float:
-        """Bound of the second derivative of a row's loss in one of its scores.
+    ) -> float | Tensor:
+        """Bound of the second derivative of a row's loss in a score, of all or ``(n_outputs,)``.
 
         That of MLCE and its kin is a probability times its complement, times the scale. Rows where
         several labels are at once in doubt have a larger eigenvalue (up to twice that) but are

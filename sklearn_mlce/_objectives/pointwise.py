@@ -31,10 +31,10 @@ class PointwiseObjective(Objective):
 
     def curvature(
         self, row_losses: RowLosses, n_outputs: int, label_weight: Tensor | None
-    ) -> float:
-        """That of the function, times the largest weight of a label."""
-        largest = 1.0 if label_weight is None else float(label_weight.max())
-        return self.largest_curvature * self.scale * largest
+    ) -> float | Tensor:
+        """That of the function, times the weight of each label."""
+        curvature = self.largest_curvature * self.scale
+        return curvature if label_weight is None else curvature * label_weight
 
     def _row_losses(self, label_weight: Tensor | None, counts: LabelCounts | None) -> RowLosses:
         from sklearn_mlce._kernels.pointwise import pointwise_rows

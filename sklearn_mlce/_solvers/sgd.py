@@ -64,7 +64,8 @@ class CentredWeights:
 
     .. math:: W = a (V - \mu h^T),
 
-    with a factor :math:`a`, the offset :math:`\mu` of the features and a vector :math:`h` of the
+    with a factor :math:`a` (one of each label where their steps differ), the offset :math:`\mu` of
+    the features and a vector :math:`h` of the
     gradients' sums. With :math:`c = \mu^T (V - \mu h^T)`, which is kept as well, the scores of
     rows X are
 
@@ -82,7 +83,7 @@ class CentredWeights:
     def __init__(self, parameters: Tensor, offset: Tensor | None) -> None:
         self._parameters = parameters
         self._offset = offset
-        self._factor = 1.0
+        self._factor: float | Tensor = 1.0
         n_features = len(parameters) if offset is None else len(offset)
         self._matrix = parameters[:n_features]
         self._sums = parameters.new_zeros(parameters.shape[1])  # h
@@ -96,30 +97,42 @@ class CentredWeights:
 
     def scores(self, features: BatchFeatures) -> Tensor:
         """Scores ``(n, L)`` of a batch."""
-        scores = features.product(self._matrix)
+        scores, factor = features.product(self._matrix), self._factor
         if self._offset is None:
-            return scores.mul_(self._factor) if self._factor != 1 else scores
+            return scores.mul_(factor) if isinstance(factor, Tensor) or factor != 1 else scores
         if features.at_offset is None:
-            return scores.mul_(self._factor).add_(self.intercepts)
-        scores.addr_(features.at_offset, self._sums, beta=self._factor, alpha=-self._factor)
-        return scores.add_(torch.sub(self.intercepts, self._along_offset, alpha=self._factor))
+            return scores.mul_(factor).add_(self.intercepts)
+        if isinstance(factor, Tensor):
+            scores.addr_(features.at_offset, self._sums, alpha=-1).mul_(factor)
+        else:
+            scores.addr_(features.at_offset, self._sums, beta=factor, alpha=-factor)
+        return scores.add_(self.intercepts - self._along_offset * factor)
 
     def step(
-        self, features: BatchFeatures, gradient: Tensor, rate: float, decay: float
+        self,
+        features: BatchFeatures,
+        gradient: Tensor,
+        rate: float | Tensor,
+        decay: float | Tensor,
     ) -> Tensor | None:
         """Step against the gradient ``(n, L)`` in the scores, then divide by ``1 + decay``.
 
-        Returns the sums of the gradient over the rows, where there are intercepts: theirs.
+        Rate and decay are those of all labels or ``(L,)``. Returns the sums of the gradient over
+        the rows, where there are intercepts: theirs.
         """
         alpha = -rate / self._factor
+        sums = moved = None if self._offset is None else gradient.sum(dim=0)
+        if isinstance(alpha, Tensor):
+            moved = None if sums is None else sums * alpha
+            gradient, alpha = gradient * alpha, 1.0
         features.add_transposed_(self._matrix, gradient, alpha)
-        sums = None if self._offset is None else gradient.sum(dim=0)
-        if sums is not None and features.at_offset is not None:
-            self._sums.add_(sums, alpha=alpha)
+        if moved is not None and features.at_offset is not None:
+            self._sums.add_(moved, alpha=alpha)
             self._along_offset.add_(features.at_offset @ gradient, alpha=alpha)
-            self._along_offset.sub_(sums, alpha=alpha * self._offset_square)
-        self._factor /= 1 + decay
-        if self._factor < _SMALLEST_FACTOR:
+            self._along_offset.sub_(moved, alpha=alpha * self._offset_square)
+        self._factor = self._factor / (1 + decay)
+        factor = self._factor
+        if (float(factor.min()) if isinstance(factor, Tensor) else factor) < _SMALLEST_FACTOR:
             for part in (self._matrix, self._sums, self._along_offset):
                 part.mul_(self._factor)
             self._factor = 1.0
@@ -127,10 +140,15 @@ class CentredWeights:
 
     def squared_norm(self) -> float:
         """Sum of the squared coefficients."""
-        square = float(torch.linalg.vector_norm(self._matrix)) ** 2
-        square -= 2 * float(self._sums @ self._along_offset)
-        square -= self._offset_square * float(self._sums @ self._sums)
-        return self._factor**2 * max(square, 0.0)
+        matrix, factor = self._matrix, self._factor
+        if isinstance(factor, Tensor):
+            square = torch.linalg.vector_norm(matrix, dim=0).square()
+            square -= self._sums * (2 * self._along_offset + self._offset_square * self._sums)
+            return float(factor.square() @ square.clamp(min=0))
+        total = float(torch.linalg.vector_norm(matrix)) ** 2
+        total -= 2 * float(self._sums @ self._along_offset)
+        total -= self._offset_square * float(self._sums @ self._sums)
+        return factor**2 * max(total, 0.0)
 
     def parameters(self) -> Tensor:
         """Parameters of the features as given, written over those that were passed."""

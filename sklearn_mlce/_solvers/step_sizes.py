@@ -37,7 +37,7 @@ _TINY = 1e-12
 class StepSizes(NamedTuple):
     """Sizes of the steps of a descent."""
 
-    first: float  # eta_0
+    first: float | Tensor  # eta_0, of all labels or (L,)
     of_intercepts: Tensor  # (L,), beta
     fraction: Callable[[int], float]  # of the first step, at the number of a batch from 0
 
@@ -52,8 +52,8 @@ def stream_decay(number: int) -> float:
     return (1 + number / _SLOW_STEPS) ** -0.5
 
 
-def first_step(loss: BatchLoss, gram: float, passed: float | None = None) -> float:
-    """Return the first step.
+def first_step(loss: BatchLoss, gram: float, passed: float | None = None) -> float | Tensor:
+    """Return the first step, of all labels or ``(L,)`` where their weights differ.
 
     It is larger where the penalty, ``passed`` being its strength times the rows passed over and
     the mean fraction of the first step, would shrink coefficients too little; None for a stream.
@@ -63,7 +63,11 @@ def first_step(loss: BatchLoss, gram: float, passed: float | None = None) -> flo
         return _STEP_OF_UNBOUNDED * unit
     if passed is None:  # each row is passed once: there is no later epoch to make up for it
         return _LARGEST_STEP * unit
-    return min(max(_FORGETTING / passed, _STEP * unit), _LARGEST_STEP * unit)
+    # In units, which a label's own step has too.
+    wanted = _FORGETTING / (passed * unit)
+    if isinstance(wanted, Tensor):
+        return wanted.clamp(_STEP, _LARGEST_STEP) * unit
+    return min(max(wanted, _STEP), _LARGEST_STEP) * unit
 
 
 def steps_of_intercepts(

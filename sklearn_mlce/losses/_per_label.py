@@ -253,16 +253,17 @@ class HardRows:
         loss = self._make_loss(targets, scores, self._label_weight)
         return evaluate_labels(scores, targets, loss, weight, gradient), gradient
 
-    def curvature(self, n_labels: int) -> float:
-        """Largest second derivative in a score: of a term, times the factor of a label."""
+    def curvature(self, n_labels: int) -> float | Tensor:
+        """Largest second derivative of a term and its factor, times the weight of each label."""
         weight = self._label_weight
         none = torch.empty(0, dtype=torch.int64, device=None if weight is None else weight.device)
         scores = torch.zeros(1, n_labels, dtype=torch.float64, device=none.device)
         # A row without positives, which has the largest weights where these depend on the row.
-        loss = self._make_loss(PositiveEntries(none, none, none, none), scores, weight)
+        loss = self._make_loss(PositiveEntries(none, none, none, none), scores, None)
         factors = loss.weight(slice(0, 1))
         largest = 1.0 if factors is None else float(factors.max())
-        return largest * max(_steepest(loss.negative), _steepest(loss.positive))
+        curvature = largest * max(_steepest(loss.negative), _steepest(loss.positive))
+        return curvature if weight is None else curvature * weight
 
 
 def _steepest(term: Term) -> float:

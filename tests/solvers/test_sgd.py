@@ -17,6 +17,7 @@ from sklearn_mlce._solvers.newton_cg import LinearObjective
 from sklearn_mlce._solvers.sgd import CentredWeights
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
+from tests.helpers.linear_problems import make_labels
 from tests.helpers.pairwise import parametrize_pairwise, slow_except
 
 LOSSES = {
@@ -300,3 +301,24 @@ def test_gpu_decides_as_the_cpu(method, name, dense):
     on_gpu = getattr(sgd(device="cuda", **LOSSES[name]), method)(X, Y)
     np.testing.assert_allclose(on_gpu.coef_, on_cpu.coef_, atol=1e-6)
     np.testing.assert_allclose(on_gpu.intercept_, on_cpu.intercept_, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["auto", "bce", "squared_hinge"])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_a_weight_of_a_label_multiplies_its_C_where_labels_are_apart(
+    container, fit_intercept, loss
+):
+    """Its step shrinks by its weight, so that a heavy label neither diverges nor slows others."""
+    rng = np.random.default_rng(0)
+    X, Y = make_labels(rng, n_rows=200)
+    X = container(np.where(np.abs(X) > 0.5, X, 0))
+    weight = np.geomspace(0.02, 50, Y.shape[1])
+    options = {"loss": loss, "solver": "sgd", "max_iter": 20, "random_state": 0}
+    options |= {"fit_intercept": fit_intercept}
+    weighted = MLCEClassifier(C=0.1, label_weight=weight, **options).fit(X, Y)
+    for label, factor in enumerate(weight):
+        alone = MLCEClassifier(C=0.1 * factor, **options).fit(X, Y)
+        for name in ("coef_", "intercept_"):
+            found, expected = (getattr(model, name)[label] for model in (weighted, alone))
+            np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8)
