@@ -254,8 +254,8 @@ class MLCEClassifierCV(MLCEClassifier):
         ConvergenceWarning
             If the solver did not reach `tol` in one of the fits.
         UserWarning
-            If the best C is the smallest or the largest that was tried, so that others may be
-            better.
+            If the best C is the smallest or the largest of three or more that were tried, so that
+            others may be better.
         """
         with fitted_state_kept(self):
             objective = f_measure_of(self.scoring, self.thresholds or "global")
@@ -416,9 +416,9 @@ class _Candidates:
         return {max(self.scores): "largest", min(self.scores): "smallest"}.get(of_best[0])
 
     def warn_at_end(self) -> None:
-        """Warn where the best value is an end of those that were tried."""
+        """Warn where the best value is an end of those that were tried; of two, one always is."""
         end = self._end_of_best()
-        if end is None:
+        if end is None or len(self.scores) < 3:
             return
         C = max(self.scores) if end == "largest" else min(self.scores)
         low, high = (C, 100 * C) if end == "largest" else (C / 100, C)

@@ -227,6 +227,12 @@ def test_values_that_are_given_are_all_but_an_end_is_warned_of(monkeypatch, sign
     assert "geomspace(100, 1e+04, 10)" in str(caught[0].message) or sign < 0
 
 
+@pytest.mark.filterwarnings("error:the best C:UserWarning")
+def test_of_two_values_one_is_always_an_end(monkeypatch):
+    assert fitted_with_scores(monkeypatch, lambda i: i, [0.1, 1.0]).C_ == 1.0
+
+
+@pytest.mark.filterwarnings("error:the best C:UserWarning")
 @pytest.mark.parametrize("Cs", [1, 5, CS, [1.0]])
 @pytest.mark.parametrize(
     "scores", [[0.5] * 9, [0.5, 0.5, 0.1, 0.1, 0.1], [0.1, 0.5, 0.5, 0.5, 0.5]]
