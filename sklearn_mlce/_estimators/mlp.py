@@ -253,6 +253,8 @@ class MLCEMLP(BaseMLCE):
     True
     """
 
+    __module__ = "sklearn_mlce"
+
     n_iter_: int
     loss_curve_: list[float]
     validation_scores_: list[float]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sklearn_mlce._objectives.objective import Objective, RowLosses
 from sklearn_mlce._objectives.target_tensors import FORMS, EncodedTargets
+
+# Of scores (n, L), targets and weights of rows: the losses of the rows times their weights, or
+# their sum, and the gradient of the sum in the scores.
+RowLosses = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
 class BatchLoss:
@@ -28,7 +33,7 @@ class BatchLoss:
 
     def __init__(
         self,
-        objective: Objective,
+        objective: Any,  # no type of it: that would be a circle of imports
         row_losses: RowLosses,
         n_outputs: int,
         label_weight: Tensor | None,

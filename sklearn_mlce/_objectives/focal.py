@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sklearn_mlce._objectives.objective import Objective, RowLosses
+from sklearn_mlce._objectives.objective import Objective
 from sklearn_mlce._targets.targets import LabelCounts
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from sklearn_mlce._objectives.batch_loss import RowLosses
 
 
 class ElementwiseObjective(Objective):

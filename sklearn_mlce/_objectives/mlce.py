@@ -10,13 +10,15 @@ from scipy.special import expit
 
 from sklearn_mlce._objectives.coupled_constant_scores import Exponents, coupled_constant_scores
 from sklearn_mlce._objectives.multioutput import Multioutput
-from sklearn_mlce._objectives.objective import Objective, RowLosses, SecondOrderLoss, shrunk_sigmoid
+from sklearn_mlce._objectives.objective import Objective, SecondOrderLoss, shrunk_sigmoid
 from sklearn_mlce._objectives.pointwise import BinaryCrossEntropy
 from sklearn_mlce._objectives.softmax import Softmax
 from sklearn_mlce._targets.targets import LabelCounts, TargetFormat, Targets
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from sklearn_mlce._objectives.batch_loss import RowLosses
 
 
 class MLCE(Objective):

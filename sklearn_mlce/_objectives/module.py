@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sklearn_mlce._objectives.objective import Objective, RowLosses
+from sklearn_mlce._objectives.objective import Objective
 from sklearn_mlce._targets.targets import LabelCounts, TargetFormat, Targets
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from sklearn_mlce._objectives.batch_loss import RowLosses
 
 
 class ModuleObjective(Objective):

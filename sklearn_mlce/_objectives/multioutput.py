@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sklearn_mlce._objectives.objective import Objective, RowLosses, SecondOrderLoss
+from sklearn_mlce._objectives.objective import Objective, SecondOrderLoss
 from sklearn_mlce._targets.targets import LabelCounts, TargetFormat, Targets
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from sklearn_mlce._objectives.batch_loss import RowLosses
 
 
 class Multioutput(Objective):

@@ -6,7 +6,6 @@ that training calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -17,13 +16,10 @@ from sklearn_mlce._targets.targets import LabelCounts, TargetFormat, Targets
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sklearn_mlce._objectives.batch_loss import BatchLoss
+    from sklearn_mlce._objectives.batch_loss import BatchLoss, RowLosses
     from sklearn_mlce._objectives.target_tensors import EncodedTargets
 
 Margins = tuple[float, float]  # of the negatives, of the positives
-# Of scores (n, L), targets and weights of rows: the losses of the rows times their weights, or
-# their sum, and the gradient of the sum in the scores.
-RowLosses = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
 class SecondOrderLoss(Protocol):

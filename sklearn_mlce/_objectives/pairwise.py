@@ -5,13 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sklearn_mlce._objectives.objective import Objective, RowLosses, SecondOrderLoss, one_margin
+from sklearn_mlce._objectives.objective import Objective, SecondOrderLoss, one_margin
 from sklearn_mlce._objectives.pointwise import BinaryCrossEntropy
 from sklearn_mlce._objectives.softmax import Softmax
 from sklearn_mlce._targets.targets import LabelCounts, TargetFormat
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from sklearn_mlce._objectives.batch_loss import RowLosses
 
 
 class Pairwise(Objective):

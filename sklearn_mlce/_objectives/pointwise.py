@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from scipy.special import expit
 
-from sklearn_mlce._objectives.objective import Objective, RowLosses, SecondOrderLoss, shrunk_sigmoid
+from sklearn_mlce._objectives.objective import Objective, SecondOrderLoss, shrunk_sigmoid
 from sklearn_mlce._targets.targets import LabelCounts
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from sklearn_mlce._objectives.batch_loss import RowLosses
 
 
 class PointwiseObjective(Objective):

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import softmax
 
-from sklearn_mlce._objectives.objective import Objective, RowLosses, SecondOrderLoss, one_margin
+from sklearn_mlce._objectives.objective import Objective, SecondOrderLoss, one_margin
 from sklearn_mlce._targets.targets import LabelCounts, TargetFormat, Targets
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from sklearn_mlce._objectives.batch_loss import RowLosses
 
 
 class Softmax(Objective):

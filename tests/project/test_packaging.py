@@ -28,7 +28,7 @@ ALLOWED = {
     "_utils": set(),
     "_targets": set(),
     "_kernels": set(),
-    "losses": {"_kernels"},
+    "losses": {"_kernels", "_utils"},
     "_objectives": {"_kernels", "_targets", "_utils", "losses"},
     "_solvers": {"_kernels", "_objectives", "_targets", "_utils"},
     "_network": {"_kernels", "_objectives", "_targets", "_utils"},
