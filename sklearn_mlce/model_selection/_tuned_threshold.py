@@ -127,7 +127,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
     >>> X, Y = make_multilabel_classification(
     ...     n_samples=600, n_classes=6, n_labels=3, random_state=0
     ... )
-    >>> published = MLCEClassifier(C=1.0, order=1)
+    >>> published = MLCEClassifier(C=1.0, loss="mlce")
     >>> tuned = MultilabelTunedThresholdClassifierCV(published, random_state=0)
     >>> tuned = tuned.fit(X[:400], Y[:400])
     >>> round(tuned.best_thresholds_, 2)
