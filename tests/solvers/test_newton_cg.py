@@ -6,16 +6,14 @@ import torch
 
 from sklearn_mlce import MLCEClassifier
 from sklearn_mlce._objectives.target_tensors import encode
-from sklearn_mlce._solvers.conjugate_gradients import (
-    LabelSteps,
-    TrustRegion,
-    conjugate_gradients,
-)
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.newton_cg import (
+    LabelSteps,
     LinearObjective,
+    TrustRegion,
     _halve_until_lower,
     _shorten_until_flat,
+    conjugate_gradients,
 )
 from sklearn_mlce._targets.encoding import encode_targets
 from tests.helpers.linear_problems import OF_EACH_SOLVER, make_labels
