@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from torch import Tensor
 from sklearn_mlce._objectives.objective import Derivatives, SecondOrderLoss
 from sklearn_mlce._objectives.target_tensors import encode
 from sklearn_mlce._solvers.design import Design
-from sklearn_mlce._solvers.problem import LinearProblem
+from sklearn_mlce._solvers.problem import IterationMonitor, LinearProblem
 from sklearn_mlce._utils.tensors import dense_tensor, rows_that_fit
 
 # Fraction of the residual that an inner solve may leave. Loose steps are the cheaper way to the
@@ -55,18 +55,6 @@ class SolverResult(NamedTuple):
     converged: bool
     gradient_norm: float  # largest of an output, relative to the one at constant scores
     loss_curve: list[float]  # objective after each iteration
-
-
-class IterationMonitor(Protocol):
-    """Listener to the iterations of a solver."""
-
-    stopped: bool  # whether the last one was told to be the last
-
-    def begin(self) -> None:
-        """Note that an iteration begins."""
-
-    def end(self, parameters: Callable[[], Tensor]) -> bool:
-        """Note that it ended, and can give its parameters; return True to stop the solver."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
-"""Rows, encoded targets and parameters of a linear model's fit."""
+"""Rows, encoded targets and parameters of a linear model's fit, and who is told of it."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sklearn_mlce._objectives.objective import Objective
 from sklearn_mlce._targets.targets import Targets
@@ -25,3 +27,15 @@ class LinearProblem(NamedTuple):
     l2: float  # strength of the penalty beside the mean loss, 1 / (C * total_weight)
     fit_intercept: bool
     device: torch.device
+
+
+class IterationMonitor(Protocol):
+    """Listener to the iterations of a solver."""
+
+    stopped: bool  # whether the last one was told to be the last
+
+    def begin(self) -> None:
+        """Note that an iteration begins."""
+
+    def end(self, parameters: Callable[[], Tensor]) -> bool:
+        """Note that it ended, and can give its parameters; return True to stop the solver."""

@@ -38,8 +38,7 @@ from torch import Tensor
 
 from sklearn_mlce._objectives.batch_loss import BatchLoss
 from sklearn_mlce._solvers.design import sum_of_rows
-from sklearn_mlce._solvers.newton_cg import IterationMonitor
-from sklearn_mlce._solvers.problem import LinearProblem
+from sklearn_mlce._solvers.problem import IterationMonitor, LinearProblem
 from sklearn_mlce._solvers.row_batches import BatchFeatures, RowBatches
 from sklearn_mlce._solvers.step_sizes import (
     StepSizes,
