@@ -13,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from sklearn_mlce._objectives.objective import Objective, clipped, is_module
-from sklearn_mlce._objectives.table import AUTO, OBJECTIVES, check_targets, resolve_objective
+from sklearn_mlce._objectives.registry import AUTO, OBJECTIVES, check_targets, resolve_objective
 from sklearn_mlce._objectives.weights import check_takes_weight, checked_weight
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import TargetFormat, TargetFormatMixin, Targets, row_blocks

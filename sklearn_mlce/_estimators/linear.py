@@ -14,7 +14,7 @@ from torch import nn
 
 from sklearn_mlce._estimators.base import BaseMLCE
 from sklearn_mlce._estimators.streaming import in_precision, learns_from_chunks, validate_chunk
-from sklearn_mlce._objectives.table import LOSSES
+from sklearn_mlce._objectives.registry import LOSSES
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
 from sklearn_mlce._solvers.design import mean_squared_distance
 from sklearn_mlce._solvers.fit import fit_linear, resolve_solver

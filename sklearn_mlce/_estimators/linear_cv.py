@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 from torch import nn
 
 from sklearn_mlce._estimators.linear import MLCEClassifier
-from sklearn_mlce._objectives.table import THRESHOLDED_LOSSES
+from sklearn_mlce._objectives.registry import THRESHOLDED_LOSSES
 from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._solvers.fit import resolve_solver
 from sklearn_mlce._targets.encoding import encode_targets

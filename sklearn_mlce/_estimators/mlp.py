@@ -38,7 +38,7 @@ from sklearn_mlce._network.plan import (
     training_dtype,
 )
 from sklearn_mlce._network.train import train
-from sklearn_mlce._objectives.table import LOSSES
+from sklearn_mlce._objectives.registry import LOSSES
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.targets import TargetFormat, constant_label_scores, same_classes

@@ -8,7 +8,7 @@ import numpy as np
 
 from sklearn_mlce._estimators.base import BaseMLCE
 from sklearn_mlce._objectives.objective import is_module
-from sklearn_mlce._objectives.table import AUTO, OBJECTIVES
+from sklearn_mlce._objectives.registry import AUTO, OBJECTIVES
 from sklearn_mlce._targets.encoding import label_names_of
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.stream_classes import chunk_encoder

@@ -22,7 +22,7 @@ from sklearn_mlce._kernels.exponentials import (
 )
 from sklearn_mlce._kernels.hard_targets import DenseTargets, PositiveEntries
 from sklearn_mlce._kernels.loss_function import empty_gradient
-from sklearn_mlce._kernels.thresholded import (
+from sklearn_mlce._kernels.mlce import (
     NEGATIVES,
     POSITIVES,
     BlockMemory,

@@ -21,7 +21,7 @@ from sklearn_mlce._kernels.exponentials import (
     weighted_total,
 )
 from sklearn_mlce._kernels.hard_targets import PositiveEntries
-from sklearn_mlce._kernels.thresholded import LogitTransform
+from sklearn_mlce._kernels.mlce import LogitTransform
 
 # Writes over its first argument.
 Combine = Callable[[Tensor, Tensor], Tensor]

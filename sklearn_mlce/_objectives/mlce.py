@@ -72,7 +72,7 @@ class MLCE(Objective):
         return expit(slope * scores + self.scale * (self.margins[0] - self.margins[1]))
 
     def _row_losses(self, label_weight: Tensor | None, counts: LabelCounts | None) -> RowLosses:
-        from sklearn_mlce._kernels.thresholded import logit_transform, loss_and_gradient
+        from sklearn_mlce._kernels.mlce import logit_transform, loss_and_gradient
 
         transform = logit_transform(self.scale, self.margins, label_weight)
         return partial(loss_and_gradient, transform=transform)
@@ -80,7 +80,7 @@ class MLCE(Objective):
     def _second_order(
         self, targets: Any, weight: Tensor, label_weight: Tensor | None
     ) -> SecondOrderLoss:
-        from sklearn_mlce._kernels.thresholded import MLCESecondOrder, logit_transform
+        from sklearn_mlce._kernels.mlce import MLCESecondOrder, logit_transform
 
         transform = logit_transform(self.scale, self.margins, label_weight)
         return MLCESecondOrder(targets, weight, transform)

@@ -44,8 +44,8 @@ class Pairwise(Objective):
         return BinaryCrossEntropy(self.scale).constant_scores(targets, sample_weight, counts)
 
     def _row_losses(self, label_weight: Tensor | None, counts: LabelCounts | None) -> RowLosses:
+        from sklearn_mlce._kernels.mlce import logit_transform
         from sklearn_mlce._kernels.pairwise import pairwise_rows
-        from sklearn_mlce._kernels.thresholded import logit_transform
 
         # The margin stands once between a positive and a negative.
         transform = logit_transform(self.scale, (self.margin, 0.0), label_weight)
@@ -54,8 +54,8 @@ class Pairwise(Objective):
     def _second_order(
         self, targets: Any, weight: Tensor, label_weight: Tensor | None
     ) -> SecondOrderLoss:
+        from sklearn_mlce._kernels.mlce import logit_transform
         from sklearn_mlce._kernels.pairwise import PairwiseSecondOrder
-        from sklearn_mlce._kernels.thresholded import logit_transform
 
         transform = logit_transform(self.scale, (self.margin, 0.0), label_weight)
         return PairwiseSecondOrder(targets, weight, transform)

@@ -39,8 +39,8 @@ class PointwiseObjective(Objective):
         return curvature if label_weight is None else curvature * label_weight
 
     def _row_losses(self, label_weight: Tensor | None, counts: LabelCounts | None) -> RowLosses:
+        from sklearn_mlce._kernels.mlce import LogitTransform
         from sklearn_mlce._kernels.pointwise import pointwise_rows
-        from sklearn_mlce._kernels.thresholded import LogitTransform
 
         return partial(
             pointwise_rows,
@@ -52,8 +52,8 @@ class PointwiseObjective(Objective):
     def _second_order(
         self, targets: Any, weight: Tensor, label_weight: Tensor | None
     ) -> SecondOrderLoss:
+        from sklearn_mlce._kernels.mlce import LogitTransform
         from sklearn_mlce._kernels.pointwise import PointwiseSecondOrder
-        from sklearn_mlce._kernels.thresholded import LogitTransform
 
         transform = LogitTransform(self.scale, self.margins)
         return PointwiseSecondOrder(self.function(), targets, weight, transform, label_weight)

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._kernels.exponentials import DenseReduction, LogSumExp, exponentiate_
+from sklearn_mlce._kernels.mlce import NEGATIVES, POSITIVES, log_target_weights
 from sklearn_mlce._kernels.pointwise import LOGISTIC
-from sklearn_mlce._kernels.thresholded import NEGATIVES, POSITIVES, log_target_weights
 from sklearn_mlce._objectives.batch_loss import BatchLoss
 from sklearn_mlce._objectives.objective import Objective
 from sklearn_mlce._objectives.target_tensors import EncodedTargets, encode

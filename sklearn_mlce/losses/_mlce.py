@@ -21,7 +21,7 @@ from sklearn_mlce._kernels.loss_function import (
     per_row,
     row_factors,
 )
-from sklearn_mlce._kernels.thresholded import LogitTransform, evaluate_rows
+from sklearn_mlce._kernels.mlce import LogitTransform, evaluate_rows
 from sklearn_mlce._utils.numbers import check_margin
 
 

@@ -15,8 +15,8 @@ from sklearn_mlce._kernels.loss_function import (
     log_label_weight,
     row_factors,
 )
+from sklearn_mlce._kernels.mlce import LogitTransform
 from sklearn_mlce._kernels.pairwise import pairwise_rows
-from sklearn_mlce._kernels.thresholded import LogitTransform
 from sklearn_mlce._utils.numbers import check_number
 from sklearn_mlce.losses._module import RowLoss
 

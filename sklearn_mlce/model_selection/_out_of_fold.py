@@ -14,7 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
 from sklearn_mlce._objectives.objective import is_module
-from sklearn_mlce._objectives.table import AUTO, resolve_objective
+from sklearn_mlce._objectives.registry import AUTO, resolve_objective
 from sklearn_mlce._targets.targets import (
     TargetFormat,
     Targets,

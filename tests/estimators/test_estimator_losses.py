@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV
 
 from sklearn_mlce import MLCEMLP, MLCEClassifier, MLCEClassifierCV, losses
 from sklearn_mlce._objectives.focal import ElementwiseObjective
-from sklearn_mlce._objectives.table import OBJECTIVES
+from sklearn_mlce._objectives.registry import OBJECTIVES
 from sklearn_mlce.losses import BinaryCrossEntropyLoss, FocalLoss, binary_cross_entropy_loss
 from tests.helpers.estimators import labelled_rows, linear, mlp, on_both
 from tests.helpers.linear_problems import parameters_of

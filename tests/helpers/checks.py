@@ -13,7 +13,7 @@ from sklearn.utils.estimator_checks import (
 )
 
 from sklearn_mlce import MLCEMLP, MLCEClassifier, MLCEClassifierCV
-from sklearn_mlce._objectives.table import OBJECTIVES
+from sklearn_mlce._objectives.registry import OBJECTIVES
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
 from sklearn_mlce.losses import FocalLoss
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV as Tuned

@@ -11,8 +11,8 @@ from sklearn_mlce._kernels.hard_targets import (
     entries_from_dense,
     hard_from_dense,
 )
+from sklearn_mlce._kernels.mlce import LogitTransform, loss_and_gradient
 from sklearn_mlce._kernels.pairwise import pairwise_rows
-from sklearn_mlce._kernels.thresholded import LogitTransform, loss_and_gradient
 from sklearn_mlce.losses import mlce_loss, pairwise_loss
 from sklearn_mlce.losses._asymmetric import asymmetric_labels
 from sklearn_mlce.losses._class_balanced import class_balanced_labels

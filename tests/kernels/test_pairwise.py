@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sklearn_mlce._kernels.hard_targets import entries_from_dense, hard_from_dense
+from sklearn_mlce._kernels.mlce import LogitTransform
 from sklearn_mlce._kernels.pairwise import PairwiseSecondOrder, pairwise_rows
-from sklearn_mlce._kernels.thresholded import LogitTransform
 from tests.helpers.targets import KINDS, N_LABELS, N_ROWS, random_scores, random_targets
 
 TRANSFORM = LogitTransform(2.0, (0.5, 0.0))

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from sklearn_mlce._kernels.hard_targets import entries_from_dense
+from sklearn_mlce._kernels.mlce import LogitTransform
 from sklearn_mlce._kernels.pointwise import (
     LOGISTIC,
     SQUARED_HINGE,
@@ -12,7 +13,6 @@ from sklearn_mlce._kernels.pointwise import (
     PointwiseSecondOrder,
     pointwise_rows,
 )
-from sklearn_mlce._kernels.thresholded import LogitTransform
 from tests.helpers.targets import KINDS, N_LABELS, N_ROWS, random_scores, random_targets
 
 FUNCTIONS = {

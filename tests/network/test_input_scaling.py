@@ -13,7 +13,7 @@ from sklearn_mlce._network import input_scaling as scaling_module
 from sklearn_mlce._network.batches import sparse_batch
 from sklearn_mlce._network.input_scaling import make_scaling, scaling_of, weighted_quantiles
 from sklearn_mlce._network.plan import resolve_batch_size, resolve_max_epochs
-from sklearn_mlce._objectives.table import resolve_objective
+from sklearn_mlce._objectives.registry import resolve_objective
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import LabelCounts
 

@@ -20,7 +20,7 @@ from sklearn_mlce._network.perceptron import (
 from sklearn_mlce._network.plan import layer_widths, one_cycle
 from sklearn_mlce._network.train import Criterion, PerceptronNet
 from sklearn_mlce._objectives.prepared_targets import TargetPreparer
-from sklearn_mlce._objectives.table import resolve_objective
+from sklearn_mlce._objectives.registry import resolve_objective
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._utils.random import EpochRandomness, draw_seed
 from sklearn_mlce._utils.tensors import resolve_device

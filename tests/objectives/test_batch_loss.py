@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_mlce._objectives.table import OBJECTIVES, resolve_objective
+from sklearn_mlce._objectives.registry import OBJECTIVES, resolve_objective
 from sklearn_mlce._objectives.target_tensors import encode
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import LabelCounts

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 
 from sklearn_mlce._objectives import coupled_constant_scores
 from sklearn_mlce._objectives.pointwise import BinaryCrossEntropy
-from sklearn_mlce._objectives.table import AUTO, OBJECTIVES, resolve_objective
+from sklearn_mlce._objectives.registry import AUTO, OBJECTIVES, resolve_objective
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import LabelCounts, weighted_label_counts
 from sklearn_mlce.losses import binary_cross_entropy_loss

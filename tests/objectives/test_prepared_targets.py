@@ -11,7 +11,7 @@ from sklearn_mlce._objectives.prepared_targets import (
     TargetPreparer,
     TwoSidedTargets,
 )
-from sklearn_mlce._objectives.table import resolve_objective
+from sklearn_mlce._objectives.registry import resolve_objective
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce.losses import binary_cross_entropy_loss, mlce_loss
 

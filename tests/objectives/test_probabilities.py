@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.special import expit, softmax
 
-from sklearn_mlce._objectives.table import AUTO, OBJECTIVES, resolve_objective
+from sklearn_mlce._objectives.registry import AUTO, OBJECTIVES, resolve_objective
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce.losses import binary_cross_entropy_loss, mlce_loss
 

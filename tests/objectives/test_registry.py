@@ -11,7 +11,7 @@ import pytest
 
 import sklearn_mlce
 from sklearn_mlce._objectives.module import ModuleObjective
-from sklearn_mlce._objectives.table import AUTO, LOSSES, OBJECTIVES, resolve_objective
+from sklearn_mlce._objectives.registry import AUTO, LOSSES, OBJECTIVES, resolve_objective
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce.losses import FocalLoss
 
@@ -184,7 +184,7 @@ WITHOUT_TORCH = """
 
     import numpy as np
     from sklearn_mlce._targets.targets import LabelCounts
-    from sklearn_mlce._objectives.table import LOSSES, OBJECTIVES, resolve_objective
+    from sklearn_mlce._objectives.registry import LOSSES, OBJECTIVES, resolve_objective
     from sklearn_mlce._targets.encoding import encode_targets
 
     scores = np.linspace(-2, 2, 6).reshape(3, 2)

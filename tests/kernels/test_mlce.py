@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sklearn_mlce._kernels.hard_targets import entries_from_dense, hard_from_dense
-from sklearn_mlce._kernels.thresholded import (
+from sklearn_mlce._kernels.mlce import (
     LogitTransform,
     MLCESecondOrder,
     evaluate_rows,
