@@ -62,8 +62,8 @@ LOSS_MODES = [
     MLCEClassifier(**SGD, loss="squared_hinge"),
     MLCEClassifier(**SGD, warm_start=True, loss="mlce", scale=8.0, margin=1.0),
     *(MLCEClassifier(**SGD, loss=loss) for loss in [*NON_CONVEX, FocalLoss()]),
-    MLCEClassifierCV(2, thresholds=None, random_state=0),
-    MLCEClassifierCV(CS, loss="squared_hinge", tol=1e-8, random_state=0),
+    MLCEClassifierCV([0.1, 1.0], thresholds=None, random_state=0),
+    MLCEClassifierCV([0.01, 1.0], loss="squared_hinge", tol=1e-8, random_state=0),
     MLCEMLP((16, 8), activation="relu", **MINI_BATCH, learning_rate_init=0.02),
     MLCEMLP((), **FULL_BATCH, learning_rate_init=0.1),
     *(

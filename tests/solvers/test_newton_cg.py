@@ -134,3 +134,13 @@ def test_a_line_search_goes_down_by_steps_that_it_tells(options, length):
 def test_a_direction_that_leads_up_is_not_taken():
     objective, point = objective_and_point(OF_EACH_SOLVER["coupled"])
     assert _halve_until_lower(objective, point, point.gradient) == (None, 0.0)
+
+
+@on_each_solver
+def test_an_inner_solve_that_runs_out_of_iterations_still_goes_down(options, monkeypatch):
+    monkeypatch.setattr("sklearn_mlce._solvers.newton_cg._MAX_CG_ITERATIONS", 2)
+    objective, point = objective_and_point(options)
+    steps = TrustRegion(1e-12, np.inf) if options.get("loss") == "mlce" else LabelSteps(1e-12)
+    inverse = objective.inverse_diagonal(point.derivatives.curvature_diagonal())
+    direction = conjugate_gradients(objective.hessian(point), inverse, point.gradient, steps)
+    assert ((direction * point.gradient).sum(dim=0) < 0).all()
