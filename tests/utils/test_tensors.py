@@ -63,7 +63,7 @@ LABELS = labelled_rows()[1]
 
 
 def search(**parameters):
-    return MLCEClassifierCV(2, cv=2, random_state=0, **parameters)
+    return MLCEClassifierCV([0.1, 1.0], cv=2, random_state=0, **parameters)
 
 
 def sgd(**parameters):
