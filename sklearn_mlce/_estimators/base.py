@@ -258,7 +258,7 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         return clipped(objective.probabilities(scores))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Share of the rows whose labels are all predicted right.
+        """Fraction of the rows whose labels are all predicted right.
 
         Of a multi-label y this is a strict measure; ``scoring="f1_micro"`` and the like take
         others in a search. It is scikit-learn's, which leaves out multiclass-multioutput y.
@@ -275,7 +275,7 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         Returns
         -------
         float
-            The share.
+            The fraction.
         """
         check_is_fitted(self)
         if self._target_format.kind != "multioutput":

@@ -27,22 +27,22 @@ def hard_rows(
     target_scores = softmax.gather(2, own)
     softmax.scatter_(2, own, -torch.inf)
     log_sums = _softmax_of_others(softmax, need_no_shift(scores))
-    excess = log_sums.sub_(target_scores)
+    exponents = log_sums.sub_(target_scores)
     if log_weight is not None:
-        excess.add_(log_weight.expand_as(scores).gather(2, own))
-    excess = excess.squeeze(2).masked_fill_(codes < 0, -torch.inf)
-    losses, pull = _pool_by_class(excess, own.squeeze(2), scores.shape[2])
+        exponents.add_(log_weight.expand_as(scores).gather(2, own))
+    exponents = exponents.squeeze(2).masked_fill_(codes < 0, -torch.inf)
+    losses, pull = _pool_by_class(exponents, own.squeeze(2), scores.shape[2])
     if factor is not None:
         losses, pull = losses * factor, pull * factor[:, None]
     gradient = softmax.mul_(pull[..., None]).scatter_(2, own, -pull[..., None])
     return losses, gradient
 
 
-def _pool_by_class(excess: Tensor, classes: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
+def _pool_by_class(exponents: Tensor, classes: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
     """Losses ``(n,)`` of outputs ``(n, n_outputs)`` pooled by class, and their gradient."""
-    largest = excess.new_zeros(len(excess), n_classes)  # 0 is the exponent of the 1
-    largest.scatter_reduce_(1, classes, excess, "amax")
-    terms = exp_(excess.sub(largest.gather(1, classes)))
+    largest = exponents.new_zeros(len(exponents), n_classes)  # 0 is the exponent of the 1
+    largest.scatter_reduce_(1, classes, exponents, "amax")
+    terms = exp_(exponents.sub(largest.gather(1, classes)))
     sums = torch.zeros_like(largest).scatter_add_(1, classes, terms)
     losses, total = _log_one_plus(largest, sums)
     return losses.sum(dim=1), terms.div_(total.gather(1, classes))
@@ -60,14 +60,16 @@ def _softmax_of_others(others: Tensor, in_range: bool) -> Tensor:
     return sums.log_().add_(largest)
 
 
-def soft_rows(scores: Tensor, probability: Tensor, factor: Tensor | None) -> tuple[Tensor, Tensor]:
+def soft_rows(
+    scores: Tensor, target_weight: Tensor, factor: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """Losses ``(n,)`` of rows times their factors, and their gradient."""
     terms = _mean_of_classes(scores).sub(scores)
     if need_no_shift(terms):
-        sums = exp_(terms).mul_(probability).sum(dim=1, keepdim=True)
+        sums = exp_(terms).mul_(target_weight).sum(dim=1, keepdim=True)
         losses, total = sums.log1p(), sums.add(1)
     else:
-        terms.add_(probability.log())
+        terms.add_(target_weight.log())
         largest = _largest_of_outputs(terms).clamp(min=0)  # 0 is the exponent of the 1
         sums = exp_(terms.sub_(largest)).sum(dim=1, keepdim=True)
         losses, total = _log_one_plus(largest, sums)

@@ -1,4 +1,4 @@
-"""What every loss says of itself, and does, when a model is trained on it.
+"""Base of the losses that models are trained on.
 
 Names, flags, constant scores and probabilities need NumPy alone; torch is imported by the methods
 that training calls.

@@ -1,4 +1,4 @@
-"""What the modules of the losses have in common."""
+"""Base class of the losses as torch modules."""
 
 from __future__ import annotations
 

@@ -199,10 +199,10 @@ def soft_multioutput_loss(
     factor = row_factors(sample_weight, scores[..., 0], reduction, dtype)
 
     def evaluate(scores: Tensor, *, with_gradient: bool) -> tuple[Tensor, tuple[Tensor]]:
-        share = targets.to(dtype)
+        target_weight = targets.to(dtype)
         if weight is not None:
-            share = share * _by_class(weight, scores)
-        losses, gradient = soft_rows(scores, share, factor)
+            target_weight = target_weight * _by_class(weight, scores)
+        losses, gradient = soft_rows(scores, target_weight, factor)
         return losses, (gradient,)
 
     return _reduce(scores, evaluate, reduction)
