@@ -80,7 +80,8 @@ def test_mlce_is_never_larger_than_binary_cross_entropy(scale, margin, size):
     for targets in (TARGETS, unknown):
         smaller = mlce_loss(size * SCORES, targets, **options)
         larger = binary_cross_entropy_loss(size * SCORES, targets, **options)
-        assert (smaller <= larger * (1 + 1e-12)).all()
+        # Where all is right by far, sums of tiny terms round to nothing in one of them.
+        assert (smaller <= larger * (1 + 1e-12) + 1e-12).all()
     torch.testing.assert_close(
         mlce_loss(SCORES[:, :1], TARGETS[:, :1], **options),
         binary_cross_entropy_loss(SCORES[:, :1], TARGETS[:, :1], **options),
