@@ -56,6 +56,7 @@ def calibrated(estimator, y=Y, rows=X, **options):
 
 
 @parametrize_pairwise(name=ESTIMATORS, method=METHODS, ensemble=[False, True])
+@pytest.mark.slow
 def test_probabilities_scores_and_labels_agree(name, method, ensemble):
     model = calibrated(ESTIMATORS[name], method=method, ensemble=ensemble)
     probabilities, scores = model.predict_proba(X), model.decision_function(X)
@@ -191,6 +192,7 @@ def test_an_earlier_fit_survives_a_failed_one():
     np.testing.assert_array_equal(model.predict_proba(X), before)
 
 
+@pytest.mark.slow
 def test_cross_validation_in_every_form():
     expected = calibrated(MLCEClassifier(), cv=FOLDS).predict_proba(X)
     splits = list(FOLDS.split(X))

@@ -58,6 +58,7 @@ def test_permuted_labels_permute_the_result(method):
     np.testing.assert_allclose(permuted.predict_proba(X), plain.predict_proba(X)[:, order])
 
 
+@pytest.mark.slow
 def test_narrow_integers_are_not_permuted():
     rng = np.random.default_rng(0)
     labels = (rng.random((60, 150)) < 0.3).astype(np.int8)

@@ -155,6 +155,7 @@ def test_scores_in_a_pipeline(make):
 
 @on_both
 @pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.slow
 def test_scores_under_a_search(make, n_jobs):
     monitor = callback.ScoringMonitor(scoring="f1_micro")
     search = GridSearchCV(

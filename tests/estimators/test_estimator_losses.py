@@ -79,6 +79,7 @@ def test_label_counts_are_those_of_the_training_rows(make, loss, monkeypatch):
 
 
 @on_both
+@pytest.mark.slow
 def test_weights_of_rows_count_in_label_counts(make):
     X, Y = labelled_rows()
     Y[:, 1] = np.arange(len(Y)) < 3  # rare enough for its weight to hang on its count
@@ -261,6 +262,7 @@ def test_a_checkpoint_knows_its_module(tmp_path):
     assert mlp(loss=same, resume=True, **options).fit(X, Y).n_iter_ == 3
 
 
+@pytest.mark.slow
 def test_thresholds_are_tuned_for_other_losses_too():
     X, Y = labelled_rows()
     for loss in ("focal", "asymmetric", FocalLoss()):

@@ -81,6 +81,7 @@ def test_tol_is_measured_at_constant_scores_wherever_a_fit_starts(options):
 
 @pytest.mark.parametrize("kind", slow_except("hard", of=["hard", "soft", "unknown"]))
 @on_each_loss
+@pytest.mark.slow
 def test_an_independent_minimiser_finds_the_same_objective(kind, options):
     rng = np.random.default_rng(5)
     X, Y = make_labels(rng, n_rows=30, n_features=3, n_labels=4)

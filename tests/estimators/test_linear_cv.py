@@ -244,6 +244,7 @@ def test_a_score_that_others_share_is_at_no_end(monkeypatch, scores, Cs):
 
 
 @pytest.mark.parametrize("solver", ["newton-cg", "sgd"])
+@pytest.mark.slow
 def test_what_lies_past_an_end_is_fitted_as_if_it_had_been_given(solver):
     """Values below the grid start anew, those above it from the last ones."""
     rng = np.random.default_rng(0)

@@ -55,6 +55,7 @@ def test_coefficients_of_classes_lie_by_features(kind, container):
 @containers
 @pytest.mark.parametrize("solver", ["newton-cg", "sgd"])
 @pytest.mark.parametrize("loss", ["mlce", "bce"])
+@pytest.mark.slow
 def test_coefficients_of_a_warm_start_lie_by_features(loss, solver, container):
     model = MLCEClassifier(solver=solver, loss=loss, warm_start=True, random_state=0)
     model.fit(container(X), CONSTANT)

@@ -55,6 +55,7 @@ def ranking_quality(estimator, X, Y):
 
 
 @on_both
+@pytest.mark.slow
 def test_search_in_processes_on_large_sparse_data(make, large):
     X, Y = large
     scoring = {
@@ -96,6 +97,7 @@ def fitted_on_read_only(model, X, Y):
 
 @on_both
 @pytest.mark.parametrize("sparse", [True, False])
+@pytest.mark.slow
 def test_processes_fit_on_memory_maps(make, large, sparse):
     X, Y = large if sparse else (part.toarray() for part in large)
     fits = Parallel(n_jobs=2)(

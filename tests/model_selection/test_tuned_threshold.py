@@ -202,6 +202,7 @@ def test_other_warnings_of_the_estimator_are_heard():
     assert len(heard) == 4
 
 
+@pytest.mark.slow
 def test_narrow_integers_are_not_permuted():
     rng = np.random.default_rng(0)
     labels = (rng.random((60, 150)) < 0.3).astype(np.int8)

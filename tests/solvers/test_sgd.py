@@ -130,6 +130,7 @@ def test_it_goes_near_the_optimum_of_a_1d_y(n_classes):
     scale=[1.0, 4.0, 16.0],
     loss=["mlce", "bce"],
 )
+@pytest.mark.slow
 def test_no_step_is_too_long(features, scale, loss):
     X, Y = standardised() if features == "standardised" else documents()
     if features == "counts":
@@ -306,6 +307,7 @@ def test_gpu_decides_as_the_cpu(method, name, dense):
 @pytest.mark.parametrize("loss", ["auto", "bce", "squared_hinge"])
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+@pytest.mark.slow
 def test_a_weight_of_a_label_multiplies_its_C_where_labels_are_apart(
     container, fit_intercept, loss
 ):

@@ -34,6 +34,7 @@ def test_read_only_arrays_are_copied_and_others_shared():
     np.testing.assert_array_equal(dense_tensor(np.arange(4.0)[::-1]), [3, 2, 1, 0])
 
 
+@pytest.mark.slow
 def test_threads_that_begin_together_leave_the_warnings_filters(monkeypatch):
     matrix = sp.csr_array(np.eye(3))
     before = list(warnings.filters)
