@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
@@ -16,8 +17,12 @@ from sklearn_mlce._estimators.base import BaseMLCE
 from sklearn_mlce._estimators.streaming import in_precision, learns_from_chunks, validate_chunk
 from sklearn_mlce._objectives.registry import LOSSES
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
-from sklearn_mlce._solvers.design import mean_squared_distance
 from sklearn_mlce._solvers.fit import fit_linear, resolve_solver
+from sklearn_mlce._solvers.moments import (
+    column_sizes,
+    mean_squared_distance,
+    typical_squared_distance,
+)
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.stream import StreamState, learn_chunk
 from sklearn_mlce._targets.label_names import check_label_names
@@ -53,11 +58,14 @@ class MLCEClassifier(BaseMLCE):
 
     .. math::
 
-        \frac{1}{2} \left\|W\right\|_F^2 + \frac{C}{\gamma} \sum_r v_r\, \ell(s_r),
+        \frac{1}{2} \sum_j \sigma_j^2 \left\|w_j\right\|^2
+        + \frac{C}{\gamma} \sum_r v_r\, \ell(s_r),
 
-    where row :math:`r` has sample weight :math:`v_r` and :math:`\gamma` is the scale. Let a row
-    have positive labels :math:`P` and negative ones :math:`N`, :math:`w` be label weights, and
-    :math:`m_0` and :math:`m_1` the margins. Under "mlce" and "bce" the loss of the row is
+    where :math:`w_j` are the coefficients of column :math:`j` and :math:`\sigma_j` is its size, or
+    1 where columns are left as they are (see `input_scaling`). Row :math:`r` has sample weight
+    :math:`v_r`, and :math:`\gamma` is the scale. Let a row have positive labels :math:`P` and
+    negative ones :math:`N`, :math:`w` be label weights, and :math:`m_0` and :math:`m_1` the
+    margins. Under "mlce" and "bce" the loss of the row is
 
     .. math::
 
@@ -71,9 +79,11 @@ class MLCEClassifier(BaseMLCE):
     C : float, default=None
         Inverse strength of the L2 penalty, as in
         :class:`~sklearn.linear_model.LogisticRegression`. The intercepts are not penalised.
-        None is 1.0 for a 1-D `y`. Otherwise it is one over the mean squared distance of the rows
+        None is 1.0 for a 1-D `y`. Otherwise it is one over the squared distance of the rows
         of X from their mean (from zero without intercept), so that the unit of X does not matter,
-        and a hundred times that where the loss has no margin.
+        and a hundred times that where the loss has no margin. It is the mean of the rows' squared
+        distances; where `input_scaling` divides columns by their sizes, it is that of a typical
+        row, the fourth power of the mean of the distances' square roots.
     loss : str or Module, default="auto"
         "auto" chooses by the kind of `y`: for labels of 0 and 1, unknown ones among them or none,
         "bce" with scale 8 and margins (0.2, 1.8); for soft labels, some strictly between 0 and 1,
@@ -95,6 +105,14 @@ class MLCEClassifier(BaseMLCE):
         shifted, row by row, so that these alone are above zero. "pairwise" needs it.
     fit_intercept : bool, default=True
         Whether scores have an intercept.
+    input_scaling : {"auto", "columns"} or None, default="auto"
+        Whether the penalty is in units of each column. "columns" divides each column of X, inside
+        the solver, by its size: the fourth root of its fourth moment about its mean (about zero
+        without intercept). A column in a large unit is then no cheaper than the others, one in a
+        small unit no dearer, and a constant one has coefficient 0. `coef_` is for X as given. None
+        leaves the columns as they are, as
+        :class:`~sklearn.linear_model.LogisticRegression` does. "auto" is "columns" where X is
+        dense and `C` is None, else None. The first chunk of `partial_fit` decides for the rest.
     label_weight : array-like of shape (n_labels,), dict or "balanced", default=None
         Positive weight of each label of a multi-label `y`: a factor of the label's loss in the
         sums over labels, inside the logarithms of "mlce" and "pairwise". A dict holds those that
@@ -117,8 +135,8 @@ class MLCEClassifier(BaseMLCE):
     tol : float, default=1e-2
         "newton-cg" stops when the largest entry of the gradient of each label or class is at most
         this fraction of what it is at constant scores: coefficients 0, and the intercept that is
-        best for the label alone. The gradient is in the features as given; its unit does not
-        matter.
+        best for the label alone. The gradient is in the features as given, or as divided; its unit
+        does not matter.
     max_iter : int, default=None
         Newton iterations at most for each label, None being 100; or the epochs that "sgd" makes,
         None being 10 or, with few rows, as many as 1000 steps take. A large `C` takes more of
@@ -144,6 +162,9 @@ class MLCEClassifier(BaseMLCE):
         for more labels than were trained; one that was negative in none has intercept 1e9.
     C_ : float
         The `C` that was used.
+    input_scaling_ : "columns" or None
+        What was done to the columns. ``MLCEClassifier(C=model.C_,
+        input_scaling=model.input_scaling_)`` fits the same model.
     loss_ : str or Module
         The loss that was trained: `loss`, or the name that "auto" stands for.
     scale_ : float or None
@@ -197,9 +218,10 @@ class MLCEClassifier(BaseMLCE):
         W \leftarrow \frac{W - \eta_t \sum_r g_r (x_r - \mu)^T}{1 + \eta_t \lambda w},
         \qquad b \leftarrow b - \beta\, \eta_t \sum_r g_r,
 
-    where :math:`\mu` is the mean row, :math:`w` the batch's weight and :math:`\lambda = 1 / (C
-    \sum_r v_r)`. It only touches the coefficients of features present in the batch: the factor
-    and the mean are kept apart [3]_, [4]_. The first step is 2 to 4 over a bound of the loss's
+    where :math:`x_r` is the row, its columns divided by their sizes if they are, :math:`\mu` is
+    the mean row, :math:`w` the batch's weight and :math:`\lambda = 1 / (C \sum_r v_r)`. It only
+    touches the coefficients of features present in the batch: the factor and the mean are kept
+    apart [3]_, [4]_. The first step is 2 to 4 over a bound of the loss's
     curvature times the largest eigenvalue of a batch's Gram matrix, and the steps fall linearly
     to zero; the intercepts start where the loss is least without features. No array of
     ``n_samples * n_labels`` is made.
@@ -244,6 +266,7 @@ class MLCEClassifier(BaseMLCE):
     coef_: np.ndarray
     intercept_: np.ndarray
     C_: float
+    input_scaling_: str | None
     loss_curve_: list[float]
     _stream: dict[str, Any]  # fields of a StreamState
 
@@ -252,6 +275,7 @@ class MLCEClassifier(BaseMLCE):
         "loss": [StrOptions(set(LOSSES)), nn.Module],
         "n_labels_per_row": [Interval(Integral, 1, None, closed="left"), None],
         "fit_intercept": ["boolean"],
+        "input_scaling": [StrOptions({"auto", "columns"}), None],
         "label_weight": ["array-like", StrOptions({"balanced"}), dict, None],
         "scale": [Interval(Real, 0, None, closed="neither"), None],
         "margin": [Interval(Real, 0, None, closed="left"), tuple, list, None],
@@ -270,6 +294,7 @@ class MLCEClassifier(BaseMLCE):
         loss: Any = "auto",
         n_labels_per_row: int | None = None,
         fit_intercept: bool = True,
+        input_scaling: str | None = "auto",
         label_weight: Any = None,
         scale: float | None = None,
         margin: Any = None,
@@ -284,6 +309,7 @@ class MLCEClassifier(BaseMLCE):
         self.loss = loss
         self.n_labels_per_row = n_labels_per_row
         self.fit_intercept = fit_intercept
+        self.input_scaling = input_scaling
         self.label_weight = label_weight
         self.scale = scale
         self.margin = margin
@@ -331,14 +357,16 @@ class MLCEClassifier(BaseMLCE):
             start = self._start(X, targets)
             self._remember(targets)
             fixed = constant_label_scores(targets)
-            problem = self._problem(X, targets, sample_weight)
+            sizes = self._column_sizes(X, sample_weight)
+            problem = self._problem(X, targets, sample_weight, self.C, sizes)
             seed = draw_seed(self.random_state)
             solver = resolve_solver(problem, fixed, self.solver, self.max_iter, self.tol, seed)
             monitor.open(solver.task_name, solver.n_tasks)
             for name, value in fit_linear(problem, fixed, start, solver, monitor).items():
                 setattr(self, name, value)
             # Plain values: a stored model names no class of ours.
-            self._stream = vars(StreamState(seed, problem.total_weight, fixed))
+            self._stream = vars(StreamState(seed, problem.total_weight, fixed, sizes=sizes))
+            self.input_scaling_ = name_of_scaling(sizes)
             monitor.close()
         return self
 
@@ -398,21 +426,29 @@ class MLCEClassifier(BaseMLCE):
             else:
                 self._remember_loss(targets)
                 X, sample_weight = in_precision(self.coef_.dtype, X, sample_weight)
-            state = self._stream_state(targets, first)
+            state = self._stream_state(X, targets, sample_weight, first)
             # None is the C of the first chunk, or of an earlier fit.
             C = self.C_ if self.C is None and not first else self.C
-            problem = self._problem(X, targets, sample_weight, C)
+            problem = self._problem(X, targets, sample_weight, C, state.sizes)
             parameters = self._stream_parameters(X, targets, first)
             parameters, state, objective = learn_chunk(problem, state, parameters)
             self._keep_stream(problem, parameters, state, objective, first)
         return self
 
-    def _stream_state(self, targets: Targets, first: bool) -> StreamState:
+    def _stream_state(
+        self, X: Any, targets: Targets, sample_weight: np.ndarray | None, first: bool
+    ) -> StreamState:
         """Return the state that the last call left, or that of a new stream."""
         if first:
             seen_neither_way = np.full(targets.n_outputs, -CONSTANT_LABEL_SCORE)
-            return StreamState(draw_seed(self.random_state), 0.0, seen_neither_way)
+            sizes = self._column_sizes(X, sample_weight)
+            return StreamState(draw_seed(self.random_state), 0.0, seen_neither_way, sizes=sizes)
         state = StreamState(**self._stream)
+        if self.input_scaling not in ("auto", name_of_scaling(state.sizes)):
+            raise ValueError(
+                f"input_scaling={self.input_scaling!r} differs from the earlier calls, which used "
+                f"{name_of_scaling(state.sizes)!r}. Set it as it was, or call fit to start anew"
+            )
         if state.batch_size and self.fit_intercept != (state.offset is not None):
             raise ValueError(
                 f"fit_intercept={self.fit_intercept} differs from the earlier calls of "
@@ -446,7 +482,7 @@ class MLCEClassifier(BaseMLCE):
         self.intercept_ = np.where(np.isnan(state.fixed), learned, state.fixed).astype(
             parameters.dtype
         )
-        self.C_ = problem.C
+        self.C_, self.input_scaling_ = problem.C, name_of_scaling(state.sizes)
         self.loss_curve_ = [objective] if first else [*self.loss_curve_, objective]
         self.n_iter_ = len(self.loss_curve_)
         self._stream = vars(state)
@@ -456,12 +492,12 @@ class MLCEClassifier(BaseMLCE):
         X: Any,
         targets: Targets,
         sample_weight: np.ndarray | None,
-        C: float | None = None,
+        C: float | None,
+        sizes: np.ndarray | None,
     ) -> LinearProblem:
-        """Put together what a solver reads; `C` overrules the parameter."""
-        C = self.C if C is None else C
+        """Put together what a solver reads."""
         if C is None:
-            C = self._default_C(X, sample_weight, targets.format)
+            C = self._default_C(X, sample_weight, targets.format, sizes)
         objective = self._objective_for(targets.format)
         if sample_weight is None:
             weight, total = np.ones(X.shape[0], dtype=X.dtype), float(X.shape[0])
@@ -478,6 +514,7 @@ class MLCEClassifier(BaseMLCE):
             C=float(C),
             l2=1 / (C * total),
             fit_intercept=bool(self.fit_intercept),
+            sizes=sizes,
             device=resolve_device(self.device),
         )
 
@@ -503,8 +540,26 @@ class MLCEClassifier(BaseMLCE):
         last[-1, ~is_trainable(last[-1])] = 0
         return last
 
+    @property
+    def _C_is_given(self) -> bool:
+        return self.C is not None
+
+    def _column_sizes(self, X: Any, sample_weight: np.ndarray | None) -> np.ndarray | None:
+        """Return what columns are divided by; None where they are left as they are."""
+        scaling = self.input_scaling
+        if scaling == "auto":
+            scaling = None if sp.issparse(X) or self._C_is_given else "columns"
+        if scaling is None:
+            return None
+        weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
+        return column_sizes(X, weight, centred=bool(self.fit_intercept))
+
     def _default_C(
-        self, X: Any, sample_weight: np.ndarray | None, target_format: TargetFormat
+        self,
+        X: Any,
+        sample_weight: np.ndarray | None,
+        target_format: TargetFormat,
+        sizes: np.ndarray | None,
     ) -> float:
         """Return the C of rows for which none is given; see `_C_WITHOUT_MARGIN`."""
         if target_format.single_label:
@@ -512,10 +567,18 @@ class MLCEClassifier(BaseMLCE):
         objective = self._objective_for(target_format)
         weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
         factor = 1.0 if objective.has_margin else _C_WITHOUT_MARGIN
-        return factor / mean_squared_distance(X, weight, centred=bool(self.fit_intercept))
+        centred = bool(self.fit_intercept)
+        if sizes is None:
+            return factor / mean_squared_distance(X, weight, centred=centred)
+        return factor / typical_squared_distance(X, weight, sizes, centred=centred)
 
     def _scores(self, X: Any) -> np.ndarray:
         scores = safe_sparse_dot(X, self.coef_.T, dense_output=True)
         if scores.dtype == self.intercept_.dtype:
             return np.add(scores, self.intercept_, out=scores)
         return scores + self.intercept_
+
+
+def name_of_scaling(sizes: np.ndarray | None) -> str | None:
+    """Return the name that `input_scaling_` has for sizes of columns."""
+    return None if sizes is None else "columns"

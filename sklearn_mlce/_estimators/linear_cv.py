@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length, validate_data
 from torch import nn
 
-from sklearn_mlce._estimators.linear import MLCEClassifier
+from sklearn_mlce._estimators.linear import MLCEClassifier, name_of_scaling
 from sklearn_mlce._objectives.registry import THRESHOLDED_LOSSES
 from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._solvers.fit import resolve_solver
@@ -79,6 +79,9 @@ class MLCEClassifierCV(MLCEClassifier):
         "auto" is chosen once, by the `y` of all rows.
     fit_intercept : bool, default=True
         Whether scores have an intercept in training. Thresholds become intercepts either way.
+    input_scaling : {"auto", "columns"} or None, default="auto"
+        Whether the penalty is in units of each column, as in :class:`MLCEClassifier`. "auto" is
+        "columns" where X is dense and `Cs` is a number, else None.
     label_weight : array-like of shape (n_labels,), dict or "balanced", default=None
         Positive weight of each label of a multi-label `y` in the loss, as in
         :class:`MLCEClassifier`.
@@ -104,6 +107,9 @@ class MLCEClassifierCV(MLCEClassifier):
     ----------
     C_ : float
         The chosen C: the best, and the smallest of those that are equally good.
+    input_scaling_ : "columns" or None
+        What was done to the columns, in all fits. ``MLCEClassifier(C=cv.C_,
+        input_scaling=cv.input_scaling_)`` fits the same coefficients.
     loss_ : str or Module
         The loss that was trained: `loss`, or the name that "auto" stands for.
     scale_ : float or None
@@ -190,6 +196,10 @@ class MLCEClassifierCV(MLCEClassifier):
 
     n_labels_per_row = None  # the thresholds decide
 
+    @property
+    def _C_is_given(self) -> bool:
+        return not isinstance(self.Cs, Integral)
+
     def __init__(
         self,
         Cs: Any = 10,
@@ -200,6 +210,7 @@ class MLCEClassifierCV(MLCEClassifier):
         n_jobs: int | None = None,
         loss: Any = "auto",
         fit_intercept: bool = True,
+        input_scaling: str | None = "auto",
         label_weight: Any = None,
         scale: float | None = None,
         margin: Any = None,
@@ -216,6 +227,7 @@ class MLCEClassifierCV(MLCEClassifier):
         self.n_jobs = n_jobs
         self.loss = loss
         self.fit_intercept = fit_intercept
+        self.input_scaling = input_scaling
         self.label_weight = label_weight
         self.scale = scale
         self.margin = margin
@@ -271,8 +283,10 @@ class MLCEClassifierCV(MLCEClassifier):
             check_consistent_length(X, np.empty(targets.n_rows))
             X = with_duplicates_summed(X)
             weight = checked_weight(sample_weight, X, X.dtype)
+            sizes = self._column_sizes(X, weight)
+            self.input_scaling_ = name_of_scaling(sizes)
             if isinstance(self.Cs, Integral):
-                Cs = Cs * self._default_C(X, weight, targets.format)
+                Cs = Cs * self._default_C(X, weight, targets.format, sizes)
             # Folds are smaller: "auto" might fit them by another solver than all rows.
             model = self._model(solver=self._solver_of_all_rows(X, targets, weight))
             model = clone_for(model, targets.format)
@@ -356,13 +370,13 @@ class MLCEClassifierCV(MLCEClassifier):
 
     def _solver_of_all_rows(self, X: Any, targets: Targets, weight: np.ndarray | None) -> str:
         """Return the name of the solver that "auto" stands for."""
-        problem = self._model(C=1.0)._problem(X, targets, weight)
+        problem = self._model()._problem(X, targets, weight, C=1.0, sizes=None)
         fixed = constant_label_scores(targets)
         return resolve_solver(problem, fixed, self.solver, self.max_iter, self.tol, 0).solver
 
     def _model(self, **changes: Any) -> MLCEClassifier:
         """Make the estimator that is fitted, with every parameter that it shares with this one."""
-        own = self.get_params(deep=False) | changes
+        own = self.get_params(deep=False) | {"input_scaling": self.input_scaling_} | changes
         names = MLCEClassifier._get_param_names()
         return MLCEClassifier(**{name: own[name] for name in names if name in own})
 

@@ -4,22 +4,24 @@ Parameters are one tensor ``(n_features, n_outputs)``, with a last row of interc
 model has them. Beside an intercept, which is not penalised, features may be centred without
 changing the objective: the solver then sees features that do not correlate with the intercept,
 and takes a third of the conjugate-gradient steps on TF-IDF data. Its parameters are those of
-the centred features, and are translated at both ends.
+the centred features, and are translated at both ends. Where features are divided by their sizes,
+the divided ones are those that are called given here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 import torch
-from sklearn.utils import gen_batches
 from torch import Tensor
 
 from sklearn_mlce._kernels.exponentials import row_blocks
-from sklearn_mlce._utils.tensors import csr_tensor, dense_tensor, rows_that_fit
+from sklearn_mlce._solvers.moments import check_squares
+from sklearn_mlce._solvers.standardisation import Standardisation
+from sklearn_mlce._utils.tensors import csr_tensor, dense_tensor
 
 
 class Design:
@@ -29,34 +31,34 @@ class Design:
     ----------
     X : ndarray or CSR matrix of shape (n_rows, n_features)
         Features.
-    row_weight : ndarray of shape (n_rows,)
-        Weights of the rows' losses; they sum to one, and weigh the mean that is the offset.
-    fit_intercept : bool
-        Whether a column of ones stands at the right of the centred features.
+    standardisation : Standardisation
+        Division and offset of the features. Where there is an offset, a column of ones stands at
+        the right of the centred features.
     device : torch.device
         Where the products are made.
     """
 
-    def __init__(
-        self, X: Any, row_weight: np.ndarray, fit_intercept: bool, device: torch.device
-    ) -> None:
-        self.fit_intercept = fit_intercept
+    def __init__(self, X: Any, standardisation: Standardisation, device: torch.device) -> None:
+        offset, factor = standardisation.divided_offset, standardisation.factor
+        self.fit_intercept = offset is not None
         self.n_rows, self.n_features = X.shape
+        X = standardisation.of_sparse(X) if sp.issparse(X) else X
         # By columns: a transpose in compressed rows is at hand for the products anyway.
         transposed = X.T.tocsr() if sp.issparse(X) else X.T
         largest = np.ones(self.n_parameters, dtype=X.dtype)
         largest[: self.n_features] = _largest_of_rows(transposed)
+        if factor is not None and not sp.issparse(X):
+            largest[: self.n_features] *= factor
         with np.errstate(over="ignore"):
             check_squares(float(np.square(largest).max()), X.dtype)
         self.largest_entries = dense_tensor(largest, device)  # (n_parameters,), of the given
-        offset = sum_of_rows(X, row_weight).astype(X.dtype) if fit_intercept else None
         self._offset = None if offset is None else dense_tensor(offset, device)
         if sp.issparse(X):
             self._products: _DenseProducts | _SparseProducts = _SparseProducts(
                 X, transposed, self._offset, device
             )
         else:
-            self._products = _DenseProducts(X if offset is None else X - offset, device)
+            self._products = _DenseProducts(standardisation.of_dense(X), device)
 
     @property
     def n_parameters(self) -> int:
@@ -185,84 +187,3 @@ def _torch_product(matrix: Any, device: torch.device) -> Callable[[Tensor, Tenso
 
 def _scipy_product(matrix: Any, device: torch.device) -> Callable[[Tensor, Tensor], Any]:
     return lambda dense, out: out.copy_(torch.from_numpy(matrix @ dense.numpy()))
-
-
-# Entries of X that are looked at at a time: 32 MiB of float64.
-_BLOCK_ENTRIES = 2**22
-_ROUNDING = 4 * float(np.finfo(np.float64).eps)  # of a mean
-
-
-def sum_of_rows(X: Any, weight: np.ndarray) -> np.ndarray:
-    """Weighted sum ``(n_features,)`` of the rows, in float64.
-
-    A block of rows at a time: the product of all would first copy X to the precision of the sum.
-    """
-    total = np.zeros(X.shape[1])
-    for rows in _row_blocks(X):
-        total += X[rows].T @ weight[rows]
-    return total
-
-
-def mean_squared_distance(X: Any, row_weight: np.ndarray, *, centred: bool) -> float:
-    """Weighted mean of the rows' squared distance from their mean, or from zero; any weights.
-
-    1 where it is zero, so that it can be divided by. Distances are summed, never differences of
-    large squares: a feature may vary little beside its mean.
-
-    Raises
-    ------
-    ValueError
-        If they overflow.
-    """
-    weight = row_weight / row_weight.sum(dtype=np.float64)
-    mean = sum_of_rows(X, weight) if centred else np.zeros(X.shape[1])
-    with np.errstate(over="ignore"):
-        distance = (_sparse_distance if sp.issparse(X) else _dense_distance)(X, weight, mean)
-    check_squares(distance, X.dtype)
-    rounding = _ROUNDING**2 * float(mean @ mean)
-    return distance if distance > rounding else 1.0
-
-
-def _dense_distance(X: np.ndarray, weight: np.ndarray, mean: np.ndarray) -> float:
-    distance = 0.0
-    for rows in _row_blocks(X):
-        centred = X[rows] - mean
-        distance += float(weight[rows] @ np.einsum("ij,ij->i", centred, centred))
-    return distance
-
-
-def _sparse_distance(X: Any, weight: np.ndarray, mean: np.ndarray) -> float:
-    """Sum by columns, of the entries that are stored and of the zeros that are not."""
-    distance, stored, n_stored = 0.0, np.zeros(X.shape[1]), np.zeros(X.shape[1], dtype=np.intp)
-    for rows in _row_blocks(X):
-        block = X[rows]
-        of_entries = np.repeat(weight[rows], np.diff(block.indptr))
-        distance += float(of_entries @ (block.data - mean[block.indices]) ** 2)
-        stored += np.bincount(block.indices, weights=of_entries, minlength=X.shape[1])
-        n_stored += np.bincount(block.indices, minlength=X.shape[1])
-    left = np.where(n_stored == X.shape[0], 0.0, 1 - stored)  # of the weight
-    return distance + float(left @ mean**2)
-
-
-def check_squares(largest: float, dtype: np.dtype) -> None:
-    """Raise ValueError where squares of features overflow: no step would have a length.
-
-    Parameters
-    ----------
-    largest : float
-        The largest square, or sum of squares.
-    dtype : dtype
-        Of the features.
-    """
-    if np.isfinite(largest):
-        return
-    wider = "" if dtype == np.float64 else ", or pass X as float64"
-    raise ValueError(
-        f"the rows of X are so long that their squared norms overflow {dtype}; expected features "
-        f"of ordinary size. Scale them, as sklearn.preprocessing.MaxAbsScaler does{wider}"
-    )
-
-
-def _row_blocks(X: Any) -> Iterator[slice]:
-    entries_per_row = (X.nnz if sp.issparse(X) else X.size) // max(X.shape[0], 1)
-    return gen_batches(X.shape[0], rows_that_fit(entries_per_row, _BLOCK_ENTRIES))

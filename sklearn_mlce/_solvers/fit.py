@@ -11,9 +11,11 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from sklearn_mlce._objectives.objective import Objective
+from sklearn_mlce._solvers.moments import inverse_sizes
 from sklearn_mlce._solvers.newton_cg import SolverResult, fit_newton
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.sgd import epochs_for, fit_sgd
+from sklearn_mlce._solvers.standardisation import multiply_coefficients_
 from sklearn_mlce._targets.targets import LabelCounts
 from sklearn_mlce._utils.tensors import dense_tensor
 
@@ -132,8 +134,12 @@ def fit_linear(
     """
     n_features = problem.X.shape[1]
 
+    inverse = None if problem.sizes is None else inverse_sizes(problem.sizes)
+
     def attributes(parameters: Tensor) -> dict[str, np.ndarray]:
-        return coefficients(parameters.cpu().numpy(), n_features, fixed)
+        """Attributes of parameters, which are overwritten."""
+        given = multiply_coefficients_(parameters.cpu().numpy(), inverse)
+        return coefficients(given, n_features, fixed)
 
     # A copy: the solver may go on in the same memory.
     monitor.attributes_of = lambda parameters: attributes(parameters().clone())
@@ -188,11 +194,11 @@ def _constant_parameters(problem: LinearProblem) -> Tensor:
 
 
 def _first_parameters(problem: LinearProblem, start: np.ndarray, is_trained: np.ndarray) -> Tensor:
-    """Parameters of the trained outputs from those of a warm start."""
+    """Parameters of the trained outputs from those of a warm start, which are overwritten."""
     start = start[: problem.X.shape[1] + problem.fit_intercept]
     # In rows: columns that are picked out lie by columns, and a step touches rows.
     start = np.ascontiguousarray(start if is_trained.all() else start[:, is_trained])
-    return dense_tensor(start, problem.device)
+    return dense_tensor(multiply_coefficients_(start, problem.sizes), problem.device)
 
 
 def coefficients(parameters: np.ndarray, n_features: int, fixed: np.ndarray) -> dict[str, Any]:

@@ -225,7 +225,7 @@ def fit_newton(
     SolverResult
         The parameters and how they were reached.
     """
-    design = Design(problem.X, problem.row_weight, problem.fit_intercept, problem.device)
+    design = Design(problem.X, problem.standardisation(), problem.device)
     weight = dense_tensor(problem.row_weight, problem.device)
     positive = weight.clamp(min=torch.finfo(weight.dtype).tiny)  # it is divided by
     targets = problem.targets.one_hot() if problem.objective.separable else problem.targets
@@ -247,7 +247,7 @@ def fit_newton(
     parameters = start.clone()
     curves, norm = [], 0.0
     for labels in _label_blocks(design, constant):
-        block = _LabelBlock(design, loss_of, problem.l2, labels, parameters)
+        block = _LabelBlock(design, loss_of, problem.l2, labels, parameters, weight[:, None])
         curve = block.minimise(
             None if start is constant else constant,
             tol=tol,
@@ -340,6 +340,8 @@ class _LabelBlock:
         Numbers of the block's labels.
     result : Tensor of shape (n_parameters, n_outputs)
         Parameters of all labels, of which those of the block are read first and written at last.
+    row_weight : Tensor of shape (n_rows, 1)
+        Weights of the rows.
     """
 
     def __init__(
@@ -349,8 +351,10 @@ class _LabelBlock:
         l2: float,
         labels: np.ndarray,
         result: Tensor,
+        row_weight: Tensor,
     ) -> None:
         self.labels = labels
+        self._row_weight = row_weight
         self.norm = 0.0  # largest relative gradient norm where the labels ended
         self._loss_of = loss_of
         self._objective = LinearObjective(design, loss_of(labels), l2)
@@ -424,16 +428,22 @@ class _LabelBlock:
     def _damped_curvature(self, point: Point) -> Tensor:
         """Curvature ``(n_rows, n_labels)`` in the scores, with the damping of each label."""
         curvature = point.derivatives.curvature_diagonal()
+        if not bool(self._damping.any()):
+            return curvature
         # A copy: the derivatives may keep theirs.
-        return curvature + self._damping if bool(self._damping.any()) else curvature
+        return torch.addcmul(curvature, self._row_weight, self._damping)
 
     def _adapt_damping(self, curvature: Tensor, step: Tensor, along: Tensor) -> None:
-        """Set the curvature to add to every row's, that the next step need not be shortened."""
+        """Set the curvature to add to every row's, that the next step need not be shortened.
+
+        It is that of a row of weight 1, so that a row of weight 2 is two rows.
+        """
         if not bool(((step < 1) | (self._damping > 0)).any()):
             return
         squares = along.square()
         model = (curvature * squares).sum(dim=0)
-        model.div_(squares.sum(dim=0).clamp_(min=torch.finfo(model.dtype).tiny))
+        of_weights = (self._row_weight * squares).sum(dim=0)
+        model.div_(of_weights.clamp_(min=torch.finfo(model.dtype).tiny))
         kept = self._damping * _DAMPING_KEPT
         self._damping = torch.where(step < 1, model * (1 / step - 1), kept)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._objectives.objective import Objective
+from sklearn_mlce._solvers.standardisation import Standardisation
 from sklearn_mlce._targets.targets import Targets
 
 
@@ -26,7 +27,12 @@ class LinearProblem(NamedTuple):
     C: float
     l2: float  # strength of the penalty beside the mean loss, 1 / (C * total_weight)
     fit_intercept: bool
+    sizes: np.ndarray | None  # (n_features,), that columns are divided by; 0 of one left out
     device: torch.device
+
+    def standardisation(self) -> Standardisation:
+        """What a solver does to the features; it takes a pass over the rows."""
+        return Standardisation.of_rows(self.X, self.row_weight, self.fit_intercept, self.sizes)
 
 
 class IterationMonitor(Protocol):

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from sklearn_mlce._kernels.sparse_rows import CompressedRows
 from sklearn_mlce._objectives.target_tensors import EncodedTargets, encode
+from sklearn_mlce._solvers.standardisation import Standardisation
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._utils.tensors import dense_tensor, rows_that_fit
 
@@ -104,8 +105,9 @@ class RowBatches:
         Encoded targets of the rows.
     weight : ndarray of shape (n_rows,) or None
         Positive weights.
-    offset : ndarray of shape (n_features,) or None
-        Subtracted from each row: at once from dense rows, in effect from sparse ones.
+    standardisation : Standardisation
+        Division and offset of the features. The offset is subtracted at once from dense rows, in
+        effect from sparse ones.
     batch_size : int
         Rows of a batch; the last may have fewer.
     device : torch.device
@@ -117,12 +119,12 @@ class RowBatches:
         X: Any,
         targets: Targets,
         weight: np.ndarray | None,
-        offset: np.ndarray | None,
+        standardisation: Standardisation,
         batch_size: int,
         device: torch.device,
     ) -> None:
         self.X, self.targets, self.weight = X, targets, weight
-        self.offset = offset
+        self.standardisation = standardisation
         self.batch_size = batch_size
         self.device = device
         self.n_rows = X.shape[0]
@@ -158,14 +160,15 @@ class RowBatches:
             yield RowBatch(features, targets.slice_rows(batch.start, batch.stop), in_batch, total)
 
     def _dense_features(self, X: np.ndarray) -> Iterator[DenseFeatures]:
-        matrix = dense_tensor(X if self.offset is None else X - self.offset, self.device)
+        matrix = dense_tensor(self.standardisation.of_dense(X), self.device)
         for batch in gen_batches(len(X), self.batch_size):
             yield DenseFeatures(matrix[batch])
 
     def _sparse_features(self, X: Any) -> Iterator[SparseFeatures]:
-        at_offset = None
-        if self.offset is not None:
-            at_offset = dense_tensor((X @ self.offset).astype(X.dtype, copy=False), self.device)
+        X = self.standardisation.of_sparse(X)
+        at_offset, offset = None, self.standardisation.divided_offset
+        if offset is not None:
+            at_offset = dense_tensor((X @ offset).astype(X.dtype, copy=False), self.device)
         by_rows = _by_rows(X, self.batch_size, self.device)
         by_columns = _by_columns(X, self.batch_size, self.device)
         batches = gen_batches(X.shape[0], self.batch_size)

@@ -37,7 +37,6 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._objectives.batch_loss import BatchLoss
-from sklearn_mlce._solvers.design import sum_of_rows
 from sklearn_mlce._solvers.problem import IterationMonitor, LinearProblem
 from sklearn_mlce._solvers.row_batches import BatchFeatures, RowBatches
 from sklearn_mlce._solvers.step_sizes import (
@@ -279,8 +278,9 @@ def fit_sgd(
     X, targets, device, l2 = problem.X, problem.targets, problem.device, problem.l2
     n_rows, n_outputs = X.shape[0], targets.n_outputs
     weight = None if problem.sample_weight is None else problem.row_weight * n_rows
-    offset = sum_of_rows(X, problem.row_weight).astype(X.dtype) if problem.fit_intercept else None
-    batches = RowBatches(X, targets, weight, offset, batch_size_for(n_rows, n_outputs), device)
+    standardisation = problem.standardisation()
+    size = batch_size_for(n_rows, n_outputs)
+    batches = RowBatches(X, targets, weight, standardisation, size, device)
     counts = LabelCounts.of(targets, problem.sample_weight)
     loss = batch_loss(problem, problem.label_weight, counts)
     gram = gram_eigenvalue(batches, np.random.default_rng(seed))
@@ -291,6 +291,7 @@ def fit_sgd(
         steps_of_intercepts(batches, loss, weighted.positive, weighted.negative),
         linear_decay(n_epochs * batches.n_batches),
     )
+    offset = standardisation.divided_offset
     weights = CentredWeights(start, None if offset is None else dense_tensor(offset, device))
     descent = StochasticDescent(weights, loss, steps)
     loss_curve: list[float] = []

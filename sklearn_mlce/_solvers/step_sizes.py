@@ -12,8 +12,9 @@ from sklearn.utils.extmath import row_norms
 from torch import Tensor
 
 from sklearn_mlce._objectives.batch_loss import BatchLoss
-from sklearn_mlce._solvers.design import check_squares
+from sklearn_mlce._solvers.moments import check_squares
 from sklearn_mlce._solvers.row_batches import RowBatches
+from sklearn_mlce._solvers.standardisation import Standardisation
 from sklearn_mlce._utils.tensors import dense_tensor
 
 _SAMPLED_BATCHES = 3
@@ -118,7 +119,7 @@ def _largest_of_batches(batches: RowBatches, rng: np.random.Generator) -> float:
     n_rows, size = batches.n_rows, min(batches.batch_size, batches.n_rows)
     for _ in range(_SAMPLED_BATCHES if n_rows > size else 1):
         rows = rng.choice(n_rows, size, replace=False)
-        gram = _gram(batches.X[rows], batches.offset)
+        gram = _gram(batches.X[rows], batches.standardisation)
         if batches.weight is not None:
             root = np.sqrt(batches.weight[rows])
             gram *= root[:, None] * root
@@ -126,11 +127,12 @@ def _largest_of_batches(batches: RowBatches, rng: np.random.Generator) -> float:
     return largest
 
 
-def _gram(X: Any, offset: np.ndarray | None) -> np.ndarray:
+def _gram(X: Any, standardisation: Standardisation) -> np.ndarray:
     """Return the products of all pairs of centred rows."""
     if not sp.issparse(X):
-        X = X if offset is None else X - offset
+        X = standardisation.of_dense(X)
         return (X @ X.T).astype(np.float64)
+    X, offset = standardisation.of_sparse(X), standardisation.divided_offset
     gram = (X @ X.T).toarray().astype(np.float64)
     if offset is None:
         return gram
@@ -151,13 +153,19 @@ def _largest_eigenvalue(gram: np.ndarray, rng: np.random.Generator) -> float:
 
 def _largest_square(batches: RowBatches) -> float:
     """Largest weighted squared norm of a centred row."""
-    offset, weight = batches.offset, batches.weight
+    standardisation, weight = batches.standardisation, batches.weight
     largest = 0.0
     for rows in batches.blocks():
-        X = batches.X[rows]
-        squares = row_norms(X, squared=True)
-        if offset is not None:
-            squares = squares - 2 * (X @ offset) + offset @ offset
+        squares = _squared_norms(batches.X[rows], standardisation)
         squares = squares if weight is None else squares * weight[rows]
         largest = float(np.maximum(largest, squares.max()))  # NaN where it overflows
     return largest
+
+
+def _squared_norms(X: Any, standardisation: Standardisation) -> np.ndarray:
+    """Squared norms of centred rows."""
+    if not sp.issparse(X):
+        return row_norms(standardisation.of_dense(X), squared=True)
+    X, offset = standardisation.of_sparse(X), standardisation.divided_offset
+    squares = row_norms(X, squared=True)
+    return squares if offset is None else squares - 2 * (X @ offset) + offset @ offset

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_mlce._solvers.design import sum_of_rows
+from sklearn_mlce._solvers.moments import inverse_sizes, sizes_of_new_columns, sum_of_rows
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.row_batches import RowBatches
 from sklearn_mlce._solvers.sgd import (
@@ -23,6 +23,7 @@ from sklearn_mlce._solvers.sgd import (
     batch_loss,
     batch_size_for,
 )
+from sklearn_mlce._solvers.standardisation import Standardisation, multiply_coefficients_
 from sklearn_mlce._solvers.step_sizes import (
     StepSizes,
     first_step,
@@ -52,6 +53,7 @@ class StreamState:
     weight_unit: float = 1.0  # mean weight of a row of the first chunk
     gram: float = 1.0
     offset: np.ndarray | None = None  # (n_features,)
+    sizes: np.ndarray | None = None  # (n_features,), 0 of columns that were constant so far
     positive: Any = 0.0  # (n_outputs,), weight of the positive rows of chunks
     negative: Any = 0.0
 
@@ -80,22 +82,24 @@ def learn_chunk(
         Mean objective met.
     """
     state, is_new = _count_chunk(problem, state)
-    weight, offset = problem.sample_weight, state.offset
+    weight, dtype = problem.sample_weight, problem.X.dtype
     if weight is not None:
-        weight = weight / problem.X.dtype.type(state.weight_unit)
-    if offset is not None:
-        offset = offset.astype(problem.X.dtype, copy=False)
+        weight = weight / dtype.type(state.weight_unit)
+    offset = None if state.offset is None else state.offset.astype(dtype, copy=False)
+    factor = None if state.sizes is None else inverse_sizes(state.sizes).astype(dtype)
+    standardisation = Standardisation(offset, factor)
     batches = RowBatches(
-        problem.X, problem.targets, weight, offset, state.batch_size, problem.device
+        problem.X, problem.targets, weight, standardisation, state.batch_size, problem.device
     )
     if state.gram == 0:
         state = replace(state, gram=gram_eigenvalue(batches, np.random.default_rng(state.seed)))
     if problem.fit_intercept and is_new.any():
         _set_first_intercepts(problem, is_new, parameters)
     loss = batch_loss(problem, _weight_of_trained(problem.label_weight, np.isnan(state.fixed)))
+    divided_offset = standardisation.divided_offset
     weights = CentredWeights(
-        dense_tensor(parameters, problem.device),
-        None if state.offset is None else dense_tensor(state.offset, problem.device),
+        dense_tensor(multiply_coefficients_(parameters, state.sizes), problem.device),
+        None if divided_offset is None else dense_tensor(divided_offset, problem.device),
     )
     steps = StepSizes(
         first_step(loss, state.gram),
@@ -105,7 +109,8 @@ def learn_chunk(
     descent = StochasticDescent(weights, loss, steps, state.n_steps)
     order = np.random.default_rng([state.seed, state.n_chunks]).permutation(batches.n_rows)
     objective = descent.epoch(batches, order, 1 / (problem.C * state.total_weight))
-    return weights.parameters().cpu().numpy(), replace(state, n_steps=descent.n_steps), objective
+    parameters = multiply_coefficients_(weights.parameters().cpu().numpy(), factor)
+    return parameters, replace(state, n_steps=descent.n_steps), objective
 
 
 def _count_chunk(problem: LinearProblem, state: StreamState) -> tuple[StreamState, np.ndarray]:
@@ -115,6 +120,7 @@ def _count_chunk(problem: LinearProblem, state: StreamState) -> tuple[StreamStat
         fixed = np.where(fixed == state.fixed, fixed, np.nan)
     if state.batch_size == 0:
         state = _first_chunk(problem, state)
+    state = replace(state, sizes=_sizes_of_new_columns(problem, state))
     row_weight = np.ones(problem.X.shape[0])
     if problem.sample_weight is not None:
         row_weight = problem.sample_weight.astype(np.float64)
@@ -152,6 +158,16 @@ def _first_chunk(problem: LinearProblem, state: StreamState) -> StreamState:
         positive=np.zeros(n_outputs),
         negative=np.zeros(n_outputs),
     )
+
+
+def _sizes_of_new_columns(problem: LinearProblem, state: StreamState) -> np.ndarray | None:
+    """Sizes of the columns, with those that vary from this chunk on; their coefficients are 0."""
+    if state.sizes is None or (state.sizes > 0).all():
+        return state.sizes
+    new, sizes = state.sizes == 0, state.sizes.copy()
+    centre = np.zeros(int(new.sum())) if state.offset is None else state.offset[new]
+    sizes[new] = sizes_of_new_columns(problem.X[:, new], problem.row_weight, centre)
+    return sizes
 
 
 def _set_first_intercepts(

@@ -138,7 +138,7 @@ def test_tol_bounds_the_share_of_the_gradient_with_1d_y(y_kind):
     X, Y = make_labels(rng)
     X = scaled_features(X, rng)
     y = Y[:, 0] if y_kind == "binary" else np.minimum(Y[:, 0] + Y[:, 1], 2)
-    model = MLCEClassifier(tol=1e-6, max_iter=500).fit(X, y)
+    model = MLCEClassifier(1.0, tol=1e-6, max_iter=500).fit(X, y)
     one_hot = np.eye(3)[y] if y_kind == "multiclass" else y[:, None]
     probabilities = model.predict_proba(X)
     probabilities = probabilities if y_kind == "multiclass" else probabilities[:, 1:]

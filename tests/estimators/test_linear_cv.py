@@ -108,7 +108,9 @@ def test_every_parameter_of_the_model_is_passed_on():
     shared = set(plain) & set(own)
     assert {name: own[name] for name in shared} == {name: plain[name] for name in shared}
     for name in shared:
-        assert MLCEClassifierCV(**{name: "given"})._model(C=1.0).get_params()[name] == "given"
+        own = MLCEClassifierCV(**{name: "given"})
+        own.input_scaling_ = own.input_scaling  # which "auto" is resolved to
+        assert own._model(C=1.0).get_params()[name] == "given"
 
 
 @pytest.mark.parametrize(
@@ -255,7 +257,8 @@ def test_what_lies_past_an_end_is_fitted_as_if_it_had_been_given(solver):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             beyond = MLCEClassifierCV(3, **options).fit(rows, labels)
-            given = MLCEClassifierCV(beyond.Cs_, **options).fit(rows, labels)
+            given = MLCEClassifierCV(beyond.Cs_, input_scaling="columns", **options)
+            given.fit(rows, labels)
         np.testing.assert_allclose(beyond.scores_, given.scores_, atol=1e-9)
         assert pytest.approx(given.C_) == beyond.C_
         np.testing.assert_allclose(beyond.coef_, given.coef_, atol=1e-6)

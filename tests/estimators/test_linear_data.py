@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import f1_score
 
 from sklearn_mlce import MLCEClassifier
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
@@ -189,7 +190,9 @@ def test_features_whose_squares_overflow_say_what_to_do(options, C, largest, dty
     X, Y = make_labels(np.random.default_rng(32))
     X = (X * largest).astype(dtype)
     with pytest.raises(ValueError, match=f"squared norms overflow {X.dtype};.*{advice}"):
-        MLCEClassifier(C=C, **options).fit(X, Y)
+        MLCEClassifier(C=C, input_scaling=None, **options).fit(X, Y)
+    scaled = MLCEClassifier(C=C, input_scaling="columns", **options).fit(X, Y)
+    assert f1_score(Y, scaled.predict(X), average="micro") > 0.7
 
 
 @pytest.mark.parametrize("options", [{"loss": "mlce"}, {"loss": "bce"}])

@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_mlce import MLCEClassifier
 from sklearn_mlce.losses import mlce_loss
-from tests.helpers.linear_problems import OF_EACH_SOLVER, make_labels
+from tests.helpers.linear_problems import OF_EACH_SOLVER, make_labels, typical_squared_distance
 from tests.helpers.pairwise import parametrize_pairwise
 
 on_each_solver = pytest.mark.parametrize(
@@ -31,14 +31,20 @@ def test_two_columns_of_opposite_labels_are_not_two_problems():
 CONTAINERS = [sp.csr_matrix, sp.csr_array, sp.csc_matrix, sp.coo_array]
 
 
-@parametrize_pairwise(options=LOSSES.values(), container=CONTAINERS, fit_intercept=[True, False])
-def test_sparse_x_and_y_equal_dense(options, container, fit_intercept):
+@parametrize_pairwise(
+    options=LOSSES.values(),
+    container=CONTAINERS,
+    fit_intercept=[True, False],
+    input_scaling=["columns", None],
+)
+def test_sparse_x_and_y_equal_dense(options, container, fit_intercept, input_scaling):
     rng = np.random.default_rng(8)
     X, Y = make_labels(rng)
     X[rng.random(X.shape) < 0.6] = 0
-    dense = MLCEClassifier(tol=1e-10, fit_intercept=fit_intercept, **options).fit(X, Y)
-    sparse = MLCEClassifier(tol=1e-10, fit_intercept=fit_intercept, **options)
-    sparse.fit(container(X), container(Y))
+    same = {"tol": 1e-10, "fit_intercept": fit_intercept, "input_scaling": input_scaling}
+    dense = MLCEClassifier(**same, **options).fit(X, Y)
+    sparse = MLCEClassifier(**same, **options).fit(container(X), container(Y))
+    assert pytest.approx(dense.C_) == sparse.C_
     np.testing.assert_allclose(sparse.coef_, dense.coef_, atol=1e-7)
     np.testing.assert_allclose(sparse.intercept_, dense.intercept_, atol=1e-7)
     scores = sparse.decision_function(container(X))
@@ -157,7 +163,8 @@ def test_scale_is_a_change_of_c(loss):
 def test_the_default_c_takes_features_in_any_unit(options, factor, fit_intercept):
     X, Y = make_labels(np.random.default_rng(15))
     X += 1.0
-    model = MLCEClassifier(tol=1e-10, fit_intercept=fit_intercept, **options)
+    same = {"tol": 1e-10, "fit_intercept": fit_intercept, "input_scaling": None}
+    model = MLCEClassifier(**same, **options)
     scores = model.fit(X, Y).decision_function(X)
     C = model.C_
     squares = X.var(axis=0).sum() if fit_intercept else (X**2).sum(axis=1).mean()
@@ -172,9 +179,9 @@ def test_the_default_c_is_that_of_the_weighted_rows():
     weight = np.arange(len(X)) % 3
     repeated = np.repeat(np.arange(len(X)), weight)
     weighted = MLCEClassifier().fit(X, Y, sample_weight=weight)
-    assert pytest.approx(1 / X[repeated].var(axis=0).sum()) == weighted.C_
-    constant = MLCEClassifier().fit(np.ones_like(X), np.zeros_like(Y))  # rows without a distance
-    assert constant.C_ == 1.0
+    assert pytest.approx(1 / typical_squared_distance(X[repeated])) == weighted.C_
+    unscaled = MLCEClassifier(input_scaling=None).fit(X, Y, sample_weight=weight)
+    assert pytest.approx(1 / X[repeated].var(axis=0).sum()) == unscaled.C_
     assert MLCEClassifier(C=3).fit(X, Y).C_ == 3.0
 
 

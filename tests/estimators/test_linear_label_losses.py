@@ -88,7 +88,7 @@ def test_squared_hinge_does_not_penalise_the_intercept():
     """LinearSVC does; with a large intercept_scaling its penalty vanishes."""
     X, Y = make_labels(np.random.default_rng(4), n_rows=200)
     y = np.where(Y[:, 0] == 1, "a", "b")
-    ours = MLCEClassifier(loss="squared_hinge", tol=1e-9).fit(X, y)
+    ours = MLCEClassifier(1.0, loss="squared_hinge", tol=1e-9).fit(X, y)
     theirs = LinearSVC(tol=1e-10, max_iter=10**6, intercept_scaling=1e3, dual=False).fit(X, y)
     np.testing.assert_allclose(ours.decision_function(X), theirs.decision_function(X), atol=1e-3)
 
@@ -100,7 +100,7 @@ def test_one_label_a_row():
     np.testing.assert_allclose(binary.coef_, plain.coef_, atol=1e-6)
     np.testing.assert_allclose(binary.predict_proba(X), plain.predict_proba(X), atol=1e-6)
     y = np.array(["p", "q", "r"])[Y[:, 0] + Y[:, 1]]
-    ours = MLCEClassifier(loss="bce", tol=1e-9).fit(X, y)
+    ours = MLCEClassifier(1.0, loss="bce", tol=1e-9).fit(X, y)
     theirs = OneVsRestClassifier(LogisticRegression(tol=1e-9, max_iter=5000)).fit(X, y)
     np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-5)
     np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))

@@ -13,7 +13,7 @@ from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 from tests.helpers import oracles
 from tests.helpers.estimators import labelled_rows, on_both
-from tests.helpers.linear_problems import make_labels, parameters_of
+from tests.helpers.linear_problems import make_labels, parameters_of, typical_squared_distance
 
 X, Y = labelled_rows()
 KINDS = {
@@ -96,7 +96,7 @@ def test_what_is_trained(make, kind, loss):
     model.fit(X, KINDS[kind])
     assert (model.loss_, model.scale_, model.margin_) == cell[:3]
     if isinstance(model, MLCEClassifier):
-        distance = X.var(axis=0).sum()
+        distance = typical_squared_distance(X)
         expected = 1.0 if cell.factor is None else cell.factor / distance
         assert pytest.approx(expected) == model.C_
 
@@ -116,6 +116,9 @@ def test_what_is_trained(make, kind, loss):
 def test_the_default_c_is_larger_without_a_margin(kind, options, factor, fit_intercept):
     moved = X + 1.0
     model = MLCEClassifier(fit_intercept=fit_intercept, **options).fit(moved, KINDS[kind])
+    distance = typical_squared_distance(moved, centred=fit_intercept)
+    assert pytest.approx(factor) == model.C_ * distance
+    model.set_params(input_scaling=None).fit(moved, KINDS[kind])
     distance = X.var(axis=0).sum() if fit_intercept else (moved**2).sum(axis=1).mean()
     assert pytest.approx(factor) == model.C_ * distance
 

@@ -39,6 +39,28 @@ def loss_options(model):
     return {"loss": model.loss_, "scale": model.scale_, "margin": model.margin_}
 
 
+def sizes_of(X, sample_weight=None, centred=True):
+    """Fourth root of each column's fourth moment about its mean; 0 of a constant column."""
+    X = np.asarray(X.toarray() if sp.issparse(X) else X, dtype=float)
+    if centred:
+        X = np.where(np.ptp(X, axis=0) > 0, X - np.average(X, axis=0, weights=sample_weight), 0)
+    return np.average(X**4, axis=0, weights=sample_weight) ** 0.25
+
+
+def typical_squared_distance(X, sample_weight=None, centred=True):
+    """Squared distance from the mean of a typical row, of columns divided by their sizes."""
+    X = X - np.average(X, axis=0, weights=sample_weight) if centred else X
+    distances = np.linalg.norm(X / sizes_of(X, sample_weight, centred), axis=1)
+    return np.average(np.sqrt(distances), weights=sample_weight) ** 4
+
+
+def units_of_penalty(model, X, sample_weight=None):
+    """Size ``(n_features, 1)`` of each column where a fit divided by them, else ones."""
+    if model.input_scaling_ is None:
+        return np.ones((X.shape[1], 1))
+    return sizes_of(X, sample_weight, model.fit_intercept)[:, None]
+
+
 def mean_objective(parameters, model, X, Y, sample_weight=None, label_weight=None):
     """Objective of a fit divided by C and the sum of the weights, for autograd."""
     weight = np.ones(len(Y)) if sample_weight is None else np.asarray(sample_weight, float)
@@ -50,16 +72,22 @@ def mean_objective(parameters, model, X, Y, sample_weight=None, label_weight=Non
         scale=model.scale_,
         margin=model.margin_,
     )
-    penalty = parameters[:-1].square().sum() / (2 * model.C_ * weight.sum())
+    divided = parameters[:-1] * torch.from_numpy(units_of_penalty(model, X, sample_weight))
+    penalty = divided.square().sum() / (2 * model.C_ * weight.sum())
     return loss / model.scale_ + penalty
 
 
 def gradient_at(parameters, model, X, Y, sample_weight=None, label_weight=None):
-    """Gradient of the mean objective at some parameters, without that of a missing intercept."""
+    """Gradient of the mean objective at some parameters, without that of a missing intercept.
+
+    It is that in the coefficients of the features that the fit saw.
+    """
     X = X.toarray() if sp.issparse(X) else X
     parameters = torch.from_numpy(parameters).double().requires_grad_()
     mean_objective(parameters, model, X, Y, sample_weight, label_weight).backward()
-    return (parameters.grad if model.fit_intercept else parameters.grad[:-1]).numpy()
+    gradient, units = parameters.grad.numpy(), units_of_penalty(model, X, sample_weight)
+    gradient[:-1] = np.divide(gradient[:-1], units, out=0 * gradient[:-1], where=units > 0)
+    return gradient if model.fit_intercept else gradient[:-1]
 
 
 def constant_parameters(model, X, Y, sample_weight=None, label_weight=None):

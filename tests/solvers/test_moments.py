@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from sklearn_mlce._solvers import design as moments
+from sklearn_mlce._solvers import moments
 
 containers = pytest.mark.parametrize("container", [np.asarray, sp.csr_array, sp.csr_matrix])
 
@@ -50,3 +50,40 @@ def test_rows_that_are_all_alike_have_distance_one():
     X, weight = np.full((4, 3), 7.0), np.ones(4)
     assert moments.mean_squared_distance(X, weight, centred=True) == 1
     assert moments.mean_squared_distance(0 * X, weight, centred=False) == 1
+
+
+@containers
+@pytest.mark.parametrize("entries", [1, 12, 10**6])
+@pytest.mark.parametrize("centred", [True, False])
+def test_sizes_of_columns_and_the_distance_of_a_typical_row(
+    centred, container, entries, monkeypatch
+):
+    rng = np.random.default_rng(7)
+    X = rng.normal(size=(23, 5)) * (rng.random((23, 5)) < 0.5) * [1, 1e-3, 1e3, 1, 0] + [
+        0,
+        0,
+        0,
+        9,
+        0,
+    ]
+    weight = rng.integers(0, 4, 23).astype(float)
+    monkeypatch.setattr(moments, "_BLOCK_ENTRIES", entries)
+    sizes = moments.column_sizes(container(X), weight, centred=centred)
+    rows = np.repeat(X, weight.astype(int), axis=0)
+    moved = rows - rows.mean(axis=0) if centred else rows
+    expected = [sum(entry**4 for entry in column) / len(column) for column in moved.T]
+    np.testing.assert_allclose(sizes, np.sqrt(np.sqrt(expected)))
+    found = moments.typical_squared_distance(container(X), weight, sizes, centred=centred)
+    distances = [np.linalg.norm(row[:4] / sizes[:4]) for row in moved]
+    assert found == pytest.approx(np.mean(np.sqrt(distances)) ** 4)
+
+
+@containers
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("unit", [1e-30, 1e-3, 1e3, 1e30])
+def test_sizes_are_in_the_unit_of_the_column(unit, dtype, container):
+    rng = np.random.default_rng(8)
+    X, weight = rng.normal(size=(40, 3)), np.ones(40)
+    sizes = moments.column_sizes(container((X * unit).astype(dtype)), weight, centred=True)
+    plain = moments.column_sizes(container(X), weight, centred=True)
+    np.testing.assert_allclose(sizes, plain * unit, rtol=1e-5)

@@ -15,6 +15,7 @@ from sklearn_mlce._solvers.newton_cg import (
     _shorten_until_flat,
     conjugate_gradients,
 )
+from sklearn_mlce._solvers.standardisation import Standardisation
 from sklearn_mlce._targets.encoding import encode_targets
 from tests.helpers.linear_problems import OF_EACH_SOLVER, make_labels
 
@@ -28,7 +29,7 @@ def objective_and_point(options, fit_intercept=True):
     rng = np.random.default_rng(0)
     X, Y = make_labels(rng)
     targets, weight = encode_targets(Y), np.full(len(X), 1 / len(X))
-    design = Design(X, weight, fit_intercept, torch.device("cpu"))
+    design = Design(X, Standardisation.of_rows(X, weight, fit_intercept), torch.device("cpu"))
     objective = MLCEClassifier(**options)._objective_for(targets.format)
     encoded = encode(targets, X.dtype, torch.device("cpu"))
     loss = objective.second_order(encoded, Y.shape[1], torch.from_numpy(weight))

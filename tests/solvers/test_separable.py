@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from scipy.optimize import minimize
+from sklearn.base import clone
 
 from sklearn_mlce import MLCEClassifier
 from sklearn_mlce._solvers import newton_cg
@@ -218,7 +219,8 @@ def test_hard_cases_end_by_themselves(name, fit_intercept, dtype):
         return
     of_fitted = MLCEClassifier(fit_intercept=fit_intercept, **parameters)
     of_fitted.__dict__ |= {
-        name: getattr(model, name) for name in ("C_", "loss_", "scale_", "margin_")
+        name: getattr(model, name)
+        for name in ("C_", "loss_", "scale_", "margin_", "input_scaling_")
     }
     of_fitted.coef_ = model.coef_[fitted]
     of_fitted.intercept_ = model.intercept_[fitted]
@@ -234,3 +236,15 @@ def test_a_step_may_not_raise_the_objective():
     model = MLCEClassifier(C=100.0).fit(X, Y)
     assert (np.diff(model.loss_curve_) <= 1e-12).all()
     assert model.score(X, Y) == 1.0
+
+
+def test_damped_steps_take_a_row_of_weight_two_for_two_rows():
+    """Step by step, where steps are shortened; the ends are alike whatever the damping is."""
+    rng = np.random.default_rng(12)
+    X, Y = rng.random((15, 30)), np.eye(3, dtype=int)[rng.integers(0, 3, 15)]
+    weight = rng.integers(1, 5, len(X))
+    model = MLCEClassifier(loss="squared_hinge", C=10.0)
+    weighted = clone(model).fit(X, Y, sample_weight=weight)
+    repeated = clone(model).fit(np.repeat(X, weight, axis=0), np.repeat(Y, weight, axis=0))
+    assert weighted.n_iter_ > 3
+    np.testing.assert_allclose(weighted.loss_curve_, repeated.loss_curve_, rtol=1e-9)

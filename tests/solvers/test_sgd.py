@@ -15,6 +15,7 @@ from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.fit import choose_solver
 from sklearn_mlce._solvers.newton_cg import LinearObjective
 from sklearn_mlce._solvers.sgd import CentredWeights
+from sklearn_mlce._solvers.standardisation import Standardisation
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from tests.helpers.linear_problems import make_labels
@@ -72,7 +73,9 @@ def objective(model, X, Y, sample_weight=None):
     encoded = encode(targets, np.dtype(float), torch.device("cpu"))
     weights = torch.from_numpy(weight / total)
     rows = own.second_order(encoded, targets.n_outputs, weights, label_weight)
-    design = Design(X, weight / total, model.fit_intercept, torch.device("cpu"))
+    design = Design(
+        X, Standardisation.of_rows(X, weight / total, model.fit_intercept), torch.device("cpu")
+    )
     parameters = torch.from_numpy(np.vstack([model.coef_.T, model.intercept_]).astype(float))
     point = design.to_centred(parameters[: design.n_parameters])
     return LinearObjective(design, rows, 1 / (model.C * total)).at(point).value

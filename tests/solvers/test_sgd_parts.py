@@ -10,6 +10,7 @@ from sklearn_mlce._objectives.pointwise import BinaryCrossEntropy, SquaredHinge
 from sklearn_mlce._objectives.target_tensors import encode
 from sklearn_mlce._solvers.row_batches import RowBatches
 from sklearn_mlce._solvers.sgd import CentredWeights, StochasticDescent
+from sklearn_mlce._solvers.standardisation import Standardisation
 from sklearn_mlce._solvers.step_sizes import StepSizes, gram_eigenvalue, linear_decay
 from sklearn_mlce._targets.encoding import encode_targets
 
@@ -78,7 +79,12 @@ def test_an_epoch_is_that_of_plain_centred_descent(
     expected = expected / weight.sum() + l2 / 2 * (W**2).sum()
 
     in_batches = RowBatches(
-        container(X), targets, weight if weighted else None, offset, batch_size, CPU
+        container(X),
+        targets,
+        weight if weighted else None,
+        Standardisation(offset),
+        batch_size,
+        CPU,
     )
     weights = CentredWeights(
         torch.from_numpy(first.copy()), None if offset is None else torch.from_numpy(offset)
@@ -102,7 +108,9 @@ def test_a_factor_that_gets_small_is_multiplied_out(monkeypatch):
         )
         steps = StepSizes(0.1, torch.full((N_LABELS,), 0.02).double(), linear_decay(100))
         descent = StochasticDescent(weights, MLCE().batch_loss(N_LABELS), steps)
-        descent.epoch(RowBatches(X, targets, None, offset, 4, CPU), np.arange(N_ROWS), 0.5)
+        descent.epoch(
+            RowBatches(X, targets, None, Standardisation(offset), 4, CPU), np.arange(N_ROWS), 0.5
+        )
         results.append(weights.parameters().numpy())
     np.testing.assert_allclose(*results, rtol=1e-10, atol=1e-13)
 
@@ -110,7 +118,9 @@ def test_a_factor_that_gets_small_is_multiplied_out(monkeypatch):
 def test_blocks_do_not_change_the_batches(monkeypatch):
     rng = np.random.default_rng(2)
     X, targets = sp.csr_array(sparse_rows(rng)), encode_targets(label_rows(rng))
-    batches = RowBatches(X, targets, rng.random(N_ROWS), rng.random(N_FEATURES), 4, CPU)
+    batches = RowBatches(
+        X, targets, rng.random(N_ROWS), Standardisation(rng.random(N_FEATURES)), 4, CPU
+    )
     order = rng.permutation(N_ROWS)
     values = torch.from_numpy(rng.normal(size=(N_ROWS, N_LABELS)))
 
@@ -138,7 +148,7 @@ def test_the_gram_eigenvalue_is_that_of_the_centred_weighted_rows(container):
     X, weight = sparse_rows(rng), rng.uniform(0.1, 3, N_ROWS)
     offset = X.mean(axis=0)
     targets = encode_targets(label_rows(rng))
-    batches = RowBatches(container(X), targets, weight, offset, N_ROWS, CPU)
+    batches = RowBatches(container(X), targets, weight, Standardisation(offset), N_ROWS, CPU)
     rows = (X - offset) * np.sqrt(weight)[:, None]
     expected = np.linalg.eigvalsh(rows @ rows.T)[-1]
     assert gram_eigenvalue(batches, rng) == pytest.approx(expected, rel=1e-2)
@@ -150,6 +160,8 @@ def test_a_loss_that_overflows_says_what_to_do():
     weights = CentredWeights(torch.zeros(N_FEATURES + 1, N_LABELS), torch.zeros(N_FEATURES))
     steps = StepSizes(1e6, torch.zeros(N_LABELS), lambda number: 1.0)
     descent = StochasticDescent(weights, SquaredHinge().batch_loss(N_LABELS), steps)
-    batches = RowBatches(X.astype(np.float32), targets, None, np.zeros(N_FEATURES, "f"), 4, CPU)
+    batches = RowBatches(
+        X.astype(np.float32), targets, None, Standardisation(np.zeros(N_FEATURES, "f")), 4, CPU
+    )
     with pytest.raises(ValueError, match=r"the loss became .*StandardScaler.*'newton-cg'"):
         descent.epoch(batches, np.arange(N_ROWS), 0.0)
