@@ -37,7 +37,8 @@ def check_no_stray_values(numeric: np.ndarray, y: Any, label_names: np.ndarray |
     values, counts = np.unique(numeric[(numeric < 0) | (numeric > 1)], return_counts=True)
     if not len(values) or not np.isfinite(values).all():
         return
-    others = values != _code_of_unknown(values)
+    code = _code_of_unknown(values)
+    others = values != code
     is_unknown = np.isnan(numeric) if numeric.dtype.kind == "f" else np.zeros(1, dtype=bool)
     n_known = numeric.size - np.count_nonzero(is_unknown)
     is_soft = bool(((numeric > 0) & (numeric < 1)).any())
@@ -45,7 +46,9 @@ def check_no_stray_values(numeric: np.ndarray, y: Any, label_names: np.ndarray |
         has_exceptions = not others.any()
     else:
         few = others.sum() <= _MOST_VALUES and counts[others].sum() < _LEAST_FRACTION * n_known
-        has_exceptions = few and bool((numeric == 0).any() and (numeric == 1).any())
+        # Labels of a few rows may all be 0; 1 and -1 alone are another code for labels.
+        has_positive = not np.isnan(code) or bool((numeric == 1).any())
+        has_exceptions = few and has_positive and bool((numeric == 0).any())
     if has_exceptions:
         seen = " and ".join(_described(numeric, value, label_names) for value in values)
         raise ValueError(

@@ -65,7 +65,8 @@ def _encode_labels(
         raise ValueError(
             "y holds classes of several outputs, but that of the first call to partial_fit "
             "was taken for labels. Pass every class to the first call: "
-            "partial_fit(X, y, classes=[classes of output 0, classes of output 1, ...])"
+            "partial_fit(X, y, classes=[classes of output 0, classes of output 1, ...]), or "
+            "(y > 0).astype(int) where a label was counted twice"
         )
     if not np.array_equal(targets.classes, labels):
         first = known_format is None

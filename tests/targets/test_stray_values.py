@@ -78,6 +78,19 @@ def test_a_code_for_unknown_labels_is_refused_in_any_number(others, code, contai
     np.testing.assert_array_equal(typed_values(no_label, y)[0], known > 0)
 
 
+def test_rows_without_a_positive_are_labels_too(Y):
+    Y[Y == 1] = -1
+    message, (unknown, no_label, _) = refusal(Y)
+    assert "means unknown" in message
+    assert typed_values(no_label, Y)[0].sum() == 0
+    assert np.isnan(typed_values(unknown, Y)[0]).sum() == (Y < 0).sum()
+
+
+def test_labels_of_minus_one_and_one_keep_their_own_advice(Y):
+    with pytest.raises(ValueError, match=r"coded as \[-1.0, 1.0\]; expected 0 and 1. Pass \(y =="):
+        encode_targets(2 * Y - 1)
+
+
 def test_the_expression_for_arrays_is_the_usual_one(Y):
     Y[:50] = -1
     assert "Pass np.where(y == -1, np.nan, y) where -1 means unknown" in refusal(Y)[0]
