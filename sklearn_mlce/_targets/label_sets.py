@@ -50,13 +50,13 @@ def check_no_label_sets(y: Any, array: np.ndarray) -> None:
 
 def label_sets_error(y: Any, rows: Any, column: int = 0, n_columns: int = 1) -> ValueError:
     """Error about a y of which some rows, all or a column of several, are label sets."""
+    if container_of(y) == "polars":  # whose arrays of lists hide the missing ones
+        rows = (y[:, column] if len(y.shape) == 2 else y).to_list()
     sets = [row for row in rows if isinstance(row, Iterable)]
     filled = (row for row in sets if isinstance(row, Sized) and len(row))
     example = next(filled, sets[0] if sets else ())
     if isinstance(example, np.ndarray):
         example = example.tolist()
-    elif hasattr(example, "to_list"):
-        example = example.to_list()
     tags, what = _rows_of_column(y, column), "y"
     if n_columns > 1:
         what = f"column {_name(y, column)!r} of y"

@@ -89,7 +89,7 @@ def _to_type(values: np.ndarray, y: Any, *, keep: bool) -> str:
         array = "np.asarray(y, dtype=float)"  # of None too
     whole, text = "astype(int)", "astype(str)"
     if container == "polars":
-        whole, text = "cast(int)", "cast(pl.String)"
+        whole, text = "cast(pl.Int64)", "cast(pl.String)"
     positives = f"({array} > 0).{whole}"
     classes = f"{array}.{text} for the classes of several outputs"
     codes, has_above = values[values < 0], bool((values > 1).any())

@@ -77,7 +77,7 @@ def _check_holds_numbers(X: Any) -> list[Any]:
                 column = X.iloc[:, number] if hasattr(X, "iloc") else X[:, number]
                 _check_entries(column, X, repr(name), dtype)
         return dtypes
-    array = X if isinstance(getattr(X, "dtype", None), np.dtype) else _plain_array(X)
+    array = X if isinstance(X, np.ndarray) else _plain_array(X)
     if array.dtype.kind in "mMUSTO":
         columns = array.T if array.ndim == 2 else [array.ravel()]
         for number, column in enumerate(columns):
@@ -124,9 +124,9 @@ def _to_type(kind: str, X: Any, name: str) -> str:
             else "Pass a matrix with a column of numbers for each feature"
         )
     if kind == "text":
-        cast = "cast" if hasattr(X, "with_columns") else "astype"  # of polars, and of others
+        cast = "cast(pl.Float64)" if hasattr(X, "with_columns") else "astype(float)"  # of polars
         return (
-            f"Cast numbers that are written as text by X.{cast}(float), and encode categories by "
+            f"Cast numbers that are written as text by X.{cast}, and encode categories by "
             "OneHotEncoder in a ColumnTransformer"
         )
     column = f"X[{name}]" if hasattr(X, "columns") else f"X[:, {name}]"

@@ -41,7 +41,7 @@ STRAY = {
     "unknown": (with_values(-1), r"-1 in 45 cells \(column.*means unknown"),
     "both": (with_values(-1, 2), r"-1 in 45 cells .* and 2 in 1 cell \(column"),
     "pandas": (pd.DataFrame(with_values(-1), columns=Y_NAMES), r"column 'sea'\).*y\.replace\(-1"),
-    "polars": (pl.DataFrame(with_values(2), schema=Y_NAMES), r"column 'sea'\).*\.cast\(int\)"),
+    "polars": (pl.DataFrame(with_values(2), schema=Y_NAMES), r"'sea'\).*\.cast\(pl\.Int64\)"),
     "tuples": ([("sea", "sky")] * 45 + [("sky", "sun")] * 45, "collection of label sets"),
     "series": (pd.Series([None] + [{"sea", "sky"}] * 89), "collection of label sets"),
     "lists": (pl.Series([["sea", "sky"], ["sky"]] * 45), "collection of label sets"),
