@@ -10,15 +10,16 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_mlce._objectives.objective import Objective, clipped, is_module
 from sklearn_mlce._objectives.registry import AUTO, OBJECTIVES, check_targets, resolve_objective
 from sklearn_mlce._objectives.weights import check_takes_weight, checked_weight
-from sklearn_mlce._targets.encoding import encode_targets
+from sklearn_mlce._targets.encoding import check_y_given, encode_targets
 from sklearn_mlce._targets.targets import TargetFormat, TargetFormatMixin, Targets, row_blocks
 from sklearn_mlce._targets.top_k import largest_scores, shifted_to_best
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin
+from sklearn_mlce._utils.features import validated_features
 from sklearn_mlce._utils.tensors import with_duplicates_summed
 
 
@@ -77,10 +78,7 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
     ) -> tuple[Any, Targets, np.ndarray | None]:
         """Validated X, encoded targets and weights, without the rows of weight 0."""
         targets = encode(y)
-        X = validate_data(
-            self, X, accept_sparse="csr", dtype=(np.float64, np.float32), order="C", reset=reset
-        )
-        X = with_duplicates_summed(X)
+        X = with_duplicates_summed(validated_features(self, X, reset=reset, order="C"))
         if X.shape[0] != targets.n_rows:
             check_consistent_length(X, np.empty(targets.n_rows))
         objective = self._objective_for(targets.format)
@@ -141,9 +139,7 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
 
     def _validate_predict(self, X: Any) -> Any:
         check_is_fitted(self)
-        return validate_data(
-            self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False
-        )
+        return validated_features(self, X, reset=False)
 
     def _decision_scores(self, X: Any) -> np.ndarray:
         """Scores ``(n, n_outputs)`` of validated X, above zero where a label is predicted."""
@@ -277,6 +273,7 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         float
             The fraction.
         """
+        check_y_given(y, "score")
         check_is_fitted(self)
         if self._target_format.kind != "multioutput":
             return super().score(X, y, sample_weight)

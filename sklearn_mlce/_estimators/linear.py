@@ -328,7 +328,7 @@ class MLCEClassifier(BaseMLCE):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features; float32 and float64 are kept, others become float64.
+            Numbers; float16 becomes float32, others than it and float32 become float64.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
             Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or, of
             shape (n_samples, n_outputs), the classes of several outputs as whole numbers.
@@ -342,6 +342,8 @@ class MLCEClassifier(BaseMLCE):
 
         Raises
         ------
+        TypeError
+            If X holds text, dates or durations.
         ValueError
             If X, y, a weight or a parameter is not usable. An earlier fit is then kept.
 
@@ -404,6 +406,8 @@ class MLCEClassifier(BaseMLCE):
 
         Raises
         ------
+        TypeError
+            If X holds text, dates or durations.
         ValueError
             If X, y, a weight or a parameter is not usable or does not fit the earlier calls, or
             if ``solver="newton-cg"``, which needs all rows at once. The state before the call is

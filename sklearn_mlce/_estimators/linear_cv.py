@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_consistent_length, validate_data
+from sklearn.utils.validation import check_consistent_length
 from torch import nn
 
 from sklearn_mlce._estimators.linear import MLCEClassifier, name_of_scaling
@@ -22,6 +22,7 @@ from sklearn_mlce._solvers.fit import resolve_solver
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import Targets, constant_label_scores, is_trainable
 from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
+from sklearn_mlce._utils.features import validated_features
 from sklearn_mlce._utils.tensors import with_duplicates_summed
 from sklearn_mlce.model_selection._f_measure import FMeasure, f_measure_of
 from sklearn_mlce.model_selection._out_of_fold import (
@@ -245,7 +246,7 @@ class MLCEClassifierCV(MLCEClassifier):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features; float32 and float64 are kept, others become float64.
+            Numbers; float16 becomes float32, others than it and float32 become float64.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
             Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -258,6 +259,8 @@ class MLCEClassifierCV(MLCEClassifier):
 
         Raises
         ------
+        TypeError
+            If X holds text, dates or durations.
         ValueError
             If X, y, a weight or a parameter is not usable. An earlier fit is then kept.
 
@@ -277,9 +280,7 @@ class MLCEClassifierCV(MLCEClassifier):
             monitor.open("C", None if n_beyond else len(Cs))
             targets = encode_targets(y)
             objective.check_kind(targets.kind)
-            X = validate_data(
-                self, X, accept_sparse="csr", dtype=(np.float64, np.float32), order="C"
-            )
+            X = validated_features(self, X, reset=True, order="C")
             check_consistent_length(X, np.empty(targets.n_rows))
             X = with_duplicates_summed(X)
             weight = checked_weight(sample_weight, X, X.dtype)

@@ -352,7 +352,7 @@ class MLCEMLP(BaseMLCE):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features; float32 and float64 are kept, others become float64.
+            Numbers; float16 becomes float32, others than it and float32 become float64.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
             Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or, of
             shape (n_samples, n_outputs), the classes of several outputs as whole numbers.
@@ -374,6 +374,8 @@ class MLCEMLP(BaseMLCE):
 
         Raises
         ------
+        TypeError
+            If X holds text, dates or durations.
         ValueError
             If X, y, a weight or a parameter is not usable, if the checkpoint to resume is that of
             another fit, or if the loss or a weight becomes infinite or NaN. An earlier fit is
@@ -452,6 +454,8 @@ class MLCEMLP(BaseMLCE):
 
         Raises
         ------
+        TypeError
+            If X holds text, dates or durations.
         ValueError
             If X, y, a weight or a parameter is not usable or does not fit the earlier calls.
             The state before the call is then kept.

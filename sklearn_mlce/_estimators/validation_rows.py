@@ -20,7 +20,7 @@ from sklearn_mlce._estimators.base import BaseMLCE
 from sklearn_mlce._network.batches import Rows
 from sklearn_mlce._network.callbacks import Diverged
 from sklearn_mlce._network.perceptron import Arrays
-from sklearn_mlce._targets.encoding import encode_outputs, encode_targets, label_names_of
+from sklearn_mlce._targets.encoding import encode_argument, encode_outputs, label_names_of
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.stream_classes import encode_classes
 from sklearn_mlce._targets.targets import TargetFormat, Targets
@@ -160,7 +160,7 @@ def _validated(
 
 def _encode_labels(y: Any, n_labels: int) -> Targets:
     """Targets of a matrix of labels with as many columns as that of the training rows."""
-    targets = encode_targets(y)
+    targets = encode_argument(y, "y_val")
     if targets.kind == "multioutput":
         raise ValueError(
             f"y_val holds classes of {len(targets.classes)} outputs, whole numbers of more than "

@@ -15,6 +15,13 @@ import scipy.sparse as sp
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_mlce._targets.containers import container_of
+from sklearn_mlce._targets.label_sets import (
+    check_no_joined_labels,
+    check_no_label_sets,
+    label_sets_error,
+)
+from sklearn_mlce._targets.stray_values import check_no_stray_values
 from sklearn_mlce._targets.targets import TargetFormat, Targets
 
 
@@ -26,8 +33,7 @@ def encode_targets(y: Any) -> Targets:
     ValueError
         If y is of a kind that cannot be trained on; the message says what to type instead.
     """
-    if y is None:
-        raise ValueError("fit requires y to be passed, but the target y is None")
+    check_y_given(y)
     if sp.issparse(y):
         if y.ndim == 1 or y.shape[1] == 1:
             return _encode_single(y.toarray())
@@ -36,10 +42,30 @@ def encode_targets(y: Any) -> Targets:
     label_names = label_names_of(y)
     array = _as_array(y)
     if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1):
+        check_no_joined_labels(y, array)
         return _encode_single(array)
     _check_is_matrix(array.shape)
-    targets = _encode_dense(array, label_names)
-    return targets if label_names is None else replace(targets, frame=type(y))
+    targets = _encode_dense(array, label_names, y)
+    # Rows of a pyarrow Table cannot be picked as those of a matrix are.
+    is_frame = label_names is not None and container_of(y) != "pyarrow"
+    return replace(targets, frame=type(y)) if is_frame else targets
+
+
+def encode_argument(y: Any, name: str) -> Targets:
+    """Encode a y that users know by another name, which an error then begins with."""
+    try:
+        return encode_targets(y)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def check_y_given(y: Any, method: str = "fit") -> None:
+    """Raise ValueError if y is None, in the words that scikit-learn's checks look for."""
+    if y is None:
+        raise ValueError(
+            f"{method} requires y to be passed, but the target y is None; expected the labels of "
+            f"each row. Type {method}(X, y)"
+        )
 
 
 def _check_is_matrix(shape: tuple[int, ...]) -> None:
@@ -52,11 +78,12 @@ def _check_is_matrix(shape: tuple[int, ...]) -> None:
 
 
 def label_names_of(y: Any) -> np.ndarray | None:
-    """Column names of a DataFrame y; None of any other."""
+    """Column names of a DataFrame or pyarrow Table y; None of any other."""
     if getattr(y, "ndim", 2) != 2 or not hasattr(y, "columns"):
         return None
-    names = np.empty(len(y.columns), dtype=object)
-    names[:] = list(y.columns)  # not asarray, which takes tuples for a second dimension
+    columns = list(getattr(y, "column_names", y.columns))  # those of a pyarrow Table hold the data
+    names = np.empty(len(columns), dtype=object)
+    names[:] = columns  # not asarray, which takes tuples for a second dimension
     return names
 
 
@@ -67,11 +94,9 @@ def _as_array(y: Any) -> np.ndarray:
     else:
         try:
             array = np.asarray(y)
-        except ValueError as error:
-            raise ValueError(_label_sets_message(y)) from error
-    first = array[0] if array.ndim == 1 and len(array) else None
-    if isinstance(first, (set, frozenset, list, tuple, np.ndarray)):
-        raise ValueError(_label_sets_message(y))
+        except ValueError as error:  # rows of several lengths
+            raise label_sets_error(y, y) from error
+    check_no_label_sets(y, array)
     return array
 
 
@@ -87,14 +112,6 @@ def _of_pandas(y: Any) -> np.ndarray:
     # NumPy's dtype of a nullable column, and of the entries of a sparse one.
     plain = [getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype)) for dtype in dtypes]
     return y.to_numpy(dtype=np.result_type(*plain))
-
-
-def _label_sets_message(y: Any) -> str:
-    first = next(iter(y))  # a Series need not have an entry of index 0
-    return (
-        f"y is a collection of label sets such as {first!r}; expected a matrix of 0 and 1 of shape "
-        "(n_samples, n_labels). Pass MultiLabelBinarizer().fit_transform(y)"
-    )
 
 
 def _encode_single(array: np.ndarray) -> Targets:
@@ -134,7 +151,7 @@ def _encode_sparse(y: Any) -> Targets:
     return Targets(target_format, positives=_ones(matrix))
 
 
-def _encode_dense(array: np.ndarray, label_names: np.ndarray | None) -> Targets:
+def _encode_dense(array: np.ndarray, label_names: np.ndarray | None, y: Any) -> Targets:
     classes = np.arange(array.shape[1])
     numeric = _as_numeric(array)
     known = numeric[~np.isnan(numeric)] if numeric.dtype.kind == "f" else numeric
@@ -142,6 +159,8 @@ def _encode_dense(array: np.ndarray, label_names: np.ndarray | None) -> Targets:
     if hard and known.size == numeric.size:
         target_format = TargetFormat("multilabel", classes, numeric.dtype, None, label_names)
         return Targets(target_format, positives=_ones(sp.csr_array(numeric != 0)))
+    if not hard:
+        check_no_stray_values(numeric, y, label_names)
     if not hard and _are_codes(known):
         return _encode_outputs(array, None, label_names)
     if not hard:

@@ -14,7 +14,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import column_or_1d
 
-from sklearn_mlce._targets.encoding import encode_outputs, encode_targets
+from sklearn_mlce._targets.encoding import check_y_given, encode_outputs, encode_targets
+from sklearn_mlce._targets.label_sets import check_no_label_sets
 from sklearn_mlce._targets.targets import TargetFormat, Targets, same_classes
 
 
@@ -37,8 +38,9 @@ def chunk_encoder(
     Raises
     ------
     ValueError
-        If `classes` are not those of the earlier chunks.
+        If y is None, or `classes` are not those of the earlier chunks.
     """
+    check_y_given(y, "partial_fit")
     first = known_format is None
     known = None if known_format is None else known_format.classes
     if isinstance(known, list) or (first and _are_classes_of_outputs(classes)):
@@ -63,7 +65,8 @@ def _encode_labels(
         raise ValueError(
             "y holds classes of several outputs, but that of the first call to partial_fit "
             "was taken for labels. Pass every class to the first call: "
-            "partial_fit(X, y, classes=[classes of output 0, classes of output 1, ...])"
+            "partial_fit(X, y, classes=[classes of output 0, classes of output 1, ...]), or "
+            "(y > 0).astype(int) where a label was counted twice"
         )
     if not np.array_equal(targets.classes, labels):
         first = known_format is None
@@ -97,7 +100,10 @@ def _other_labels_message(n_labels: int, labels: np.ndarray, first: bool) -> str
 
 def _is_single_label(y: Any) -> bool:
     """Whether y is one class per row: of shape (n,) or (n, 1)."""
-    shape = np.shape(y) if getattr(y, "shape", None) is None else y.shape
+    try:
+        shape = np.shape(y) if getattr(y, "shape", None) is None else y.shape
+    except ValueError:  # label sets, which the encoding refuses
+        return False
     return len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
 
 
@@ -157,6 +163,8 @@ def encode_classes(y: Any, classes: np.ndarray) -> Targets:
     ValueError
         If y holds a class that is not among `classes`.
     """
+    if not sp.issparse(y):
+        check_no_label_sets(y, np.asarray(y, dtype=None if hasattr(y, "dtype") else object))
     y = column_or_1d(y.toarray() if sp.issparse(y) else y, warn=True)
     unseen = [value for value in np.unique(y).tolist() if value not in classes]
     if unseen:

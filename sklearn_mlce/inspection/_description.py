@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_mlce._targets.encoding import encode_targets
+from sklearn_mlce._targets.encoding import check_y_given, encode_targets
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce.inspection._counts import (
     LabelPair,
@@ -30,6 +30,10 @@ _CELL = f"{_LINE};padding:0.2em 0.8em;vertical-align:top"
 _TABLE = "border-collapse:collapse;margin:0.4em 0;background:transparent;color:inherit;font:inherit"
 _TEXT = f"{_CELL};text-align:left"
 _NUMBER = f"{_CELL};text-align:right;font-variant-numeric:tabular-nums"
+
+# Fractions of the rows with two labels or more: below the first practice treats all as
+# single-label, up to the second as single-label with a second label where it is likely.
+_FEW_ROWS, _MANY_ROWS = 0.05, 0.3
 
 # Where one label per row would find at least this fraction of all labels, few are lost that way.
 _FOUND_BY_ONE = 0.9
@@ -114,6 +118,34 @@ class LabelDescription:
     top_pairs: tuple[LabelPair, ...]
     unknown_share: float
     soft_share: float
+
+    @property
+    def multilabel_share(self) -> float:
+        """Share of all rows that carry two labels or more."""
+        return sum(self.row_shares[2:])
+
+    @property
+    def found_by_one(self) -> float:
+        """Largest share of all labels that one label per row would find; NaN if there is none."""
+        if self.cardinality == 0:
+            return float("nan")
+        return (1 - self.row_shares[0]) / self.cardinality
+
+    @property
+    def reading_by_rows(self) -> str:
+        """What `multilabel_share` speaks for, by the shares of 5% and 30% that practice goes by.
+
+        "single-label" below 5%; "best-label" up to 30%: a single-label model that gives the best
+        label, and the next ones above a probability; "multi-label" above.
+        """
+        if self.multilabel_share < _FEW_ROWS:
+            return "single-label"
+        return "best-label" if self.multilabel_share <= _MANY_ROWS else "multi-label"
+
+    @property
+    def reading_by_labels(self) -> str:
+        """What `found_by_one` speaks for: "multi-label" below 90%, else "single-label"."""
+        return "multi-label" if self.found_by_one < _FOUND_BY_ONE else "single-label"
 
     @property
     def hints(self) -> tuple[str, ...]:
@@ -243,7 +275,7 @@ def _numbers(pair: LabelPair) -> tuple[str, str, str]:
 
 def hints_of(labels: LabelDescription) -> tuple[str, ...]:
     """Sentences on the kind of problem, then on what makes it harder."""
-    hints = [_kind_of_problem(labels)]
+    hints = _kind_of_problem(labels)
     if labels.max_labels > 0:
         hints += [_rare_labels(labels), *_constant_labels(labels)]
     if labels.unknown_share > 0:
@@ -260,36 +292,47 @@ def hints_of(labels: LabelDescription) -> tuple[str, ...]:
     return tuple(hint for hint in hints if hint)
 
 
-def _kind_of_problem(labels: LabelDescription) -> str:
+def _kind_of_problem(labels: LabelDescription) -> list[str]:
+    """One sentence where the case is clear, else both readings of the counts."""
     if labels.kind != "multilabel":
-        return (
+        return [
             "Single-label: every row has one class. The estimators minimise logistic or softmax "
             "cross-entropy on such a y, as LogisticRegression does."
-        )
-    none, one, two, more = labels.row_shares
+        ]
+    none, one, *_ = labels.row_shares
     if none == 1:
-        return "No labels: no row carries any."
+        return ["No labels: no row carries any."]
     if one == 1:
-        return (
+        return [
             "Single-label suffices: every row carries exactly one label. Pass y.argmax(axis=1), "
             "and exactly one will be predicted."
-        )
-    if two + more == 0:
-        return (
+        ]
+    if labels.max_labels < 2:
+        return [
             "Single-label suffices: no row carries two labels. With one more class for the rows "
             "that carry none, it is a multiclass problem."
-        )
-    found = (1 - none) / labels.cardinality
-    counts = (
-        f"{percent(two + more)} of the rows carry two labels or more, and one label per row would "
-        f"find at most {percent(found)} of all labels."
-    )
-    if found >= _FOUND_BY_ONE:
-        return (
-            f"Few multi-label rows: {counts} Compare with a single-label classifier before taking "
-            "on more."
-        )
-    return f"Genuinely multi-label: {counts}"
+        ]
+    by_rows = {
+        "single-label": f"below {_FEW_ROWS:.0%}: treat it as single-label.",
+        "best-label": (
+            f"from {_FEW_ROWS:.0%} to {_MANY_ROWS:.0%}: a single-label model may do, with the best "
+            "label, and the next ones above a probability."
+        ),
+        "multi-label": f"above {_MANY_ROWS:.0%}: genuinely multi-label.",
+    }
+    by_labels = {
+        "single-label": (
+            f"{_FOUND_BY_ONE:.0%} or more: compare with a single-label classifier before taking on "
+            "more."
+        ),
+        "multi-label": f"below {_FOUND_BY_ONE:.0%}: genuinely multi-label.",
+    }
+    return [
+        f"By rows: {percent(labels.multilabel_share)} carry two labels or more, "
+        f"{by_rows[labels.reading_by_rows]}",
+        f"By labels: one label per row would find at most {percent(labels.found_by_one)} of all "
+        f"labels, {by_labels[labels.reading_by_labels]}",
+    ]
 
 
 def _rare_labels(labels: LabelDescription) -> str:
@@ -401,11 +444,13 @@ def describe_labels(y: Any, *, n_pairs: int = 10, min_pair_samples: int = 5) -> 
       strongest pairs
         1 + 5  160 rows, Jaccard 0.28, lift 1.2
         2 + 3  146 rows, Jaccard 0.28, lift 1.3
-    - Genuinely multi-label: 58.8% of the rows carry two labels or more, and one label per
-      row would find at most 43.5% of all labels.
+    - By rows: 58.8% carry two labels or more, above 30%: genuinely multi-label.
+    - By labels: one label per row would find at most 43.5% of all labels, below 90%:
+      genuinely multi-label.
     """
     _check_count(n_pairs, "n_pairs")
     _check_count(min_pair_samples, "min_pair_samples")
+    check_y_given(y, "describe_labels")
     targets = encode_targets(y)
     if targets.kind == "multioutput":
         raise ValueError(

@@ -11,7 +11,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import _num_samples
 
 from sklearn_mlce._objectives.weights import checked_weight
-from sklearn_mlce._targets.encoding import encode_targets
+from sklearn_mlce._targets.encoding import encode_argument
 from sklearn_mlce._targets.targets import Targets, row_blocks
 from sklearn_mlce._targets.top_k import largest_scores
 
@@ -24,6 +24,10 @@ def labels_of(y: Any, name: str) -> Targets:
     ValueError
         If y is not a matrix with two label columns or more.
     """
+    if y is None:
+        raise ValueError(
+            f"{name} is None; expected a matrix of labels of shape (n_samples, n_labels)"
+        )
     shape = y.shape if hasattr(y, "shape") else np.shape(y)
     if len(shape) != 2 or shape[1] < 2:
         raise ValueError(
@@ -31,7 +35,7 @@ def labels_of(y: Any, name: str) -> Targets:
             f"{tuple(shape)}. For one label or one class per row use sklearn.metrics, such as "
             "f1_score or top_k_accuracy_score"
         )
-    targets = encode_targets(y)
+    targets = encode_argument(y, name)
     if targets.kind not in ("multilabel", "soft"):
         raise ValueError(f"{name} must be a matrix of 0 and 1, got a {targets.kind} target")
     return targets
@@ -61,8 +65,10 @@ def scores_of(y_score: Any, shape: tuple[int, int]) -> np.ndarray:
     Raises
     ------
     ValueError
-        If they are sparse, not finite, or of another shape.
+        If they are None, sparse, not finite, or of another shape.
     """
+    if y_score is None:
+        raise ValueError(f"y_score is None; expected the scores of y_true, of shape {shape}")
     if sp.issparse(y_score):
         raise ValueError(
             "y_score must be dense: a score that is not stored cannot be ranked among the others. "

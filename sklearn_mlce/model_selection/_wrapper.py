@@ -14,9 +14,10 @@ from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_mlce._objectives.weights import checked_weight
-from sklearn_mlce._targets.encoding import encode_targets
+from sklearn_mlce._targets.encoding import check_y_given, encode_targets, label_names_of
 from sklearn_mlce._targets.label_names import check_names_of_fitted
 from sklearn_mlce._targets.targets import TargetFormatMixin, Targets
+from sklearn_mlce._utils.features import check_X_given
 from sklearn_mlce.model_selection._out_of_fold import (
     clone_for,
     default_threshold,
@@ -116,7 +117,38 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
             sparse for sparse y. int64 for soft or unknown targets.
         """
         check_is_fitted(self)
+        check_X_given(X)
         return self._target_format.decode_by_blocks(X, self._zero_scores)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Fraction of the rows whose labels are all predicted right.
+
+        Of a multi-label y this is a strict measure; ``scoring="f1_micro"`` and the like take
+        others in a search.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to label.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            The fraction.
+
+        Raises
+        ------
+        ValueError
+            If y is None, has other column names than that of `fit`, or has them in another order.
+        """
+        check_y_given(y, "score")
+        check_is_fitted(self)
+        check_names_of_fitted(self, label_names_of(y))
+        return super().score(X, y, sample_weight)
 
     def _validate_fit(
         self,
@@ -135,6 +167,7 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         class takes a y of more than two classes.
         """
         targets = _encode_thresholded(y, for_classes)
+        check_X_given(X)
         (X,) = indexable(X)
         check_consistent_length(X, np.empty(targets.n_rows))
         routed = routed_params(self, sample_weight, params, prefit=prefit, weighs=weighs)

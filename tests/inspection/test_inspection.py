@@ -2,7 +2,9 @@
 
 import dataclasses
 import pickle
+import re
 import tracemalloc
+from html import unescape
 from html.parser import HTMLParser
 from itertools import combinations
 
@@ -178,8 +180,8 @@ def rows_of_sizes(*sizes):
     [
         (np.eye(6, dtype=int), "Single-label suffices: every row carries exactly one"),
         (rows_of_sizes(0, 1, 1), "Single-label suffices: no row carries two"),
-        (rows_of_sizes(*[1] * 19, 2), "Few multi-label rows: 5.0%"),
-        (rows_of_sizes(1, 2, 3), "Genuinely multi-label: 66.7%"),
+        (rows_of_sizes(*[1] * 19, 2), "By rows: 5.0%"),
+        (rows_of_sizes(1, 2, 3), "By rows: 66.7%"),
         (rows_of_sizes(0, 0), "No labels"),
     ],
 )
@@ -188,11 +190,54 @@ def test_the_first_hint_is_the_kind_of_problem(y, beginning):
     assert describe_labels(sp.csr_array(y)).hints == describe_labels(y).hints
 
 
-def test_one_label_per_row_finds_as_many_as_the_hint_says(labels):
+@pytest.mark.parametrize(
+    ("sizes", "by_rows", "advice"),
+    [
+        ([1] * 96 + [2] * 4, "single-label", "4.0%.*below 5%: treat it as single-label"),
+        ([1] * 96 + [0] * 4 + [6] * 5, "single-label", "4.8%.*treat it as single-label"),
+        ([1] * 95 + [2] * 5, "best-label", "5.0%.*best label, and the next ones above a probab"),
+        ([0] * 70 + [2] * 30, "best-label", "30.0%.*from 5% to 30%"),
+        ([1] * 69 + [3] * 31, "multi-label", "31.0%.*above 30%: genuinely multi-label"),
+    ],
+)
+def test_the_reading_by_rows_follows_their_share(sizes, by_rows, advice):
+    description = describe_labels(rows_of_sizes(*sizes))
+    assert description.multilabel_share == pytest.approx((np.array(sizes) > 1).mean())
+    assert description.reading_by_rows == by_rows
+    assert re.match(f"By rows: {advice}", description.hints[0])
+    assert " ".join(description.hints[0].split()[:6]) in repr(description)
+    assert description.hints[0] in unescape(description._repr_html_())
+
+
+@pytest.mark.parametrize(
+    ("sizes", "by_labels", "advice"),
+    [
+        ([1] * 90 + [2] * 5, "single-label", "95.0% of all labels, 90% or more: compare with"),
+        ([0] * 90 + [2] * 5, "multi-label", "50.0% of all labels, below 90%: genuinely multi"),
+    ],
+)
+def test_the_reading_by_labels_follows_what_one_label_per_row_finds(sizes, by_labels, advice):
+    description = describe_labels(rows_of_sizes(*sizes))
+    assert description.reading_by_labels == by_labels
+    assert description.hints[1].startswith(
+        f"By labels: one label per row would find at most {advice}"
+    )
+
+
+def test_one_label_per_row_finds_as_many_as_the_description_says(labels):
     best = np.zeros_like(labels)
     best[np.arange(200), labels.argmax(axis=1)] = 1
     found = (best & labels).sum() / labels.sum()
-    assert f"at most {percent(found)} of all labels" in describe_labels(labels).hints[0]
+    description = describe_labels(labels)
+    assert description.found_by_one == pytest.approx(found)
+    assert f"at most {percent(found)} of all labels" in description.hints[1]
+
+
+@pytest.mark.parametrize("y", [["a", "b", "a"], [0, 1, 2, 2], np.eye(3, dtype=int)])
+def test_one_class_per_row_reads_as_single_label(y):
+    description = describe_labels(y)
+    assert (description.multilabel_share, description.found_by_one) == (0, 1)
+    assert description.reading_by_rows == description.reading_by_labels == "single-label"
 
 
 def counts_of_labels(*label_counts, n_rows=600):
@@ -210,8 +255,8 @@ def counts_of_labels(*label_counts, n_rows=600):
 )
 def test_rare_labels_are_pointed_out(label_counts, beginning):
     hints = describe_labels(counts_of_labels(*label_counts)).hints
-    assert len(hints) == (1 if beginning is None else 2)
-    assert beginning is None or hints[1].startswith(beginning)
+    assert len(hints) == (2 if beginning is None else 3)
+    assert beginning is None or hints[2].startswith(beginning)
 
 
 def test_classes_have_a_long_tail_too():
@@ -230,6 +275,7 @@ def test_no_positive_at_all_is_described():
     assert np.isnan(description.mean_imbalance_ratio)
     assert np.isnan(description.max_imbalance_ratio)
     assert description.hints == ("No labels: no row carries any.",)
+    assert np.isnan(description.found_by_one)
     assert "for want of a positive label" in repr(description)
 
 
@@ -318,6 +364,7 @@ def test_a_share_is_none_or_all_only_if_it_is(share, words):
         ([[0, 1]], {"min_pair_samples": 0.5}, "min_pair_samples must be"),
         (np.zeros((0, 3), dtype=int), {}, "y has no rows"),
         ([{"a"}, {"b"}], {}, "MultiLabelBinarizer"),
+        (None, {}, "describe_labels requires y to be passed, but the target y is None"),
         ([[-1, 1], [1, -1]], {}, "expected 0 and 1"),
     ],
 )

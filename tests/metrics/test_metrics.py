@@ -341,3 +341,22 @@ def test_a_group_without_labels_has_no_f1():
     assert f1["tail"] == 0.5
     assert np.isnan(f1["head"])
     assert np.isnan(f1["medium"])
+
+
+@pytest.mark.parametrize("measure", [*AT_K, masked_lrap, masked_f1_score, f1_by_label_frequency])
+def test_labels_and_scores_of_none_are_refused_in_a_sentence(measure, labels, scores):
+    of_scores = measure in (*AT_K, masked_lrap)
+    with pytest.raises(ValueError, match="y_true is None; expected a matrix of labels"):
+        measure(None, scores if of_scores else labels)
+    with pytest.raises(ValueError, match="y is None; expected a matrix of labels"):
+        label_propensities(None)
+    name = "y_score is None; expected the scores" if of_scores else "y_pred is None; expected a mat"
+    with pytest.raises(ValueError, match=name):
+        measure(labels, None)
+
+
+@pytest.mark.parametrize("measure", [masked_lrap, masked_f1_score, f1_by_label_frequency])
+def test_a_code_for_unknown_labels_is_refused_with_what_to_type(measure, labels):
+    labels[:, 1] = -1
+    with pytest.raises(ValueError, match=r"^y_true: .* -1 in 40 cells .*np.where\(y == -1"):
+        measure(labels, labels)

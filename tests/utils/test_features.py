@@ -1,0 +1,115 @@
+"""What features are told to become is what can be computed with."""
+
+import datetime
+import re
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator
+
+from sklearn_mlce._utils.features import validated_features
+
+DATES = pd.date_range("2020-01-01", periods=4)
+DAYS = DATES - DATES[0]
+
+
+def column_of_objects(values):
+    array = np.zeros((len(values), 2), dtype=object)
+    array[:, 1] = values
+    return array
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        pd.DataFrame({"a": [1.0] * 4, "at": DATES}),
+        pd.DataFrame({"a": [1.0] * 4, "at": DATES.tz_localize("UTC")}),
+        pd.DataFrame({"a": [1.0] * 4, "at": DATES.date}),
+        pd.DataFrame({"a": [1.0] * 4, "at": DAYS}),
+        pl.DataFrame({"a": [1.0] * 4, "at": DATES.to_pydatetime().tolist()}),
+        pl.DataFrame({"a": [1.0] * 4, "at": DAYS.to_pytimedelta().tolist()}),
+        pl.DataFrame({"a": [1.0] * 4, "at": DAYS.to_pytimedelta()}),  # a column of objects
+        column_of_objects(DATES.to_pydatetime()),
+        column_of_objects(DATES.date),
+        column_of_objects(DAYS.to_pytimedelta()),
+        np.tile(DATES.to_numpy()[:, None], 2),
+        np.tile(DAYS.to_numpy()[:, None], 2),
+    ],
+    ids=lambda X: type(X).__name__,
+)
+def test_what_is_to_be_typed_makes_ascending_numbers_of_dates(X):
+    with pytest.raises(TypeError, match="such as") as refused:
+        validated_features(BaseEstimator(), X, reset=True)
+    typed = str(refused.value).rpartition("such as ")[2]
+    numbers = np.asarray(eval(typed, {"X": X, "np": np}), dtype=float)
+    assert numbers.shape == (4,)
+    assert (np.diff(numbers) > 0).all()
+
+
+@pytest.mark.parametrize("X", [[["1", "2.5"]], np.array([["1", "2.5"]]), pl.DataFrame([["1"]])])
+def test_numbers_written_as_text_are_cast_by_what_is_to_be_typed(X):
+    with pytest.raises(TypeError, match=r"X holds text in column") as refused:
+        validated_features(BaseEstimator(), X, reset=True)
+    typed = re.search(r"X\.\S+\)", str(refused.value)).group()
+    X = np.asarray(X) if isinstance(X, list) else X
+    numbers = np.asarray(eval(typed, {"X": X, "pl": pl}))
+    assert numbers.dtype == np.float64
+
+
+def test_columns_of_one_name_are_told_apart():
+    X = pd.DataFrame([[1.0, "2"]], columns=["a", "a"])
+    with pytest.raises(TypeError, match=r"text in column 'a' \(.*'2'"):
+        validated_features(BaseEstimator(), X, reset=True)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.array([[1.0, {"a": 1}]], dtype=object), "argument must be .* string.* number"),
+        (np.array([[1.0, datetime.time(3)]], dtype=object), "not 'datetime.time'"),
+    ],
+)
+def test_other_objects_are_refused_by_numpy(X, message):
+    with pytest.raises(TypeError, match=message):
+        validated_features(BaseEstimator(), X, reset=True)
+
+
+@pytest.mark.parametrize("X", [[[1, 2], [3]], 3.0, np.zeros((2, 0)), [], np.ones(3)], ids=str)
+def test_other_shapes_are_refused_as_by_scikit_learn(X):
+    with pytest.raises(ValueError, match=r"inhomogeneous|2D array|0 feature"):
+        validated_features(BaseEstimator(), X, reset=True)
+
+
+@pytest.mark.parametrize(
+    ("X", "dtype"),
+    [
+        (np.ones((2, 2), dtype=np.float16), np.float32),
+        (np.ones((2, 2), dtype=np.float32), np.float32),
+        (np.ones((2, 2)), np.float64),
+        (np.ones((2, 2), dtype=np.int8), np.float64),
+        (np.ones((2, 2), dtype=bool), np.float64),
+        (np.ones((2, 2), dtype=object), np.float64),
+        (np.ones((2, 2)).tolist(), np.float64),
+        (sp.csr_array(np.ones((2, 2), dtype=np.float32)), np.float32),
+        (sp.csc_matrix(np.ones((2, 2), dtype=np.int64)), np.float64),
+        (pd.DataFrame({"a": [1, 2]}, dtype=np.float16), np.float32),
+        (pd.DataFrame({"a": [1.0], "b": [2.0]}).astype({"a": np.float16}), np.float64),
+        (pd.DataFrame({"a": [1.0], "b": [2]}).astype({"a": np.float16}), np.float64),
+        (pd.DataFrame({"a": [1, 2]}, dtype="Float32"), np.float32),
+        (pd.DataFrame({"a": [1, 2]}, dtype="Int8"), np.float64),
+        (pl.DataFrame({"a": [1.0]}, schema={"a": pl.Float32}), np.float32),
+        (pl.DataFrame({"a": [1]}), np.float64),
+    ],
+)
+def test_single_precision_is_kept_and_half_is_raised_to_it(X, dtype):
+    features = validated_features(BaseEstimator(), X, reset=True)
+    assert features.dtype == dtype
+    assert sp.issparse(features) == sp.issparse(X)
+
+
+def test_doubles_are_not_copied():
+    X = np.ones((3, 2))
+    assert np.shares_memory(validated_features(BaseEstimator(), X, reset=True, order="C"), X)
