@@ -183,7 +183,8 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         -------
         ndarray or CSR matrix of shape (n_samples,) or (n_samples, n_labels)
             In the form of the y that the estimator was fitted on: class labels for 1-D y, 0/1
-            in its dtype for a matrix, sparse for sparse y. int64 for soft or unknown targets.
+            in its dtype for a matrix, sparse for sparse y. int64 for soft or unknown targets. Of
+            several outputs the classes, in an object array where some are text and some numbers.
         """
         X = self._validate_predict(X)
         return self._target_format.decode_by_blocks(X, self._decision_scores)
