@@ -24,7 +24,11 @@ def missing_entries(array: np.ndarray) -> np.ndarray:
         return np.isnan(array)
     if array.dtype.kind != "O":
         return np.zeros(array.shape, dtype=bool)
-    found = (entry is None or is_scalar_nan(entry) or is_pandas_na(entry) for entry in array.flat)
+    found = (  # most entries are text or whole numbers, which take no closer look
+        not isinstance(entry, str | int)
+        and (entry is None or is_scalar_nan(entry) or is_pandas_na(entry))
+        for entry in array.flat
+    )
     return np.fromiter(found, dtype=bool, count=array.size).reshape(array.shape)
 
 
@@ -51,7 +55,7 @@ def encode_columns(
     found = []
     for number, known in enumerate(is_known.T):
         column = _of_one_type(array[known, number], _named(number, label_names))
-        values, inverse = np.unique(column, return_inverse=True)
+        values, inverse = _unique(column)
         if classes is None:
             _check_are_classes(values, _named(number, label_names))
         else:
@@ -91,6 +95,18 @@ def _of_one_type(column: np.ndarray, name: str) -> np.ndarray:
             "whole numbers or text. Pass y.astype(str)"
         )
     return numbers[: len(entries)]
+
+
+def _unique(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted values of a column, and the index of each entry among them."""
+    if column.dtype.kind != "O":
+        return np.unique(column, return_inverse=True)
+    entries = column.tolist()  # to sort them all takes ten times as long
+    values = np.empty(len(set(entries)), dtype=object)
+    values[:] = sorted(set(entries))
+    index = {value: number for number, value in enumerate(values)}
+    inverse = np.fromiter(map(index.__getitem__, entries), np.intp, len(entries))
+    return values, inverse
 
 
 def _check_are_classes(values: np.ndarray, name: str) -> None:

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
 from sklearn_mlce.losses import multioutput_loss
@@ -147,6 +148,25 @@ def test_an_output_that_is_unknown_throughout_is_refused(make):
     with pytest.raises(ValueError, match=r"output 1 of y is unknown .* Leave the column out"):
         model.fit(X, Y)
     np.testing.assert_array_equal(model.predict(X), before)
+
+
+@on_both
+def test_an_output_known_in_rows_of_no_weight_alone_is_named(make):
+    X, Y = outputs()
+    weight = np.isnan(Y[:, 1]).astype(float)
+    with pytest.warns(UserWarning, match=r"outputs \[1\] are unknown in every row with a positive"):
+        model = make(random_state=0).fit(X, Y, weight)
+    assert (model.predict(X)[:, 1] == 0).all()
+
+
+@pytest.mark.parametrize("y", [as_text, np.asarray, pd.DataFrame])
+def test_searches_take_a_splitter_beside_unknown_outputs(y):
+    """Where cv is a number scikit-learn looks at y, and fails on missing and mixed entries."""
+    X, Y = outputs()
+    scores = cross_val_score(MLCEClassifier(), X, y(Y), cv=KFold(3))
+    assert scores.min() > 0.2
+    search = GridSearchCV(MLCEClassifier(), {"C": [0.1, 1.0]}, cv=KFold(3)).fit(X, y(Y))
+    assert search.best_score_ > 0.2
 
 
 @on_both
