@@ -37,8 +37,8 @@ from sklearn_mlce._utils.tensors import resolve_device
 # Without one threshold zero is good where scores are large: of 1, 10, 100 and 1000 this factor was
 # the best or next to it. A 1-D y has the C of scikit-learn's LogisticRegression.
 _C_WITHOUT_MARGIN = 100.0
-# Several outputs have no threshold: of 1, 3, 10, 30, 100 and 1000 this was next to the best, and the
-# best of the small ones on texts (benchmarks/results/outputs.md).
+# Several outputs have no threshold: of 1, 3, 10, 30, 100 and 1000 this was next to the best in the
+# mean, beside 3, which is worse on texts (benchmarks/results/outputs.md).
 _C_OF_OUTPUTS = 10.0
 
 
