@@ -22,6 +22,7 @@ from . import (
     network_search,
     network_speed,
     objective,
+    outputs,
     peers,
     plot,
     threshold_shrinkage,
@@ -42,6 +43,7 @@ STUDIES = (
     "peers_tuned",
     "defaults",
     "default_c",
+    "outputs",
     "threshold_shrinkage",
     "calibrators",
     "reference",
@@ -235,6 +237,12 @@ def run_defaults(options) -> Path:
 def run_default_c(options) -> Path:
     """Search the factor of the default C and write ``default_c.md``."""
     return _study(options, default_c, "default_c", "The factor of the default C")
+
+
+def run_outputs(options) -> Path:
+    """Search the default C of several outputs, on sets of their own, and write ``outputs.md``."""
+    options = argparse.Namespace(**vars(options) | {"sets": outputs.SETS})
+    return _study(options, outputs, "outputs", "The default C of several outputs")
 
 
 def run_threshold_shrinkage(options) -> Path:

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from sklearn_mlce._objectives.objective import Objective, clipped, is_module
 from sklearn_mlce._objectives.registry import AUTO, OBJECTIVES, check_targets, resolve_objective
 from sklearn_mlce._objectives.weights import check_takes_weight, checked_weight
-from sklearn_mlce._targets.encoding import check_y_given, encode_targets
+from sklearn_mlce._targets.encoding import check_y_given, encode_targets, known_entries
 from sklearn_mlce._targets.targets import TargetFormat, TargetFormatMixin, Targets, row_blocks
 from sklearn_mlce._targets.top_k import largest_scores, shifted_to_best
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin
@@ -179,7 +179,8 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         -------
         ndarray or CSR matrix of shape (n_samples,) or (n_samples, n_labels)
             In the form of the y that the estimator was fitted on: class labels for 1-D y, 0/1
-            in its dtype for a matrix, sparse for sparse y. int64 for soft or unknown targets.
+            in its dtype for a matrix, sparse for sparse y. int64 for soft or unknown targets. Of
+            several outputs the classes, in an object array where some are text and some numbers.
         """
         X = self._validate_predict(X)
         return self._target_format.decode_by_blocks(X, self._decision_scores)
@@ -257,7 +258,9 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         """Fraction of the rows whose labels are all predicted right.
 
         Of a multi-label y this is a strict measure; ``scoring="f1_micro"`` and the like take
-        others in a search. It is scikit-learn's, which leaves out multiclass-multioutput y.
+        others in a search. It is scikit-learn's, which leaves out multiclass-multioutput y. Of
+        several outputs a row is right where all of its known outputs are; a row of which none is
+        known does not count.
 
         Parameters
         ----------
@@ -277,11 +280,19 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         check_is_fitted(self)
         if self._target_format.kind != "multioutput":
             return super().score(X, y, sample_weight)
-        truth, predicted = np.asarray(y), self.predict(X)
+        truth, is_known = known_entries(y)
+        predicted = self.predict(X)
         if truth.shape != predicted.shape:
             raise ValueError(
                 f"y has shape {truth.shape}; expected {predicted.shape}, a class of each output "
                 "for each row of X"
             )
-        right = (predicted == truth).all(axis=1)
-        return float(np.average(right, weights=sample_weight))
+        counting = is_known.any(axis=1)
+        if not counting.any():
+            raise ValueError(
+                "y holds no known class, so that there is nothing to compare with; expected one "
+                "known output in one row at least"
+            )
+        right = ((predicted == truth) | ~is_known).all(axis=1)
+        weight = None if sample_weight is None else np.asarray(sample_weight)[counting]
+        return float(np.average(right[counting], weights=weight))

@@ -42,6 +42,9 @@ from sklearn_mlce._utils.tensors import resolve_device
 # Without one threshold zero is good where scores are large: of 1, 10, 100 and 1000 this factor was
 # the best or next to it. A 1-D y has the C of scikit-learn's LogisticRegression.
 _C_WITHOUT_MARGIN = 100.0
+# Several outputs have no threshold: of 1, 3, 10, 30, 100 and 1000 this was next to the best in the
+# mean, beside 3, which is worse on texts (benchmarks/results/outputs.md).
+_C_OF_OUTPUTS = 10.0
 
 
 class MLCEClassifier(BaseMLCE):
@@ -81,9 +84,10 @@ class MLCEClassifier(BaseMLCE):
         :class:`~sklearn.linear_model.LogisticRegression`. The intercepts are not penalised.
         None is 1.0 for a 1-D `y`. Otherwise it is one over the squared distance of the rows
         of X from their mean (from zero without intercept), so that the unit of X does not matter,
-        and a hundred times that where the loss has no margin. It is the mean of the rows' squared
-        distances; where `input_scaling` divides columns by their sizes, it is that of a typical
-        row, the fourth power of the mean of the distances' square roots.
+        and a hundred times that where the loss has no margin, ten times for several outputs. It is
+        the mean of the rows' squared distances; where `input_scaling` divides columns by their
+        sizes, it is that of a typical row, the fourth power of the mean of the distances' square
+        roots.
     loss : str or Module, default="auto"
         "auto" chooses by the kind of `y`: for labels of 0 and 1, unknown ones among them or none,
         "bce" with scale 8 and margins (0.2, 1.8); for soft labels, some strictly between 0 and 1,
@@ -196,9 +200,11 @@ class MLCEClassifier(BaseMLCE):
     Notes
     -----
     `y` may be a 0/1 matrix, dense or sparse; a matrix of soft targets in [0, 1], or with NaN
-    for unknown labels; 1-D classes; or a column of whole-number classes for each of several
-    outputs, compared as :func:`~sklearn_mlce.losses.multioutput_loss` does. `score` is the share of
-    rows with every label right. Pass ``scoring="f1_micro"`` to searches instead.
+    for unknown labels; 1-D classes; or a column of classes for each of several outputs, text or
+    whole numbers of more than two values, compared as
+    :func:`~sklearn_mlce.losses.multioutput_loss` does. There None and NaN stand for an unknown
+    class, which takes no part in the loss. `score` is the share of rows with every label right.
+    Pass ``scoring="f1_micro"`` to searches instead.
 
     ``solver="auto"`` is "sgd" where X is sparse, there are several outputs, and (stored entries
     + ``n_features``) * ``n_outputs`` is at least ten million, or where ``n_samples * n_outputs`` is
@@ -331,7 +337,8 @@ class MLCEClassifier(BaseMLCE):
             Numbers; float16 becomes float32, others than it and float32 become float64.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
             Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or, of
-            shape (n_samples, n_outputs), the classes of several outputs as whole numbers.
+            shape (n_samples, n_outputs), the classes of several outputs as text or whole numbers,
+            None or NaN where unknown.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row.
 
@@ -571,6 +578,8 @@ class MLCEClassifier(BaseMLCE):
         objective = self._objective_for(target_format)
         weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
         factor = 1.0 if objective.has_margin else _C_WITHOUT_MARGIN
+        if target_format.kind == "multioutput":
+            factor = _C_OF_OUTPUTS
         centred = bool(self.fit_intercept)
         if sizes is None:
             return factor / mean_squared_distance(X, weight, centred=centred)

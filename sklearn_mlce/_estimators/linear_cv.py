@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 from functools import partial
 from numbers import Integral, Real
@@ -33,6 +33,7 @@ from sklearn_mlce.model_selection._out_of_fold import (
     scores_of,
     to_sklearn_y,
 )
+from sklearn_mlce.model_selection._output_codes import check_outputs_known, output_accuracy
 from sklearn_mlce.model_selection._splits import splits_of
 from sklearn_mlce.model_selection._sweep import tune
 
@@ -68,11 +69,12 @@ class MLCEClassifierCV(MLCEClassifier):
         or over rows, or a scorer made by :func:`~sklearn.metrics.make_scorer` of
         :func:`~sklearn.metrics.fbeta_score` with such an `average`. For a binary `y`, the first
         two are F1 of the second class. For a multiclass `y` it is not used: C is chosen by
-        accuracy.
+        accuracy, for several outputs by the mean of their accuracies, unknown classes left out.
     thresholds : {"global", "per_label"} or None, default="global"
         Whether one threshold is found for all labels, or one for each, drawn towards the global
         one for micro-F1, the more so the fewer positives the label has. None leaves the threshold
-        at zero and chooses C for it. The classes of a multiclass `y` have no thresholds.
+        at zero and chooses C for it. The classes of a multiclass `y`, and of several outputs, have
+        no thresholds.
     n_jobs : int, default=None
         Number of folds fitted at a time; -1 for as many as there are processors.
     loss : str or Module, default="auto"
@@ -128,8 +130,9 @@ class MLCEClassifierCV(MLCEClassifier):
     intercept_ : ndarray of shape (n_outputs,)
         Its intercepts less the thresholds. Those of labels that no row or every row carries
         stay at -1e9 and 1e9.
-    classes_ : ndarray
-        Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one.
+    classes_ : ndarray or list of ndarray
+        Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one; a list of the classes
+        of each of several outputs.
     label_names_ : ndarray of shape (n_labels,)
         Column names of `y`. Only where `y` was a DataFrame.
     n_iter_ : int
@@ -248,7 +251,9 @@ class MLCEClassifierCV(MLCEClassifier):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Numbers; float16 becomes float32, others than it and float32 become float64.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown.
+            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or, of
+            shape (n_samples, n_outputs), the classes of several outputs as text or whole numbers,
+            None or NaN where unknown.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row, in the fits and in `scoring`.
 
@@ -322,14 +327,12 @@ class MLCEClassifierCV(MLCEClassifier):
         y = to_sklearn_y(targets)
         splits = splits_of(self.cv, X, y, targets.kind, self.random_state, {})
         check_held_out(targets, splits, weight)
+        if targets.kind == "multioutput":
+            check_outputs_known(targets, splits)
         # Epochs from C to C would add up, beside those of the one fit on all rows.
         warm_start = model.solver == "newton-cg"
         models: list[Any] = []
-        score = (
-            partial(_predicted_codes, classes=targets.classes)
-            if targets.kind == "multiclass"
-            else partial(scores_of, n_outputs=targets.n_outputs)
-        )
+        score = _score_function(targets)
         parameters = {} if weight is None else {"sample_weight": weight}
         thresholds: dict[float, float | np.ndarray] = {}
         monitor.attributes_of = lambda state: None  # no model of all rows yet
@@ -363,6 +366,9 @@ class MLCEClassifierCV(MLCEClassifier):
             rows = np.concatenate([test for _, test in splits])
             right = np.concatenate(scores) == targets.codes[rows]
             return float(np.average(right, weights=None if weight is None else weight[rows])), 0.0
+        if targets.kind == "multioutput":
+            rows = np.concatenate([test for _, test in splits])
+            return output_accuracy(targets, rows, np.concatenate(scores), weight), 0.0
         held_out = held_out_of_folds(targets, splits, scores, weight)
         if self.thresholds is None:
             return objective.score(held_out, 0.0), 0.0
@@ -464,6 +470,20 @@ def _grid(Cs: Any) -> np.ndarray:
     return values
 
 
+def _score_function(targets: Targets) -> Callable[[Any, Any], np.ndarray]:
+    """Return what is asked of the models of folds: scores of labels, or predicted classes."""
+    if targets.kind == "multiclass":
+        return partial(_predicted_codes, classes=targets.classes)
+    if targets.kind == "multioutput":
+        return _predicted_output_codes
+    return partial(scores_of, n_outputs=targets.n_outputs)
+
+
 def _predicted_codes(model: Any, X: Any, classes: np.ndarray) -> np.ndarray:
     """Return the index of the predicted class of each row; a fold may know fewer classes."""
     return np.searchsorted(classes, model.predict(X))
+
+
+def _predicted_output_codes(model: Any, X: Any) -> np.ndarray:
+    """Return the index of the predicted class of each output of each row."""
+    return model.predict(X).astype(np.intp)

@@ -216,11 +216,12 @@ class MLCEMLP(BaseMLCE):
     Notes
     -----
     `y` may be a 0/1 matrix, dense or sparse; a matrix of soft targets in [0, 1], or with NaN for
-    unknown labels; 1-D classes; or a column of whole-number classes for each of several outputs,
-    compared as :func:`~sklearn_mlce.losses.multioutput_loss` does. Features of any size will do,
-    since the network scales them itself. Sparse X is never made dense. `partial_fit` learns the
-    scaling, and how often each label occurs, from the first chunk, which should be a fair sample of
-    a few hundred rows.
+    unknown labels; 1-D classes; or a column of classes for each of several outputs, text or whole
+    numbers of more than two values, compared as :func:`~sklearn_mlce.losses.multioutput_loss` does.
+    There None and NaN stand for an unknown class, which takes no part in the loss. Features of any
+    size will do, since the network scales them itself. Sparse X is never made dense. `partial_fit`
+    learns the scaling, and how often each label occurs, from the first chunk, which should be a
+    fair sample of a few hundred rows.
 
     The defaults were chosen on six public data sets, see :doc:`/user_guide/network`. The last
     biases start at the scores of least loss without features, or near them; of a module at 0.
@@ -355,7 +356,8 @@ class MLCEMLP(BaseMLCE):
             Numbers; float16 becomes float32, others than it and float32 become float64.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
             Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or, of
-            shape (n_samples, n_outputs), the classes of several outputs as whole numbers.
+            shape (n_samples, n_outputs), the classes of several outputs as text or whole numbers,
+            None or NaN where unknown.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None

@@ -163,8 +163,8 @@ def _encode_labels(y: Any, n_labels: int) -> Targets:
     targets = encode_argument(y, "y_val")
     if targets.kind == "multioutput":
         raise ValueError(
-            f"y_val holds classes of {len(targets.classes)} outputs, whole numbers of more than "
-            f"two values; expected {n_labels} labels, as y. Pass a matrix of 0 and 1"
+            f"y_val holds classes of {len(targets.classes)} outputs, text or whole numbers of "
+            f"more than two values; expected {n_labels} labels, as y. Pass a matrix of 0 and 1"
         )
     seen = 1 if targets.format.single_label else targets.n_outputs
     if targets.format.single_label or seen != n_labels:

@@ -103,7 +103,7 @@ def _log_one_plus(largest: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
 class ClassColumns(NamedTuple):
     """Column of the class of each output, row by row, and the number of classes of each."""
 
-    columns: Tensor  # (n * n_outputs,)
+    columns: Tensor  # (n * n_outputs,), -1 where unknown
     sizes: tuple[int, ...]
 
 
@@ -171,7 +171,8 @@ class _MultioutputDerivatives:
     ) -> None:
         self.value = value
         self._gradient = gradient  # (n, n_outputs, most classes), of the rows' own losses
-        self._codes, self._layout = codes, layout
+        # The gradient of an unknown output is zero, and so is all that is made of it.
+        self._codes, self._layout = codes.clamp(min=0), layout
         self._weight = weight[:, None]
 
     def gradient(self) -> Tensor:

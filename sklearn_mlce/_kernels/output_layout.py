@@ -40,5 +40,8 @@ class OutputLayout:
         return cube.reshape(len(cube), -1) if self._even else cube[:, self._present]
 
     def codes(self, columns: Tensor) -> Tensor:
-        """Class codes ``(n, n_outputs)`` of positives listed row by row, one for each output."""
+        """Class codes ``(n, n_outputs)`` of columns listed row by row, one for each output.
+
+        A column of -1 stands for an unknown output, whose code is negative.
+        """
         return columns.reshape(-1, self._shape[0]) - self.starts

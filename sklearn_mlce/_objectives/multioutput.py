@@ -39,7 +39,7 @@ class Multioutput(Objective):
         counts: LabelCounts,
         label_weight: np.ndarray | None = None,
     ) -> np.ndarray:
-        return np.log(counts.positive / counts.total)
+        return np.log(counts.positive / (counts.positive + counts.negative))
 
     def _row_losses(self, label_weight: Tensor | None, counts: LabelCounts | None) -> RowLosses:
         from sklearn_mlce._kernels.multioutput import MultioutputRows

@@ -46,7 +46,7 @@ class SoftTargets:
 class Positives:
     """Row r's positives are ``indices[indptr[r]:indptr[r + 1]]``.
 
-    Of a binary, a multi-label or a multiclass-multioutput y, which has one for each output.
+    Of a binary, a multi-label or a multiclass-multioutput y, which has one for each known output.
     """
 
     indptr: np.ndarray  # (n + 1,), int64, starts at 0; on the host, where it is cut
@@ -103,9 +103,19 @@ def class_codes(targets: EncodedTargets, n_outputs: int) -> Tensor:
 
 
 def class_columns(targets: EncodedTargets, n_outputs: int) -> ClassColumns:
-    """Columns of the classes of several outputs."""
+    """Columns of the classes of several outputs, -1 where unknown."""
     assert isinstance(targets, Positives)
-    return ClassColumns(targets.indices, targets.sizes)
+    n_rows, sizes = len(targets.indptr) - 1, targets.sizes
+    if len(targets.indices) == n_rows * len(sizes):
+        return ClassColumns(targets.indices, sizes)
+    device = targets.indices.device
+    of_columns = torch.repeat_interleave(
+        torch.arange(len(sizes), device=device), torch.tensor(sizes, device=device)
+    )
+    rows = dense_tensor(np.repeat(np.arange(n_rows), np.diff(targets.indptr)), device)
+    columns = targets.indices.new_full((n_rows * len(sizes),), -1)
+    columns[rows * len(sizes) + of_columns[targets.indices]] = targets.indices
+    return ClassColumns(columns, sizes)
 
 
 def dense_matrix(targets: EncodedTargets, n_outputs: int) -> Tensor:

@@ -115,7 +115,9 @@ def _in_order(weights: dict, targets: Targets) -> list:
 
 
 def warn_unknown_labels(targets: Targets) -> None:
-    """Warn of labels that are unknown in every row."""
+    """Warn of labels, or outputs, that are unknown in every row."""
+    if targets.kind == "multioutput":
+        _warn_unknown_outputs(targets)
     if targets.dense is None:
         return
     unknown = np.flatnonzero(np.isnan(targets.dense).all(axis=0))
@@ -125,4 +127,18 @@ def warn_unknown_labels(targets: Targets) -> None:
             "labels without a positive and never predicted",
             UserWarning,
             stacklevel=3,
+        )
+
+
+def _warn_unknown_outputs(targets: Targets) -> None:
+    """Warn of outputs of which no row of a positive weight knows the class."""
+    positive, _ = weighted_label_counts(targets, np.ones(targets.n_rows))
+    known = [part.any() for part in targets.format.split(positive)]
+    unknown = np.flatnonzero(~np.array(known))
+    if len(unknown):
+        warnings.warn(
+            f"outputs {unknown[:10].tolist()} are unknown in every row with a positive weight; "
+            "their first class is always predicted",
+            UserWarning,
+            stacklevel=4,
         )

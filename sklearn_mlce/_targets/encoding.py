@@ -21,6 +21,7 @@ from sklearn_mlce._targets.label_sets import (
     check_no_label_sets,
     label_sets_error,
 )
+from sklearn_mlce._targets.output_classes import encode_columns, holds_text, missing_entries
 from sklearn_mlce._targets.stray_values import check_no_stray_values
 from sklearn_mlce._targets.targets import TargetFormat, Targets
 
@@ -97,6 +98,8 @@ def _as_array(y: Any) -> np.ndarray:
         except ValueError as error:  # rows of several lengths
             raise label_sets_error(y, y) from error
     check_no_label_sets(y, array)
+    if array.ndim == 2 and array.dtype.kind in "US" and not hasattr(y, "dtype"):
+        array = np.asarray(y, dtype=object)  # of lists, whose NaN would become "nan"
     return array
 
 
@@ -152,6 +155,8 @@ def _encode_sparse(y: Any) -> Targets:
 
 
 def _encode_dense(array: np.ndarray, label_names: np.ndarray | None, y: Any) -> Targets:
+    if holds_text(array):
+        return encode_columns(array, None, label_names)
     classes = np.arange(array.shape[1])
     numeric = _as_numeric(array)
     known = numeric[~np.isnan(numeric)] if numeric.dtype.kind == "f" else numeric
@@ -162,7 +167,7 @@ def _encode_dense(array: np.ndarray, label_names: np.ndarray | None, y: Any) -> 
     if not hard:
         check_no_stray_values(numeric, y, label_names)
     if not hard and _are_codes(known):
-        return _encode_outputs(array, None, label_names)
+        return encode_columns(array, None, label_names)
     if not hard:
         _refuse_other_codes(known)
     dense = numeric.astype(np.result_type(numeric.dtype, np.float32), copy=False)
@@ -184,56 +189,31 @@ def encode_outputs(y: Any, classes: Any = None) -> Targets:
     Raises
     ------
     ValueError
-        If an entry is unknown (NaN), or not among the classes of its output.
+        If an entry is not among the classes of its output, or an output has none.
     """
-    return _encode_outputs(_as_array(y), classes, label_names_of(y))
+    return encode_columns(_as_array(y), classes, label_names_of(y))
 
 
-def _encode_outputs(array: np.ndarray, classes: Any, label_names: np.ndarray | None) -> Targets:
-    if array.dtype.kind == "O":  # whole numbers stay whole
-        array = np.array(array.tolist())
-    array = _as_numeric(array)
-    if array.ndim != 2 or (classes is not None and array.shape[1] != len(classes)):
-        n_outputs = "some" if classes is None else str(len(classes))
-        raise ValueError(
-            f"y has shape {array.shape}; expected a column for each of {n_outputs} outputs"
-        )
-    if array.dtype.kind == "f" and np.isnan(array).any():
-        raise ValueError(
-            "y holds classes of several outputs, some of them NaN; expected a class for each. Drop "
-            "the rows that have none, or fit one estimator for each output"
-        )
-    columns = array.T
-    known = [np.unique(column) for column in columns] if classes is None else list(classes)
-    for number, (column, of_output) in enumerate(zip(columns, known, strict=True)):
-        unseen = np.setdiff1d(column, of_output)
-        if len(unseen):
-            raise ValueError(
-                f"output {number} of y holds {unseen[:5].tolist()}, which are not among its "
-                f"classes, {of_output.tolist()}. Pass every class to the first call: "
-                "partial_fit(X, y, classes=[classes of output 0, classes of output 1, ...])"
-            )
-    target_format = TargetFormat("multioutput", known, array.dtype, None, label_names)
-    codes = [np.searchsorted(of_one, part) for of_one, part in zip(known, columns, strict=True)]
-    starts = np.cumsum((0, *target_format.sizes[:-1]))
-    indices = (np.column_stack(codes) + starts).ravel()
-    ends = len(known) * np.arange(len(array) + 1)
-    positives = (np.ones(len(indices), dtype=np.int8), indices, ends)
-    shape = (len(array), target_format.n_outputs)
-    return Targets(target_format, positives=sp.csr_array(positives, shape=shape))
+def known_entries(y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The y of several outputs as an array, and a mask of the entries that are known."""
+    array = _as_array(y)
+    missing = missing_entries(array)
+    if array.dtype.kind == "O":  # pandas' NA can be compared with nothing
+        array = array.copy()
+        array[missing] = None
+    return array, ~missing
 
 
 def _as_numeric(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind in "biuf":
         return array
-    # NumPy would take "1" for 1.
-    if array.dtype.kind == "O" and not any(isinstance(entry, str | bytes) for entry in array.flat):
+    if array.dtype.kind == "O":
         with suppress(TypeError, ValueError):
-            return array.astype(np.float64)
+            return np.where(missing_entries(array), np.nan, array).astype(np.float64)
     raise ValueError(
-        f"multi-label y must hold numbers, got dtype {array.dtype} with entries such as "
-        f"{array.item(0)!r}. Pass a 0/1 matrix: y.astype(int) where numbers are written as text, "
-        "or what MultiLabelBinarizer makes of label sets"
+        f"y must hold numbers or text, got dtype {array.dtype} with entries such as "
+        f"{array.item(0)!r}. Pass a 0/1 matrix of labels, or y.astype(str) for classes of several "
+        "outputs"
     )
 
 

@@ -53,6 +53,11 @@ class TargetFormat:
         """Number of classes of each output of a multiclass-multioutput y."""
         return tuple(map(len, self.classes)) if self.kind == "multioutput" else ()
 
+    def sum_of_outputs(self, by_class: np.ndarray) -> np.ndarray:
+        """The sum ``(n_outputs,)`` over the classes of an output, at each of its classes."""
+        starts = np.cumsum((0, *self.sizes[:-1]))
+        return np.repeat(np.add.reduceat(by_class, starts), self.sizes)
+
     def split(self, columns: np.ndarray) -> list[np.ndarray]:
         """The columns ``(..., n_outputs)`` of each output of a multiclass-multioutput y."""
         return np.split(columns, np.cumsum(self.sizes)[:-1], axis=-1)
@@ -61,8 +66,10 @@ class TargetFormat:
         """Labels of scores ``(n, n_outputs)``: the sign of each, or the largest of a row."""
         if self.kind == "multioutput":
             parts = zip(self.classes, self.split(scores), strict=True)
-            best = [classes[part.argmax(axis=1)] for classes, part in parts]
-            return np.column_stack(best).astype(self.dtype, copy=False)
+            labels = np.empty((len(scores), len(self.classes)), dtype=self.dtype)
+            for number, (classes, part) in enumerate(parts):
+                labels[:, number] = classes[part.argmax(axis=1)]
+            return labels
         if self.kind == "binary":
             return self.classes[(scores[:, 0] > 0).astype(np.intp)]
         if self.kind == "multiclass":
@@ -120,7 +127,7 @@ class Targets:
     format: TargetFormat
     codes: np.ndarray | None = None  # multiclass: (n,) index into classes
     # A 1 per positive: binary (n, 1), multilabel (n, L), multioutput (n, sum of sizes), where
-    # each output has one in each row.
+    # each output has one in each row in which it is known.
     positives: sp.csr_array | None = None
     dense: np.ndarray | None = None  # soft: (n, L) in [0, 1], NaN where unknown
     frame: type | None = None  # the class of y, where it was a DataFrame of several columns
@@ -155,15 +162,31 @@ class Targets:
         """Number of score columns: 1 for binary, one per class or label otherwise."""
         return self.format.n_outputs
 
+    def output_codes(self) -> np.ndarray:
+        """Index ``(n, outputs)`` of the class of each of several outputs; -1 where unknown."""
+        assert self.positives is not None
+        sizes = self.format.sizes
+        outputs = np.repeat(np.arange(len(sizes)), sizes)[self.positives.indices]
+        rows = np.repeat(np.arange(self.n_rows), np.diff(self.positives.indptr))
+        codes = np.full((self.n_rows, len(sizes)), -1, dtype=np.intp)
+        codes[rows, outputs] = self.positives.indices - np.cumsum((0, *sizes[:-1]))[outputs]
+        return codes
+
     def labels(self, target_format: TargetFormat) -> Any:
-        """Decode back to y, in the container and dtype of a format; soft targets stay."""
+        """Decode back to y, in the container and dtype of a format; soft targets stay.
+
+        Unknown ones of several outputs are NaN among numbers, None among text.
+        """
         if self.dense is not None:
             return self.dense
         if self.codes is not None:
             return self.classes[self.codes]
         assert self.positives is not None
         if self.kind == "multioutput":
-            return target_format.decode(self.positives.toarray())
+            labels = target_format.decode(self.positives.toarray())
+            unknown = self.output_codes() < 0
+            missing = np.nan if labels.dtype.kind in "biuf" else None
+            return np.where(unknown, missing, labels) if unknown.any() else labels
         if self.kind == "binary":
             return self.classes[self.positives.toarray()[:, 0]]
         if target_format.sparse_container is not None:
@@ -220,7 +243,9 @@ def constant_label_scores(targets: Targets) -> np.ndarray:
         always = np.all(~(targets.dense < 1), axis=0)
     elif targets.positives is not None:
         counts = np.bincount(targets.positives.indices, minlength=targets.n_outputs)
-        never, always = counts == 0, counts == targets.n_rows
+        of_outputs = targets.kind == "multioutput"
+        n_known = targets.format.sum_of_outputs(counts) if of_outputs else targets.n_rows
+        never, always = counts == 0, counts == n_known
     elif targets.codes is not None:
         never = np.bincount(targets.codes, minlength=targets.n_outputs) == 0
     fixed[always] = CONSTANT_LABEL_SCORE
@@ -250,6 +275,8 @@ def weighted_label_counts(targets: Targets, weight: np.ndarray) -> tuple[np.ndar
         return of_classes, total - of_classes
     if targets.positives is not None:
         of_labels = targets.positives.T @ weight
+        if targets.kind == "multioutput":  # unknown ones count for neither
+            total = targets.format.sum_of_outputs(of_labels)
         return of_labels, total - of_labels
     assert targets.dense is not None
     positive, known = np.zeros(targets.n_outputs), np.zeros(targets.n_outputs)

@@ -70,11 +70,6 @@ class FMeasure:
 
     def check_kind(self, kind: str) -> None:
         """Raise ValueError if the measure means nothing for y of this kind."""
-        if kind == "multioutput":
-            raise ValueError(
-                "y is multiclass-multioutput: the best class of each output is predicted, and no "
-                "threshold plays a part. Fit the estimator itself, with C chosen by GridSearchCV"
-            )
         if kind == "binary" and self.average == "samples":
             raise ValueError(
                 "scoring='f1_samples' means nothing for a binary y, whose rows have one label "

@@ -23,6 +23,7 @@ from sklearn_mlce._targets.targets import (
 )
 from sklearn_mlce._utils.warnings import ignored_warnings
 from sklearn_mlce.model_selection._f_measure import HeldOut
+from sklearn_mlce.model_selection._output_codes import text_codes
 from sklearn_mlce.model_selection._splits import Splits
 
 # Warning of OneVsRestClassifier for a label that a fold's training rows never, or always, carry.
@@ -115,8 +116,11 @@ def clone_for(estimator: Any, target_format: TargetFormat) -> Any:
 def to_sklearn_y(targets: Targets) -> Any:
     """Decode to a y for any estimator: int64 labels, since scikit-learn permutes narrower ones.
 
-    A DataFrame becomes one again, since a dict of label weights goes by its column names.
+    A DataFrame becomes one again, since a dict of label weights goes by its column names. Several
+    outputs become :func:`text_codes`.
     """
+    if targets.kind == "multioutput":
+        return text_codes(targets)
     labels = targets.labels(replace(targets.format, dtype=np.dtype(np.int64)))
     if targets.frame is None:
         return labels
@@ -203,6 +207,8 @@ def _counting(targets: Targets, rows: np.ndarray, sample_weight: np.ndarray | No
     counting = np.ones(len(rows), dtype=bool) if sample_weight is None else sample_weight[rows] > 0
     if targets.dense is not None:
         counting &= ~np.isnan(targets.dense[rows]).all(axis=1)
+    if targets.kind == "multioutput":
+        counting &= (targets.output_codes()[rows] >= 0).any(axis=1)
     return counting
 
 

@@ -5,34 +5,44 @@ import pytest
 import torch
 
 from sklearn_mlce._kernels.multioutput import ClassColumns, MultioutputRows, MultioutputSecondOrder
+from sklearn_mlce._objectives.target_tensors import class_columns, encode
+from sklearn_mlce._targets.encoding import encode_outputs
 
 N_ROWS = 7
 
 
-def problem(sizes):
+def problem(sizes, unknown=0.0):
     """Classes of some outputs, weights of rows, and the weighted loss for autograd."""
     rng = np.random.default_rng(0)
     codes = np.column_stack([rng.integers(0, m, N_ROWS) for m in sizes])
     starts = np.cumsum((0, *sizes[:-1]))
-    classes = ClassColumns(torch.from_numpy((codes + starts).ravel()), sizes)
+    is_known = np.random.default_rng(2).random(codes.shape) >= unknown
+    columns = np.where(is_known, codes + starts, -1)
+    classes = ClassColumns(torch.from_numpy(columns.ravel()), sizes)
     weight = torch.linspace(0.1, 1, N_ROWS, dtype=torch.float64)
     scores = torch.from_numpy(rng.normal(size=(N_ROWS, sum(sizes))))
 
     def total(scores):
         losses = []
-        for of_row, own in zip(scores, codes, strict=True):
+        for of_row, own, known in zip(scores, codes, is_known, strict=True):
             pools = [torch.ones((), dtype=scores.dtype)] * max(sizes)
-            for part, j in zip(of_row.split(sizes), own, strict=True):
-                pools[j] = pools[j] + (part - part[j]).exp().sum() - 1
+            for part, j, counts in zip(of_row.split(sizes), own, known, strict=True):
+                if counts:
+                    pools[j] = pools[j] + (part - part[j]).exp().sum() - 1
             losses.append(torch.stack(pools).log().sum())
         return weight @ torch.stack(losses)
 
     return scores, classes, weight, total
 
 
-@pytest.mark.parametrize("sizes", [(3, 3), (2, 4, 3)])
-def test_derivatives_are_those_of_the_formula(sizes):
-    scores, classes, weight, total = problem(sizes)
+of_some = pytest.mark.parametrize("sizes", [(3, 3), (2, 4, 3)])
+of_unknown = pytest.mark.parametrize("unknown", [0.0, 0.5, 1.0])
+
+
+@of_some
+@of_unknown
+def test_derivatives_are_those_of_the_formula(sizes, unknown):
+    scores, classes, weight, total = problem(sizes, unknown)
     found = MultioutputSecondOrder(classes, weight).evaluate(scores)
     assert found.value == pytest.approx(total(scores).item())
     direction = torch.from_numpy(np.random.default_rng(1).normal(size=scores.shape))
@@ -46,12 +56,29 @@ def test_derivatives_are_those_of_the_formula(sizes):
         torch.testing.assert_close(found.curvature_product(direction.clone()), product)
 
 
-@pytest.mark.parametrize("sizes", [(3, 3), (2, 4, 3)])
-def test_batches_have_the_loss_and_its_gradient(sizes):
-    scores, classes, weight, total = problem(sizes)
+@of_some
+@of_unknown
+def test_batches_have_the_loss_and_its_gradient(sizes, unknown):
+    scores, classes, weight, total = problem(sizes, unknown)
     losses, gradient = MultioutputRows()(scores, classes, weight)
     assert losses.sum().item() == pytest.approx(total(scores).item())
     torch.testing.assert_close(gradient, torch.autograd.functional.jacobian(total, scores))
+
+
+@of_unknown
+def test_columns_are_listed_from_the_known_ones(unknown):
+    """In whole and in slices of rows, as solvers cut them."""
+    rng = np.random.default_rng(0)
+    y = np.column_stack([rng.integers(0, m, N_ROWS) for m in (3, 5)]).astype(object)
+    y[rng.random(y.shape) < unknown] = None
+    targets = encode_outputs(y, [np.arange(3), np.arange(5)])
+    encoded = encode(targets, np.dtype(float), torch.device("cpu"))
+    codes = targets.output_codes()
+    expected = np.where(codes < 0, -1, codes + np.array([0, 3]))
+    for rows in (slice(0, N_ROWS), slice(2, 5), slice(6, 7)):
+        found = class_columns(encoded.slice_rows(rows.start, rows.stop), 8)
+        assert found.sizes == (3, 5)
+        np.testing.assert_array_equal(found.columns.view(-1, 2), expected[rows])
 
 
 def test_an_excluded_class_takes_no_part():

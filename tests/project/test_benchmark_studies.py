@@ -17,6 +17,8 @@ from benchmarks import (
     growth_point,
     linear_summary,
     loss_memory,
+    output_sets,
+    outputs,
     peers,
     plot,
     report,
@@ -306,3 +308,42 @@ def test_calibrators_are_judged_on_test_rows_and_their_constants_on_training_row
         assert len(table.rows) == 2 * (len(calibrators.ESTIMATORS) + 2)
         assert [row[2] for row in table.rows[:2]] == ["all", "all"]
     assert calibrators.tables(Store(tmp_path / "none.json"), ["made"]) == []
+
+
+def test_outputs_are_made_of_labels():
+    Y = np.array([[0, 1, 1, 1, 0], [1, 0, 0, 0, 1], [1, 1, 0, 1, 0]])
+    assert output_sets.label_sets(Y, 2).tolist() == [[2, 3], [1, 0], [3, 2]]
+    assert output_sets.label_sets(Y, 1).tolist() == Y.tolist()
+    assert output_sets.first_labels(Y, 2).tolist() == [[2, 1], [1, 0], [1, 2]]
+
+
+@pytest.mark.parametrize("name", ["digits", "iris", "wine", "diabetes", "600 tickets"])
+def test_small_sets_of_outputs_are_in_one_scale(name):
+    X, Y = output_sets.load(name)
+    assert len(X if isinstance(X, np.ndarray) else Y) == len(Y)
+    assert X.shape[0] == len(Y)
+    if sp.issparse(X):
+        np.testing.assert_allclose(np.sqrt(X.multiply(X).sum(axis=1)), 1)
+    else:
+        assert np.abs(X.mean(axis=0)).max() < 1e-9
+    assert Y.dtype.kind == "U"
+    assert min(len(np.unique(column)) for column in Y.T) >= 2
+
+
+def test_the_default_c_of_outputs_is_judged_by_accuracy(tmp_path, monkeypatch):
+    dataset = make_dataset()
+    X, Y = dataset.X_train, output_sets.label_sets(dataset.Y_train.toarray(), 2).astype(str)
+    C = MLCEClassifier().fit(X, Y).C_
+    assert pytest.approx(outputs.KEPT / X.var(axis=0).sum()) == C
+    assert outputs.accuracy(MLCEClassifier(), X, Y) > outputs.accuracy(MLCEClassifier(C=1e-9), X, Y)
+    monkeypatch.setattr(output_sets, "load", lambda name: (X, Y))
+    store = Store(tmp_path / "state.json")
+    names = ("iris", "yeast")
+    outputs.run(store, names, threads=1, say=quiet)
+    several, two_valued = outputs.tables(store, names)
+    assert [row[0] for row in several.rows] == ["iris", "mean", "short of the best, at most"]
+    assert two_valued.rows[0][0] == "yeast"
+    kept = several.columns.index(f"factor {outputs.KEPT:g}")
+    expected = outputs.accuracy(MLCEClassifier(C=C), X, Y)
+    assert float(several.rows[0][kept]) == pytest.approx(expected, abs=6e-4)
+    assert outputs.tables(Store(tmp_path / "none.json"), names) == []
