@@ -12,7 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mlce._objectives.objective import clipped
+from sklearn_mlce._objectives.objective import clipped, log_of
 from sklearn_mlce._targets.targets import (
     CONSTANT_LABEL_SCORE,
     Targets,
@@ -285,6 +285,21 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
             scores = np.hstack([-scores, scores])
             prevalence, learned = np.append(1 - prevalence, prevalence), np.append(learned, learned)
         return clipped(np.where(learned, expit(scores), prevalence))
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Logarithms of what :meth:`predict_proba` returns.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 2) or (n_samples, n_labels), float64
+            Finite and below 0.
+        """
+        return log_of(self.predict_proba(X))
 
     def _zero_scores(self, X: Any) -> np.ndarray:
         """Log-odds ``(n, n_outputs)``, with the scores of constant labels among them."""

@@ -7,11 +7,13 @@ from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mlce._objectives.objective import log_of
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce._utils.callbacks import fitted_state_kept
 from sklearn_mlce.model_selection._f_measure import f_measure_of
@@ -281,11 +283,28 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         Returns
         -------
         ndarray or list of ndarray
-            What the estimator's `predict_proba` returns. :meth:`predict` does not follow from
-            it by a threshold of one half.
+            What the estimator's `predict_proba` returns, as an array where that is a sparse
+            matrix. :meth:`predict` does not follow from it by a threshold of one half.
         """
         check_is_fitted(self)
-        return self.estimator_.predict_proba(X)
+        probabilities = self.estimator_.predict_proba(X)
+        return probabilities.toarray() if sp.issparse(probabilities) else probabilities
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_log_proba(self, X: Any) -> Any:
+        """Logarithms of what :meth:`predict_proba` returns.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray or list of ndarray
+            In the form of the probabilities; -inf where one is 0.
+        """
+        return log_of(self.predict_proba(X))
 
     def _zero_scores(self, X: Any) -> np.ndarray:
         """Scores less thresholds, ``(n, n_outputs)``, in float64 as the thresholds are."""

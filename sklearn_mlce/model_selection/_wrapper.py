@@ -14,7 +14,7 @@ from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_mlce._objectives.weights import checked_weight
-from sklearn_mlce._targets.encoding import encode_targets
+from sklearn_mlce._targets.encoding import encode_targets, label_names_of
 from sklearn_mlce._targets.label_names import check_names_of_fitted
 from sklearn_mlce._targets.targets import TargetFormatMixin, Targets
 from sklearn_mlce.model_selection._out_of_fold import (
@@ -117,6 +117,35 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         """
         check_is_fitted(self)
         return self._target_format.decode_by_blocks(X, self._zero_scores)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Fraction of the rows whose labels are all predicted right.
+
+        Of a multi-label y this is a strict measure; ``scoring="f1_micro"`` and the like take
+        others in a search.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to label.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            The fraction.
+
+        Raises
+        ------
+        ValueError
+            If y has other column names than that of `fit`, or has them in another order.
+        """
+        check_is_fitted(self)
+        check_names_of_fitted(self, label_names_of(y))
+        return super().score(X, y, sample_weight)
 
     def _validate_fit(
         self,
