@@ -51,6 +51,9 @@ def default_threshold(estimator: Any) -> float:
 def scores_of(estimator: Any, X: Any, n_outputs: int) -> np.ndarray:
     """Scores ``(n, n_outputs)`` of a fitted estimator, finite and floating.
 
+    Problem transformations of scikit-multilearn give sparse matrices, whose entries that are not
+    stored are scores of zero.
+
     Raises
     ------
     ValueError
@@ -60,7 +63,7 @@ def scores_of(estimator: Any, X: Any, n_outputs: int) -> np.ndarray:
         name, scores = "decision_function", estimator.decision_function(X)
     else:
         name, scores = "predict_proba", _probabilities(estimator, X)
-    scores = np.asarray(scores)
+    scores = _as_array(scores)
     if name == "predict_proba" and n_outputs == 1 and scores.ndim == 2:
         scores = scores[:, -1]
     scores = scores[:, None] if scores.ndim == 1 else scores
@@ -88,7 +91,12 @@ def _probabilities(estimator: Any, X: Any) -> Any:
     return np.column_stack(columns)
 
 
-def _of_class_one(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
+def _as_array(scores: Any) -> np.ndarray:
+    return np.asarray(scores.toarray(order="C") if sp.issparse(scores) else scores)
+
+
+def _of_class_one(probabilities: Any, classes: np.ndarray) -> np.ndarray:
+    probabilities = _as_array(probabilities)
     position = np.flatnonzero(np.asarray(classes) == 1)
     return probabilities[:, position[0]] if len(position) else np.zeros(len(probabilities))
 
