@@ -61,7 +61,8 @@ class MLCEClassifierCV(MLCEClassifier):
     cv : int, float, cross-validation generator or iterable, default=3
         How rows are held out. An integer is a number of folds, of shuffled rows, stratified for
         1-D `y`; a float in (0, 1) is the fraction of rows in a single held-out part; None is
-        five folds, not shuffled.
+        five folds, not shuffled. A splitter of another package than scikit-learn is given the
+        labels as a dense matrix of 0 and 1.
     scoring : {"f1_micro", "f1_macro", "f1_samples"} or scorer, default="f1_micro"
         What C and thresholds maximise: F1 of all cells of `y` together, or its mean over labels
         or over rows, or a scorer made by :func:`~sklearn.metrics.make_scorer` of
@@ -255,7 +256,7 @@ class MLCEClassifierCV(MLCEClassifier):
             If the solver did not reach `tol` in one of the fits.
         UserWarning
             If the best C is the smallest or the largest of three or more that were tried, so that
-            others may be better.
+            others may be better, or if a label has five positives or more and all lie in one fold.
         """
         with fitted_state_kept(self):
             objective = f_measure_of(self.scoring, self.thresholds or "global")
@@ -306,7 +307,7 @@ class MLCEClassifierCV(MLCEClassifier):
         """Set C, its thresholds, and the score of each C."""
         y = to_sklearn_y(targets)
         splits = splits_of(self.cv, X, y, targets.kind, self.random_state, {})
-        check_held_out(targets, splits, weight)
+        check_held_out(targets, splits, weight, stacklevel=7)
         # Epochs from C to C would add up, beside those of the one fit on all rows.
         warm_start = model.solver == "newton-cg"
         models: list[Any] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from sklearn_mlce._targets.targets import (
     Targets,
     constant_label_scores,
     is_never_positive,
+    weighted_label_counts,
 )
 from sklearn_mlce._utils.warnings import ignored_warnings
 from sklearn_mlce.model_selection._f_measure import HeldOut
@@ -27,6 +29,10 @@ from sklearn_mlce.model_selection._splits import Splits
 
 # Warning of OneVsRestClassifier for a label that a fold's training rows never, or always, carry.
 _CONSTANT_LABEL = r"Label (not )?.* is present in all training examples"
+
+# Positives of a label from which on a warning says that none could be scored. Of three shuffled
+# folds one holds all of fewer easily by chance, and where there are hundreds of labels it will.
+FEWEST_POSITIVES = 5
 
 
 def default_threshold(estimator: Any) -> float:
@@ -218,14 +224,57 @@ def check_held_out(
     targets: Targets,
     splits: Splits,
     sample_weight: np.ndarray | None,
+    stacklevel: int = 6,
 ) -> None:
-    """Raise ValueError if no row that is held out counts."""
+    """Raise ValueError if no row that is held out counts; warn of labels without scores.
+
+    See :func:`warn_unscored_labels`.
+    """
     rows = np.concatenate([test for _, test in splits])
     if not _counting(targets, rows, sample_weight).any():
         raise ValueError(
             f"cv holds {len(rows)} rows out, of which none has a weight above zero and a known "
             "label, so that there is nothing to choose by. Pass another cv, such as cv=3"
         )
+    effect = "They count as missed, and no threshold is found on them"
+    warn_unscored_labels(targets, splits, sample_weight, effect, stacklevel)
+
+
+def warn_unscored_labels(
+    targets: Targets,
+    splits: Splits,
+    sample_weight: np.ndarray | None,
+    effect: str,
+    stacklevel: int,
+) -> None:
+    """Warn of labels with some positives, of which no fold's estimator can score any.
+
+    All of them lie among the held-out rows of one fold, whose estimator has not learned the label.
+    `effect` says what becomes of it.
+    """
+    if targets.kind not in ("multilabel", "soft"):
+        return  # classifiers refuse rows of a single class
+    weight = np.ones(targets.n_rows) if sample_weight is None else sample_weight
+    held_out, scored = np.zeros((2, targets.n_outputs), dtype=bool)
+    for train, test in splits:
+        carried = ~never_positive(targets, test, sample_weight)
+        held_out |= carried
+        scored |= carried & ~never_positive(targets, train, sample_weight)
+    n_positives = weighted_label_counts(targets, (weight > 0).astype(np.float64))[0]
+    labels = np.flatnonzero(held_out & ~scored & (n_positives >= FEWEST_POSITIVES))
+    if not len(labels):
+        return
+    names = labels if targets.label_names is None else targets.label_names[labels]
+    listed = ", ".join([repr(name) for name in names[:5].tolist()] + ["..."] * (len(names) > 5))
+    warnings.warn(
+        f"the positives of {len(labels)} of {targets.n_outputs} labels, [{listed}], could not be "
+        f"scored: all of a label's lie in one fold, whose estimator was fitted on none. {effect}. "
+        "Pass a number of folds such as cv=5, whose rows are shuffled, or a splitter that spreads "
+        "each label over the folds, such as MultilabelStratifiedKFold(3, shuffle=True, "
+        "random_state=0) of the package iterative-stratification",
+        UserWarning,
+        stacklevel=stacklevel,
+    )
 
 
 def held_out_of_folds(

@@ -61,6 +61,8 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         How rows are held out. An integer is a number of folds, of shuffled rows, stratified for
         a binary `y`; a float in (0, 1) is the fraction of rows in a single held-out part; None is
         five folds, not shuffled; "prefit" takes the estimator as it is and the rows as held out.
+        A splitter of another package than scikit-learn is given the labels as a dense matrix of
+        0 and 1.
     refit : bool, default=True
         Whether to fit on all rows in the end. False keeps the fit on the training part of a
         single split, and has to be given with ``cv="prefit"``.
@@ -111,7 +113,9 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
     and predictions :math:`p`, and an unknown one not at all.
 
     A label that no row carries is never predicted, and ranks last with a score of -1e9. One that
-    no training row of a fold carries cannot be scored there: its positives count as missed.
+    no training row of a fold carries cannot be scored there: its positives count as missed. A
+    warning names the labels of five positives or more of which none could be scored, for instance
+    in sorted rows and folds that are not shuffled.
 
     References
     ----------
