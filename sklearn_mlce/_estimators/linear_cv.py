@@ -33,7 +33,7 @@ from sklearn_mlce.model_selection._out_of_fold import (
     to_sklearn_y,
 )
 from sklearn_mlce.model_selection._splits import splits_of
-from sklearn_mlce.model_selection._sweep import tune
+from sklearn_mlce.model_selection._sweep import resolve_shrinkage, tune
 
 # Smallest and largest C of a grid that is given by its size, as factors of MLCEClassifier's own.
 C_FACTORS = (0.1, 10.0)
@@ -73,6 +73,11 @@ class MLCEClassifierCV(MLCEClassifier):
         Whether one threshold is found for all labels, or one for each, drawn towards the global
         one for micro-F1, the more so the fewer positives the label has. None leaves the threshold
         at zero and chooses C for it. The classes of a multiclass `y` have no thresholds.
+    threshold_shrinkage : float or "auto", default="auto"
+        How much each label's own threshold is drawn towards the global one, with
+        ``thresholds="per_label"``: :math:`n t + k t_0` over :math:`n + k` for a label whose
+        threshold :math:`t` was found on :math:`n` positives. `k` is a number of positives, those
+        at which both weigh the same: 0 leaves each label its own, inf the global one. "auto" is 30.
     n_jobs : int, default=None
         Number of folds fitted at a time; -1 for as many as there are processors.
     loss : str or Module, default="auto"
@@ -186,6 +191,10 @@ class MLCEClassifierCV(MLCEClassifier):
         "cv": ["cv_object", Interval(Real, 0, 1, closed="neither")],
         "scoring": [str, callable],
         "thresholds": [StrOptions({"global", "per_label"}), None],
+        "threshold_shrinkage": [
+            Interval(Real, 0, np.inf, closed="both"),
+            StrOptions({"auto"}),
+        ],
         "n_jobs": [Integral, None],
     }
 
@@ -198,6 +207,7 @@ class MLCEClassifierCV(MLCEClassifier):
         cv: Any = 3,
         scoring: Any = "f1_micro",
         thresholds: str | None = "global",
+        threshold_shrinkage: Any = "auto",
         n_jobs: int | None = None,
         loss: Any = "auto",
         fit_intercept: bool = True,
@@ -214,6 +224,7 @@ class MLCEClassifierCV(MLCEClassifier):
         self.cv = cv
         self.scoring = scoring
         self.thresholds = thresholds
+        self.threshold_shrinkage = threshold_shrinkage
         self.n_jobs = n_jobs
         self.loss = loss
         self.fit_intercept = fit_intercept
@@ -260,6 +271,7 @@ class MLCEClassifierCV(MLCEClassifier):
         """
         with fitted_state_kept(self):
             objective = f_measure_of(self.scoring, self.thresholds or "global")
+            resolve_shrinkage(self.threshold_shrinkage, self.thresholds)  # refused before any fit
             Cs = _grid(self.Cs)
             n_beyond = int(self.Cs) - 1 if isinstance(self.Cs, Integral) else 0
             monitor = FitMonitor(self, X, y, sample_weight)
@@ -352,7 +364,8 @@ class MLCEClassifierCV(MLCEClassifier):
         held_out = held_out_of_folds(targets, splits, scores, weight)
         if self.thresholds is None:
             return objective.score(held_out, 0.0), 0.0
-        thresholds, _ = tune(held_out, objective, self.thresholds, default=0.0)
+        shrinkage = resolve_shrinkage(self.threshold_shrinkage, self.thresholds)
+        thresholds, _ = tune(held_out, objective, self.thresholds, 0.0, shrinkage)
         return objective.score(held_out, thresholds), thresholds
 
     def _solver_of_all_rows(self, X: Any, targets: Targets, weight: np.ndarray | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,7 +24,7 @@ from sklearn_mlce.model_selection._out_of_fold import (
     never_positive,
     scores_of,
 )
-from sklearn_mlce.model_selection._sweep import tune
+from sklearn_mlce.model_selection._sweep import resolve_shrinkage, tune
 from sklearn_mlce.model_selection._wrapper import BaseWrapper, FitArguments, FoldScores
 
 
@@ -57,6 +57,11 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         One threshold for all labels, or one for each. A label's own threshold is drawn towards
         the global one for micro-F1, the more so the fewer positives it was found on. Only
         "global" goes with the mean over rows.
+    threshold_shrinkage : float or "auto", default="auto"
+        How much each label's own threshold is drawn towards the global one, with
+        ``thresholds="per_label"``: :math:`n t + k t_0` over :math:`n + k` for a label whose
+        threshold :math:`t` was found on :math:`n` positives. `k` is a number of positives, those
+        at which both weigh the same: 0 leaves each label its own, inf the global one. "auto" is 30.
     cv : int, float, cross-validation generator, iterable or "prefit", default=3
         How rows are held out. An integer is a number of folds, of shuffled rows, stratified for
         a binary `y`; a float in (0, 1) is the fraction of rows in a single held-out part; None is
@@ -150,6 +155,10 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         "estimator": [HasMethods(["fit"])],
         "scoring": [str, callable],
         "thresholds": [StrOptions({"global", "per_label"})],
+        "threshold_shrinkage": [
+            Interval(Real, 0, np.inf, closed="both"),
+            StrOptions({"auto"}),
+        ],
         "cv": [
             "cv_object",
             StrOptions({"prefit"}),
@@ -167,6 +176,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         *,
         scoring: Any = "f1_micro",
         thresholds: str = "global",
+        threshold_shrinkage: Any = "auto",
         cv: Any = 3,
         refit: bool = True,
         n_jobs: int | None = None,
@@ -176,6 +186,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         self.estimator = estimator
         self.scoring = scoring
         self.thresholds = thresholds
+        self.threshold_shrinkage = threshold_shrinkage
         self.cv = cv
         self.refit = refit
         self.n_jobs = n_jobs
@@ -213,6 +224,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         """
         with fitted_state_kept(self):
             objective = f_measure_of(self.scoring, self.thresholds)
+            shrinkage = resolve_shrinkage(self.threshold_shrinkage, self.thresholds)
             _check_has_thresholds(self.estimator)
             arguments = self._validate_fit(
                 X,
@@ -229,7 +241,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
             self._never_predicted = never_positive(targets, fitted_rows, weight)
             held_out = held_out_of_folds(targets, folds.splits, folds.scores, weight)
             default = default_threshold(self.estimator_)
-            thresholds, curve = tune(held_out, objective, self.thresholds, default)
+            thresholds, curve = tune(held_out, objective, self.thresholds, default, shrinkage)
             reached = np.where(self._never_predicted, np.inf, thresholds)
             self.best_thresholds_ = thresholds if self.thresholds == "global" else reached
             self.best_score_ = objective.score(held_out, reached)
