@@ -52,8 +52,14 @@ def epoch_scorer(estimator: BaseMLCE, scoring: Any, rows: Rows) -> Callable[[Arr
 
 
 def _check_knows_targets(scoring: Any, targets: Targets) -> None:
-    """Raise ValueError if the name is that of a metric of 0/1 labels, and y is not."""
-    if not isinstance(scoring, str) or targets.kind not in ("soft", "multioutput"):
+    """Raise ValueError if the metric is one of 0/1 labels, as all of scikit-learn's, and y is not.
+
+    A scorer that is passed may be one of soft labels, but none of scikit-learn's knows NaN.
+    """
+    if targets.kind not in ("soft", "multioutput"):
+        return
+    unknown = targets.dense is not None and np.isnan(targets.dense).any()
+    if not isinstance(scoring, str) and not (unknown and _is_of_sklearn(scoring)):
         return
     held, instead = "the classes of several outputs", "a callable scorer(estimator, X, y)"
     if targets.kind == "soft":
@@ -147,11 +153,16 @@ def _format_for(scorer: Any, target_format: TargetFormat) -> TargetFormat:
     Its metrics of predicted labels are up to fifty times as fast on sparse matrices, and some of
     those of scores refuse them.
     """
-    metric = getattr(scorer, "_score_func", None)
-    if target_format.single_label or not getattr(metric, "__module__", "").startswith("sklearn."):
+    if target_format.single_label or not _is_of_sklearn(scorer):
         return target_format
     predicts = getattr(scorer, "_response_method", None) == "predict"
     return replace(target_format, sparse_container=sp.csr_array if predicts else None)
+
+
+def _is_of_sklearn(scorer: Any) -> bool:
+    """Whether a scorer was made of a metric of scikit-learn."""
+    metric = getattr(scorer, "_score_func", None)
+    return getattr(metric, "__module__", "").startswith("sklearn.")
 
 
 def _takes_weight(scorer: Any, rows: Rows) -> bool:

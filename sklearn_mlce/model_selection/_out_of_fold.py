@@ -69,7 +69,7 @@ def scores_of(estimator: Any, X: Any, n_outputs: int) -> np.ndarray:
         name, scores = "decision_function", estimator.decision_function(X)
     else:
         name, scores = "predict_proba", _probabilities(estimator, X)
-    scores = _as_array(scores)
+    scores = np.asarray(to_dense(scores))
     if name == "predict_proba" and n_outputs == 1 and scores.ndim == 2:
         scores = scores[:, -1]
     scores = scores[:, None] if scores.ndim == 1 else scores
@@ -87,7 +87,7 @@ def scores_of(estimator: Any, X: Any, n_outputs: int) -> np.ndarray:
 
 def _probabilities(estimator: Any, X: Any) -> Any:
     """Probabilities of the labels; of a list, as forests give, the column of class 1 each."""
-    probabilities = estimator.predict_proba(X)
+    probabilities = to_dense(estimator.predict_proba(X))
     if not isinstance(probabilities, list):
         return probabilities
     columns = [
@@ -97,12 +97,14 @@ def _probabilities(estimator: Any, X: Any) -> Any:
     return np.column_stack(columns)
 
 
-def _as_array(scores: Any) -> np.ndarray:
-    return np.asarray(scores.toarray(order="C") if sp.issparse(scores) else scores)
+def to_dense(scores: Any) -> Any:
+    """Scores, or each of a list, as they are but for sparse matrices, which become arrays."""
+    if isinstance(scores, list):
+        return [to_dense(part) for part in scores]
+    return scores.toarray(order="C") if sp.issparse(scores) else scores
 
 
-def _of_class_one(probabilities: Any, classes: np.ndarray) -> np.ndarray:
-    probabilities = _as_array(probabilities)
+def _of_class_one(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
     position = np.flatnonzero(np.asarray(classes) == 1)
     return probabilities[:, position[0]] if len(position) else np.zeros(len(probabilities))
 

@@ -7,7 +7,6 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -23,6 +22,7 @@ from sklearn_mlce.model_selection._out_of_fold import (
     held_out_of_folds,
     never_positive,
     scores_of,
+    to_dense,
 )
 from sklearn_mlce.model_selection._sweep import resolve_shrinkage, tune
 from sklearn_mlce.model_selection._wrapper import BaseWrapper, FitArguments, FoldScores
@@ -299,12 +299,11 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         Returns
         -------
         ndarray or list of ndarray
-            What the estimator's `predict_proba` returns, as an array where that is a sparse
-            matrix. :meth:`predict` does not follow from it by a threshold of one half.
+            What the estimator's `predict_proba` returns, sparse matrices as arrays.
+            :meth:`predict` does not follow from it by a threshold of one half.
         """
         check_is_fitted(self)
-        probabilities = self.estimator_.predict_proba(X)
-        return probabilities.toarray() if sp.issparse(probabilities) else probabilities
+        return to_dense(self.estimator_.predict_proba(X))
 
     @available_if(_estimator_has("predict_proba"))
     def predict_log_proba(self, X: Any) -> Any:

@@ -193,6 +193,12 @@ def test_soft_targets_are_scored_by_their_loss_or_a_callable():
         with pytest.raises(ValueError, match=r"scoring='f1_micro' " + advice):
             stopping(scoring="f1_micro").fit(X, y)
         assert len(stopping(max_epochs=2, scoring=masked).fit(X, y).validation_scores_) == 2
+    with pytest.raises(ValueError, match=r"scoring=make_scorer\(f1_.* or pass .*masked_f1_score"):
+        stopping(scoring=make_scorer(f1_score, average="micro")).fit(X, unknown)
+    distance = make_scorer(
+        sklearn.metrics.mean_squared_error, response_method="predict_proba", greater_is_better=False
+    )
+    assert len(stopping(max_epochs=2, scoring=distance).fit(X, soft).validation_scores_) == 2
 
 
 def of_rare_labels(n_varying):

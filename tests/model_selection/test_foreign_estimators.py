@@ -85,6 +85,8 @@ def test_sparse_probabilities_are_passed_on_dense():
     np.testing.assert_array_equal(tuned.predict_proba(X), expected)
     np.testing.assert_allclose(tuned.predict_log_proba(X), np.log(expected))
     assert get_scorer("average_precision")(tuned, X, Y) > 0.5
+    listing = Tuned(ListingTransformation(), random_state=0).fit(X, Y)
+    assert all(isinstance(part, np.ndarray) for part in listing.predict_proba(X))
 
 
 def test_sparse_probabilities_of_a_binary_y_and_of_a_fitted_estimator():
