@@ -12,10 +12,16 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from sklearn_mlce._objectives.objective import Objective, clipped, is_module
+from sklearn_mlce._objectives.objective import Objective, clipped, is_module, log_of
 from sklearn_mlce._objectives.registry import AUTO, OBJECTIVES, check_targets, resolve_objective
 from sklearn_mlce._objectives.weights import check_takes_weight, checked_weight
-from sklearn_mlce._targets.encoding import check_y_given, encode_targets, known_entries
+from sklearn_mlce._targets.encoding import (
+    check_y_given,
+    encode_targets,
+    known_entries,
+    label_names_of,
+)
+from sklearn_mlce._targets.label_names import check_names_of_fitted
 from sklearn_mlce._targets.targets import TargetFormat, TargetFormatMixin, Targets, row_blocks
 from sklearn_mlce._targets.top_k import largest_scores, shifted_to_best
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin
@@ -254,6 +260,22 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         objective = resolve_objective(self.loss_, self.scale_, self.margin_, target_format)
         return clipped(objective.probabilities(scores))
 
+    @available_if(_has_probabilities)
+    def predict_log_proba(self, X: Any) -> Any:
+        """Logarithms of what :meth:`predict_proba` returns.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes) or (n_samples, n_labels), or list of ndarray
+            Float64, finite and below 0. A list for multiclass-multioutput y.
+        """
+        return log_of(self.predict_proba(X))
+
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Fraction of the rows whose labels are all predicted right.
 
@@ -275,9 +297,15 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         -------
         float
             The fraction.
+
+        Raises
+        ------
+        ValueError
+            If y has other column names than that of `fit`, or has them in another order.
         """
         check_y_given(y, "score")
         check_is_fitted(self)
+        check_names_of_fitted(self, label_names_of(y))
         if self._target_format.kind != "multioutput":
             return super().score(X, y, sample_weight)
         truth, is_known = known_entries(y)

@@ -35,7 +35,7 @@ from sklearn_mlce.model_selection._out_of_fold import (
 )
 from sklearn_mlce.model_selection._output_codes import check_outputs_known, output_accuracy
 from sklearn_mlce.model_selection._splits import splits_of
-from sklearn_mlce.model_selection._sweep import tune
+from sklearn_mlce.model_selection._sweep import resolve_shrinkage, tune
 
 # Smallest and largest C of a grid that is given by its size, as factors of MLCEClassifier's own.
 C_FACTORS = (0.1, 10.0)
@@ -63,7 +63,8 @@ class MLCEClassifierCV(MLCEClassifier):
     cv : int, float, cross-validation generator or iterable, default=3
         How rows are held out. An integer is a number of folds, of shuffled rows, stratified for
         1-D `y`; a float in (0, 1) is the fraction of rows in a single held-out part; None is
-        five folds, not shuffled.
+        five folds, not shuffled. A splitter of another package than scikit-learn is given the
+        labels as a dense matrix of 0 and 1.
     scoring : {"f1_micro", "f1_macro", "f1_samples"} or scorer, default="f1_micro"
         What C and thresholds maximise: F1 of all cells of `y` together, or its mean over labels
         or over rows, or a scorer made by :func:`~sklearn.metrics.make_scorer` of
@@ -75,6 +76,11 @@ class MLCEClassifierCV(MLCEClassifier):
         one for micro-F1, the more so the fewer positives the label has. None leaves the threshold
         at zero and chooses C for it. The classes of a multiclass `y`, and of several outputs, have
         no thresholds.
+    threshold_shrinkage : float or "auto", default="auto"
+        How much each label's own threshold is drawn towards the global one, with
+        ``thresholds="per_label"``: :math:`n t + k t_0` over :math:`n + k` for a label whose
+        threshold :math:`t` was found on :math:`n` positives. `k` is a number of positives, those
+        at which both weigh the same: 0 leaves each label its own, inf the global one. "auto" is 30.
     n_jobs : int, default=None
         Number of folds fitted at a time; -1 for as many as there are processors.
     loss : str or Module, default="auto"
@@ -195,6 +201,10 @@ class MLCEClassifierCV(MLCEClassifier):
         "cv": ["cv_object", Interval(Real, 0, 1, closed="neither")],
         "scoring": [str, callable],
         "thresholds": [StrOptions({"global", "per_label"}), None],
+        "threshold_shrinkage": [
+            Interval(Real, 0, np.inf, closed="both"),
+            StrOptions({"auto"}),
+        ],
         "n_jobs": [Integral, None],
     }
 
@@ -211,6 +221,7 @@ class MLCEClassifierCV(MLCEClassifier):
         cv: Any = 3,
         scoring: Any = "f1_micro",
         thresholds: str | None = "global",
+        threshold_shrinkage: Any = "auto",
         n_jobs: int | None = None,
         loss: Any = "auto",
         fit_intercept: bool = True,
@@ -228,6 +239,7 @@ class MLCEClassifierCV(MLCEClassifier):
         self.cv = cv
         self.scoring = scoring
         self.thresholds = thresholds
+        self.threshold_shrinkage = threshold_shrinkage
         self.n_jobs = n_jobs
         self.loss = loss
         self.fit_intercept = fit_intercept
@@ -275,10 +287,11 @@ class MLCEClassifierCV(MLCEClassifier):
             If the solver did not reach `tol` in one of the fits.
         UserWarning
             If the best C is the smallest or the largest of three or more that were tried, so that
-            others may be better.
+            others may be better, or if a label has five positives or more and all lie in one fold.
         """
         with fitted_state_kept(self):
             objective = f_measure_of(self.scoring, self.thresholds or "global")
+            resolve_shrinkage(self.threshold_shrinkage, self.thresholds)  # refused before any fit
             Cs = _grid(self.Cs)
             n_beyond = int(self.Cs) - 1 if isinstance(self.Cs, Integral) else 0
             monitor = FitMonitor(self, X, y, sample_weight)
@@ -326,7 +339,7 @@ class MLCEClassifierCV(MLCEClassifier):
         """Set C, its thresholds, and the score of each C."""
         y = to_sklearn_y(targets)
         splits = splits_of(self.cv, X, y, targets.kind, self.random_state, {})
-        check_held_out(targets, splits, weight)
+        check_held_out(targets, splits, weight, stacklevel=7)
         if targets.kind == "multioutput":
             check_outputs_known(targets, splits)
         # Epochs from C to C would add up, beside those of the one fit on all rows.
@@ -372,7 +385,8 @@ class MLCEClassifierCV(MLCEClassifier):
         held_out = held_out_of_folds(targets, splits, scores, weight)
         if self.thresholds is None:
             return objective.score(held_out, 0.0), 0.0
-        thresholds, _ = tune(held_out, objective, self.thresholds, default=0.0)
+        shrinkage = resolve_shrinkage(self.threshold_shrinkage, self.thresholds)
+        thresholds, _ = tune(held_out, objective, self.thresholds, 0.0, shrinkage)
         return objective.score(held_out, thresholds), thresholds
 
     def _solver_of_all_rows(self, X: Any, targets: Targets, weight: np.ndarray | None) -> str:

@@ -109,7 +109,9 @@ class MLCEMLP(BaseMLCE):
     scoring : str or callable, default="loss"
         What `early_stopping` compares epochs by: "loss", the training loss on the held-out rows;
         the name of a scorer of scikit-learn, such as "f1_micro"; or a callable
-        ``scorer(estimator, X, y)``, the greater the better.
+        ``scorer(estimator, X, y)``, the greater the better. Where a score is no number, as
+        "roc_auc" of a label that no held-out row carries, the labels that are the same in all
+        held-out rows are left out.
     validation_fraction : float in (0, 1), default=0.1
         Part of the rows, drawn by `random_state`, that `early_stopping` holds out where `fit` is
         not given `X_val`. Every label or class keeps a positive row to train on.

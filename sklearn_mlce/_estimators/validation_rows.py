@@ -17,13 +17,14 @@ from sklearn.metrics import get_scorer
 from sklearn.utils import column_or_1d
 
 from sklearn_mlce._estimators.base import BaseMLCE
+from sklearn_mlce._estimators.label_subset import LabelSubset
 from sklearn_mlce._network.batches import Rows
 from sklearn_mlce._network.callbacks import Diverged
 from sklearn_mlce._network.perceptron import Arrays
 from sklearn_mlce._targets.encoding import encode_argument, encode_outputs, label_names_of
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.stream_classes import encode_classes
-from sklearn_mlce._targets.targets import TargetFormat, Targets
+from sklearn_mlce._targets.targets import TargetFormat, Targets, constant_label_scores
 from sklearn_mlce._utils.warnings import ignored_warnings
 
 
@@ -46,35 +47,104 @@ def epoch_scorer(estimator: BaseMLCE, scoring: Any, rows: Rows) -> Callable[[Arr
     """
     if isinstance(scoring, str) and scoring == "loss":
         return None
-    if isinstance(scoring, str) and rows.targets.kind in ("soft", "multioutput"):
-        soft = rows.targets.kind == "soft"
-        held = "soft or unknown (NaN) targets" if soft else "the classes of several outputs"
-        raise ValueError(
-            f"scoring={scoring!r} compares with labels of 0 and 1, but y holds {held}. Set "
-            "scoring='loss', or pass a callable scorer(estimator, X, y)"
-        )
-    scorer = get_scorer(scoring)
-    target_format = _format_for(scorer, estimator._target_format)
-    frozen = copy.copy(estimator)
-    frozen._target_format = target_format
-    frozen.__dict__.pop("feature_names_in_", None)  # the rows have lost their names by now
-    y = rows.targets.labels(target_format)
-    weight = {"sample_weight": rows.sample_weight} if _takes_weight(scorer, rows) else {}
+    _check_knows_targets(scoring, rows.targets)
+    return EpochScore(estimator, scoring, rows)
 
-    def score(weights: Arrays) -> float:
-        model = copy.copy(frozen)
-        model.state_dict_ = weights
-        # Of labels that no held-out row has; it would come with each epoch.
-        with ignored_warnings(UndefinedMetricWarning):
-            value = float(scorer(model, rows.X, y, **weight))
+
+def _check_knows_targets(scoring: Any, targets: Targets) -> None:
+    """Raise ValueError if the metric is one of 0/1 labels, as all of scikit-learn's, and y is not.
+
+    A scorer that is passed may be one of soft labels, but none of scikit-learn's knows NaN.
+    """
+    if targets.kind not in ("soft", "multioutput"):
+        return
+    unknown = targets.dense is not None and np.isnan(targets.dense).any()
+    if not isinstance(scoring, str) and not (unknown and _is_of_sklearn(scoring)):
+        return
+    held, instead = "the classes of several outputs", "a callable scorer(estimator, X, y)"
+    if targets.kind == "soft":
+        held = "soft or unknown (NaN) targets"
+        instead = (
+            "make_scorer(masked_f1_score, average='micro'), of sklearn.metrics and "
+            f"sklearn_mlce.metrics, or {instead}"
+        )
+    raise ValueError(
+        f"scoring={scoring!r} compares with labels of 0 and 1, but y holds {held}. Set "
+        f"scoring='loss', or pass {instead}"
+    )
+
+
+class EpochScore:
+    """Score of the weights of an epoch on held-out rows, the greater the better.
+
+    Where the score of all labels is no number, as roc_auc is of a label that no row carries, those
+    that are the same in all rows are left out, from then on.
+
+    Parameters
+    ----------
+    estimator : BaseMLCE
+        With all of its fitted attributes but the weights.
+    scoring : str or callable
+        A name known to scikit-learn, or ``scorer(estimator, X, y)``.
+    rows : Rows
+        Held-out rows.
+    """
+
+    def __init__(self, estimator: BaseMLCE, scoring: Any, rows: Rows) -> None:
+        self.scoring, self.rows = scoring, rows
+        self.scorer = get_scorer(scoring)
+        target_format = _format_for(self.scorer, estimator._target_format)
+        self.model = copy.copy(estimator)
+        self.model._target_format = target_format
+        self.model.__dict__.pop("feature_names_in_", None)  # the rows have lost theirs by now
+        self.y = rows.targets.labels(target_format)
+        weighs = _takes_weight(self.scorer, rows)
+        self.weight = {"sample_weight": rows.sample_weight} if weighs else {}
+        self.labels: np.ndarray | None = None  # numbers of those that are scored; None for all
+        self.varying: np.ndarray | None = None  # of those that some rows carry and some do not
+        if rows.targets.kind in ("multilabel", "soft"):
+            self.varying = np.flatnonzero(np.isnan(constant_label_scores(rows.targets)))
+
+    def __call__(self, weights: Arrays) -> float:
+        """Score of some weights."""
+        value = math.nan
+        try:
+            value = self._score(weights)
+        except ValueError:  # in scikit-learn 1.6 roc_auc raises where it is nan later
+            if not self._can_leave_out:
+                raise
+        if math.isnan(value) and self._can_leave_out:
+            self.labels = self.varying
+            value = self._score(weights)
         if math.isnan(value):
+            none = self.varying is not None and not len(self.varying)
+            where = ", in which no label varies" if none else ""
             raise Diverged(
-                f"scoring={scoring!r} is nan on the {len(rows)} held-out rows; expected a number. "
-                "Hold out more rows by validation_fraction, or pick another scoring"
+                f"scoring={self.scoring!r} is nan on the {len(self.rows)} held-out rows{where}; "
+                "expected a number. Hold out more rows by validation_fraction, or pick another "
+                "scoring"
             )
         return value
 
-    return score
+    @property
+    def _can_leave_out(self) -> bool:
+        """Whether some labels are the same in all rows, and have not been left out yet."""
+        if self.labels is not None or self.varying is None:
+            return False
+        return 0 < len(self.varying) < self.rows.targets.n_outputs
+
+    def _score(self, weights: Arrays) -> float:
+        scored: Any = copy.copy(self.model)
+        scored.state_dict_, y = weights, self.y
+        if self.labels is not None:
+            scored = LabelSubset(scored, self.labels)
+            y = scored.columns(y)
+        # Of labels that no held-out row has; they would come with each epoch.
+        with (
+            ignored_warnings(UndefinedMetricWarning),
+            ignored_warnings(UserWarning, "No positive class found in y_true"),
+        ):
+            return float(self.scorer(scored, self.rows.X, y, **self.weight))
 
 
 def _format_for(scorer: Any, target_format: TargetFormat) -> TargetFormat:
@@ -83,11 +153,16 @@ def _format_for(scorer: Any, target_format: TargetFormat) -> TargetFormat:
     Its metrics of predicted labels are up to fifty times as fast on sparse matrices, and some of
     those of scores refuse them.
     """
-    metric = getattr(scorer, "_score_func", None)
-    if target_format.single_label or not getattr(metric, "__module__", "").startswith("sklearn."):
+    if target_format.single_label or not _is_of_sklearn(scorer):
         return target_format
     predicts = getattr(scorer, "_response_method", None) == "predict"
     return replace(target_format, sparse_container=sp.csr_array if predicts else None)
+
+
+def _is_of_sklearn(scorer: Any) -> bool:
+    """Whether a scorer was made of a metric of scikit-learn."""
+    metric = getattr(scorer, "_score_func", None)
+    return getattr(metric, "__module__", "").startswith("sklearn.")
 
 
 def _takes_weight(scorer: Any, rows: Rows) -> bool:

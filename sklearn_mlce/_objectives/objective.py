@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from scipy.special import expit, log_expit, softmax
+from scipy.stats import rankdata
 
 from sklearn_mlce._targets.targets import LabelCounts, TargetFormat, Targets
 
@@ -200,7 +201,7 @@ class Objective:
         if self.kind == "binary":
             return expit(np.hstack([-logits, logits]))
         if self.kind == "multiclass":  # one class against the rest
-            return softmax(log_expit(logits), axis=1)
+            return _ties_broken(softmax(log_expit(logits), axis=1), logits)
         return self._label_probabilities(scores)
 
     def _label_probabilities(self, scores: np.ndarray) -> np.ndarray:
@@ -308,6 +309,24 @@ def one_margin(margins: Margins, what: str) -> float:
 def clipped(probabilities: np.ndarray) -> np.ndarray:
     """Probabilities that are never exactly 0 or 1."""
     return np.clip(probabilities, np.finfo(np.float64).tiny, np.nextafter(1.0, 0.0))
+
+
+def _ties_broken(probabilities: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Probabilities that rise with the scores of their row, by a rounding error where they tie.
+
+    Sigmoids of scores above 37 round to 1. A class above n other scores of its row is raised by n
+    units in the last place, which keeps the order of those that differ already.
+    """
+    above = rankdata(scores, method="dense", axis=1) - 1
+    return probabilities * (1 + np.finfo(np.float64).eps * above)
+
+
+def log_of(probabilities: Any) -> Any:
+    """Logarithms of probabilities, of each array of a list; -inf for 0."""
+    if isinstance(probabilities, list):
+        return [log_of(part) for part in probabilities]
+    with np.errstate(divide="ignore"):
+        return np.log(probabilities)
 
 
 def is_module(loss: Any) -> bool:

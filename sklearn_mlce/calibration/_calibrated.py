@@ -12,7 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mlce._objectives.objective import clipped
+from sklearn_mlce._objectives.objective import clipped, log_of
 from sklearn_mlce._targets.targets import (
     CONSTANT_LABEL_SCORE,
     Targets,
@@ -30,6 +30,7 @@ from sklearn_mlce.calibration._members import (
     learned_labels,
     mean_log_odds,
 )
+from sklearn_mlce.model_selection._out_of_fold import warn_unscored_labels
 from sklearn_mlce.model_selection._wrapper import BaseWrapper, FitArguments
 
 
@@ -56,7 +57,8 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
     cv : int, float, cross-validation generator or iterable, default=5
         How rows are held out. An integer is a number of folds, of shuffled rows, stratified for
         a binary `y`; a float in (0, 1) is the fraction of rows in a single held-out part; None is
-        five folds, not shuffled.
+        five folds, not shuffled. A splitter of another package than scikit-learn is given the
+        labels as a dense matrix of 0 and 1.
     n_jobs : int, default=None
         Number of folds fitted at a time; -1 for as many as there are processors.
     ensemble : bool or "auto", default=False
@@ -112,7 +114,10 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
 
     A label that no row carries (or every one does) has nothing to be learned from: of n rows, all
     get the probability 1 / (2n + 2) (or one less that), and the score -1e9 (or 1e9). A label
-    that no training row of a fold carries takes no part in that fold.
+    that no training row of a fold carries takes no part in that fold. Where all its positives (or
+    all its negatives) lie in one fold, the others score one kind of rows alone. The label's share
+    of all rows then stands for their targets, so that its probabilities lie near it; a warning
+    names the label if it has five positives or more.
 
     References
     ----------
@@ -223,6 +228,9 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         """Fit estimators, and maps of their scores."""
         if not frozen:
             splits = arguments.splits(self.cv, self.random_state)
+            effect = "Their probabilities are near the label's share of the rows"
+            weight = arguments.sample_weight
+            warn_unscored_labels(arguments.targets, splits, weight, effect, stacklevel=5)
             folds = arguments.score_folds(self.estimator, splits, self.n_jobs)
             parts = held_out_parts(folds, arguments)
         elif self.ensemble is True:
@@ -285,6 +293,21 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
             scores = np.hstack([-scores, scores])
             prevalence, learned = np.append(1 - prevalence, prevalence), np.append(learned, learned)
         return clipped(np.where(learned, expit(scores), prevalence))
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Logarithms of what :meth:`predict_proba` returns.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 2) or (n_samples, n_labels), float64
+            Finite and below 0.
+        """
+        return log_of(self.predict_proba(X))
 
     def _zero_scores(self, X: Any) -> np.ndarray:
         """Log-odds ``(n, n_outputs)``, with the scores of constant labels among them."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.special import log_expit, logit
 
 from sklearn_mlce._targets.targets import (
@@ -13,6 +14,7 @@ from sklearn_mlce._targets.targets import (
     Targets,
     constant_label_scores,
     is_trainable,
+    weighted_label_counts,
 )
 from sklearn_mlce.calibration._calibration_data import calibration_data
 from sklearn_mlce.calibration._maps import FITS, IsotonicMap, SigmoidMap
@@ -88,15 +90,38 @@ class HeldOutPart:
     rows: np.ndarray  # (n,) numbers of the rows
     scores: np.ndarray  # (n, L)
     learned: np.ndarray  # (L,) mask of the labels that its training rows tell anything about
+    prevalence: np.ndarray | None = None  # (L,), see `_prevalence_of_one_sided`; None has no such
 
 
 def held_out_parts(folds: FoldScores, arguments: FitArguments) -> list[HeldOutPart]:
     """Held-out rows of each fold."""
     targets, weight = arguments.targets, arguments.sample_weight
-    return [
+    parts = [
         HeldOutPart(test, scores, learned_labels(targets, train, weight))
         for (train, test), scores in zip(folds.splits, folds.scores, strict=True)
     ]
+    prevalence = _prevalence_of_one_sided(parts, arguments)
+    return [replace(part, prevalence=prevalence) for part in parts]
+
+
+def _prevalence_of_one_sided(parts: list[HeldOutPart], arguments: FitArguments) -> np.ndarray:
+    """Prevalence ``(L,)`` of labels of whose rows the parts score but one kind; NaN of others.
+
+    Where all positives of a label are held out at once, its estimator has learned nothing of it,
+    and the others score negatives alone.
+    """
+    targets = arguments.targets
+    weight = arguments.sample_weight
+    weight = np.ones(targets.n_rows) if weight is None else weight
+    held_out, scored = np.zeros((2, 2, targets.n_outputs))
+    for part in parts:
+        counts = weighted_label_counts(targets.index_rows(part.rows), weight[part.rows])
+        held_out += counts
+        scored += np.where(part.learned, counts, 0.0)
+    one_sided = ((scored == 0) & (held_out > 0)).any(axis=0) & (scored > 0).any(axis=0)
+    positive, negative = weighted_label_counts(targets, weight)
+    unknown = np.full(targets.n_outputs, np.nan)
+    return np.divide(positive, positive + negative, out=unknown, where=one_sided)
 
 
 def learned_labels(
@@ -144,14 +169,31 @@ def held_out_scores(
     """Scores of held-out rows, as maps take them, beside their targets.
 
     Unknown targets, labels that a part's estimator has not learned, and the scores of constant
-    labels, by which our own estimators say so, are set to -inf.
+    labels, by which our own estimators say so, are set to -inf. Where scores of a label are those
+    of negatives alone, or of positives, its prevalence stands for their targets, which would say
+    that it is never, or always, there.
     """
     masked = []
     for part in parts:
         scores = as_scores(part.scores, floor)
         masked.append(mask_scores(~part.learned | ~is_trainable(scores), scores))
     rows = np.concatenate([part.rows for part in parts])
-    return held_out_of(arguments.targets, rows, np.concatenate(masked), arguments.sample_weight)
+    scores, weight = np.concatenate(masked), arguments.sample_weight
+    held_out = held_out_of(arguments.targets, rows, scores, weight)
+    prevalence = parts[0].prevalence
+    return held_out if prevalence is None else _with_prevalence(held_out, prevalence)
+
+
+def _with_prevalence(held_out: HeldOut, prevalence: np.ndarray) -> HeldOut:
+    """Held-out rows with the prevalence of some labels, not NaN, for their targets."""
+    columns = np.flatnonzero(~np.isnan(prevalence))
+    if not len(columns):
+        return held_out
+    others = sp.diags_array(np.isnan(prevalence).astype(np.float64))
+    rows, place = np.nonzero(np.isfinite(held_out.scores[:, columns]))
+    labels = columns[place]
+    shares = sp.csr_array((prevalence[labels], (rows, labels)), shape=held_out.scores.shape)
+    return replace(held_out, positives=sp.csr_array(held_out.positives @ others + shares))
 
 
 def as_scores(scores: np.ndarray, floor: float | None) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from sklearn_mlce._targets.targets import (
     Targets,
     constant_label_scores,
     is_never_positive,
+    weighted_label_counts,
 )
 from sklearn_mlce._utils.warnings import ignored_warnings
 from sklearn_mlce.model_selection._f_measure import HeldOut
@@ -28,6 +30,10 @@ from sklearn_mlce.model_selection._splits import Splits
 
 # Warning of OneVsRestClassifier for a label that a fold's training rows never, or always, carry.
 _CONSTANT_LABEL = r"Label (not )?.* is present in all training examples"
+
+# Positives of a label from which on a warning says that none could be scored. Of three shuffled
+# folds one holds all of fewer easily by chance, and where there are hundreds of labels it will.
+FEWEST_POSITIVES = 5
 
 
 def default_threshold(estimator: Any) -> float:
@@ -52,6 +58,9 @@ def default_threshold(estimator: Any) -> float:
 def scores_of(estimator: Any, X: Any, n_outputs: int) -> np.ndarray:
     """Scores ``(n, n_outputs)`` of a fitted estimator, finite and floating.
 
+    Problem transformations of scikit-multilearn give sparse matrices, whose entries that are not
+    stored are scores of zero.
+
     Raises
     ------
     ValueError
@@ -61,7 +70,7 @@ def scores_of(estimator: Any, X: Any, n_outputs: int) -> np.ndarray:
         name, scores = "decision_function", estimator.decision_function(X)
     else:
         name, scores = "predict_proba", _probabilities(estimator, X)
-    scores = np.asarray(scores)
+    scores = np.asarray(to_dense(scores))
     if name == "predict_proba" and n_outputs == 1 and scores.ndim == 2:
         scores = scores[:, -1]
     scores = scores[:, None] if scores.ndim == 1 else scores
@@ -79,7 +88,7 @@ def scores_of(estimator: Any, X: Any, n_outputs: int) -> np.ndarray:
 
 def _probabilities(estimator: Any, X: Any) -> Any:
     """Probabilities of the labels; of a list, as forests give, the column of class 1 each."""
-    probabilities = estimator.predict_proba(X)
+    probabilities = to_dense(estimator.predict_proba(X))
     if not isinstance(probabilities, list):
         return probabilities
     columns = [
@@ -87,6 +96,13 @@ def _probabilities(estimator: Any, X: Any) -> Any:
         for part, classes in zip(probabilities, estimator.classes_, strict=True)
     ]
     return np.column_stack(columns)
+
+
+def to_dense(scores: Any) -> Any:
+    """Scores, or each of a list, as they are but for sparse matrices, which become arrays."""
+    if isinstance(scores, list):
+        return [to_dense(part) for part in scores]
+    return scores.toarray(order="C") if sp.issparse(scores) else scores
 
 
 def _of_class_one(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -216,14 +232,57 @@ def check_held_out(
     targets: Targets,
     splits: Splits,
     sample_weight: np.ndarray | None,
+    stacklevel: int = 6,
 ) -> None:
-    """Raise ValueError if no row that is held out counts."""
+    """Raise ValueError if no row that is held out counts; warn of labels without scores.
+
+    See :func:`warn_unscored_labels`.
+    """
     rows = np.concatenate([test for _, test in splits])
     if not _counting(targets, rows, sample_weight).any():
         raise ValueError(
             f"cv holds {len(rows)} rows out, of which none has a weight above zero and a known "
             "label, so that there is nothing to choose by. Pass another cv, such as cv=3"
         )
+    effect = "They count as missed, and no threshold is found on them"
+    warn_unscored_labels(targets, splits, sample_weight, effect, stacklevel)
+
+
+def warn_unscored_labels(
+    targets: Targets,
+    splits: Splits,
+    sample_weight: np.ndarray | None,
+    effect: str,
+    stacklevel: int,
+) -> None:
+    """Warn of labels with some positives, of which no fold's estimator can score any.
+
+    All of them lie among the held-out rows of one fold, whose estimator has not learned the label.
+    `effect` says what becomes of it.
+    """
+    if targets.kind not in ("multilabel", "soft"):
+        return  # classifiers refuse rows of a single class
+    weight = np.ones(targets.n_rows) if sample_weight is None else sample_weight
+    held_out, scored = np.zeros((2, targets.n_outputs), dtype=bool)
+    for train, test in splits:
+        carried = ~never_positive(targets, test, sample_weight)
+        held_out |= carried
+        scored |= carried & ~never_positive(targets, train, sample_weight)
+    n_positives = weighted_label_counts(targets, (weight > 0).astype(np.float64))[0]
+    labels = np.flatnonzero(held_out & ~scored & (n_positives >= FEWEST_POSITIVES))
+    if not len(labels):
+        return
+    names = labels if targets.label_names is None else targets.label_names[labels]
+    listed = ", ".join([repr(name) for name in names[:5].tolist()] + ["..."] * (len(names) > 5))
+    warnings.warn(
+        f"the positives of {len(labels)} of {targets.n_outputs} labels, [{listed}], could not be "
+        f"scored: all of a label's lie in one fold, whose estimator was fitted on none. {effect}. "
+        "Pass a number of folds such as cv=5, whose rows are shuffled, or a splitter that spreads "
+        "each label over the folds, such as MultilabelStratifiedKFold(3, shuffle=True, "
+        "random_state=0) of the package iterative-stratification",
+        UserWarning,
+        stacklevel=stacklevel,
+    )
 
 
 def held_out_of_folds(

@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn import get_config
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import (
@@ -84,7 +85,8 @@ def splits_of(
     cv : int, float, None, splitter or iterable
         Numbers are shuffled; None is scikit-learn's five folds.
     X, y : array-like
-        What splitters are given.
+        What scikit-learn's splitters are given. Others may not know sparse, soft or unknown
+        labels: they are given a dense matrix of 0 and 1, see :func:`_plain_labels`.
     kind : str
         Of y; one class per row is stratified.
     random_state : int, RandomState instance or None
@@ -111,6 +113,8 @@ def splits_of(
         cv = single(n_splits=1, test_size=cv, random_state=random_state)
     else:
         cv = check_cv(cv, y if stratified else None, classifier=stratified)
+    if kind in ("multilabel", "soft") and not type(cv).__module__.startswith("sklearn."):
+        y = _plain_labels(y)
     rows = np.arange(X.shape[0] if hasattr(X, "shape") else len(X))
     # Splitters give row numbers or masks; both index the row numbers.
     splits = [(rows[train], rows[test]) for train, test in cv.split(X, y, **split_params)]
@@ -121,3 +125,9 @@ def splits_of(
             "first fit"
         )
     return splits
+
+
+def _plain_labels(y: Any) -> np.ndarray:
+    """Dense matrix of 0 and 1 to stratify by: 1 from one half up, 0 where unknown."""
+    labels = np.asarray(y.toarray() if sp.issparse(y) else y)
+    return (labels >= 0.5).astype(np.int64)

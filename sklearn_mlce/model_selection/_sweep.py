@@ -8,6 +8,7 @@ candidates are the scores of positive cells, each with the threshold in the gap 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,25 @@ class Curve:
     def best(self, default: float) -> float:
         """Threshold of the highest value, or `default` if there is no candidate."""
         return float(self.thresholds[self.values.argmax()]) if len(self.values) else default
+
+
+def resolve_shrinkage(shrinkage: Any, thresholds: str | None) -> float:
+    """Shrinkage of thresholds per label that the parameter `threshold_shrinkage` stands for.
+
+    Raises
+    ------
+    ValueError
+        If a number is given, and no label has a threshold of its own.
+    """
+    if isinstance(shrinkage, str):
+        return SHRINKAGE
+    if thresholds != "per_label":
+        raise ValueError(
+            f"threshold_shrinkage={shrinkage!r} draws each label's own threshold towards the "
+            f"global one, but thresholds={thresholds!r} finds none for each label. Set "
+            "thresholds='per_label', or threshold_shrinkage='auto'"
+        )
+    return float(shrinkage)
 
 
 def tune(
@@ -51,7 +71,7 @@ def tune(
     default : float
         The threshold where no positive has a score, so that nothing can be learned.
     shrinkage : float, default=SHRINKAGE
-        Number of positives at which a label's own threshold has weight one half.
+        Number of positives at which a label's own threshold has weight one half; from 0 to inf.
 
     Returns
     -------
@@ -73,9 +93,12 @@ def tune(
 
 
 def shrink(own: np.ndarray, n_positives: np.ndarray, shared: float, shrinkage: float) -> np.ndarray:
-    """Thresholds ``(L,)`` between each label's own and the shared one, by its positives.
+    r"""Thresholds ``(L,)`` between each label's own and the shared one, by its positives.
 
-    The fewer positives a threshold was found on, the more it owes to chance.
+    The fewer positives a threshold was found on, the more it owes to chance. With :math:`n`
+    positives, the own threshold :math:`t`, the shared one :math:`t_0` and the shrinkage :math:`k`
+    it becomes :math:`(n t + k t_0) / (n + k)`: the own one at :math:`k = 0`, the shared one as
+    :math:`k` grows without bound, and without a positive that was scored.
     """
     seen = n_positives > 0
     thresholds = np.full(len(own), float(shared))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, St
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mlce._objectives.objective import log_of
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce._utils.callbacks import fitted_state_kept
 from sklearn_mlce.model_selection._f_measure import f_measure_of
@@ -21,8 +22,9 @@ from sklearn_mlce.model_selection._out_of_fold import (
     held_out_of_folds,
     never_positive,
     scores_of,
+    to_dense,
 )
-from sklearn_mlce.model_selection._sweep import tune
+from sklearn_mlce.model_selection._sweep import resolve_shrinkage, tune
 from sklearn_mlce.model_selection._wrapper import BaseWrapper, FitArguments, FoldScores
 
 
@@ -55,10 +57,17 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         One threshold for all labels, or one for each. A label's own threshold is drawn towards
         the global one for micro-F1, the more so the fewer positives it was found on. Only
         "global" goes with the mean over rows.
+    threshold_shrinkage : float or "auto", default="auto"
+        How much each label's own threshold is drawn towards the global one, with
+        ``thresholds="per_label"``: :math:`n t + k t_0` over :math:`n + k` for a label whose
+        threshold :math:`t` was found on :math:`n` positives. `k` is a number of positives, those
+        at which both weigh the same: 0 leaves each label its own, inf the global one. "auto" is 30.
     cv : int, float, cross-validation generator, iterable or "prefit", default=3
         How rows are held out. An integer is a number of folds, of shuffled rows, stratified for
         a binary `y`; a float in (0, 1) is the fraction of rows in a single held-out part; None is
         five folds, not shuffled; "prefit" takes the estimator as it is and the rows as held out.
+        A splitter of another package than scikit-learn is given the labels as a dense matrix of
+        0 and 1.
     refit : bool, default=True
         Whether to fit on all rows in the end. False keeps the fit on the training part of a
         single split, and has to be given with ``cv="prefit"``.
@@ -109,7 +118,9 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
     and predictions :math:`p`, and an unknown one not at all.
 
     A label that no row carries is never predicted, and ranks last with a score of -1e9. One that
-    no training row of a fold carries cannot be scored there: its positives count as missed.
+    no training row of a fold carries cannot be scored there: its positives count as missed. A
+    warning names the labels of five positives or more of which none could be scored, for instance
+    in sorted rows and folds that are not shuffled.
 
     References
     ----------
@@ -144,6 +155,10 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         "estimator": [HasMethods(["fit"])],
         "scoring": [str, callable],
         "thresholds": [StrOptions({"global", "per_label"})],
+        "threshold_shrinkage": [
+            Interval(Real, 0, np.inf, closed="both"),
+            StrOptions({"auto"}),
+        ],
         "cv": [
             "cv_object",
             StrOptions({"prefit"}),
@@ -161,6 +176,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         *,
         scoring: Any = "f1_micro",
         thresholds: str = "global",
+        threshold_shrinkage: Any = "auto",
         cv: Any = 3,
         refit: bool = True,
         n_jobs: int | None = None,
@@ -170,6 +186,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         self.estimator = estimator
         self.scoring = scoring
         self.thresholds = thresholds
+        self.threshold_shrinkage = threshold_shrinkage
         self.cv = cv
         self.refit = refit
         self.n_jobs = n_jobs
@@ -207,6 +224,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         """
         with fitted_state_kept(self):
             objective = f_measure_of(self.scoring, self.thresholds)
+            shrinkage = resolve_shrinkage(self.threshold_shrinkage, self.thresholds)
             _check_has_thresholds(self.estimator)
             arguments = self._validate_fit(
                 X,
@@ -223,7 +241,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
             self._never_predicted = never_positive(targets, fitted_rows, weight)
             held_out = held_out_of_folds(targets, folds.splits, folds.scores, weight)
             default = default_threshold(self.estimator_)
-            thresholds, curve = tune(held_out, objective, self.thresholds, default)
+            thresholds, curve = tune(held_out, objective, self.thresholds, default, shrinkage)
             reached = np.where(self._never_predicted, np.inf, thresholds)
             self.best_thresholds_ = thresholds if self.thresholds == "global" else reached
             self.best_score_ = objective.score(held_out, reached)
@@ -281,11 +299,27 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         Returns
         -------
         ndarray or list of ndarray
-            What the estimator's `predict_proba` returns. :meth:`predict` does not follow from
-            it by a threshold of one half.
+            What the estimator's `predict_proba` returns, sparse matrices as arrays.
+            :meth:`predict` does not follow from it by a threshold of one half.
         """
         check_is_fitted(self)
-        return self.estimator_.predict_proba(X)
+        return to_dense(self.estimator_.predict_proba(X))
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_log_proba(self, X: Any) -> Any:
+        """Logarithms of what :meth:`predict_proba` returns.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        ndarray or list of ndarray
+            In the form of the probabilities; -inf where one is 0.
+        """
+        return log_of(self.predict_proba(X))
 
     def _zero_scores(self, X: Any) -> np.ndarray:
         """Scores less thresholds, ``(n, n_outputs)``, in float64 as the thresholds are."""

@@ -213,6 +213,7 @@ class Reader(ClassifierMixin, BaseEstimator):
         return np.asarray(X)
 
 
+@pytest.mark.filterwarnings("ignore:the positives of")
 @pytest.mark.parametrize("method", ["sigmoid", "isotonic", "scale"])
 def test_scores_of_a_fold_that_has_not_seen_a_label_take_no_part(method):
     labels = LABELS.copy()
@@ -230,6 +231,7 @@ def test_scores_of_a_fold_that_has_not_seen_a_label_take_no_part(method):
     np.testing.assert_allclose(found, expected)
 
 
+@pytest.mark.filterwarnings("ignore:the positives of")
 def test_nothing_to_calibrate_on_is_said():
     labels = np.zeros((20, 2), dtype=int)
     labels[15:] = 1

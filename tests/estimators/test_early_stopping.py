@@ -21,6 +21,7 @@ from sklearn_mlce._network.batches import Rows
 from sklearn_mlce._network.holdout import held_out_rows, split_order
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._utils.random import draw_seed
+from sklearn_mlce.metrics import masked_f1_score
 from tests.helpers.estimators import assert_same_scores, labelled_rows, mlp, single_labels
 
 X, Y = labelled_rows(n_rows=150)
@@ -183,8 +184,75 @@ def test_soft_targets_are_scored_by_their_loss_or_a_callable():
         return -np.abs(estimator.predict_proba(X) - y).mean()
 
     assert len(stopping(max_epochs=2, scoring=closeness).fit(X, soft).validation_scores_) == 2
-    with pytest.raises(ValueError, match=r"scoring='f1_micro' compares .* Set scoring='loss'"):
-        stopping(scoring="f1_micro").fit(X, soft)
+    unknown = np.where(np.random.default_rng(0).random(Y.shape) < 0.2, np.nan, Y)
+    masked = make_scorer(masked_f1_score, average="micro")
+    for y in (soft, unknown):
+        advice = (
+            r"compares .* Set scoring='loss', or pass make_scorer\(masked_f1_score, average='mic"
+        )
+        with pytest.raises(ValueError, match=r"scoring='f1_micro' " + advice):
+            stopping(scoring="f1_micro").fit(X, y)
+        assert len(stopping(max_epochs=2, scoring=masked).fit(X, y).validation_scores_) == 2
+    with pytest.raises(ValueError, match=r"scoring=make_scorer\(f1_.* or pass .*masked_f1_score"):
+        stopping(scoring=make_scorer(f1_score, average="micro")).fit(X, unknown)
+    distance = make_scorer(
+        sklearn.metrics.mean_squared_error, response_method="predict_proba", greater_is_better=False
+    )
+    assert len(stopping(max_epochs=2, scoring=distance).fit(X, soft).validation_scores_) == 2
+
+
+def of_rare_labels(n_varying):
+    """Return labels of which the given number vary in the held-out rows."""
+    labels = np.hstack([Y, Y[:, :2]])
+    labels[VALID, n_varying:] = 0
+    labels[VALID, -1] = 1
+    labels[0, -2], labels[0, -1] = 1, 0
+    return labels
+
+
+ROC_AUC = make_scorer(sklearn.metrics.roc_auc_score, response_method="predict_proba")
+
+
+def auc_of_a_user(estimator, X, y):
+    y = y.toarray() if sp.issparse(y) else y
+    return sklearn.metrics.roc_auc_score(y, estimator.decision_function(X))
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array, pd.DataFrame])
+@pytest.mark.parametrize("n_varying", [1, 2, 3])
+@pytest.mark.parametrize("scoring", ["roc_auc", "roc_auc_ovr", ROC_AUC, auc_of_a_user])
+def test_labels_that_do_not_vary_are_left_out_of_scores_that_are_nan(scoring, n_varying, container):
+    labels = of_rare_labels(n_varying)
+    given = {"X_val": X[VALID], "y_val": container(labels[VALID])}
+    model = stopping(scoring=scoring, max_epochs=3).fit(X[TRAIN], container(labels[TRAIN]), **given)
+    assert len(model.validation_scores_) == 3
+    for epochs, found in enumerate(model.validation_scores_, start=1):
+        plain = mlp(learning_rate_init=0.05, max_epochs=epochs).fit(X[TRAIN], labels[TRAIN])
+        scores = plain.decision_function(X[VALID])[:, :n_varying]
+        truth = labels[VALID, :n_varying]
+        expected = [
+            sklearn.metrics.roc_auc_score(of_one, score)
+            for of_one, score in zip(truth.T, scores.T, strict=True)
+        ]
+        assert found == pytest.approx(np.mean(expected))
+
+
+@pytest.mark.parametrize("scoring", ["roc_auc", "average_precision", "f1_macro", LRAP])
+def test_a_label_of_one_positive_does_not_stop_the_training(scoring):
+    labels = Y.copy()
+    labels[:, 1] = np.arange(len(Y)) == 3  # which stays among the rows to train on
+    model = stopping(scoring=scoring, max_epochs=4).fit(X, labels)
+    assert np.isfinite(model.validation_scores_).all()
+    assert model.decision_function(X).shape == Y.shape
+    weighted = stopping(scoring=scoring, max_epochs=4).fit(X, labels, np.arange(len(Y)) % 3 + 1)
+    assert np.isfinite(weighted.validation_scores_).all()
+
+
+def test_where_no_label_varies_a_ranking_is_refused():
+    with pytest.raises(ValueError, match=r"is nan on the 40 held-out rows, in which no label var"):
+        stopping(scoring="roc_auc").fit(
+            X[TRAIN], Y[TRAIN], X_val=X[VALID], y_val=np.zeros_like(Y[VALID])
+        )
 
 
 def test_refused_validation_data():

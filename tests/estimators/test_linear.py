@@ -241,3 +241,12 @@ def test_gpu_decides_as_the_cpu(options, container):
     on_gpu = MLCEClassifier(tol=1e-8, device="cuda", **options).fit(container(X), Y)
     np.testing.assert_allclose(on_gpu.coef_, on_cpu.coef_, atol=1e-6)
     np.testing.assert_array_equal(on_gpu.predict(X), on_cpu.predict(X))
+
+
+def test_the_likeliest_class_is_the_predicted_one_far_from_zero():
+    X = np.repeat(np.eye(3), 4, axis=0)
+    model = MLCEClassifier(loss="bce", C=1e3).fit(X, np.repeat(list("abc"), 4))
+    rows = 1e3 * np.random.default_rng(0).random((50, 3))
+    assert (model.decision_function(rows) > 40).sum(axis=1).max() > 1
+    found = model.classes_[model.predict_proba(rows).argmax(axis=1)]
+    np.testing.assert_array_equal(found, model.predict(rows))

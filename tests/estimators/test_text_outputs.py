@@ -177,6 +177,8 @@ def test_scores_of_other_values_are_wrong_not_refused():
     assert model.score(X, frame.assign(queue="spam")) == 0
     assert model.score(X, frame.assign(grade=frame["grade"].astype(str))) == 0
     with pytest.raises(ValueError, match=r"y has shape \(120, 3\); expected \(120, 4\)"):
+        model.score(X, frame.drop(columns="queue").to_numpy())
+    with pytest.raises(ValueError, match=r"lacks \['queue'\]"):
         model.score(X, frame.drop(columns="queue"))
 
 

@@ -72,6 +72,7 @@ def test_rows_held_out_more_than_once_count_each_time():
     assert once.best_score_ == pytest.approx(twice.best_score_)
 
 
+@pytest.mark.filterwarnings("ignore:the positives of 1 of 4 labels")
 def test_a_single_split_may_keep_its_fit():
     tuned = Tuned(MLCEClassifier(), cv=0.3, refit=False, random_state=0).fit(X, Y)
     train, test = next(ShuffleSplit(1, test_size=0.3, random_state=0).split(X))

@@ -92,3 +92,28 @@ def test_classes_have_the_probabilities_of_logistic_and_softmax_regression(loss)
     np.testing.assert_allclose(scaled, softmax(3 * SCORES[:, :3], axis=1))
     far_off = resolve_objective("bce", None, None, classes).probabilities(np.full((1, 3), -1e4))
     np.testing.assert_allclose(far_off, np.full((1, 3), 1 / 3))
+
+
+@pytest.mark.parametrize("loss", ["bce", "focal"])
+def test_classes_keep_their_order_where_sigmoids_round_to_one(loss):
+    multiclass = encode_targets(list("abc")).format
+    objective = resolve_objective(loss, None, None, multiclass)
+    scores = np.array([[40, 45, 50], [50, 40, 45], [36, 37, 38], [300, 1e9, 200], [-900, -800, 0]])
+    probabilities = objective.probabilities(scores)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), scores.argmax(axis=1))
+    np.testing.assert_array_equal(probabilities[:4].argsort(axis=1), scores[:4].argsort(axis=1))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-14)
+    np.testing.assert_allclose(probabilities[:4], 1 / 3, rtol=1e-14)
+    tied = objective.probabilities(np.array([[50.0, 50.0, 40.0]]))
+    assert tied[0, 0] == tied[0, 1] > tied[0, 2]
+
+
+def test_order_is_kept_among_a_thousand_classes():
+    multiclass = encode_targets(np.tile(np.arange(1000), 3)).format
+    scores = np.random.default_rng(0).normal(scale=60, size=(40, 1000)) + 40
+    probabilities = resolve_objective("bce", None, None, multiclass).probabilities(scores)
+    by_score = np.take_along_axis(probabilities, scores.argsort(axis=1), axis=1)
+    steps = np.diff(by_score, axis=1)
+    assert (steps >= 0).all()
+    assert (steps[:, 500:] > 0).all()  # far below zero, probabilities round to 0
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-12)

@@ -3,9 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import accuracy_score
 
-from sklearn_mlce import MLCEClassifier
+from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 from tests.helpers.estimators import assert_same_scores, labelled_rows, mlp, on_both
@@ -21,6 +24,13 @@ OTHERS = {
 }
 of_other_labels = pytest.mark.parametrize(("other", "difference"), OTHERS.values(), ids=OTHERS)
 TO_TYPE = r"\. Pass y\[list\(model\.label_names_\)\]"
+ESTIMATORS = {
+    "linear": MLCEClassifier(),
+    "linear CV": MLCEClassifierCV(Cs=1, random_state=0),
+    "network": mlp(),
+    "thresholds": MultilabelTunedThresholdClassifierCV(MLCEClassifier(), random_state=0),
+    "calibration": MultilabelCalibratedClassifierCV(MLCEClassifier(), random_state=0),
+}
 
 
 @on_both
@@ -102,3 +112,33 @@ def test_a_fitted_estimator_knows_its_labels_by_name(make):
         make(fitted).fit(X, REORDERED)
     make(fitted).fit(X, FRAME)
     make(fitted).fit(X, Y)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_labels_of_other_names_are_not_scored(estimator, library):
+    frame_of = {"pandas": pd.DataFrame, "polars": None}[library]
+    if frame_of is None:
+        frame_of = pytest.importorskip("polars").DataFrame
+    model = clone(estimator).fit(X, frame_of(dict(FRAME.items())))
+    for name, (other, difference) in OTHERS.items():
+        if name == "numbered" and library == "polars":
+            continue  # whose columns have text for names
+        with pytest.raises(ValueError, match="columns of y are not .*" + difference):
+            model.score(X, frame_of(dict(other.items())))
+    expected = accuracy_score(Y, np.asarray(model.predict(X)))
+    for same in (FRAME, REORDERED[list(model.label_names_)], Y, sp.csr_array(Y)):
+        assert model.score(X, same) == expected
+    weight = np.arange(len(X))
+    assert model.score(X, FRAME, weight) == accuracy_score(
+        Y, model.predict(X), sample_weight=weight
+    )
+
+
+@on_both
+def test_outputs_of_other_names_are_not_scored(make):
+    outputs = pd.DataFrame({"a": Y[:, 0], "b": Y[:, :3].sum(axis=1)})
+    model = make(random_state=0).fit(X, outputs)
+    model.score(X, outputs)
+    with pytest.raises(ValueError, match="in another order"):
+        model.score(X, outputs[["b", "a"]])
