@@ -9,6 +9,7 @@ from pathlib import Path
 from . import (
     calibration,
     calibrators,
+    column_scaling,
     convergence,
     datasets,
     default_c,
@@ -25,6 +26,7 @@ from . import (
     outputs,
     peers,
     plot,
+    preparation,
     threshold_shrinkage,
     tuned,
 )
@@ -43,6 +45,8 @@ STUDIES = (
     "peers_tuned",
     "defaults",
     "default_c",
+    "column_scaling",
+    "preparation",
     "outputs",
     "threshold_shrinkage",
     "calibrators",
@@ -237,6 +241,17 @@ def run_defaults(options) -> Path:
 def run_default_c(options) -> Path:
     """Search the factor of the default C and write ``default_c.md``."""
     return _study(options, default_c, "default_c", "The factor of the default C")
+
+
+def run_column_scaling(options) -> Path:
+    """Search what columns are divided by, on sets of its own, and write ``column_scaling.md``."""
+    options = argparse.Namespace(**vars(options) | {"sets": column_scaling.SETS})
+    return _study(options, column_scaling, "column_scaling", "The default scaling of columns")
+
+
+def run_preparation(options) -> Path:
+    """Measure linear models on tables as they ship and prepared; write ``preparation.md``."""
+    return _study(options, preparation, "preparation", "Tables as they ship, and prepared")
 
 
 def run_outputs(options) -> Path:

@@ -128,7 +128,7 @@ def _one_hot(X, nominal):
     return np.hstack([X[:, ~nominal], codes])
 
 
-def featurise(raw, train, test):
+def featurise(raw, train, test, *, as_shipped=False):
     """Turn raw features into what the methods get, learning from the training rows only.
 
     Parameters
@@ -137,6 +137,8 @@ def featurise(raw, train, test):
         Raw features of all rows.
     train, test : ndarray of int64
         Row numbers.
+    as_shipped : bool, default=False
+        Leave rows and columns in the units that they have in the files.
 
     Returns
     -------
@@ -149,8 +151,10 @@ def featurise(raw, train, test):
         X_train = tfidf.fit_transform([raw[i] for i in train])
         return X_train, tfidf.transform([raw[i] for i in test])
     if sp.issparse(raw):
-        return normalize(raw[train].astype(np.float64)), normalize(raw[test].astype(np.float64))
-    scale = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
+        rows = raw[train].astype(np.float64), raw[test].astype(np.float64)
+        return rows if as_shipped else (normalize(rows[0]), normalize(rows[1]))
+    scale = StandardScaler(with_mean=not as_shipped, with_std=not as_shipped)
+    scale = make_pipeline(SimpleImputer(keep_empty_features=True), scale)
     X_train = scale.fit_transform(raw[train].astype(np.float64))
     return X_train, scale.transform(raw[test].astype(np.float64))
 
@@ -181,13 +185,15 @@ def load_films() -> DataSet:
 
 
 @cache
-def load(name: str) -> DataSet:
+def load(name: str, as_shipped: bool = False) -> DataSet:
     """Load one set and make its features, and keep it in memory.
 
     Parameters
     ----------
     name : str
         One of `NAMES` or `SMALL`.
+    as_shipped : bool, default=False
+        Leave rows and columns in the units that they have in the files; not of films.
 
     Returns
     -------
@@ -196,7 +202,7 @@ def load(name: str) -> DataSet:
     if name == "films":
         return load_films()
     raw, Y, train, test = read(data_folder() / f"{name}.npz")
-    X_train, X_test = featurise(raw, train, test)
+    X_train, X_test = featurise(raw, train, test, as_shipped=as_shipped)
     return DataSet(name, _in_order(X_train), Y[train], _in_order(X_test), Y[test])
 
 

@@ -23,6 +23,8 @@ OF_A_KIND = {
     "tuned sklearn": ("methods.py", "tuned_recipes.py"),
     "defaults": ("defaults_search.py",),
     "default c": ("methods.py", "family_recipes.py", "default_c.py"),
+    "column scaling": ("methods.py", "datasets.py", "column_scaling.py"),
+    "preparation": ("methods.py", "datasets.py", "preparation.py"),
     "outputs": ("methods.py", "output_sets.py", "outputs.py"),
     "network speed": ("network_speed.py", "network_point.py"),
     "growth": ("growth_data.py", "growth_point.py"),

@@ -12,7 +12,7 @@ from .report import Table, cells
 from .store import Job, Store, measure
 
 SETS = (*output_sets.SETS, *output_sets.TWO_VALUED)
-#: Of C, times one over the mean squared distance of the rows from their mean.
+#: Of C, times one over the squared distance of the rows from their mean.
 FACTORS = (1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
 #: The one that the default C has.
 KEPT = 10.0
@@ -37,10 +37,12 @@ def judge(name: str) -> dict[str, float]:
     X, Y = output_sets.load(name)
     # The default C of labels is that of factor 1.
     labels = np.eye(2, dtype=np.int64)[np.arange(len(Y)) % 2]
-    unit = timed_fit(mlce_classifier(max_iter=1), X, labels)[1].C_
+    default = timed_fit(mlce_classifier(max_iter=1), X, labels)[1]
+    unit, scaling = default.C_, default.input_scaling_
     found = {}
     for factor in FACTORS:
-        found[f"factor {factor:g}"] = accuracy(mlce_classifier(C=factor * unit), X, Y)
+        model = mlce_classifier(C=factor * unit, input_scaling=scaling)
+        found[f"factor {factor:g}"] = accuracy(model, X, Y)
     for C in CS:
         found[f"C = {C:g}"] = accuracy(mlce_classifier(C=C), X, Y)
     for C in REFERENCES:

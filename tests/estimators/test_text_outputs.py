@@ -79,7 +79,8 @@ def test_text_is_no_more_than_names(make):
         np.testing.assert_array_equal(own, other)
     sparse = make(random_state=0).fit(sp.csr_array(X), frame)
     if make is linear:
-        for own, other in zip(sparse.decision_function(X), named.decision_function(X), strict=True):
+        dense = make(random_state=0, input_scaling=None).fit(X, frame)
+        for own, other in zip(sparse.decision_function(X), dense.decision_function(X), strict=True):
             np.testing.assert_allclose(own, other, atol=1e-6)
     assert sparse.predict(sp.csr_array(X)).shape == frame.shape
 

@@ -8,6 +8,7 @@ from sklearn.metrics import log_loss
 from benchmarks import (
     calibration,
     calibrators,
+    column_scaling,
     datasets,
     default_c,
     defaults,
@@ -21,6 +22,7 @@ from benchmarks import (
     outputs,
     peers,
     plot,
+    preparation,
     report,
     tuned,
     tuned_recipes,
@@ -28,6 +30,7 @@ from benchmarks import (
 )
 from benchmarks.store import Store
 from sklearn_mlce import MLCEClassifier
+from tests.helpers.linear_problems import typical_squared_distance
 
 
 def make_dataset(n=240, d=8, n_labels=5, seed=0):
@@ -249,14 +252,14 @@ def test_kept_defaults_are_the_estimators():
 def test_kept_factors_of_c_are_the_estimators(tmp_path, monkeypatch):
     dataset = make_dataset(n=120)
     X, Y = dataset.X_train, dataset.Y_train
-    distance = ((X - X.mean(axis=0)) ** 2).sum(axis=1).mean()
+    distance = typical_squared_distance(X)
     for loss, factor in default_c.KEPT.items():
         given = default_c.parameters(loss, dataset)
         model = MLCEClassifier(random_state=0, max_iter=1, **given)
         _, model, _ = default_c.timed_fit(model, X, Y)
         assert pytest.approx(factor / distance) == model.C_
     monkeypatch.setattr(default_c, "SETS", ("made",))
-    monkeypatch.setattr(datasets, "load", lambda name: dataset)
+    monkeypatch.setattr(datasets, "load", lambda name, as_shipped: dataset)
     few = {loss: default_c.KEPT[loss] for loss in ("bce", "squared_hinge")}
     monkeypatch.setattr(default_c, "KEPT", few)
     store = Store(tmp_path / "state.json")
@@ -268,6 +271,53 @@ def test_kept_factors_of_c_are_the_estimators(tmp_path, monkeypatch):
     best = max(map(float, hinge.rows[0][1 : 1 + len(default_c.FACTORS)]))
     assert float(means.rows[1][-1]) == pytest.approx(best - kept, abs=1.1e-3)
     assert default_c.tables(Store(tmp_path / "none.json"), ["made"]) == []
+
+
+def test_the_kept_scaling_of_columns_is_the_estimators(tmp_path, monkeypatch):
+    X, Y = column_scaling.load("log-normal, tail 2")
+    assert X.min() > 0
+    size, distance, factor = column_scaling.KEPT
+    sizes = column_scaling.SIZES[size](X - X.mean(axis=0))
+    squares = (((X - X.mean(axis=0)) / sizes) ** 2).sum(axis=1)
+    expected = factor / column_scaling.DISTANCES[distance](squares)
+    assert pytest.approx(expected) == MLCEClassifier().fit(X, Y).C_
+    monkeypatch.setattr(column_scaling, "FACTORS", (1.0,))
+    monkeypatch.setattr(column_scaling, "load", lambda name: (X[:240], Y[:240, :3]))
+    store = Store(tmp_path / "state.json")
+    column_scaling.run(store, ["digits"], threads=1, say=quiet)
+    means, of_sets = column_scaling.tables(store, ["digits", "wine"])
+    assert [row[0] for row in of_sets.rows] == ["digits"]
+    kept = next(row for row in means.rows if "(kept)" in row[0])
+    assert kept[:2] == (f"{size} (kept)", distance)
+    assert float(kept[2]) == pytest.approx(float(of_sets.rows[0][-1]), abs=1e-3)
+    assert column_scaling.tables(Store(tmp_path / "none.json"), ["wine"]) == []
+
+
+def test_tables_are_judged_as_shipped_and_prepared(tmp_path, monkeypatch):
+    made = make_dataset()
+    wide = make_dataset()
+    wide.X_train[:, 0] *= 1e4
+    wide.X_test[:, 0] *= 1e4
+    monkeypatch.setattr(datasets, "load", lambda name, as_shipped: wide if as_shipped else made)
+    store = Store(tmp_path / "state.json")
+    preparation.run(store, ["yeast"], threads=1, say=quiet)
+    prepared, shipped = preparation.tables(store, ["yeast", "birds"])[0].rows
+    assert [row[:2] for row in (prepared, shipped)] == [
+        ("yeast", "prepared"),
+        ("yeast", "as shipped"),
+    ]
+    assert float(prepared[2]) == pytest.approx(float(shipped[2]), abs=2e-3)  # ours does not mind
+
+
+def test_features_as_shipped_are_not_scaled():
+    raw = np.array([[1.0, 10.0], [3.0, 50.0], [np.nan, 90.0]])
+    rows, test = np.array([0, 1]), np.array([2])
+    X, X_test = datasets.featurise(raw, rows, test, as_shipped=True)
+    np.testing.assert_array_equal(X, raw[:2])
+    np.testing.assert_array_equal(X_test, [[2.0, 90.0]])
+    sparse = sp.csr_array(np.nan_to_num(raw))
+    X, X_test = datasets.featurise(sparse, rows, test, as_shipped=True)
+    np.testing.assert_array_equal(X.toarray(), raw[:2])
 
 
 def test_numbers_that_are_not_known_are_left_out():
@@ -334,7 +384,7 @@ def test_the_default_c_of_outputs_is_judged_by_accuracy(tmp_path, monkeypatch):
     dataset = make_dataset()
     X, Y = dataset.X_train, output_sets.label_sets(dataset.Y_train.toarray(), 2).astype(str)
     C = MLCEClassifier().fit(X, Y).C_
-    assert pytest.approx(outputs.KEPT / X.var(axis=0).sum()) == C
+    assert pytest.approx(outputs.KEPT / typical_squared_distance(X)) == C
     assert outputs.accuracy(MLCEClassifier(), X, Y) > outputs.accuracy(MLCEClassifier(C=1e-9), X, Y)
     monkeypatch.setattr(output_sets, "load", lambda name: (X, Y))
     store = Store(tmp_path / "state.json")
@@ -344,6 +394,6 @@ def test_the_default_c_of_outputs_is_judged_by_accuracy(tmp_path, monkeypatch):
     assert [row[0] for row in several.rows] == ["iris", "mean", "short of the best, at most"]
     assert two_valued.rows[0][0] == "yeast"
     kept = several.columns.index(f"factor {outputs.KEPT:g}")
-    expected = outputs.accuracy(MLCEClassifier(C=C), X, Y)
+    expected = outputs.accuracy(MLCEClassifier(C=C, input_scaling="columns"), X, Y)
     assert float(several.rows[0][kept]) == pytest.approx(expected, abs=6e-4)
     assert outputs.tables(Store(tmp_path / "none.json"), names) == []
