@@ -27,6 +27,7 @@ from . import (
     peers,
     plot,
     preparation,
+    solver_choice,
     threshold_shrinkage,
     tuned,
 )
@@ -47,6 +48,7 @@ STUDIES = (
     "default_c",
     "column_scaling",
     "preparation",
+    "solver_choice",
     "outputs",
     "threshold_shrinkage",
     "calibrators",
@@ -252,6 +254,12 @@ def run_column_scaling(options) -> Path:
 def run_preparation(options) -> Path:
     """Measure linear models on tables as they ship and prepared; write ``preparation.md``."""
     return _study(options, preparation, "preparation", "Tables as they ship, and prepared")
+
+
+def run_solver_choice(options) -> Path:
+    """Time both solvers side by side, on sets of its own too, and write ``solver_choice.md``."""
+    options = argparse.Namespace(**vars(options) | {"sets": solver_choice.SETS})
+    return _study(options, solver_choice, "solver_choice", "Where the exact solver is too slow")
 
 
 def run_outputs(options) -> Path:

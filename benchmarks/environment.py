@@ -25,6 +25,7 @@ OF_A_KIND = {
     "default c": ("methods.py", "family_recipes.py", "default_c.py"),
     "column scaling": ("methods.py", "datasets.py", "column_scaling.py"),
     "preparation": ("methods.py", "datasets.py", "preparation.py"),
+    "solver choice": ("methods.py", "datasets.py", "solver_choice.py"),
     "outputs": ("methods.py", "output_sets.py", "outputs.py"),
     "network speed": ("network_speed.py", "network_point.py"),
     "growth": ("growth_data.py", "growth_point.py"),

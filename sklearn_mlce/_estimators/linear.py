@@ -206,10 +206,11 @@ class MLCEClassifier(BaseMLCE):
     class, which takes no part in the loss. `score` is the share of rows with every label right.
     Pass ``scoring="f1_micro"`` to searches instead.
 
-    ``solver="auto"`` is "sgd" where X is sparse, there are several outputs, and (stored entries
-    + ``n_features``) * ``n_outputs`` is at least ten million, or where ``n_samples * n_outputs`` is
-    above a hundred million; otherwise it is "newton-cg". A loss that is not known to be convex
-    makes it "sgd".
+    ``solver="auto"`` is "sgd" where that is three times as fast or more: where X is sparse, there
+    are several outputs, and (stored entries + ``n_features``) * ``n_outputs`` is above 2e7 or,
+    with losses that are sums over labels, 1e8; "bce" with a margin, as in "auto", has no such
+    bound. It is "sgd" as well where ``n_samples * n_outputs`` is above 1e8, ``n_features *
+    n_outputs`` is above 5e8, or the loss is not known to be convex; otherwise it is "newton-cg".
 
     Newton's linear systems are solved by conjugate gradients, preconditioned by the Hessian's
     diagonal. A Hessian-vector product takes one product with X and one with its transpose. Losses

@@ -146,6 +146,14 @@ class Objective:
         return self.margins
 
     @property
+    def large_work(self) -> float:
+        """Work, as `choose_solver` counts it, above which mini-batches are three times faster.
+
+        That is of labels that are one problem (``benchmarks/results/solver_choice.md``).
+        """
+        return 2e7
+
+    @property
     def has_margin(self) -> bool:
         """Whether scores are asked to clear zero by a margin, so that small ones cost."""
         return sum(self.margins) > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,6 +26,11 @@ class PointwiseObjective(Objective):
     def function(self) -> Any:
         """The function of one number."""
         raise NotImplementedError
+
+    @property
+    def large_work(self) -> float:
+        """More than where labels are one problem."""
+        return 1e8
 
     @property
     def divisor(self) -> float:
@@ -71,6 +77,11 @@ class BinaryCrossEntropy(PointwiseObjective):
         from sklearn_mlce._kernels.pointwise import LOGISTIC
 
         return LOGISTIC
+
+    @property
+    def large_work(self) -> float:
+        """With a margin the optimum is reached nearly as fast, whatever the work is."""
+        return math.inf if self.has_margin else super().large_work
 
     def _label_probabilities(self, scores: np.ndarray) -> np.ndarray:
         r"""Sigmoid of the scaled scores where there is no margin.

@@ -20,10 +20,9 @@ from sklearn_mlce._targets.targets import LabelCounts
 from sklearn_mlce._utils.tensors import dense_tensor
 
 _NEWTON_ITERATIONS = 100
-# Multiplications of one pass over the rows and one over the coefficients from which on mini-batches
-# pay, and scores of all rows, of which the exact solver holds several copies.
-_LARGE_WORK = 10**7
+# Scores of all rows, of which the exact solver holds several copies where labels are one problem.
 _LARGE_SCORES = 10**8
+_LARGE_COEFFICIENTS = 5 * 10**8  # of which it holds several copies, 2 GB of float32 each
 
 
 class SolverOptions(NamedTuple):
@@ -45,12 +44,15 @@ class SolverOptions(NamedTuple):
         return self.max_iter if self.solver == "sgd" else None
 
 
-def choose_solver(n_rows: int, n_features: int, n_entries: int | None, n_outputs: int) -> str:
+def choose_solver(
+    n_rows: int, n_features: int, n_entries: int | None, n_outputs: int, large_work: float
+) -> str:
     """Choose the solver that "auto" stands for.
 
-    It is "sgd" where X is sparse, there are several outputs, and
-    ``(n_entries + n_features) * n_outputs`` is at least ten million, or where the exact solver's
-    score matrices, of ``n_rows * n_outputs`` entries each, would have more than a hundred million.
+    It is "sgd" where X is sparse, there are several outputs, and the multiplications of one pass
+    over the rows and one over the coefficients, ``(n_entries + n_features) * n_outputs``, are more
+    than `large_work`; or where there are more than a hundred million scores,
+    ``n_rows * n_outputs``, or five times as many coefficients.
 
     Parameters
     ----------
@@ -60,18 +62,20 @@ def choose_solver(n_rows: int, n_features: int, n_entries: int | None, n_outputs
         Stored entries of a sparse X; None where it is dense.
     n_outputs : int
         Labels or classes that are fitted.
+    large_work : float
+        The objective's.
 
     Returns
     -------
     {"newton-cg", "sgd"}
         The name of the solver.
     """
-    if n_rows * n_outputs > _LARGE_SCORES:
+    if n_rows * n_outputs > _LARGE_SCORES or n_features * n_outputs > _LARGE_COEFFICIENTS:
         return "sgd"
     if n_entries is None or n_outputs == 1:
         return "newton-cg"
     work = (n_entries + n_features) * n_outputs
-    return "sgd" if work >= _LARGE_WORK else "newton-cg"
+    return "sgd" if work > large_work else "newton-cg"
 
 
 def resolve_solver(
@@ -97,7 +101,8 @@ def resolve_solver(
         solver = "sgd"
     if solver == "auto":
         n_entries = problem.X.nnz if sp.issparse(problem.X) else None
-        solver = choose_solver(n_rows, n_features, n_entries, n_outputs)
+        large_work = problem.objective.large_work
+        solver = choose_solver(n_rows, n_features, n_entries, n_outputs, large_work)
     if solver == "sgd":
         max_iter = epochs_for(n_rows, n_outputs, max_iter)
     elif max_iter is None:

@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
 from sklearn_mlce._estimators import linear
 from sklearn_mlce._estimators.linear_cv import C_FACTORS
+from sklearn_mlce._objectives.pointwise import BinaryCrossEntropy
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 from tests.helpers.estimators import labelled_rows, single_labels
@@ -148,11 +149,11 @@ def test_fits_of_a_fold_start_from_the_last_c(monkeypatch):
     assert not starts[-1][1]
 
 
-@pytest.mark.parametrize(("spare", "solver"), [(0, "sgd"), (1, "newton-cg")])
+@pytest.mark.parametrize(("spare", "solver"), [(-1, "sgd"), (0, "newton-cg")])
 def test_all_fits_have_the_solver_of_all_rows(spare, solver, monkeypatch):
     rows = sp.csr_array(X)
-    work = (rows.nnz + X.shape[1]) * Y.shape[1]  # from which on all rows, but no fold, take SGD
-    monkeypatch.setattr("sklearn_mlce._solvers.fit._LARGE_WORK", work + spare)
+    work = (rows.nnz + X.shape[1]) * Y.shape[1]  # of all rows; that of a fold is less
+    monkeypatch.setattr(BinaryCrossEntropy, "large_work", work + spare)
     solvers, fit_linear = [], linear.fit_linear
 
     def recorded(problem, fixed, start, options, monitor):

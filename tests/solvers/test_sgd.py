@@ -268,7 +268,33 @@ def test_rows_that_overflow_say_what_to_do_and_an_earlier_fit_is_kept(method):
     ],
 )
 def test_auto_goes_by_the_shape(shape, solver):
-    assert choose_solver(*shape) == solver
+    assert choose_solver(*shape, large_work=1e8) == solver
+    few_scores = shape[0] * shape[3] <= 10**8
+    assert choose_solver(*shape, large_work=np.inf) == ("newton-cg" if few_scores else "sgd")
+
+
+@pytest.mark.parametrize(
+    ("options", "work"),
+    [
+        ({}, np.inf),
+        ({"loss": "bce"}, 1e8),
+        ({"loss": "bce", "margin": 0.5}, np.inf),
+        ({"loss": "squared_hinge"}, 1e8),
+        ({"loss": "mlce"}, 2e7),
+    ],
+)
+def test_labels_apart_are_solved_exactly_for_longer(options, work):
+    targets = encode_targets(documents()[1])
+    assert MLCEClassifier(**options)._objective_for(targets.format).large_work == work
+
+
+@pytest.mark.parametrize("y_kind", ["labels", "multiclass"])
+def test_the_exact_solver_draws_nothing(y_kind):
+    """What "auto" takes for labels of 0 and 1 is deterministic, whatever the random state."""
+    X, Y = documents()
+    y = Y if y_kind == "labels" else Y[:, 0] + Y[:, 1]
+    first, second = (MLCEClassifier().fit(X, y) for _ in range(2))
+    np.testing.assert_array_equal(first.coef_, second.coef_)
 
 
 def test_auto_is_one_of_the_two():
