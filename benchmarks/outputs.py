@@ -126,7 +126,7 @@ def _table(store, title, names):
     result.add("short of the best, at most", *cells(short, ".3f"))
     result.note(
         "Share of the held-out classes that are predicted right, of three folds. C is the factor "
-        f"over the mean squared distance of the rows from their mean; {KEPT:g} is the default. "
+        f"over the squared distance of the rows from their mean; {KEPT:g} is the default. "
         "logistic is one LogisticRegression an output, by MultiOutputClassifier. The last row is "
         "how far below the best of our own columns a column is on its worst set."
     )

@@ -38,9 +38,10 @@ from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_ca
 from sklearn_mlce._utils.random import draw_seed
 from sklearn_mlce._utils.tensors import resolve_device
 
-# The default C of labels is one over the rows' mean squared distance where the loss has a margin.
+# The default C of labels is one over the rows' squared distance where the loss has a margin.
 # Without one threshold zero is good where scores are large: of 1, 10, 100 and 1000 this factor was
-# the best or next to it. A 1-D y has the C of scikit-learn's LogisticRegression.
+# the best or next to it (benchmarks/results/default_c.md). A 1-D y has the C of scikit-learn's
+# LogisticRegression.
 _C_WITHOUT_MARGIN = 100.0
 # Several outputs have no threshold: of 1, 3, 10, 30, 100 and 1000 this was next to the best in the
 # mean, beside 3, which is worse on texts (benchmarks/results/outputs.md).
