@@ -18,12 +18,12 @@ from sklearn_mlce._estimators.streaming import in_precision, learns_from_chunks,
 from sklearn_mlce._objectives.registry import LOSSES
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
 from sklearn_mlce._solvers.fit import fit_linear, resolve_solver
-from sklearn_mlce._solvers.moments import (
+from sklearn_mlce._solvers.problem import LinearProblem
+from sklearn_mlce._solvers.standardisation import (
     column_sizes,
     mean_squared_distance,
     typical_squared_distance,
 )
-from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.stream import StreamState, learn_chunk
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.targets import (

@@ -19,8 +19,7 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._kernels.exponentials import row_blocks
-from sklearn_mlce._solvers.moments import check_squares
-from sklearn_mlce._solvers.standardisation import Standardisation
+from sklearn_mlce._solvers.standardisation import Standardisation, check_squares
 from sklearn_mlce._utils.tensors import csr_tensor, dense_tensor
 
 

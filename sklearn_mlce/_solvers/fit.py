@@ -11,11 +11,10 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from sklearn_mlce._objectives.objective import Objective
-from sklearn_mlce._solvers.moments import inverse_sizes
 from sklearn_mlce._solvers.newton_cg import SolverResult, fit_newton
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.sgd import epochs_for, fit_sgd
-from sklearn_mlce._solvers.standardisation import multiply_coefficients_
+from sklearn_mlce._solvers.standardisation import inverse_sizes, multiply_coefficients_
 from sklearn_mlce._targets.targets import LabelCounts
 from sklearn_mlce._utils.tensors import dense_tensor
 

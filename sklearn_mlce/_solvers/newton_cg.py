@@ -27,6 +27,7 @@ from sklearn_mlce._objectives.objective import Derivatives, SecondOrderLoss
 from sklearn_mlce._objectives.target_tensors import encode
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.problem import IterationMonitor, LinearProblem
+from sklearn_mlce._solvers.standardisation import Standardisation
 from sklearn_mlce._utils.tensors import dense_tensor, rows_that_fit
 
 # Fraction of the residual that an inner solve may leave. Loose steps are the cheaper way to the
@@ -225,7 +226,10 @@ def fit_newton(
     SolverResult
         The parameters and how they were reached.
     """
-    design = Design(problem.X, problem.standardisation(), problem.device)
+    standardisation = Standardisation.of_rows(
+        problem.X, problem.row_weight, problem.fit_intercept, problem.sizes
+    )
+    design = Design(problem.X, standardisation, problem.device)
     weight = dense_tensor(problem.row_weight, problem.device)
     positive = weight.clamp(min=torch.finfo(weight.dtype).tiny)  # it is divided by
     targets = problem.targets.one_hot() if problem.objective.separable else problem.targets

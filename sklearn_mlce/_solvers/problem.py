@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._objectives.objective import Objective
-from sklearn_mlce._solvers.standardisation import Standardisation
 from sklearn_mlce._targets.targets import Targets
 
 
@@ -29,10 +28,6 @@ class LinearProblem(NamedTuple):
     fit_intercept: bool
     sizes: np.ndarray | None  # (n_features,), that columns are divided by; 0 of one left out
     device: torch.device
-
-    def standardisation(self) -> Standardisation:
-        """What a solver does to the features; it takes a pass over the rows."""
-        return Standardisation.of_rows(self.X, self.row_weight, self.fit_intercept, self.sizes)
 
 
 class IterationMonitor(Protocol):

@@ -39,6 +39,7 @@ from torch import Tensor
 from sklearn_mlce._objectives.batch_loss import BatchLoss
 from sklearn_mlce._solvers.problem import IterationMonitor, LinearProblem
 from sklearn_mlce._solvers.row_batches import BatchFeatures, RowBatches
+from sklearn_mlce._solvers.standardisation import Standardisation
 from sklearn_mlce._solvers.step_sizes import (
     StepSizes,
     first_step,
@@ -278,7 +279,9 @@ def fit_sgd(
     X, targets, device, l2 = problem.X, problem.targets, problem.device, problem.l2
     n_rows, n_outputs = X.shape[0], targets.n_outputs
     weight = None if problem.sample_weight is None else problem.row_weight * n_rows
-    standardisation = problem.standardisation()
+    standardisation = Standardisation.of_rows(
+        X, problem.row_weight, problem.fit_intercept, problem.sizes
+    )
     size = batch_size_for(n_rows, n_outputs)
     batches = RowBatches(X, targets, weight, standardisation, size, device)
     counts = LabelCounts.of(targets, problem.sample_weight)

@@ -12,9 +12,8 @@ from sklearn.utils.extmath import row_norms
 from torch import Tensor
 
 from sklearn_mlce._objectives.batch_loss import BatchLoss
-from sklearn_mlce._solvers.moments import check_squares
 from sklearn_mlce._solvers.row_batches import RowBatches
-from sklearn_mlce._solvers.standardisation import Standardisation
+from sklearn_mlce._solvers.standardisation import Standardisation, check_squares
 from sklearn_mlce._utils.tensors import dense_tensor
 
 _SAMPLED_BATCHES = 3

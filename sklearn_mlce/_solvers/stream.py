@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_mlce._solvers.moments import inverse_sizes, sizes_of_new_columns, sum_of_rows
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.row_batches import RowBatches
 from sklearn_mlce._solvers.sgd import (
@@ -23,7 +22,13 @@ from sklearn_mlce._solvers.sgd import (
     batch_loss,
     batch_size_for,
 )
-from sklearn_mlce._solvers.standardisation import Standardisation, multiply_coefficients_
+from sklearn_mlce._solvers.standardisation import (
+    Standardisation,
+    inverse_sizes,
+    multiply_coefficients_,
+    sizes_of_new_columns,
+    sum_of_rows,
+)
 from sklearn_mlce._solvers.step_sizes import (
     StepSizes,
     first_step,

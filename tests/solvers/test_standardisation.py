@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from sklearn_mlce._solvers import moments
+from sklearn_mlce._solvers import standardisation as moments
 
 containers = pytest.mark.parametrize("container", [np.asarray, sp.csr_array, sp.csr_matrix])
 
