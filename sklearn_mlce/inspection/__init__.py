@@ -1,5 +1,18 @@
-"""Descriptions of label matrices, before anything is fitted."""
+"""Descriptions of label matrices before anything is fitted, and pictures of what was."""
 
+from sklearn_mlce.inspection._calibration_display import MultilabelCalibrationDisplay
+from sklearn_mlce.inspection._cooccurrence_display import LabelCooccurrenceDisplay
 from sklearn_mlce.inspection._description import LabelDescription, describe_labels
+from sklearn_mlce.inspection._f1_display import F1ByFrequencyDisplay
+from sklearn_mlce.inspection._threshold_display import ThresholdCurveDisplay
+from sklearn_mlce.inspection._training_display import TrainingCurveDisplay
 
-__all__ = ["LabelDescription", "describe_labels"]
+__all__ = [
+    "F1ByFrequencyDisplay",
+    "LabelCooccurrenceDisplay",
+    "LabelDescription",
+    "MultilabelCalibrationDisplay",
+    "ThresholdCurveDisplay",
+    "TrainingCurveDisplay",
+    "describe_labels",
+]

@@ -69,7 +69,7 @@ def scores_of(estimator: Any, X: Any, n_outputs: int) -> np.ndarray:
     if default_threshold(estimator) == 0:
         name, scores = "decision_function", estimator.decision_function(X)
     else:
-        name, scores = "predict_proba", _probabilities(estimator, X)
+        name, scores = "predict_proba", probabilities_of(estimator, X)
     scores = np.asarray(to_dense(scores))
     if name == "predict_proba" and n_outputs == 1 and scores.ndim == 2:
         scores = scores[:, -1]
@@ -86,7 +86,7 @@ def scores_of(estimator: Any, X: Any, n_outputs: int) -> np.ndarray:
     return np.clip(scores, -largest, largest) if np.isinf(scores).any() else scores
 
 
-def _probabilities(estimator: Any, X: Any) -> Any:
+def probabilities_of(estimator: Any, X: Any) -> Any:
     """Probabilities of the labels; of a list, as forests give, the column of class 1 each."""
     probabilities = to_dense(estimator.predict_proba(X))
     if not isinstance(probabilities, list):

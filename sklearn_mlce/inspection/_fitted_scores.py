@@ -1,0 +1,145 @@
+"""Labels, scores and names that the displays read of a y and of any fitted estimator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sklearn_mlce._targets.label_names import check_label_names
+from sklearn_mlce._targets.targets import Targets
+from sklearn_mlce.model_selection._out_of_fold import (
+    default_threshold,
+    probabilities_of,
+    scores_of,
+)
+
+
+def part_with(estimator: Any, attribute: str) -> Any:
+    """The estimator, or the first of those that it wraps, that has an attribute; or None.
+
+    Looks into pipelines, searches, the tuner and the calibrator.
+    """
+    while estimator is not None and not hasattr(estimator, attribute):
+        estimator = _wrapped(estimator)
+    return estimator
+
+
+def _wrapped(estimator: Any) -> Any:
+    if hasattr(estimator, "steps"):
+        return estimator.steps[-1][1]
+    found = getattr(estimator, "best_estimator_", None)
+    return getattr(estimator, "estimator_", None) if found is None else found
+
+
+def names_of_labels(targets: Targets, label_names: Any, estimator: Any = None) -> np.ndarray:
+    """Names ``(L,)`` that are given, or those of y, or of the estimator, or column numbers.
+
+    Raises
+    ------
+    ValueError
+        If another number of names is given, or y and the estimator name their labels differently.
+    """
+    known = getattr(part_with(estimator, "label_names_"), "label_names_", None)
+    advice = "Pass y[list(names)] with the names that the estimator has learned"
+    check_label_names(targets.label_names, known, "y", advice)
+    if label_names is None:
+        label_names = known if targets.label_names is None else targets.label_names
+    if label_names is None:
+        return np.arange(targets.n_outputs)
+    names = np.empty(len(label_names), dtype=object)
+    names[:] = list(label_names)
+    if len(names) != targets.n_outputs:
+        raise ValueError(
+            f"label_names has {len(names)} names, but y has {targets.n_outputs} labels; expected "
+            "one for each column of y"
+        )
+    return names
+
+
+def columns_of(labels: Any, names: np.ndarray) -> np.ndarray:
+    """Column numbers of some labels, given by their names; of none for None, of all for "all".
+
+    Raises
+    ------
+    ValueError
+        If one is not among the names.
+    """
+    if labels is None:
+        return np.zeros(0, dtype=np.intp)
+    if isinstance(labels, str) and labels == "all":
+        return np.arange(len(names))
+    place = {name: column for column, name in enumerate(names.tolist())}
+    wanted = [labels] if isinstance(labels, str) else list(labels)
+    unknown = [label for label in wanted if label not in place]
+    if unknown:
+        listed = ", ".join([repr(name) for name in names[:5].tolist()] + ["..."] * (len(names) > 5))
+        raise ValueError(
+            f"labels has {unknown[0]!r}, which is none of the {len(names)} labels, [{listed}]; "
+            "expected a list of their names (column numbers where y and the estimator have none), "
+            "'all' or None"
+        )
+    return np.array([place[label] for label in wanted], dtype=np.intp)
+
+
+@dataclass(frozen=True)
+class ThresholdedScores:
+    """Scores before any threshold, and the thresholds that a fitted estimator predicts by."""
+
+    scores: np.ndarray  # (n, L)
+    chosen: Any  # a number or (L,)
+    default: float  # where predictions would be cut without tuning
+
+
+def thresholded_scores(estimator: Any, X: Any, n_labels: int) -> ThresholdedScores:
+    """Scores of the estimator that was tuned, if one was, and the thresholds tuned for it.
+
+    The tuner may stand in a search or at the end of a pipeline. `MLCEClassifierCV`, which has
+    folded its thresholds into its scores, gets them back.
+    """
+    if hasattr(estimator, "best_thresholds_"):
+        inner = estimator.estimator_
+        scores = scores_of(inner, X, n_labels)
+        return ThresholdedScores(scores, estimator.best_thresholds_, default_threshold(inner))
+    if part_with(estimator, "best_thresholds_") is not None:
+        if hasattr(estimator, "steps"):
+            X = estimator[:-1].transform(X)
+        return thresholded_scores(_wrapped(estimator), X, n_labels)
+    scores, default = scores_of(estimator, X, n_labels), default_threshold(estimator)
+    folded = getattr(part_with(estimator, "thresholds_"), "thresholds_", None)
+    if folded is None:
+        return ThresholdedScores(scores, default, default)
+    return ThresholdedScores(scores + folded, folded, default)
+
+
+def is_tuned(estimator: Any) -> bool:
+    """Whether thresholds were tuned, by the tuner or by `MLCEClassifierCV`."""
+    return any(
+        part_with(estimator, name) is not None for name in ("best_thresholds_", "thresholds_")
+    )
+
+
+def label_probabilities(estimator: Any, X: Any, n_labels: int) -> np.ndarray:
+    """Probabilities ``(n, L)`` of a fitted estimator.
+
+    Raises
+    ------
+    TypeError
+        If it has none.
+    ValueError
+        If they have another shape.
+    """
+    name = type(estimator).__name__
+    if not hasattr(estimator, "predict_proba"):
+        raise TypeError(
+            f"{name} has no predict_proba; expected an estimator with probabilities. Wrap it with "
+            "sklearn_mlce.calibration.MultilabelCalibratedClassifierCV"
+        )
+    probabilities = np.asarray(probabilities_of(estimator, X))
+    if probabilities.ndim != 2 or probabilities.shape[1] != n_labels:
+        raise ValueError(
+            f"predict_proba of {name} gave an array of shape {probabilities.shape}; expected one "
+            f"column for each of {n_labels} labels"
+        )
+    return probabilities
