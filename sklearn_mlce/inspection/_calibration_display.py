@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from sklearn_mlce._targets.targets import Targets, row_blocks
-from sklearn_mlce.inspection._axes import GREY, MOST_NAMED_LINES, axes_for, panel_below, short
+from sklearn_mlce.inspection._axes import (
+    GREY,
+    MOST_NAMED_LINES,
+    add_legend,
+    axes_for,
+    faintness,
+    panel_below,
+    short,
+)
 from sklearn_mlce.inspection._fitted_scores import (
     columns_of,
     label_probabilities,
@@ -287,13 +295,14 @@ class MultilabelCalibrationDisplay:
         x, y = self.prob_pred[filled], self.prob_true[filled]
         (self.line_,) = ax.plot(x, y, **(style | kwargs))
         ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel="share of positives")
-        ax.legend(loc="best", fontsize="small")
-        self.ax_histogram_ = panel_below(ax, "25%") if histogram else None
+        add_legend(ax)
+        self.ax_histogram_ = panel_below(ax, 0.25) if histogram else None
         if self.ax_histogram_ is not None:
             edges, cells = self.bin_edges, self.cell_weights.sum(axis=0)
             color = self.line_.get_color()
             self.ax_histogram_.bar(edges[:-1], cells, np.diff(edges), align="edge", color=color)
             self.ax_histogram_.set(yscale="log", ylabel="cells")
+            self.ax_histogram_.set_ylim(cells[filled].min() / 2, cells.max() * 2)
         (self.ax_histogram_ or ax).set_xlabel("probability")
         return self
 
@@ -302,8 +311,7 @@ class MultilabelCalibrationDisplay:
         names = self.label_names
         names = np.arange(len(self.cell_weights)) if names is None else np.asarray(names)
         columns = columns_of(self.labels, names)
-        few = len(columns) <= MOST_NAMED_LINES
-        alpha = 1.0 if few else max(0.08, min(0.5, 20 / len(columns)))
+        few, alpha = len(columns) <= MOST_NAMED_LINES, faintness(len(columns))
         self.label_lines_ = []
         for number, column in enumerate(columns.tolist()):
             cells = self.cell_weights[column]

@@ -17,7 +17,7 @@ from sklearn_mlce.metrics._inputs import labels_of
 
 MEASURES = {
     "jaccard": "rows with both / rows with either",
-    "conditional": "share of the row's label that carry the column's",
+    "conditional": "rows with both / rows with the label at the left",
     "count": "rows with both",
 }
 
@@ -234,15 +234,15 @@ class LabelCooccurrenceDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        ax = axes_for(self, ax)
         values, n_drawn = np.asarray(self.cooccurrence, dtype=float), len(self.cooccurrence)
+        ax = axes_for(self, ax, None if n_drawn <= _MOST_NUMBERS else (9, 8))
         self.image_ = ax.imshow(values, **({"cmap": "viridis", "vmin": 0} | kwargs))
         if colorbar:
             ax.figure.colorbar(self.image_, ax=ax, label=MEASURES[self.measure])
         step = -(-n_drawn // _MOST_NAMES)  # every second name, or third, where all do not fit
         ticks = np.arange(0, n_drawn, step)
         named = [short(self.label_names[tick]) for tick in ticks]
-        size = "medium" if n_drawn <= _MOST_NUMBERS else min(9.0, 240 / len(ticks))
+        size = "medium" if n_drawn <= _MOST_NUMBERS else "x-small"
         ax.set_xticks(ticks, named, rotation=90, fontsize=size)
         ax.set_yticks(ticks, named, fontsize=size)
         if self.n_labels is not None and n_drawn < self.n_labels:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_mlce._targets.targets import weighted_label_counts
-from sklearn_mlce.inspection._axes import GREY, MOST_BOLD_POINTS, axes_for, name_points
+from sklearn_mlce.inspection._axes import GREY, MOST_BOLD_POINTS, add_legend, axes_for, name_points
 from sklearn_mlce.inspection._fitted_scores import is_tuned, names_of_labels, thresholded_scores
 from sklearn_mlce.metrics import masked_f1_score
 from sklearn_mlce.metrics._inputs import labels_of
@@ -227,8 +227,8 @@ class F1ByFrequencyDisplay:
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a new figure.
         n_names : int, default=10
-            How many labels to name: those that tuning changed most or, without tuning, those of the
-            lowest F1. A name that would lie over another is left out.
+            How many labels to name: those that tuning changed most or, without tuning, those whose
+            count times 1 - F1 is largest. A name that would lie over another is left out.
         **kwargs : dict
             For :meth:`matplotlib.axes.Axes.scatter` of the points.
 
@@ -255,12 +255,15 @@ class F1ByFrequencyDisplay:
         if many:
             _draw_means(ax, counts, f1, "C0", "-")
         ax.set(xlabel="rows that carry the label", ylabel="F1 of the label", ylim=(-0.03, 1.03))
-        ax.legend(loc="best", fontsize="small")
+        ax.margins(x=0.1)
         names = np.arange(len(f1)) if self.label_names is None else np.asarray(self.label_names)
         drawn = np.flatnonzero(np.isfinite(f1))
-        change = f1 if self.f1_before is None else -np.abs(f1 - np.nan_to_num(self.f1_before))
-        order = drawn[np.argsort(change[drawn], kind="stable")]
+        weight = counts * (1 - f1)
+        if self.f1_before is not None:
+            weight = np.abs(f1 - np.nan_to_num(np.asarray(self.f1_before, dtype=float)))
+        order = drawn[np.argsort(-weight[drawn], kind="stable")]
         self.names_ = name_points(ax, counts, f1, names, order, n_names)
+        add_legend(ax)
         return self
 
     def _draw_before(self, ax: Any, counts: np.ndarray, many: bool) -> None:

@@ -7,7 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sklearn_mlce.inspection._axes import GREY, MOST_NAMED_LINES, axes_for, short
+from sklearn_mlce.inspection._axes import (
+    GREY,
+    MOST_NAMED_LINES,
+    add_legend,
+    axes_for,
+    faintness,
+    short,
+)
 from sklearn_mlce.inspection._fitted_scores import (
     columns_of,
     names_of_labels,
@@ -325,7 +332,7 @@ class ThresholdCurveDisplay:
             self._draw_chosen(ax, color)
         ax.set(xlabel="threshold", ylabel=self.measure)
         ax.set_ylim(-0.03, 1.03)
-        ax.legend(loc="best", fontsize="small")
+        add_legend(ax)
         return self
 
     def _draw_chosen(self, ax: Any, color: Any) -> None:
@@ -343,8 +350,7 @@ class ThresholdCurveDisplay:
     def _draw_labels(self, ax: Any) -> None:
         """Draw the curves of single labels, thin and without names where there are many."""
         curves = self.label_curves or {}
-        few = len(curves) <= MOST_NAMED_LINES
-        alpha = 1.0 if few else max(0.08, min(0.5, 20 / len(curves)))
+        few, alpha = len(curves) <= MOST_NAMED_LINES, faintness(len(curves))
         self.label_lines_ = []
         for number, (name, curve) in enumerate(curves.items()):
             color = f"C{1 + number % 9}" if few else GREY

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_mlce.inspection._axes import GREY, axes_for, panel_below
+from sklearn_mlce.inspection._axes import GREY, add_legend, axes_for, panel_below
 from sklearn_mlce.inspection._fitted_scores import part_with
 
 
@@ -169,7 +169,7 @@ class TrainingCurveDisplay:
                     lw=1.5,
                     label=f"epoch {self.best_epoch}, kept",
                 )
-        ax.legend(loc="best", fontsize="small")
+        add_legend(ax)
         return self
 
     def _draw_validation(self, ax: Any) -> None:
@@ -178,7 +178,7 @@ class TrainingCurveDisplay:
         epochs = np.arange(n_epochs - len(scores), n_epochs) + 1
         is_loss = self.scoring == "loss"
         if not is_loss:
-            self.ax_score_ = panel_below(ax, "100%")
+            self.ax_score_ = panel_below(ax, 1.0)
             self.ax_score_.set_ylabel(f"validation {self.scoring}")
         values, where = (-scores, ax) if is_loss else (scores, self.ax_score_)
         (self.validation_line_,) = where.plot(
