@@ -98,6 +98,9 @@ def name_points(
     from matplotlib.patheffects import withStroke
     from matplotlib.transforms import Bbox
 
+    figure = ax.figure.figure  # of a part of a figure, the whole
+    if figure.get_layout_engine() is not None:
+        figure.get_layout_engine().execute(figure)
     ax.get_xlim(), ax.get_ylim()  # brings the limits up to date, which transData does not
     places = ax.transData.transform(np.column_stack([x, y])[order])
     few = len(order) <= MOST_BOLD_POINTS

@@ -18,6 +18,7 @@ from sklearn_mlce.inspection._axes import (
     short,
 )
 from sklearn_mlce.inspection._fitted_scores import (
+    check_some_known,
     columns_of,
     label_probabilities,
     names_of_labels,
@@ -241,6 +242,7 @@ class MultilabelCalibrationDisplay:
         if strategy not in ("uniform", "quantile"):
             raise ValueError(f"strategy must be 'uniform' or 'quantile', got {strategy!r}")
         targets = labels_of(y_true, "y_true")
+        check_some_known(targets, "y_true")
         names = names_of_labels(targets, label_names)
         columns_of(labels, names)  # refused before anything is drawn
         probabilities = scores_of(y_prob, (targets.n_rows, targets.n_outputs))

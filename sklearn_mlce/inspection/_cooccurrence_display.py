@@ -16,8 +16,8 @@ from sklearn_mlce.inspection._fitted_scores import columns_of, names_of_labels
 from sklearn_mlce.metrics._inputs import labels_of
 
 MEASURES = {
-    "jaccard": "rows with both / rows with either",
-    "conditional": "rows with both / rows with the label at the left",
+    "jaccard": "Jaccard index",
+    "conditional": "share of the left label's rows",
     "count": "rows with both",
 }
 

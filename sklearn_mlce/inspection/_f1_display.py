@@ -8,9 +8,14 @@ import numpy as np
 
 from sklearn_mlce._targets.targets import weighted_label_counts
 from sklearn_mlce.inspection._axes import GREY, MOST_BOLD_POINTS, add_legend, axes_for, name_points
-from sklearn_mlce.inspection._fitted_scores import is_tuned, names_of_labels, thresholded_scores
+from sklearn_mlce.inspection._fitted_scores import (
+    check_some_known,
+    is_tuned,
+    names_of_labels,
+    thresholded_scores,
+)
 from sklearn_mlce.metrics import masked_f1_score
-from sklearn_mlce.metrics._inputs import labels_of
+from sklearn_mlce.metrics._inputs import labels_of, mean_of_defined
 
 # Means over neighbouring labels, where there are too many points to follow.
 _N_MEANS = 10
@@ -202,6 +207,7 @@ class F1ByFrequencyDisplay:
             If `y_true` is not a matrix of labels, or the others do not go with it.
         """
         targets = labels_of(y_true, "y_true")
+        check_some_known(targets, "y_true")
         names = names_of_labels(targets, label_names)
         if label_counts is None:
             label_counts, _ = weighted_label_counts(targets, np.ones(targets.n_rows))
@@ -250,7 +256,7 @@ class F1ByFrequencyDisplay:
         if self.f1_before is not None:
             self._draw_before(ax, counts, many)
         style = {"s": 14 if many else 36, "alpha": 0.6 if many else 1.0, "color": "C0", "zorder": 3}
-        label = f"{'' if self.f1_before is None else 'tuned, '}macro-F1 {np.nanmean(f1):.3f}"
+        label = f"{'' if self.f1_before is None else 'tuned, '}macro-F1 {mean_of_defined(f1):.3f}"
         self.points_ = ax.scatter(counts, f1, **({"label": label} | style | kwargs))
         if many:
             _draw_means(ax, counts, f1, "C0", "-")
@@ -277,7 +283,7 @@ class F1ByFrequencyDisplay:
             edgecolors="C1",
             alpha=0.6 if many else 1.0,
             zorder=2,
-            label=f"before tuning, macro-F1 {np.nanmean(before):.3f}",
+            label=f"before tuning, macro-F1 {mean_of_defined(before):.3f}",
         )
         if many:
             _draw_means(ax, counts, before, "C1", "--")

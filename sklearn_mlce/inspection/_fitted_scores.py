@@ -58,6 +58,12 @@ def names_of_labels(targets: Targets, label_names: Any, estimator: Any = None) -
     return names
 
 
+def check_some_known(targets: Targets, name: str) -> None:
+    """Raise ValueError if there is no known label, so that there is nothing to draw."""
+    if targets.dense is not None and np.isnan(targets.dense).all():
+        raise ValueError(f"{name} holds only NaN; expected some known labels, 0 or 1")
+
+
 def columns_of(labels: Any, names: np.ndarray) -> np.ndarray:
     """Column numbers of some labels, given by their names; of none for None, of all for "all".
 

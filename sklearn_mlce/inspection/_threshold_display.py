@@ -16,6 +16,7 @@ from sklearn_mlce.inspection._axes import (
     short,
 )
 from sklearn_mlce.inspection._fitted_scores import (
+    check_some_known,
     columns_of,
     names_of_labels,
     part_with,
@@ -234,6 +235,7 @@ class ThresholdCurveDisplay:
         """
         measure = f_measure_of(scoring, "global")
         targets = labels_of(y_true, "y_true")
+        check_some_known(targets, "y_true")
         names = names_of_labels(targets, label_names)
         columns = columns_of(labels, names)
         scores = scores_of(y_score, (targets.n_rows, targets.n_outputs))
