@@ -225,16 +225,19 @@ class F1ByFrequencyDisplay:
         display = cls(counts, f1, f1_before=before, label_names=names)
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax: Any = None, *, n_names: int = 10, **kwargs: Any) -> F1ByFrequencyDisplay:
+    def plot(
+        self, ax: Any = None, *, n_names: int | None = None, **kwargs: Any
+    ) -> F1ByFrequencyDisplay:
         """Draw the points, and a line of means where there are more than 50 labels.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a new figure.
-        n_names : int, default=10
-            How many labels to name: those that tuning changed most or, without tuning, those whose
-            count times 1 - F1 is largest. A name that would lie over another is left out.
+        n_names : int, default=None
+            How many labels to name; None is all of 50 or fewer, else 10. They are those that
+            tuning changed most or, without tuning, those whose count times 1 - F1 is largest. A
+            name that would lie over another is left out.
         **kwargs : dict
             For :meth:`matplotlib.axes.Axes.scatter` of the points.
 
@@ -263,12 +266,13 @@ class F1ByFrequencyDisplay:
         ax.set(xlabel="rows that carry the label", ylabel="F1 of the label", ylim=(-0.03, 1.03))
         ax.margins(x=0.1)
         names = np.arange(len(f1)) if self.label_names is None else np.asarray(self.label_names)
+        most = n_names if n_names is not None else (10 if many else len(f1))
         drawn = np.flatnonzero(np.isfinite(f1))
         weight = counts * (1 - f1)
         if self.f1_before is not None:
             weight = np.abs(f1 - np.nan_to_num(np.asarray(self.f1_before, dtype=float)))
         order = drawn[np.argsort(-weight[drawn], kind="stable")]
-        self.names_ = name_points(ax, counts, f1, names, order, n_names)
+        self.names_ = name_points(ax, counts, f1, names, order, most)
         add_legend(ax)
         return self
 
