@@ -22,15 +22,33 @@ def part_with(estimator: Any, attribute: str) -> Any:
     Looks into pipelines, searches, the tuner and the calibrator.
     """
     while estimator is not None and not hasattr(estimator, attribute):
-        estimator = _wrapped(estimator)
+        found = _last_or_best(estimator)
+        estimator = getattr(estimator, "estimator_", None) if found is None else found
     return estimator
 
 
-def _wrapped(estimator: Any) -> Any:
+def _last_or_best(estimator: Any) -> Any:
+    """What gives a pipeline or a search its predictions; None of any other estimator."""
     if hasattr(estimator, "steps"):
         return estimator.steps[-1][1]
-    found = getattr(estimator, "best_estimator_", None)
-    return getattr(estimator, "estimator_", None) if found is None else found
+    return getattr(estimator, "best_estimator_", None)
+
+
+def _tuned_part(estimator: Any) -> Any:
+    """The tuner or MLCEClassifierCV whose predictions these are; None where no threshold was tuned.
+
+    What the calibrator wraps does not predict, and its thresholds play no part.
+    """
+    while estimator is not None:
+        if hasattr(estimator, "best_thresholds_") or _has_folded(estimator):
+            return estimator
+        estimator = _last_or_best(estimator)
+    return None
+
+
+def _has_folded(estimator: Any) -> bool:
+    """Whether this is MLCEClassifierCV, whose scores have their thresholds subtracted."""
+    return hasattr(estimator, "thresholds_") and hasattr(estimator, "Cs_")
 
 
 def names_of_labels(targets: Targets, label_names: Any, estimator: Any = None) -> np.ndarray:
@@ -104,26 +122,24 @@ def thresholded_scores(estimator: Any, X: Any, n_labels: int) -> ThresholdedScor
     The tuner may stand in a search or at the end of a pipeline. `MLCEClassifierCV`, which has
     folded its thresholds into its scores, gets them back.
     """
-    if hasattr(estimator, "best_thresholds_"):
-        inner = estimator.estimator_
-        scores = scores_of(inner, X, n_labels)
-        return ThresholdedScores(scores, estimator.best_thresholds_, default_threshold(inner))
-    if part_with(estimator, "best_thresholds_") is not None:
+    tuned = _tuned_part(estimator)
+    if tuned is None or _has_folded(tuned):
+        scores, default = scores_of(estimator, X, n_labels), default_threshold(estimator)
+        if tuned is None:
+            return ThresholdedScores(scores, default, default)
+        return ThresholdedScores(scores + tuned.thresholds_, tuned.thresholds_, default)
+    while estimator is not tuned:
         if hasattr(estimator, "steps"):
             X = estimator[:-1].transform(X)
-        return thresholded_scores(_wrapped(estimator), X, n_labels)
-    scores, default = scores_of(estimator, X, n_labels), default_threshold(estimator)
-    folded = getattr(part_with(estimator, "thresholds_"), "thresholds_", None)
-    if folded is None:
-        return ThresholdedScores(scores, default, default)
-    return ThresholdedScores(scores + folded, folded, default)
+        estimator = _last_or_best(estimator)
+    inner = tuned.estimator_
+    scores = scores_of(inner, X, n_labels)
+    return ThresholdedScores(scores, tuned.best_thresholds_, default_threshold(inner))
 
 
 def is_tuned(estimator: Any) -> bool:
     """Whether thresholds were tuned, by the tuner or by `MLCEClassifierCV`."""
-    return any(
-        part_with(estimator, name) is not None for name in ("best_thresholds_", "thresholds_")
-    )
+    return _tuned_part(estimator) is not None
 
 
 def label_probabilities(estimator: Any, X: Any, n_labels: int) -> np.ndarray:

@@ -174,12 +174,16 @@ ESTIMATORS = {
     "tuner": tuner(),
     "labels tuned": tuner(thresholds="per_label", scoring="f1_macro"),
     "forest tuned": tuner(RandomForestClassifier(n_estimators=11, random_state=0)),
+    "search of a pipeline of a tuner": GridSearchCV(
+        make_pipeline(StandardScaler(), tuner()), {"standardscaler__with_mean": [False]}, cv=2
+    ),
     "search of a tuner": GridSearchCV(tuner(), {"thresholds": ["global"]}, cv=2),
     "pipeline of a tuner": make_pipeline(StandardScaler(), tuner()),
     "tuner of a pipeline": tuner(make_pipeline(StandardScaler(), published())),
     "pipeline of linear cv": make_pipeline(
         StandardScaler(), MLCEClassifierCV(Cs=[0.03], loss="mlce", cv=2, random_state=0)
     ),
+    "calibrator of a tuner": MultilabelCalibratedClassifierCV(tuner(), cv=2, random_state=0),
     "calibrator": MultilabelCalibratedClassifierCV(published(), cv=2, random_state=0),
 }
 on_any = pytest.mark.parametrize("name", ESTIMATORS)
@@ -189,6 +193,9 @@ BEFORE = {  # what predicted before thresholds were tuned
     "forest tuned": lambda model: model.estimator_.predict(X[TEST]),
     "tuner of a pipeline": lambda model: model.estimator_.predict(X[TEST]),
     "search of a tuner": lambda model: model.best_estimator_.estimator_.predict(X[TEST]),
+    "search of a pipeline of a tuner": lambda model: model.best_estimator_[-1].estimator_.predict(
+        model.best_estimator_[0].transform(X[TEST])
+    ),
     "pipeline of a tuner": lambda model: model[-1].estimator_.predict(model[0].transform(X[TEST])),
     "linear cv": lambda model: model.decision_function(X[TEST]) + model.thresholds_ > 0,
     "pipeline of linear cv": lambda model: (
