@@ -70,9 +70,12 @@ def panel_below(ax: Any, height: float) -> Any:
     return panel
 
 
-def add_legend(ax: Any) -> None:
-    """Write a legend, in which what is drawn faintly is plain to see."""
-    for handle in ax.legend(loc="best", fontsize="small").legend_handles:
+def add_legend(ax: Any, loc: str = "best") -> None:
+    """Write a legend, in which what is drawn faintly is plain to see.
+
+    To find the best place takes long where curves have many points.
+    """
+    for handle in ax.legend(loc=loc, fontsize="small").legend_handles:
         handle.set_alpha(1)
 
 
@@ -121,11 +124,11 @@ def name_points(
                 zorder=5,
                 **sides,
             )
-            box = text.get_window_extent()
-            inside = ax.bbox.fully_containsx(box.x0) and ax.bbox.fully_containsx(box.x1)
+            box = text.get_window_extent().padded(2)
+            inside = all(ax.bbox.fully_contains(*corner) for corner in (box.min, box.max))
             if inside and not box.count_overlaps(taken):
                 written.append(text)
-                taken.append(box.padded(2))
+                taken.append(box)
                 break
             text.remove()
     return written

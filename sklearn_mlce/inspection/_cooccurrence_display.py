@@ -242,7 +242,7 @@ class LabelCooccurrenceDisplay:
         step = -(-n_drawn // _MOST_NAMES)  # every second name, or third, where all do not fit
         ticks = np.arange(0, n_drawn, step)
         named = [short(self.label_names[tick]) for tick in ticks]
-        size = "medium" if n_drawn <= _MOST_NUMBERS else "x-small"
+        size = "medium" if n_drawn <= _MOST_NUMBERS else ("small" if n_drawn <= 25 else "x-small")
         ax.set_xticks(ticks, named, rotation=90, fontsize=size)
         ax.set_yticks(ticks, named, fontsize=size)
         if self.n_labels is not None and n_drawn < self.n_labels:

@@ -324,7 +324,7 @@ class ThresholdCurveDisplay:
         style = {"color": "C0", "lw": 2, "zorder": 3, "label": "one threshold for all labels"}
         (self.line_,) = ax.plot(self.thresholds, self.scores, **(style | kwargs))
         color = self.line_.get_color()
-        if self.default is not None:
+        if self.default is not None and not np.array_equal(self.default, self.chosen):
             text = f"without tuning, at {self.default:g}"
             if self.default_score is not None:
                 text += f": {self.default_score:.3f}"
@@ -334,7 +334,7 @@ class ThresholdCurveDisplay:
             self._draw_chosen(ax, color)
         ax.set(xlabel="threshold", ylabel=self.measure)
         ax.set_ylim(-0.03, 1.03)
-        add_legend(ax)
+        add_legend(ax, "upper right")
         return self
 
     def _draw_chosen(self, ax: Any, color: Any) -> None:

@@ -441,6 +441,12 @@ def test_threshold_curve_that_the_tuner_kept():
         ThresholdCurveDisplay.from_tuned(published().fit(X, Y))
 
 
+def test_one_place_is_marked_where_nothing_was_tuned():
+    display = ThresholdCurveDisplay.from_predictions(Y, SCORES, thresholds=0, ax=axes())
+    texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert texts == ["one threshold for all labels", f"chosen, at 0: {display.chosen_score:.3f}"]
+
+
 def test_labels_of_curves_are_named_or_refused():
     with pytest.raises(ValueError, match=r"labels has 'see', which is none of the 4 labels"):
         ThresholdCurveDisplay.from_predictions(Y, SCORES, labels=["see"], label_names=NAMES)
