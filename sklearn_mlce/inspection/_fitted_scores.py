@@ -129,7 +129,7 @@ def thresholded_scores(estimator: Any, X: Any, n_labels: int) -> ThresholdedScor
             return ThresholdedScores(scores, default, default)
         return ThresholdedScores(scores + tuned.thresholds_, tuned.thresholds_, default)
     while estimator is not tuned:
-        if hasattr(estimator, "steps"):
+        if len(getattr(estimator, "steps", ())) > 1:
             X = estimator[:-1].transform(X)
         estimator = _last_or_best(estimator)
     inner = tuned.estimator_

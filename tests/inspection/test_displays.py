@@ -177,6 +177,7 @@ ESTIMATORS = {
     "search of a pipeline of a tuner": GridSearchCV(
         make_pipeline(StandardScaler(), tuner()), {"standardscaler__with_mean": [False]}, cv=2
     ),
+    "pipeline of nothing but a tuner": make_pipeline(tuner()),
     "search of a tuner": GridSearchCV(tuner(), {"thresholds": ["global"]}, cv=2),
     "pipeline of a tuner": make_pipeline(StandardScaler(), tuner()),
     "tuner of a pipeline": tuner(make_pipeline(StandardScaler(), published())),
@@ -196,6 +197,7 @@ BEFORE = {  # what predicted before thresholds were tuned
     "search of a pipeline of a tuner": lambda model: model.best_estimator_[-1].estimator_.predict(
         model.best_estimator_[0].transform(X[TEST])
     ),
+    "pipeline of nothing but a tuner": lambda model: model[-1].estimator_.predict(X[TEST]),
     "pipeline of a tuner": lambda model: model[-1].estimator_.predict(model[0].transform(X[TEST])),
     "linear cv": lambda model: model.decision_function(X[TEST]) + model.thresholds_ > 0,
     "pipeline of linear cv": lambda model: (
