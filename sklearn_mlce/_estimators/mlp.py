@@ -25,7 +25,6 @@ from sklearn_mlce._network.batches import Rows
 from sklearn_mlce._network.callbacks import copy_callbacks
 from sklearn_mlce._network.checkpoint import CheckpointFile, TrainingState
 from sklearn_mlce._network.fingerprint import fingerprint
-from sklearn_mlce._network.holdout import split_order
 from sklearn_mlce._network.input_scaling import scaling_of
 from sklearn_mlce._network.perceptron import ACTIVATIONS, Architecture, compute_scores
 from sklearn_mlce._network.plan import (
@@ -114,7 +113,8 @@ class MLCEMLP(BaseMLCE):
         held-out rows are left out.
     validation_fraction : float in (0, 1), default=0.1
         Part of the rows, drawn by `random_state`, that `early_stopping` holds out where `fit` is
-        not given `X_val`. Every label or class keeps a positive row to train on.
+        not given `X_val`, stratified: each label or class is about as frequent there as in all
+        rows, and keeps a positive row to train on.
     n_iter_no_change : int, default=10
         Epochs without a better score after which `early_stopping` stops.
     loss : str or Module, default="auto"
@@ -404,8 +404,7 @@ class MLCEMLP(BaseMLCE):
                 held_out = given_rows(self, *given, rows.X.dtype, used=self.early_stopping)
             file, start = self._open_checkpoint(start)
             if self.early_stopping and held_out is None:
-                order = split_order(start.seed, len(rows))
-                rows, held_out = rows.split(self.validation_fraction, order)
+                rows, held_out = rows.split(self.validation_fraction, start.seed)
             callbacks = copy_callbacks(self.callbacks or (), plan.schedule, self.resume)
             self._fixed_scores = constant_label_scores(rows.targets)
             self._architecture = asdict(plan.architecture)

@@ -56,15 +56,15 @@ class Rows(Dataset):
         weight = None if self.sample_weight is None else self.sample_weight[rows]
         return Rows(self.X[rows], self.targets.index_rows(rows), weight)
 
-    def split(self, fraction: float, order: np.ndarray) -> tuple[Rows, Rows]:
-        """Rows to train on, and rows held out: about the first `fraction` of an order.
+    def split(self, fraction: float, seed: int) -> tuple[Rows, Rows]:
+        """Rows to train on, and a fraction held out, by :func:`held_out_rows`.
 
         Raises
         ------
         ValueError
             If either part would be empty.
         """
-        held_out = held_out_rows(self.targets, fraction, order)
+        held_out = held_out_rows(self.targets, fraction, seed)
         rest = np.delete(np.arange(len(self)), held_out)
         if sp.issparse(self.X):
             return self.index_rows(rest), self.index_rows(held_out)

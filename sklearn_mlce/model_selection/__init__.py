@@ -1,5 +1,17 @@
-"""Thresholds tuned by cross-validation, for any multi-label estimator."""
+"""Splits that stratify labels, and thresholds tuned by cross-validation for any estimator."""
 
+from sklearn_mlce.model_selection._stratified import (
+    MultilabelStratifiedGroupKFold,
+    MultilabelStratifiedKFold,
+    MultilabelStratifiedShuffleSplit,
+    multilabel_train_test_split,
+)
 from sklearn_mlce.model_selection._tuned_threshold import MultilabelTunedThresholdClassifierCV
 
-__all__ = ["MultilabelTunedThresholdClassifierCV"]
+__all__ = [
+    "MultilabelStratifiedGroupKFold",
+    "MultilabelStratifiedKFold",
+    "MultilabelStratifiedShuffleSplit",
+    "MultilabelTunedThresholdClassifierCV",
+    "multilabel_train_test_split",
+]

@@ -11,15 +11,15 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import (
-    KFold,
-    ShuffleSplit,
-    StratifiedKFold,
-    StratifiedShuffleSplit,
-    check_cv,
-)
+from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+
+from sklearn_mlce.model_selection._stratified import (
+    MultilabelStratifiedGroupKFold,
+    MultilabelStratifiedKFold,
+    MultilabelStratifiedShuffleSplit,
+)
 
 Splits = list[tuple[np.ndarray, np.ndarray]]  # row numbers to train on, and to hold out
 
@@ -56,7 +56,10 @@ def routed_params(
             UserWarning,
             stacklevel=5,  # the caller of fit, beyond the validation, fit and its decorator
         )
-    return Bunch(estimator=Bunch(fit=params), splitter=Bunch(split={}))
+    params = dict(params)
+    groups = params.pop("groups", None)  # as in scikit-learn's searches
+    split = {} if groups is None else {"groups": groups}
+    return Bunch(estimator=Bunch(fit=params), splitter=Bunch(split=split))
 
 
 def router_of(owner: Any) -> MetadataRouter:
@@ -83,12 +86,12 @@ def splits_of(
     Parameters
     ----------
     cv : int, float, None, splitter or iterable
-        Numbers are shuffled; None is scikit-learn's five folds.
+        Numbers are shuffled and stratified; None is scikit-learn's five folds.
     X, y : array-like
         What scikit-learn's splitters are given. Others may not know sparse, soft or unknown
         labels: they are given a dense matrix of 0 and 1, see :func:`_plain_labels`.
     kind : str
-        Of y; one class per row is stratified.
+        Of y.
     random_state : int, RandomState instance or None
         Of the shuffling.
     split_params : dict
@@ -101,19 +104,25 @@ def splits_of(
     Raises
     ------
     ValueError
-        If there is none.
+        If there is none, or groups come with a fraction of the rows.
     """
     given = cv
-    stratified = kind in ("binary", "multiclass")
+    single_label = kind in ("binary", "multiclass")
     if isinstance(cv, Integral):
-        folds = StratifiedKFold if stratified else KFold
+        grouped = split_params.get("groups") is not None
+        folds = MultilabelStratifiedGroupKFold if grouped else MultilabelStratifiedKFold
         cv = folds(int(cv), shuffle=True, random_state=random_state)
     elif isinstance(cv, Real):
-        single = StratifiedShuffleSplit if stratified else ShuffleSplit
-        cv = single(n_splits=1, test_size=cv, random_state=random_state)
+        if split_params.get("groups") is not None:
+            raise ValueError(
+                f"cv={cv!r} holds out a fraction of the rows, which may cut through groups; "
+                "expected a number of folds, or a splitter that keeps groups together. Pass cv=3, "
+                f"or cv=GroupShuffleSplit(1, test_size={cv!r})"
+            )
+        cv = MultilabelStratifiedShuffleSplit(1, test_size=cv, random_state=random_state)
     else:
-        cv = check_cv(cv, y if stratified else None, classifier=stratified)
-    if kind in ("multilabel", "soft") and not type(cv).__module__.startswith("sklearn."):
+        cv = check_cv(cv, y if single_label else None, classifier=single_label)
+    if kind in ("multilabel", "soft") and not _knows_labels(cv):
         y = _plain_labels(y)
     rows = np.arange(X.shape[0] if hasattr(X, "shape") else len(X))
     # Splitters give row numbers or masks; both index the row numbers.
@@ -125,6 +134,11 @@ def splits_of(
             "first fit"
         )
     return splits
+
+
+def _knows_labels(cv: Any) -> bool:
+    """Whether a splitter takes labels in any form, as scikit-learn's, which ignore them, and ours."""
+    return type(cv).__module__.startswith(("sklearn.", "sklearn_mlce."))
 
 
 def _plain_labels(y: Any) -> np.ndarray:
