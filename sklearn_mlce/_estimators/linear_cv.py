@@ -34,7 +34,7 @@ from sklearn_mlce.model_selection._out_of_fold import (
     to_sklearn_y,
 )
 from sklearn_mlce.model_selection._output_codes import check_outputs_known, output_accuracy
-from sklearn_mlce.model_selection._splits import splits_of
+from sklearn_mlce.model_selection._splits import Splits, splits_of
 from sklearn_mlce.model_selection._sweep import resolve_shrinkage, tune
 
 # Smallest and largest C of a grid that is given by its size, as factors of MLCEClassifier's own.
@@ -61,10 +61,12 @@ class MLCEClassifierCV(MLCEClassifier):
         grid given by its number goes on past that end in steps of the same ratio, by two decades
         at most.
     cv : int, float, cross-validation generator or iterable, default=3
-        How rows are held out. An integer is a number of folds, of shuffled rows, stratified for
-        1-D `y`; a float in (0, 1) is the fraction of rows in a single held-out part; None is
-        five folds, not shuffled. A splitter of another package than scikit-learn is given the
-        labels as a dense matrix of 0 and 1.
+        How rows are held out. An integer is a number of folds, of shuffled rows, stratified by
+        :class:`~sklearn_mlce.model_selection.MultilabelStratifiedKFold`, or with `groups` by
+        :class:`~sklearn_mlce.model_selection.MultilabelStratifiedGroupKFold`; a float in (0, 1)
+        is the fraction of rows in a single held-out part, stratified as well; None is
+        scikit-learn's five folds, not shuffled. A splitter of another package is given the labels
+        as a dense matrix of 0 and 1.
     scoring : {"f1_micro", "f1_macro", "f1_samples"} or scorer, default="f1_micro"
         What C and thresholds maximise: F1 of all cells of `y` together, or its mean over labels
         or over rows, or a scorer made by :func:`~sklearn.metrics.make_scorer` of
@@ -162,12 +164,6 @@ class MLCEClassifierCV(MLCEClassifier):
     the solution for the next smaller C, but for the first one and those below the grid, which
     start anew. The scores of one C are kept at a time.
 
-    `fit` takes no groups. Where rows of a group belong together, pass the splits themselves,
-    ``cv=list(GroupKFold(3).split(X, y, groups))``; or tune the thresholds of a
-    :class:`MLCEClassifier` in
-    :class:`~sklearn_mlce.model_selection.MultilabelTunedThresholdClassifierCV`, whose splitter is
-    given `groups` by metadata routing.
-
     References
     ----------
     .. [1] Su, Zhu, Murtadha, Pan, Wen, Liu, "ZLPR: A Novel Loss for Multi-label
@@ -255,7 +251,9 @@ class MLCEClassifierCV(MLCEClassifier):
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLCEClassifierCV:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None
+    ) -> MLCEClassifierCV:
         """Choose C and the thresholds, and fit the model on all rows.
 
         Parameters
@@ -268,6 +266,8 @@ class MLCEClassifierCV(MLCEClassifier):
             None or NaN where unknown.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row, in the fits and in `scoring`.
+        groups : array-like of shape (n_samples,), default=None
+            Group of each row, for the splitter: rows of a group are held out together.
 
         Returns
         -------
@@ -310,7 +310,8 @@ class MLCEClassifierCV(MLCEClassifier):
             model = self._model(solver=self._solver_of_all_rows(X, targets, weight))
             model = clone_for(model, targets.format)
             candidates = _Candidates(Cs, n_beyond)
-            self._search(model, X, targets, weight, objective, candidates, monitor)
+            splits = self._splits(X, targets, weight, groups)
+            self._search(model, X, targets, weight, objective, candidates, monitor, splits)
             if not monitor.stopped:
                 candidates.warn_at_end()
             final = model.set_params(C=self.C_).fit(X, to_sklearn_y(targets), weight)
@@ -326,6 +327,16 @@ class MLCEClassifierCV(MLCEClassifier):
             "MLCEClassifier(C=...) with the C_ that it found"
         )
 
+    def _splits(self, X: Any, targets: Targets, weight: np.ndarray | None, groups: Any) -> Splits:
+        """Return the splits by `cv`, checked."""
+        split_params = {} if groups is None else {"groups": groups}
+        y = to_sklearn_y(targets)
+        splits = splits_of(self.cv, X, y, targets.kind, self.random_state, split_params)
+        check_held_out(targets, splits, weight, stacklevel=7)
+        if targets.kind == "multioutput":
+            check_outputs_known(targets, splits)
+        return splits
+
     def _search(
         self,
         model: MLCEClassifier,
@@ -335,13 +346,10 @@ class MLCEClassifierCV(MLCEClassifier):
         objective: FMeasure,
         candidates: _Candidates,
         monitor: FitMonitor,
+        splits: Splits,
     ) -> None:
         """Set C, its thresholds, and the score of each C."""
         y = to_sklearn_y(targets)
-        splits = splits_of(self.cv, X, y, targets.kind, self.random_state, {})
-        check_held_out(targets, splits, weight, stacklevel=7)
-        if targets.kind == "multioutput":
-            check_outputs_known(targets, splits)
         # Epochs from C to C would add up, beside those of the one fit on all rows.
         warm_start = model.solver == "newton-cg"
         models: list[Any] = []
@@ -369,7 +377,7 @@ class MLCEClassifierCV(MLCEClassifier):
     def _judge(
         self,
         targets: Targets,
-        splits: list[tuple[np.ndarray, np.ndarray]],
+        splits: Splits,
         scores: list[np.ndarray],
         weight: np.ndarray | None,
         objective: FMeasure,

@@ -130,12 +130,12 @@ class _Allocation:
         entries = slice(self.ends[row], self.ends[row + 1])
         labels, fractions = self.fractions.indices[entries], self.fractions.data[entries]
         of_labels = self.lacking[labels]
-        lacking = of_labels.sum(axis=0).tolist() if label is None else self.lacking[label].tolist()
+        of_all = (fractions @ of_labels).tolist()
+        lacking = of_all if label is None else self.lacking[label].tolist()
         room, size = self.room, self.row_sizes[row]
         free = [part for part, left in enumerate(room) if left >= size]
         if free:
-            others = (fractions @ of_labels).tolist()
-            part = max(free, key=lambda j: (lacking[j], others[j], room[j]))
+            part = max(free, key=lambda j: (lacking[j], of_all[j], room[j]))
         else:  # for a whole group
             part = room.index(max(room))
         of_labels[:, part] -= fractions
@@ -184,7 +184,8 @@ class _Exchange:
     def _missing(self) -> np.ndarray:
         """Mask ``(n_parts, n_labels)`` of the labels that a part should have and has not."""
         excess = self.counts - self.shares
-        return (self.counts == 0) & (excess.max(axis=0) + self.shares > _ALMOST_ONE)
+        due = excess.max(axis=0) + self.shares > _ALMOST_ONE
+        return due & (self.counts == 0) & (self.shares > 0)  # a part may have no room at all
 
     def _fetch(self, rows: np.ndarray, label: int, part: int) -> bool:
         """Exchange a row that carries a label for one of a part; return False if none helps."""

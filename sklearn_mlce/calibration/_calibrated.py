@@ -55,10 +55,12 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         regression for each label, mixed with its sigmoid: it follows any increasing curve, and
         needs more positives for it.
     cv : int, float, cross-validation generator or iterable, default=5
-        How rows are held out. An integer is a number of folds, of shuffled rows, stratified for
-        a binary `y`; a float in (0, 1) is the fraction of rows in a single held-out part; None is
-        five folds, not shuffled. A splitter of another package than scikit-learn is given the
-        labels as a dense matrix of 0 and 1.
+        How rows are held out. An integer is a number of folds, of shuffled rows, stratified by
+        :class:`~sklearn_mlce.model_selection.MultilabelStratifiedKFold`, or with groups by
+        :class:`~sklearn_mlce.model_selection.MultilabelStratifiedGroupKFold`; a float in (0, 1)
+        is the fraction of rows in a single held-out part, stratified as well; None is
+        scikit-learn's five folds, not shuffled. A splitter of another package is given the labels
+        as a dense matrix of 0 and 1.
     n_jobs : int, default=None
         Number of folds fitted at a time; -1 for as many as there are processors.
     ensemble : bool or "auto", default=False
@@ -194,7 +196,8 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
             (with metadata routing: if it was requested), in the fits.
         **params : dict
             Passed to the estimator's `fit`; what has an entry per row is split with the rows.
-            With metadata routing, to whatever requested it, a splitter included.
+            `groups` go to the splitter instead: rows of a group are held out together. With
+            metadata routing, to whatever requested it, a splitter included.
 
         Returns
         -------

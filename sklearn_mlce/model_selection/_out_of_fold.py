@@ -277,9 +277,8 @@ def warn_unscored_labels(
     warnings.warn(
         f"the positives of {len(labels)} of {targets.n_outputs} labels, [{listed}], could not be "
         f"scored: all of a label's lie in one fold, whose estimator was fitted on none. {effect}. "
-        "Pass a number of folds such as cv=5, whose rows are shuffled, or a splitter that spreads "
-        "each label over the folds, such as MultilabelStratifiedKFold(3, shuffle=True, "
-        "random_state=0) of the package iterative-stratification",
+        "Pass a number of folds such as cv=5, which spreads each label over the folds, or a "
+        "splitter that does, such as sklearn_mlce.model_selection.MultilabelStratifiedKFold(5)",
         UserWarning,
         stacklevel=stacklevel,
     )

@@ -63,7 +63,12 @@ def routed_params(
 
 
 def router_of(owner: Any) -> MetadataRouter:
-    """Routing of `fit` to itself, the fit of its `estimator` and its splitter `cv`."""
+    """Routing of `fit` to itself, the fit of its `estimator` and its splitter `cv`.
+
+    A number of folds takes groups, as the splitter that it then stands for.
+    """
+    of_groups = isinstance(owner.cv, Integral)
+    splitter = MultilabelStratifiedGroupKFold() if of_groups else owner.cv
     return (
         MetadataRouter(owner=owner)
         .add_self_request(owner)
@@ -72,7 +77,7 @@ def router_of(owner: Any) -> MetadataRouter:
             method_mapping=MethodMapping().add(caller="fit", callee="fit"),
         )
         .add(
-            splitter=owner.cv,
+            splitter=splitter,
             method_mapping=MethodMapping().add(caller="fit", callee="split"),
         )
     )
@@ -137,7 +142,7 @@ def splits_of(
 
 
 def _knows_labels(cv: Any) -> bool:
-    """Whether a splitter takes labels in any form, as scikit-learn's, which ignore them, and ours."""
+    """Whether a splitter takes labels in any form: ours do, and scikit-learn's ignore them."""
     return type(cv).__module__.startswith(("sklearn.", "sklearn_mlce."))
 
 

@@ -46,7 +46,7 @@ class _LabelFolds(BaseCrossValidator):
                 f"random_state={random_state!r} draws nothing where shuffle=False. Pass "
                 "shuffle=True, or leave random_state out"
             )
-        self.n_splits = n_splits
+        self.n_splits = int(n_splits)
         self.shuffle = shuffle
         self.random_state = random_state
 
@@ -72,8 +72,8 @@ class _LabelFolds(BaseCrossValidator):
         if n_units < self.n_splits:
             unit = "row" if groups is None else "group"
             raise ValueError(
-                f"n_splits={self.n_splits} is more than the {n_units} {unit}s; expected a {unit} "
-                f"for each fold at least. Pass n_splits={max(n_units, 2)} or fewer"
+                f"Cannot have number of splits n_splits={self.n_splits} greater than the number of "
+                f"{unit}s: {n_units}. Pass n_splits={max(n_units, 2)} or fewer"
             )
         if targets.format.single_label:
             folds = StratifiedKFold if groups is None else StratifiedGroupKFold

@@ -63,11 +63,12 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         threshold :math:`t` was found on :math:`n` positives. `k` is a number of positives, those
         at which both weigh the same: 0 leaves each label its own, inf the global one. "auto" is 30.
     cv : int, float, cross-validation generator, iterable or "prefit", default=3
-        How rows are held out. An integer is a number of folds, of shuffled rows, stratified for
-        a binary `y`; a float in (0, 1) is the fraction of rows in a single held-out part; None is
-        five folds, not shuffled; "prefit" takes the estimator as it is and the rows as held out.
-        A splitter of another package than scikit-learn is given the labels as a dense matrix of
-        0 and 1.
+        How rows are held out. An integer is a number of folds, of shuffled rows, stratified by
+        :class:`~sklearn_mlce.model_selection.MultilabelStratifiedKFold`, or with groups by
+        :class:`~sklearn_mlce.model_selection.MultilabelStratifiedGroupKFold`; a float in (0, 1)
+        is the fraction of rows in a single held-out part, stratified as well; None is
+        scikit-learn's five folds, not shuffled; "prefit" takes the estimator as it is and the rows
+        as held out. A splitter of another package is given the labels as a dense matrix of 0 and 1.
     refit : bool, default=True
         Whether to fit on all rows in the end. False keeps the fit on the training part of a
         single split, and has to be given with ``cv="prefit"``.
@@ -210,7 +211,8 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
             it (with metadata routing: if it was requested), in the fits.
         **params : dict
             Passed to the estimator's `fit`; what has an entry per row is split with the rows.
-            With metadata routing, to whatever requested it, a splitter included.
+            `groups` go to the splitter instead: rows of a group are held out together. With
+            metadata routing, to whatever requested it, a splitter included.
 
         Returns
         -------

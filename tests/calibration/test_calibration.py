@@ -24,6 +24,7 @@ from sklearn.svm import SVC, LinearSVC
 
 from sklearn_mlce import MLCEMLP, MLCEClassifier
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
+from sklearn_mlce.model_selection import MultilabelStratifiedKFold
 from tests.helpers.estimators import labelled_rows, single_labels
 from tests.helpers.pairwise import parametrize_pairwise
 from tests.helpers.stored_models import (
@@ -48,7 +49,7 @@ ESTIMATORS = {
     "by output": MultiOutputClassifier(LogisticRegression()),
 }
 METHODS = ["sigmoid", "isotonic", "scale"]
-FOLDS = KFold(3, shuffle=True, random_state=0)
+FOLDS = MultilabelStratifiedKFold(3, shuffle=True, random_state=0)
 
 
 def calibrated(estimator, y=Y, rows=X, **options):
@@ -104,7 +105,7 @@ def test_calibration_helps_on_new_rows(method):
 def test_an_ensemble_is_the_mean_of_its_folds():
     model = calibrated(SVMS, ensemble=True)
     expected = np.zeros(Y.shape)
-    for train, test in FOLDS.split(X):
+    for train, test in FOLDS.split(X, Y):
         fitted = FrozenEstimator(clone(SVMS).fit(X[train], Y[train]))
         expected += Calibrated(fitted).fit(X[test], Y[test]).predict_proba(X) / 3
     np.testing.assert_allclose(model.predict_proba(X), expected)
@@ -195,7 +196,7 @@ def test_an_earlier_fit_survives_a_failed_one():
 @pytest.mark.slow
 def test_cross_validation_in_every_form():
     expected = calibrated(MLCEClassifier(), cv=FOLDS).predict_proba(X)
-    splits = list(FOLDS.split(X))
+    splits = list(FOLDS.split(X, Y))
     for cv in (splits, iter(splits), 3):
         model = calibrated(MLCEClassifier(), cv=cv, random_state=0)
         np.testing.assert_allclose(model.predict_proba(X), expected)

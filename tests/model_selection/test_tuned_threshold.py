@@ -30,6 +30,7 @@ from sklearn.svm import SVC, LinearSVC
 
 from sklearn_mlce import MLCEMLP, MLCEClassifier
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
+from sklearn_mlce.model_selection import MultilabelStratifiedKFold
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV as Tuned
 from tests.helpers.estimators import labelled_rows, single_labels
 
@@ -63,7 +64,7 @@ def scores_by_hand(estimator, rows):
 
 def out_of_fold_by_hand(estimator, y, folds):
     scores = np.zeros(Y.shape)
-    for train, test in folds.split(X):
+    for train, test in folds.split(X, y):
         scores[test] = scores_by_hand(clone(estimator).fit(X[train], y[train]), X[test])
     return scores
 
@@ -71,7 +72,7 @@ def out_of_fold_by_hand(estimator, y, folds):
 @pytest.mark.parametrize("scoring", ["f1_micro", "f1_macro", "f1_samples"])
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_no_threshold_does_better_out_of_fold(name, scoring):
-    estimator, folds = ESTIMATORS[name], KFold(3, shuffle=True, random_state=0)
+    estimator, folds = ESTIMATORS[name], MultilabelStratifiedKFold(3, shuffle=True, random_state=0)
     tuned = Tuned(estimator, scoring=scoring, random_state=0).fit(X, Y)
     scores = out_of_fold_by_hand(estimator, Y, folds)
     average = scoring.removeprefix("f1_")
@@ -177,8 +178,8 @@ class _Quiet:
     def __init__(self, folds):
         self.folds = folds
 
-    def split(self, rows):
-        for train, test in self.folds.split(rows):
+    def split(self, rows, y):
+        for train, test in self.folds.split(rows, y):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 yield train, test
@@ -266,7 +267,7 @@ def test_sparse_predictions_are_made_by_blocks(monkeypatch):
 def test_unknown_targets_are_ignored():
     rng = np.random.default_rng(0)
     labels = np.where(rng.random(Y.shape) < 0.3, np.nan, Y)
-    folds = KFold(3, shuffle=True, random_state=0)
+    folds = MultilabelStratifiedKFold(3, shuffle=True, random_state=0)
     tuned = Tuned(MLCEClassifier(), random_state=0).fit(X, labels)
     scores, known = out_of_fold_by_hand(MLCEClassifier(), labels, folds), ~np.isnan(labels)
 
@@ -281,7 +282,7 @@ def test_unknown_targets_are_ignored():
 def test_soft_targets_count_with_their_mass():
     rng = np.random.default_rng(0)
     labels = np.clip(Y + rng.uniform(-0.6, 0.6, Y.shape), 0, 1)
-    folds = KFold(3, shuffle=True, random_state=0)
+    folds = MultilabelStratifiedKFold(3, shuffle=True, random_state=0)
     tuned = Tuned(MLCEClassifier(), random_state=0).fit(X, labels)
     scores = out_of_fold_by_hand(MLCEClassifier(), labels, folds)
 

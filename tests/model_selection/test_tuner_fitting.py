@@ -17,7 +17,6 @@ from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
     KFold,
-    ShuffleSplit,
     cross_val_score,
     cross_validate,
 )
@@ -30,6 +29,10 @@ from sklearn.svm import LinearSVC
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
+from sklearn_mlce.model_selection import (
+    MultilabelStratifiedKFold,
+    MultilabelStratifiedShuffleSplit,
+)
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV as Tuned
 from tests.helpers.estimators import labelled_rows
 from tests.helpers.stored_models import Y_FORMS, assert_same_answers, public_names_stored
@@ -41,10 +44,10 @@ PER_LABEL = {"thresholds": "per_label", "scoring": "f1_macro"}
 
 
 def test_cross_validation_in_every_form():
-    folds = KFold(3, shuffle=True, random_state=0)
+    folds = MultilabelStratifiedKFold(3, shuffle=True, random_state=0)
     expected = Tuned(MLCEClassifier(), cv=folds).fit(X, Y).best_thresholds_
-    masks = [(np.isin(np.arange(150), train), test) for train, test in folds.split(X)]
-    for cv in (list(folds.split(X)), iter(list(folds.split(X))), masks, 3):
+    masks = [(np.isin(np.arange(150), train), test) for train, test in folds.split(X, Y)]
+    for cv in (list(folds.split(X, Y)), iter(list(folds.split(X, Y))), masks, 3):
         tuned = Tuned(MLCEClassifier(), cv=cv, random_state=0).fit(X, Y)
         assert tuned.best_thresholds_ == pytest.approx(expected)
     ordered = Tuned(MLCEClassifier(), cv=KFold(5)).fit(X, Y).best_thresholds_
@@ -75,7 +78,8 @@ def test_rows_held_out_more_than_once_count_each_time():
 @pytest.mark.filterwarnings("ignore:the positives of 1 of 4 labels")
 def test_a_single_split_may_keep_its_fit():
     tuned = Tuned(MLCEClassifier(), cv=0.3, refit=False, random_state=0).fit(X, Y)
-    train, test = next(ShuffleSplit(1, test_size=0.3, random_state=0).split(X))
+    splitter = MultilabelStratifiedShuffleSplit(1, test_size=0.3, random_state=0)
+    train, test = next(splitter.split(X, Y))
     np.testing.assert_allclose(
         tuned.estimator_.coef_, MLCEClassifier().fit(X[train], Y[train]).coef_
     )
@@ -180,9 +184,9 @@ def test_weights_the_estimator_does_not_take_weigh_the_objective():
     weight = np.where(Y[:, 0] > 0, 5.0, 1.0)
     with pytest.warns(UserWarning, match="fit of KNeighborsClassifier does not take sample_weight"):
         tuned = Tuned(KNeighborsClassifier(7), random_state=0).fit(X, Y, sample_weight=weight)
-    folds = KFold(3, shuffle=True, random_state=0)
+    folds = MultilabelStratifiedKFold(3, shuffle=True, random_state=0)
     scores = np.zeros(Y.shape)
-    for train, test in folds.split(X):
+    for train, test in folds.split(X, Y):
         neighbours = KNeighborsClassifier(7).fit(X[train], Y[train])
         scores[test] = np.column_stack([part[:, 1] for part in neighbours.predict_proba(X[test])])
     predicted = scores > tuned.best_thresholds_

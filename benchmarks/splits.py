@@ -1,0 +1,275 @@
+"""Splits stratified by labels: time, what folds lack, and how much F1 varies over them."""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.metrics import f1_score
+from sklearn.model_selection import KFold
+
+from . import datasets
+from .environment import describe, limited_threads
+from .methods import mlce_classifier
+from .report import Table, write
+
+RESULTS = Path(__file__).with_name("results")
+#: Rows and labels of the made set, each row with `PER_ROW` draws of a label.
+MADE, PER_ROW = "made", 5
+ROWS, LABELS = 100_000, 1000
+SETS = (*datasets.SMALL, "yeast", "birds", "bibtex", "cooking", "goemotions", "delicious")
+LARGE = ("asklibrarian_yso", "cellcycle_go")
+FOLDS = (3, 5, 10)
+#: Sets on which models are fitted, with three seeds of five folds.
+FITTED = (*datasets.SMALL, "yeast", "birds", "bibtex")
+KINDS = ("KFold", "iterative-stratification", "ours")
+
+
+def _say(row):
+    print(row, flush=True)
+
+
+def labels_of(name):
+    """All labels of a set, or of the made one, whose labels have Zipf's frequencies.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    csr_array of shape (n, L), int64
+    """
+    if name != MADE:
+        return sp.csr_array(datasets.read(datasets.data_folder() / f"{name}.npz")[1])
+    weight = 1 / np.arange(1, LABELS + 1) ** 0.8
+    drawn = np.random.default_rng(0).choice(LABELS, ROWS * PER_ROW, p=weight / weight.sum())
+    cells = np.unique(np.repeat(np.arange(ROWS), PER_ROW) * LABELS + drawn)
+    shape = (ROWS, LABELS)
+    return sp.csr_array((np.ones(len(cells), int), (cells // LABELS, cells % LABELS)), shape=shape)
+
+
+def test_rows(kind, Y, n_folds, seed):
+    """Rows of each fold.
+
+    Parameters
+    ----------
+    kind : str
+        Of `KINDS`.
+    Y : csr_array of shape (n, L)
+    n_folds : int
+    seed : int
+
+    Returns
+    -------
+    list of ndarray
+    """
+    options = {"n_splits": n_folds, "shuffle": True, "random_state": seed}
+    X = np.zeros((Y.shape[0], 1))
+    if kind == "KFold":
+        cv, y = KFold(**options), None
+    elif kind == "ours":
+        from sklearn_mlce.model_selection import MultilabelStratifiedKFold
+
+        cv, y = MultilabelStratifiedKFold(**options), Y
+    else:
+        from iterstrat.ml_stratifiers import MultilabelStratifiedKFold as Peer
+
+        cv, y = Peer(**options), Y.toarray()
+    return [test for _, test in cv.split(X, y)]
+
+
+def quality(Y, folds):
+    """What the folds hold.
+
+    Parameters
+    ----------
+    Y : csr_array of shape (n, L)
+    folds : list of ndarray
+
+    Returns
+    -------
+    dict
+        "lacking": labels of as many rows as there are folds, or more, that a fold lacks, summed
+        over folds. "untrained": labels of two rows or more that are in one fold alone. "spread":
+        mean over labels of the standard deviation of their frequency over folds, as a fraction of
+        it. "sizes": largest less smallest fold.
+    """
+    counts = np.array([Y[rows].sum(axis=0) for rows in folds])
+    sizes = np.array([len(rows) for rows in folds])
+    total = counts.sum(axis=0)
+    enough = total >= len(folds)
+    frequency = counts[:, enough] / sizes[:, None]
+    return {
+        "lacking": int((counts[:, enough] == 0).sum()),
+        "untrained": int(((counts == total) & (total > 1)).sum()),
+        "spread": float((frequency.std(axis=0) / (total[enough] / sizes.sum())).mean()),
+        "sizes": int(np.ptp(sizes)),
+    }
+
+
+def f1_over_folds(name, kind, n_folds=5, seeds=3):
+    """How much F1 of the default linear model varies over folds.
+
+    Parameters
+    ----------
+    name : str
+        Of `FITTED`.
+    kind : str
+        Of `KINDS`.
+    n_folds, seeds : int
+
+    Returns
+    -------
+    dict
+        Mean and standard deviation over folds of micro- and of macro-F1, means over seeds.
+    """
+    dataset = datasets.load(name)
+    X, Y = dataset.X_train, sp.csr_array(dataset.Y_train)
+    found = []
+    for seed in range(seeds):
+        scores = []
+        for rows in test_rows(kind, Y, n_folds, seed):
+            rest = np.setdiff1d(np.arange(Y.shape[0]), rows)
+            predicted = mlce_classifier(random_state=0).fit(X[rest], Y[rest]).predict(X[rows])
+            averages = ("micro", "macro")
+            scores.append(
+                [f1_score(Y[rows], predicted, average=a, zero_division=0.0) for a in averages]
+            )
+        found.append([*np.mean(scores, axis=0), *np.std(scores, axis=0, ddof=1)])
+    names = ("micro", "macro", "micro_spread", "macro_spread")
+    return dict(zip(names, map(float, np.mean(found, axis=0)), strict=True))
+
+
+def kinds():
+    """Splitters that are installed.
+
+    Returns
+    -------
+    list of str
+    """
+    try:
+        import iterstrat  # noqa: F401
+    except ImportError:
+        return [kind for kind in KINDS if kind != "iterative-stratification"]
+    return list(KINDS)
+
+
+def measure_folds(names, say=_say):
+    """Rows of the table of folds.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Sets.
+    say : callable
+        Told each row.
+
+    Yields
+    ------
+    dict
+    """
+    for name in names:
+        Y = labels_of(name)
+        for n_folds in (5,) if name == MADE else FOLDS:
+            for kind in kinds():
+                start = time.process_time()
+                folds = test_rows(kind, Y, n_folds, 0)
+                row = {"set": name, "folds": n_folds, "splitter": kind}
+                row |= {"seconds": time.process_time() - start} | quality(Y, folds)
+                say(row)
+                yield row
+
+
+def measure_models(names, say=_say):
+    """Rows of the table of models.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Sets.
+    say : callable
+        Told each row.
+
+    Yields
+    ------
+    dict
+    """
+    for name in names:
+        for kind in kinds():
+            row = {"set": name, "splitter": kind} | f1_over_folds(name, kind)
+            say(row)
+            yield row
+
+
+def tables(folds, models):
+    """Lay out what was measured.
+
+    Parameters
+    ----------
+    folds, models : list of dict
+        Rows of :func:`measure_folds` and of :func:`measure_models`.
+
+    Returns
+    -------
+    list of Table
+    """
+    columns = ("set", "folds", "splitter", "seconds", "lacking", "untrained", "spread", "sizes")
+    first = Table("What folds hold", columns)
+    for row in folds:
+        shown = {"seconds": f"{row['seconds']:.2f}", "spread": f"{row['spread']:.3f}"}
+        first.add(*(shown.get(column, str(row[column])) for column in columns))
+    first.note(
+        "All rows of each set, shuffled by one seed. lacking: labels of as many rows as there are "
+        "folds, or more, that a fold lacks, summed over folds. untrained: labels of two rows or "
+        "more that lie in one fold alone. spread: standard deviation over folds of a label's "
+        "frequency, as a fraction of it, the mean over labels of as many rows as folds. sizes: "
+        "largest less smallest fold. Seconds are the processor's. made has "
+        f"{ROWS:,} rows of {LABELS:,} labels, {PER_ROW} a row."
+    )
+    second = Table(
+        "F1 of MLCEClassifier() over five folds",
+        ("set", "splitter", "micro-F1", "its deviation", "macro-F1", "its deviation"),
+    )
+    names = ("micro", "micro_spread", "macro", "macro_spread")
+    for row in models:
+        second.add(row["set"], row["splitter"], *(f"{row[name]:.4f}" for name in names))
+    for kind in dict.fromkeys(row["splitter"] for row in models):
+        of_kind = [[row[name] for name in names] for row in models if row["splitter"] == kind]
+        second.add("mean", kind, *(f"{value:.4f}" for value in np.mean(of_kind, axis=0)))
+    second.note(
+        "Training rows of each set. Standard deviation over the folds, the mean of three seeds of "
+        "the shuffling."
+    )
+    return [first, second]
+
+
+def main(arguments=None):
+    """Measure, and write ``splits.md`` and ``splits.csv``.
+
+    Parameters
+    ----------
+    arguments : list of str or None, default=None
+        None reads the process's own.
+    """
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.splits", description=__doc__)
+    parser.add_argument("--sets", nargs="*", default=[*SETS, *LARGE, MADE])
+    parser.add_argument("--fitted", nargs="*", default=FITTED)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args(arguments)
+    with limited_threads(options.threads):
+        models = list(measure_models(options.fitted))
+        folds = list(measure_folds(options.sets))
+    write(
+        options.out,
+        "splits",
+        "Splits stratified by labels",
+        describe(options.threads),
+        tables(folds, models),
+    )
+
+
+if __name__ == "__main__":
+    main()
