@@ -50,7 +50,7 @@ def labels_of(name):
     return sp.csr_array((np.ones(len(cells), int), (cells // LABELS, cells % LABELS)), shape=shape)
 
 
-def test_rows(kind, Y, n_folds, seed):
+def fold_rows(kind, Y, n_folds, seed):
     """Rows of each fold.
 
     Parameters
@@ -130,7 +130,7 @@ def f1_over_folds(name, kind, n_folds=5, seeds=3):
     found = []
     for seed in range(seeds):
         scores = []
-        for rows in test_rows(kind, Y, n_folds, seed):
+        for rows in fold_rows(kind, Y, n_folds, seed):
             rest = np.setdiff1d(np.arange(Y.shape[0]), rows)
             predicted = mlce_classifier(random_state=0).fit(X[rest], Y[rest]).predict(X[rows])
             averages = ("micro", "macro")
@@ -175,7 +175,7 @@ def measure_folds(names, say=_say):
         for n_folds in (5,) if name == MADE else FOLDS:
             for kind in kinds():
                 start = time.process_time()
-                folds = test_rows(kind, Y, n_folds, 0)
+                folds = fold_rows(kind, Y, n_folds, 0)
                 row = {"set": name, "folds": n_folds, "splitter": kind}
                 row |= {"seconds": time.process_time() - start} | quality(Y, folds)
                 say(row)

@@ -89,7 +89,7 @@ def test_a_single_split_may_keep_its_fit():
     np.testing.assert_allclose(refitted.estimator_.coef_, MLCEClassifier().fit(X, Y).coef_)
     labels = Y.copy()
     labels[train, 0] = 0  # positive in held-out rows alone, which nothing was fitted on
-    kept = clone(tuned).fit(X, labels)
+    kept = clone(tuned).set_params(cv=[(train, test)]).fit(X, labels)
     assert (kept.decision_function(X)[:, 0] == -CONSTANT_LABEL_SCORE).all()
 
 
