@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from numbers import Integral
 from typing import Any, ClassVar
@@ -25,6 +26,17 @@ from sklearn_mlce._targets.stratification import label_masses, stratified_parts
 from sklearn_mlce._targets.targets import Targets
 
 Splits = Iterator[tuple[np.ndarray, np.ndarray]]  # row numbers to train on, and to test on
+
+
+def _warn_of_groups(cv: Any, groups: Any) -> None:
+    """Warn of groups that a splitter does not keep together."""
+    if groups is not None:
+        warnings.warn(
+            f"The groups parameter is ignored by {type(cv).__name__}. Use "
+            "MultilabelStratifiedGroupKFold to keep groups together",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 class _LabelFolds(BaseCrossValidator):
@@ -155,7 +167,7 @@ class MultilabelStratifiedKFold(_LabelFolds):
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
             Labels of each row, in any form that the estimators take.
         groups : object
-            Not used; there for the sake of scikit-learn's interface.
+            Not used, of which a warning tells where it is not None.
 
         Yields
         ------
@@ -171,6 +183,7 @@ class MultilabelStratifiedKFold(_LabelFolds):
         """
         check_y_given(y, "split")
         check_consistent_length(X, y)
+        _warn_of_groups(self, groups)
         yield from self._splits(encode_targets(y), None)
 
 
@@ -318,7 +331,7 @@ class MultilabelStratifiedShuffleSplit(BaseShuffleSplit):
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
             Labels of each row, in any form that the estimators take.
         groups : object
-            Not used; there for the sake of scikit-learn's interface.
+            Not used, of which a warning tells where it is not None.
 
         Yields
         ------
@@ -334,6 +347,7 @@ class MultilabelStratifiedShuffleSplit(BaseShuffleSplit):
         """
         check_y_given(y, "split")
         check_consistent_length(X, y)
+        _warn_of_groups(self, groups)
         targets = encode_targets(y)
         rows = np.zeros(targets.n_rows)
         options = {"test_size": self.test_size, "train_size": self.train_size}

@@ -66,8 +66,13 @@ SPLITTERS = {
 splitters = pytest.mark.parametrize("cv", SPLITTERS.values(), ids=SPLITTERS)
 
 
-def splits_of(cv, y, groups=GROUPS):
-    return [part for split in cv.split(X, y, groups) for part in split]
+def groups_of(cv):
+    grouped = isinstance(cv, MultilabelStratifiedGroupKFold | StratifiedGroupKFold)
+    return GROUPS if grouped else None
+
+
+def splits_of(cv, y):
+    return [part for split in cv.split(X, y, groups_of(cv)) for part in split]
 
 
 def same(first, second):
@@ -78,7 +83,7 @@ def same(first, second):
 @splitters
 def test_parts_of_every_form_of_y(cv, form):
     y = FORMS[form](Y)
-    splits = list(cv.split(X, y, GROUPS))
+    splits = list(cv.split(X, y, groups_of(cv)))
     assert len(splits) == cv.get_n_splits(X, y, GROUPS) == 4
     for train, test in splits:
         np.testing.assert_array_equal(np.sort(np.concatenate([train, test])), np.arange(151))
@@ -116,12 +121,12 @@ def test_one_class_per_row_is_split_as_by_scikit_learn(y):
     single, shuffled = np.ravel(y), {"shuffle": True, "random_state": 0}
     for options in ({}, shuffled):
         ours = MultilabelStratifiedKFold(4, **options)
-        assert same(splits_of(ours, y), splits_of(StratifiedKFold(4, **options), single, None))
+        assert same(splits_of(ours, y), splits_of(StratifiedKFold(4, **options), single))
         ours = MultilabelStratifiedGroupKFold(4, **options)
         assert same(splits_of(ours, y), splits_of(StratifiedGroupKFold(4, **options), single))
     options = {"test_size": 0.3, "random_state": 0}
     ours = MultilabelStratifiedShuffleSplit(4, **options)
-    assert same(splits_of(ours, y), splits_of(StratifiedShuffleSplit(4, **options), single, None))
+    assert same(splits_of(ours, y), splits_of(StratifiedShuffleSplit(4, **options), single))
 
 
 def lacking(Y, cv, n_least):
@@ -249,14 +254,22 @@ def test_what_folds_refuse(folds):
         folds(3, shuffle=1)
     with pytest.raises(ValueError, match=r"random_state=0 draws nothing .* Pass shuffle=True"):
         folds(3, random_state=0)
+    groups = groups_of(folds(5))
+    first = None if groups is None else [0, 1, 2]
     with pytest.raises(ValueError, match=r"n_splits=5 greater than .* (rows|groups): 3\. Pass n_"):
-        next(folds(5).split(X[:3], Y[:3], [0, 1, 2]))
+        next(folds(5).split(X[:3], Y[:3], first))
     with pytest.raises(ValueError, match="split requires y"):
-        next(folds(5).split(X, None, GROUPS))
+        next(folds(5).split(X, None, groups))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        next(folds(5).split(X[1:], Y, GROUPS))
+        next(folds(5).split(X[1:], Y, groups))
     with pytest.raises(ValueError, match="expected 0 and 1"):
-        next(folds(5).split(X, 2 * Y - 1, GROUPS))
+        next(folds(5).split(X, 2 * Y - 1, groups))
+
+
+@pytest.mark.parametrize("cv", [SPLITTERS["folds"], SPLITTERS["random"]])
+def test_groups_that_are_not_kept_together_are_named(cv):
+    with pytest.warns(UserWarning, match=r"ignored by Multi.* Use MultilabelStratifiedGroupKFold"):
+        next(cv.split(X, Y, GROUPS))
 
 
 def test_groups_are_asked_for():
