@@ -28,6 +28,11 @@ from sklearn_mlce._targets.targets import Targets
 Splits = Iterator[tuple[np.ndarray, np.ndarray]]  # row numbers to train on, and to test on
 
 
+def _generator(random_state: Any) -> Any:
+    """Return the generator of a random_state; of None, one of its own, not NumPy's global one."""
+    return np.random.default_rng() if random_state is None else check_random_state(random_state)
+
+
 def _warn_of_groups(cv: Any, groups: Any) -> None:
     """Warn of groups that a splitter does not keep together."""
     if groups is not None:
@@ -98,7 +103,7 @@ class _LabelFolds(BaseCrossValidator):
             masses = sp.csr_array(sp.csr_array(entries) @ masses)
         sizes = np.full(self.n_splits, targets.n_rows // self.n_splits)
         sizes[: targets.n_rows % self.n_splits] += 1
-        rng = check_random_state(self.random_state) if self.shuffle else None
+        rng = _generator(self.random_state) if self.shuffle else None
         parts = stratified_parts(masses, sizes, rng, group_sizes)
         parts = parts if groups is None else parts[groups]
         for number in range(self.n_splits):
@@ -357,7 +362,7 @@ class MultilabelStratifiedShuffleSplit(BaseShuffleSplit):
             return
         train, test = next(ShuffleSplit(1, random_state=0, **options).split(rows))
         sizes = [len(test), len(train), len(rows) - len(test) - len(train)]
-        masses, rng = label_masses(targets), check_random_state(self.random_state)
+        masses, rng = label_masses(targets), _generator(self.random_state)
         for _ in range(self.n_splits):
             parts, order = stratified_parts(masses, sizes, rng), rng.permutation(len(rows))
             yield order[parts[order] == 1], order[parts[order] == 0]

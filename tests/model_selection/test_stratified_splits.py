@@ -112,6 +112,8 @@ def test_random_state_decides_and_nothing_else_is_drawn(cv):
         assert same(splits_of(other, Y), splits_of(again, Y))
         drawing = type(cv)(**options, random_state=np.random.RandomState(0))
         assert not same(splits_of(drawing, Y), splits_of(drawing, Y))
+        anew = type(cv)(**options)
+        assert not same(splits_of(anew, Y), splits_of(anew, Y))
     np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
 
 
