@@ -22,6 +22,7 @@ from sklearn_mlce._solvers.fit import resolve_solver
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import Targets, constant_label_scores, is_trainable
 from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
+from sklearn_mlce._utils.estimator_scores import scores_of
 from sklearn_mlce._utils.features import validated_features
 from sklearn_mlce._utils.tensors import with_duplicates_summed
 from sklearn_mlce.model_selection._f_measure import FMeasure, f_measure_of
@@ -30,7 +31,6 @@ from sklearn_mlce.model_selection._out_of_fold import (
     clone_for,
     held_out_of_folds,
     out_of_fold,
-    scores_of,
     to_sklearn_y,
 )
 from sklearn_mlce.model_selection._output_codes import check_outputs_known, output_accuracy

@@ -15,14 +15,12 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_mlce._objectives.objective import log_of
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce._utils.callbacks import fitted_state_kept
+from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of, to_dense
 from sklearn_mlce.model_selection._f_measure import f_measure_of
 from sklearn_mlce.model_selection._out_of_fold import (
     check_held_out,
-    default_threshold,
     held_out_of_folds,
     never_positive,
-    scores_of,
-    to_dense,
 )
 from sklearn_mlce.model_selection._sweep import resolve_shrinkage, tune
 from sklearn_mlce.model_selection._wrapper import BaseWrapper, FitArguments, FoldScores

@@ -17,12 +17,11 @@ from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._targets.encoding import check_y_given, encode_targets, label_names_of
 from sklearn_mlce._targets.label_names import check_names_of_fitted
 from sklearn_mlce._targets.targets import TargetFormatMixin, Targets
+from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of
 from sklearn_mlce._utils.features import check_X_given
 from sklearn_mlce.model_selection._out_of_fold import (
     clone_for,
-    default_threshold,
     out_of_fold,
-    scores_of,
     to_sklearn_y,
 )
 from sklearn_mlce.model_selection._splits import Splits, routed_params, router_of, splits_of
