@@ -22,6 +22,7 @@ from sklearn_mlce._targets.encoding import (
     label_names_of,
 )
 from sklearn_mlce._targets.label_names import check_names_of_fitted
+from sklearn_mlce._targets.tags import tag_accuracy, tag_rows
 from sklearn_mlce._targets.targets import TargetFormat, TargetFormatMixin, Targets, row_blocks
 from sklearn_mlce._targets.top_k import largest_scores, shifted_to_best
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin
@@ -305,6 +306,11 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         """
         check_y_given(y, "score")
         check_is_fitted(self)
+        labels = self._target_format.kind in ("multilabel", "soft")
+        rows = tag_rows(y, certain=True) if labels else None
+        if rows is not None:
+            names = self._target_format.label_names
+            return tag_accuracy(rows, self.predict(X), names, sample_weight)
         check_names_of_fitted(self, label_names_of(y))
         if self._target_format.kind != "multioutput":
             return super().score(X, y, sample_weight)

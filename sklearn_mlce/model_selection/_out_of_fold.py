@@ -67,6 +67,8 @@ def to_sklearn_y(targets: Targets) -> Any:
     if targets.frame is None:
         return labels
     names = list(targets.label_names)  # type: ignore[arg-type]
+    if sp.issparse(labels):  # of a DataFrame of sparse columns
+        return targets.frame.sparse.from_spmatrix(labels, columns=names)  # type: ignore[attr-defined]
     of_polars = targets.frame.__module__.startswith("polars")
     return targets.frame(labels, **{"schema" if of_polars else "columns": names})
 

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._targets.encoding import check_y_given, encode_targets, label_names_of
 from sklearn_mlce._targets.label_names import check_names_of_fitted
+from sklearn_mlce._targets.tags import tag_accuracy, tag_rows
 from sklearn_mlce._targets.targets import TargetFormatMixin, Targets
 from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of
 from sklearn_mlce._utils.features import check_X_given
@@ -146,6 +147,11 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         """
         check_y_given(y, "score")
         check_is_fitted(self)
+        labels = self._target_format.kind in ("multilabel", "soft")
+        rows = tag_rows(y, certain=True) if labels else None
+        if rows is not None:
+            names = self._target_format.label_names
+            return tag_accuracy(rows, self.predict(X), names, sample_weight)
         check_names_of_fitted(self, label_names_of(y))
         return super().score(X, y, sample_weight)
 
@@ -165,7 +171,8 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         The warning says what weights weigh where the estimator takes none, and the error which
         class takes a y of more than two classes.
         """
-        targets = _encode_thresholded(y, for_classes)
+        label_names = getattr(self.estimator, "label_names_", None) if prefit else None
+        targets = _encode_thresholded(y, for_classes, label_names)
         check_X_given(X)
         (X,) = indexable(X)
         check_consistent_length(X, np.empty(targets.n_rows))
@@ -202,15 +209,19 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         return router_of(self)
 
 
-def _encode_thresholded(y: Any, for_classes: str | None = None) -> Targets:
+def _encode_thresholded(
+    y: Any, for_classes: str | None = None, label_names: np.ndarray | None = None
+) -> Targets:
     """Encode a y that is predicted by thresholds; `for_classes` names what takes more classes.
+
+    Tags are encoded by `label_names`, where these are given.
 
     Raises
     ------
     ValueError
         If y has more than two classes or several outputs, or cannot be trained on at all.
     """
-    targets = encode_targets(y)
+    targets = encode_targets(y, label_names)
     if targets.kind == "multioutput":
         raise ValueError(
             "y is multiclass-multioutput: the best class of each output is predicted, and no "
