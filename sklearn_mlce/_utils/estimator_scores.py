@@ -65,9 +65,16 @@ def probabilities_of(estimator: Any, X: Any) -> Any:
         return probabilities
     columns = [
         _of_class_one(part, classes)
-        for part, classes in zip(probabilities, estimator.classes_, strict=True)
+        for part, classes in zip(probabilities, _classes_of_labels(estimator), strict=True)
     ]
     return np.column_stack(columns)
+
+
+def _classes_of_labels(estimator: Any) -> list[np.ndarray]:
+    """Classes of each label; a wrapper's own `classes_` are the numbers of the labels."""
+    while not isinstance(estimator.classes_, list):
+        estimator = estimator.estimator_
+    return estimator.classes_
 
 
 def to_dense(scores: Any) -> Any:

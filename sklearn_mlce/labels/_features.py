@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from sklearn_mlce._targets.targets import is_trainable, row_blocks
 from sklearn_mlce._utils.estimator_scores import scores_of
 from sklearn_mlce._utils.optional import pandas_for
+from sklearn_mlce._utils.warnings import ignored_warnings
 from sklearn_mlce.labels._names import inner_of, names_of_labels, split_transformers, transformed
 
 
@@ -72,7 +73,7 @@ def top_features(
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn_mlce import MLCEClassifier
     >>> from sklearn_mlce.labels import top_features
-    >>> texts = ["sun and sea", "grey sky", "sea", "sun in the sky"]
+    >>> texts = ["sun, sea", "grey sky", "blue sea", "sun, sky"]
     >>> tags = [["sun", "sea"], ["sky"], ["sea"], ["sun", "sky"]]
     >>> model = make_pipeline(CountVectorizer(), MLCEClassifier(C=10)).fit(texts, tags)
     >>> top_features(model, k=1, label="sky")[["label", "side", "feature"]]
@@ -92,13 +93,13 @@ def top_features(
                 f"{type(predictor).__name__} has no coefficient for each label and feature. Pass "
                 "X, some rows to measure slopes on, such as X=X_test[:200]"
             )
-        X = _numbers(transformed(transformers, X))
-        n_labels = predictor.predict(X[:1]).shape[-1]
-    else:
-        n_labels = len(weights)
-    names = names_of_labels(estimator, labels, n_labels)
-    chosen = _chosen(names, label)
-    weights = _slopes(predictor, X, n_labels, chosen) if weights is None else weights[chosen]
+        X = check_array(transformed(transformers, X), accept_sparse="csr", dtype=np.float64)
+    # Rows with one feature changed have no names, which scikit-learn's estimators warn of.
+    with ignored_warnings(UserWarning, "X does not have valid feature names"):
+        n_labels = predictor.predict(X[:1]).shape[-1] if weights is None else len(weights)
+        names = names_of_labels(estimator, labels, n_labels)
+        chosen = _chosen(names, label)
+        weights = _slopes(predictor, X, n_labels, chosen) if weights is None else weights[chosen]
     features = _names_of_features(transformers, predictor, weights.shape[1])
     entries = [
         (name, side, rank, features[column], row[column])
@@ -133,11 +134,11 @@ def _coefficients_of_labels(estimators: Any) -> np.ndarray | None:
     """Coefficients of an estimator for each label; zero for one that always says the same."""
     # One-vs-rest puts a constant, without coefficients, in the place of a label that never varies.
     varies = np.array([not _is_constant(part) for part in estimators], dtype=bool)
-    found = [_coefficients_of_one(part) for part in estimators if not _is_constant(part)]
+    found: Any = [_coefficients_of_one(part) for part in estimators if not _is_constant(part)]
     sizes = {None if part is None else part.shape for part in found}
     if len(sizes) != 1 or None in sizes:  # not linear, or a chain, which has features of its own
         return None
-    coefficients = np.zeros((len(varies), found[0].shape[1]))  # type: ignore[union-attr]
+    coefficients = np.zeros((len(varies), found[0].shape[1]))
     coefficients[varies] = np.vstack(found)
     return coefficients
 
@@ -153,17 +154,6 @@ def _coefficients_of_one(estimator: Any) -> np.ndarray | None:
         return None
     coef = np.atleast_2d(coef.toarray() if sp.issparse(coef) else coef)
     return coef if coef.shape[0] == 1 else None
-
-
-def _numbers(X: Any) -> Any:
-    """Rows of numbers, dense or CSR.
-
-    Raises
-    ------
-    ValueError
-        If they are no numbers.
-    """
-    return check_array(X, accept_sparse="csr", dtype=np.float64)
 
 
 def _chosen(names: np.ndarray, label: Any) -> np.ndarray:

@@ -52,7 +52,8 @@ def inner_of(estimator: Any) -> Any:
                 "ensemble=False"
             )
         return members[0].estimator
-    if hasattr(estimator, "transform"):  # selects features, so that its own are others
+    # What selects features has others inside, and the estimator_ of an ensemble is not fitted.
+    if hasattr(estimator, "transform") or hasattr(estimator, "estimators_"):
         return None
     if hasattr(estimator, "estimator_"):
         return estimator.estimator_

@@ -48,10 +48,10 @@ def predicted_labels(estimator: Any, X: Any, *, labels: Any = None) -> list[tupl
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn_mlce import MLCEClassifier
     >>> from sklearn_mlce.labels import predicted_labels
-    >>> texts = ["sun and sea", "grey sky", "sea", "sun in the sky"]
+    >>> texts = ["sun, sea", "grey sky", "blue sea", "sun, sky"]
     >>> tags = [["sun", "sea"], ["sky"], ["sea"], ["sun", "sky"]]
     >>> model = make_pipeline(CountVectorizer(), MLCEClassifier(C=10)).fit(texts, tags)
-    >>> predicted_labels(model, ["the sky", "the sun in the sea"])
+    >>> predicted_labels(model, ["grey sky", "sun, sea"])
     [('sky',), ('sea', 'sun')]
     """
     n_labels = _n_labels(estimator, X)
@@ -104,10 +104,10 @@ def top_labels(estimator: Any, X: Any, k: int = 5, *, labels: Any = None) -> Any
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn_mlce import MLCEClassifier
     >>> from sklearn_mlce.labels import top_labels
-    >>> texts = ["sun and sea", "grey sky", "sea", "sun in the sky"]
+    >>> texts = ["sun, sea", "grey sky", "blue sea", "sun, sky"]
     >>> tags = [["sun", "sea"], ["sky"], ["sea"], ["sun", "sky"]]
     >>> model = make_pipeline(CountVectorizer(), MLCEClassifier(C=10)).fit(texts, tags)
-    >>> top_labels(model, ["the sky"], k=2)[["row", "rank", "label", "predicted"]]
+    >>> top_labels(model, ["grey sky"], k=2)[["row", "rank", "label", "predicted"]]
        row  rank label  predicted
     0    0     1   sky       True
     1    0     2   sun      False

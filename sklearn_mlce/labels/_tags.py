@@ -53,7 +53,7 @@ def tags_to_y(
     Returns
     -------
     DataFrame of shape (n_samples, n_labels)
-        int64, or float64 where rows are unknown. A Series of pandas gives it its index.
+        Of int64, or float64 where rows are unknown. A Series of pandas gives it its index.
 
     Raises
     ------
