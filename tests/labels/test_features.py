@@ -112,7 +112,7 @@ def test_slopes_of_a_linear_model_are_its_coefficients(container):
     [
         mlp(max_epochs=40, learning_rate_init=0.02),
         RandomForestClassifier(20, random_state=0),
-        MLPClassifier((8,), max_iter=300, tol=1e-2, random_state=0),
+        MLPClassifier((8,), max_iter=400, tol=1e-3, learning_rate_init=0.03, random_state=0),
         ClassifierChain(LogisticRegression()),
         make_pipeline(StandardScaler(), mlp(max_epochs=40, learning_rate_init=0.02)),
         MultilabelTunedThresholdClassifierCV(RandomForestClassifier(5, random_state=0), cv=2),
