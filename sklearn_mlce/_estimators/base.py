@@ -186,8 +186,8 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         -------
         ndarray or CSR matrix of shape (n_samples,) or (n_samples, n_labels)
             In the form of the y that the estimator was fitted on: class labels for 1-D y, 0/1
-            in its dtype for a matrix, sparse for sparse y. int64 for soft or unknown targets. Of
-            several outputs the classes, in an object array where some are text and some numbers.
+            in its dtype for a matrix, sparse for sparse y. int64 for soft or unknown targets, and
+            for tags, with a column for each of `label_names_`. Of several outputs the classes, in an object array where some are text and some numbers.
         """
         X = self._validate_predict(X)
         return self._target_format.decode_by_blocks(X, self._decision_scores)
@@ -290,7 +290,7 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to label.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Their labels.
+            Their labels or tags. A tag that `fit` has not seen is missed.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
 
@@ -302,7 +302,8 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         Raises
         ------
         ValueError
-            If y has other column names than that of `fit`, or has them in another order.
+            If y has other column names than that of `fit`, or has them in another order, or none
+            of its tags is a label.
         """
         check_y_given(y, "score")
         check_is_fitted(self)

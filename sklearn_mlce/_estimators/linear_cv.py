@@ -140,7 +140,7 @@ class MLCEClassifierCV(MLCEClassifier):
         Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one; a list of the classes
         of each of several outputs.
     label_names_ : ndarray of shape (n_labels,)
-        Column names of `y`. Only where `y` was a DataFrame.
+        Column names of `y`, or its tags, sorted. Only where `y` was a DataFrame or tags.
     n_iter_ : int
         Newton iterations, or epochs, of the fit on all rows.
     loss_curve_ : list of float
@@ -263,9 +263,9 @@ class MLCEClassifierCV(MLCEClassifier):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Numbers; float16 becomes float32, others than it and float32 become float64.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or, of
-            shape (n_samples, n_outputs), the classes of several outputs as text or whole numbers,
-            None or NaN where unknown.
+            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or tags,
+            a list, tuple or set of text for each row; or, of shape (n_samples, n_outputs), the
+            classes of several outputs as text or whole numbers, None or NaN where unknown.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row, in the fits and in `scoring`.
 

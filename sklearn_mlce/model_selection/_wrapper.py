@@ -114,7 +114,8 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         -------
         ndarray or CSR matrix of shape (n_samples,) or (n_samples, n_labels)
             In the form of the y of `fit`: classes for 1-D y, 0/1 in its dtype for a matrix,
-            sparse for sparse y. int64 for soft or unknown targets.
+            sparse for sparse y. int64 for soft or unknown targets, and for tags, with a column
+            for each of `label_names_`.
         """
         check_is_fitted(self)
         check_X_given(X)
@@ -131,7 +132,7 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to label.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Their labels.
+            Their labels or tags. A tag that `fit` has not seen is missed.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
 
@@ -143,7 +144,8 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         Raises
         ------
         ValueError
-            If y is None, has other column names than that of `fit`, or has them in another order.
+            If y is None, has other column names than that of `fit`, or has them in another order,
+            or none of its tags is a label.
         """
         check_y_given(y, "score")
         check_is_fitted(self)
