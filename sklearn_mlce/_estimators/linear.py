@@ -34,7 +34,7 @@ from sklearn_mlce._targets.targets import (
     is_trainable,
     same_classes,
 )
-from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
+from sklearn_mlce._utils.callbacks import fitted_state_kept, with_callbacks
 from sklearn_mlce._utils.random import draw_seed
 from sklearn_mlce._utils.tensors import resolve_device
 
@@ -362,7 +362,7 @@ class MLCEClassifier(BaseMLCE):
             If the solver did not reach `tol`.
         """
         with fitted_state_kept(self):
-            monitor = FitMonitor(self, X, y, sample_weight)
+            monitor = self._monitor(X, y, sample_weight)
             X, targets, sample_weight = self._validate_fit(X, y, sample_weight)
             warn_unknown_labels(targets)
             start = self._start(X, targets)
@@ -402,8 +402,9 @@ class MLCEClassifier(BaseMLCE):
             A label is trained from the first chunk on by which it has been seen both ways.
         classes : array-like of shape (n_classes,), default=None
             All classes of a 1-D `y`, all tags, or a list of the classes of each output, on the
-            first call; None takes those of its chunk. With a matrix of labels, None, ``np.arange(n_labels)``, or ``[0, 1]``, the values of its
-            entries, which :func:`~sklearn.model_selection.learning_curve` passes.
+            first call; None takes those of its chunk. With a matrix of labels, None,
+            ``np.arange(n_labels)``, or ``[0, 1]``, the values of its entries, which
+            :func:`~sklearn.model_selection.learning_curve` passes.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row.
 

@@ -294,7 +294,7 @@ class MLCEClassifierCV(MLCEClassifier):
             resolve_shrinkage(self.threshold_shrinkage, self.thresholds)  # refused before any fit
             Cs = _grid(self.Cs)
             n_beyond = int(self.Cs) - 1 if isinstance(self.Cs, Integral) else 0
-            monitor = FitMonitor(self, X, y, sample_weight)
+            monitor = self._monitor(X, y, sample_weight)
             monitor.open("C", None if n_beyond else len(Cs))
             targets = encode_targets(y)
             objective.check_kind(targets.kind)

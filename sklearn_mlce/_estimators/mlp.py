@@ -42,7 +42,7 @@ from sklearn_mlce._objectives.registry import LOSSES
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.targets import TargetFormat, constant_label_scores, same_classes
-from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
+from sklearn_mlce._utils.callbacks import fitted_state_kept, with_callbacks
 from sklearn_mlce._utils.random import draw_seed
 from sklearn_mlce._utils.tensors import resolve_device
 
@@ -392,7 +392,7 @@ class MLCEMLP(BaseMLCE):
         """
         fitted_before = hasattr(self, "state_dict_")
         with fitted_state_kept(self):
-            monitor = FitMonitor(self, X, y, sample_weight)
+            monitor = self._monitor(X, y, sample_weight)
             rows = Rows(*self._validate_fit(X, y, sample_weight))
             warn_unknown_labels(rows.targets)
             plan = self._plan(rows, self.max_epochs, self.warm_start, go_on=self.warm_start)
@@ -445,8 +445,9 @@ class MLCEMLP(BaseMLCE):
             Classes, or the labels or tags of each row; the first call fixes which labels.
         classes : array-like of shape (n_classes,), default=None
             All classes of a 1-D `y`, all tags, or a list of the classes of each output, on the
-            first call; None takes those of its chunk. With a matrix of labels, None, ``np.arange(n_labels)``, or ``[0, 1]``, the values of its
-            entries, which :func:`~sklearn.model_selection.learning_curve` passes.
+            first call; None takes those of its chunk. With a matrix of labels, None,
+            ``np.arange(n_labels)``, or ``[0, 1]``, the values of its entries, which
+            :func:`~sklearn.model_selection.learning_curve` passes.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row.
 

@@ -170,6 +170,12 @@ def encode_tags(rows: list[Any], labels: np.ndarray | None = None) -> Targets:
     return Targets(target_format, positives=matrix.positives, frame=_data_frame())
 
 
+def without_tags(y: Any) -> Any:
+    """A y as it is, or a matrix of 0 and 1 where it is tags, which metrics cannot read."""
+    rows = tag_rows(y)
+    return y if rows is None else TagMatrix.of(rows).positives.toarray()
+
+
 def _data_frame() -> type | None:
     """The class of a table by which other estimators learn names, if it is installed."""
     try:

@@ -11,6 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
+from sklearn_mlce._targets import tags
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
 from sklearn_mlce.inspection import describe_labels
 from sklearn_mlce.labels import tags_to_y, y_to_tags
@@ -32,7 +33,7 @@ FIVE = {
     ),
     "calibrator": MultilabelCalibratedClassifierCV(MLCEClassifier(), cv=2, random_state=0),
     "tuner of trees": MultilabelTunedThresholdClassifierCV(
-        RandomForestClassifier(5, random_state=0), cv=2
+        RandomForestClassifier(5, random_state=0), cv=2, random_state=0
     ),
 }
 CONTAINERS = {
@@ -77,18 +78,18 @@ def test_containers_of_tags_are_the_same(make, container):
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_streams_of_tags_are_those_of_labels(make, container):
     make_one = (lambda: make(solver="sgd", random_state=0)) if make is linear else make
-    tags = CONTAINERS[container]
+    hold = CONTAINERS[container]
     of_frame, model = make_one(), make_one()
     for rows in (slice(0, 40), slice(40, 70), slice(70, 90)):
         of_frame.partial_fit(X[rows], FRAME.iloc[rows])
-        model.partial_fit(X[rows], tags(TAGS[rows]), classes=NAMES)
+        model.partial_fit(X[rows], hold(TAGS[rows]), classes=NAMES)
     np.testing.assert_array_equal(model.decision_function(X), of_frame.decision_function(X))
     assert model.label_names_.tolist() == sorted(NAMES)
     before = model.decision_function(X)
     with pytest.raises(ValueError, match=r"tags such as 'moon'.*pass every tag to the first call"):
-        model.partial_fit(X[:2], tags([("sea", "moon"), ("sky",)]))
+        model.partial_fit(X[:2], hold([("sea", "moon"), ("sky",)]))
     np.testing.assert_array_equal(model.decision_function(X), before)
-    model.partial_fit(X[:2], tags([("sky",), ("sky", "sea")]))
+    model.partial_fit(X[:2], hold([("sky",), ("sky", "sea")]))
     model.partial_fit(X[:2], FRAME.iloc[:2])
 
 
@@ -102,8 +103,8 @@ def test_a_first_chunk_without_classes_has_the_tags_it_has(make):
 def test_a_score_counts_unseen_tags_as_missed(make):
     model = make().fit(X, TAGS)
     right = (model.predict(X) == FRAME.to_numpy()).all(axis=1)
-    tags = [[*row, "moon"] if number < 30 else row for number, row in enumerate(TAGS)]
-    assert model.score(X, tags) == right[30:].sum() / 90
+    some = [[*row, "moon"] if number < 30 else row for number, row in enumerate(TAGS)]
+    assert model.score(X, some) == right[30:].sum() / 90
     weight = np.arange(90)
     assert model.score(X, TAGS, weight) == pytest.approx(np.average(right, weights=weight))
     assert model.score(X, [[]] * 90) == (model.predict(X).sum(axis=1) == 0).mean()
@@ -168,3 +169,22 @@ def test_searches_are_given_the_frame():
     search = GridSearchCV(MLCEClassifier(), {"C": [0.1, 1.0]}, scoring="f1_micro", cv=2)
     assert search.fit(X, y).best_estimator_.label_names_.tolist() == sorted(NAMES)
     assert cross_val_score(MLCEClassifier(), X, y, scoring="f1_macro", cv=2).shape == (2,)
+
+
+@on_both
+def test_callbacks_score_tags(make):
+    callback = pytest.importorskip("sklearn.callback")
+    monitor = callback.ScoringMonitor(scoring=["f1_micro", "accuracy", "average_precision"])
+    model = make().set_callbacks(monitor).fit(X, TAGS)
+    last = [row for row in monitor.get_logs().data if "f1_micro" in row][-1]
+    assert last["f1_micro"] == f1_score(FRAME, model.predict(X), average="micro")
+    assert last["accuracy"] == model.score(X, TAGS)
+
+
+def test_without_pandas_tags_are_a_matrix(monkeypatch):
+    expected = MLCEClassifierCV([0.1, 1.0], cv=2, random_state=0).fit(X, TAGS)
+    monkeypatch.setattr(tags, "_data_frame", lambda: None)
+    model = MLCEClassifierCV([0.1, 1.0], cv=2, random_state=0).fit(X, TAGS)
+    assert model.label_names_.tolist() == sorted(NAMES)
+    np.testing.assert_array_equal(model.predict(X), expected.predict(X))
+    assert model.score(X, TAGS) == expected.score(X, TAGS)
