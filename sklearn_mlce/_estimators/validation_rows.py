@@ -24,6 +24,7 @@ from sklearn_mlce._network.perceptron import Arrays
 from sklearn_mlce._targets.encoding import encode_argument, encode_outputs, label_names_of
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.stream_classes import encode_classes
+from sklearn_mlce._targets.tags import check_no_tags
 from sklearn_mlce._targets.targets import TargetFormat, Targets, constant_label_scores
 from sklearn_mlce._utils.warnings import ignored_warnings
 
@@ -235,6 +236,8 @@ def _validated(
 
 def _encode_labels(y: Any, n_labels: int, label_names: np.ndarray | None) -> Targets:
     """Targets of tags, or of a matrix with as many columns as that of the training rows."""
+    if label_names is None:
+        check_no_tags(y, "y_val")
     targets = encode_argument(y, "y_val", label_names)
     if targets.kind == "multioutput":
         raise ValueError(

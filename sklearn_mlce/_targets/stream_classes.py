@@ -16,7 +16,7 @@ from sklearn.utils import column_or_1d
 
 from sklearn_mlce._targets.encoding import check_y_given, encode_outputs, encode_targets
 from sklearn_mlce._targets.label_sets import check_no_label_sets
-from sklearn_mlce._targets.tags import as_objects, sorted_tags, tag_rows
+from sklearn_mlce._targets.tags import as_objects, check_no_tags, sorted_tags, tag_rows
 from sklearn_mlce._targets.targets import TargetFormat, Targets, same_classes
 
 
@@ -46,6 +46,8 @@ def chunk_encoder(
     label_names = _names_of_tags(classes, known_format)
     if label_names is not None and tag_rows(y, certain=True) is not None:
         return partial(_encode_tags, label_names=label_names, known_format=known_format)
+    if label_names is None and known_format is not None and not known_format.single_label:
+        check_no_tags(y)
     known = None if known_format is None else known_format.classes
     if isinstance(known, list) or (first and _are_classes_of_outputs(classes)):
         return partial(encode_outputs, classes=_classes_of_outputs(classes, known))

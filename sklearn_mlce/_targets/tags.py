@@ -185,6 +185,21 @@ def _data_frame() -> type | None:
     return pd.DataFrame
 
 
+def check_no_tags(y: Any, name: str = "y") -> None:
+    """Raise ValueError if a y is tags, where the labels that a model has learned have no names."""
+    if tag_rows(y, certain=True) is not None:
+        raise nameless_error(name)
+
+
+def nameless_error(name: str) -> ValueError:
+    """Error about tags for a model whose labels have no names."""
+    return ValueError(
+        f"{name} holds tags, but the model was fitted on labels without names; expected a matrix "
+        "of 0 and 1. Fit the model on tags or on a DataFrame, or pass such a matrix, "
+        f"tags_to_y({name}, labels=names_of_the_columns) of sklearn_mlce.labels"
+    )
+
+
 def tag_accuracy(
     rows: list[Any], predicted: Any, labels: np.ndarray | None, sample_weight: Any
 ) -> float:
@@ -207,10 +222,7 @@ def tag_accuracy(
         If columns have no names, or there are tags and none of them is a label.
     """
     if labels is None:
-        raise ValueError(
-            "y holds tags, but the model was fitted on labels without names; expected a matrix "
-            "of 0 and 1. Fit the model on tags or on a DataFrame, or pass such a matrix"
-        )
+        raise nameless_error("y")
     check_consistent_length(rows, predicted)
     matrix = TagMatrix.of(rows, labels)
     if matrix.n_unseen.any() and not matrix.positives.nnz:

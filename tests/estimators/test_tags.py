@@ -114,6 +114,19 @@ def test_a_score_counts_unseen_tags_as_missed(make):
         make().fit(X, Y).score(X, TAGS)
 
 
+@on_both
+def test_labels_without_names_take_no_tags(make):
+    """Their columns go by position, which tags have not."""
+    model = make().partial_fit(X, Y)
+    with pytest.raises(ValueError, match=r"y holds tags.*labels=names_of_the_columns"):
+        model.partial_fit(X, TAGS)
+    with pytest.raises(ValueError, match="y holds tags"):
+        MultilabelTunedThresholdClassifierCV(model, cv="prefit", refit=False).fit(X, TAGS)
+    if make is mlp:
+        with pytest.raises(ValueError, match="y_val holds tags"):
+            mlp(early_stopping=True).fit(X, Y, X_val=X, y_val=TAGS)
+
+
 def test_validation_rows_have_tags_too():
     rows = {"X_val": X[60:], "early_stopping": True}
     early = {"early_stopping": True}
