@@ -18,9 +18,9 @@ from .report import Table
 N_ROWS, N_LABELS, N_FEATURES = 100_000, 5_000, 2_000
 #: Non-zero features, and tags, of a row.
 N_WORDS, N_TAGS = 50, 5
-#: Rows that the estimators are fitted on: what is measured is prediction.
+#: Rows that the estimator is fitted on: what is measured is prediction.
 N_FITTED = 2_000
-CASES = ("tags_to_y sparse", "top_labels", "predicted_labels", "top_labels one-vs-rest")
+CASES = ("tags_to_y sparse", "top_labels", "predicted_labels")
 
 
 def _sparse(rng, n_rows, n_columns, per_row):
@@ -39,9 +39,6 @@ def _tags(rng, n_rows):
 
 def _task(case):
     """Return what is to be measured, with all it needs made before."""
-    from sklearn.linear_model import SGDClassifier
-    from sklearn.multiclass import OneVsRestClassifier
-
     from sklearn_mlce import MLCEClassifier
     from sklearn_mlce.labels import predicted_labels, tags_to_y, top_labels
 
@@ -55,11 +52,6 @@ def _task(case):
         tuple(f"tag {start + step}" for step in range(N_TAGS))
         for start in range(0, N_LABELS, N_TAGS)
     ]
-    if case == "top_labels one-vs-rest":
-        y = tags_to_y(tags, sparse=True)
-        svms = OneVsRestClassifier(SGDClassifier(max_iter=2, tol=None, random_state=0))
-        svms.fit(X[:N_FITTED], y.sparse.to_coo().tocsr())
-        return lambda: top_labels(svms, X, 5, labels=y.columns)
     model = MLCEClassifier(solver="sgd", max_iter=2, random_state=0).fit(X[:N_FITTED], tags)
     if case == "predicted_labels":
         return lambda: predicted_labels(model, X)

@@ -51,9 +51,20 @@ def scores_of(estimator: Any, X: Any, n_outputs: int) -> np.ndarray:
             f"{name} of {type(estimator).__name__} gave an array of shape {scores.shape}; expected "
             f"one column for each of {n_outputs} labels"
         )
+    return finite_scores(scores, f"{name} of {type(estimator).__name__} gave")
+
+
+def finite_scores(scores: np.ndarray, seen: str) -> np.ndarray:
+    """Scores as floats, infinite ones as the largest numbers.
+
+    Raises
+    ------
+    ValueError
+        If one is NaN; the message begins with `seen`.
+    """
     scores = scores.astype(np.result_type(scores.dtype, np.float32), copy=False)
     if np.isnan(scores).any():
-        raise ValueError(f"{name} of {type(estimator).__name__} gave NaN; expected numbers")
+        raise ValueError(f"{seen} NaN; expected numbers")
     largest = np.finfo(scores.dtype).max
     return np.clip(scores, -largest, largest) if np.isinf(scores).any() else scores
 
