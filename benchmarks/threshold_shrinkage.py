@@ -45,13 +45,13 @@ def held_out_figures(name: str, estimator, rows: int | None) -> dict[str, float]
         By ``"<what was tuned> <shrinkage or global> <what was measured>"``.
     """
     from sklearn_mlce._targets.encoding import encode_targets
+    from sklearn_mlce._utils.estimator_scores import scores_of
     from sklearn_mlce.model_selection._f_measure import FMeasure
     from sklearn_mlce.model_selection._out_of_fold import (
         held_out_of_folds,
         mask_scores,
         never_positive,
         out_of_fold,
-        scores_of,
         to_sklearn_y,
     )
     from sklearn_mlce.model_selection._sweep import tune

@@ -22,9 +22,10 @@ from sklearn_mlce._targets.encoding import (
     label_names_of,
 )
 from sklearn_mlce._targets.label_names import check_names_of_fitted
+from sklearn_mlce._targets.tags import tag_accuracy, tag_rows, without_tags
 from sklearn_mlce._targets.targets import TargetFormat, TargetFormatMixin, Targets, row_blocks
 from sklearn_mlce._targets.top_k import largest_scores, shifted_to_best
-from sklearn_mlce._utils.callbacks import CallbackSupportMixin
+from sklearn_mlce._utils.callbacks import CallbackSupportMixin, FitMonitor
 from sklearn_mlce._utils.features import validated_features
 from sklearn_mlce._utils.tensors import with_duplicates_summed
 
@@ -72,6 +73,11 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         tags.classifier_tags.multi_label = True
         tags.input_tags.sparse = True
         return tags
+
+    def _monitor(self, X: Any, y: Any, sample_weight: Any) -> FitMonitor:
+        """Messenger to the callbacks, which score labels and know no tags."""
+        listening = bool(getattr(self, "_skl_callbacks", ()))
+        return FitMonitor(self, X, without_tags(y) if listening else y, sample_weight)
 
     def _validate_fit(
         self,
@@ -185,8 +191,9 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         -------
         ndarray or CSR matrix of shape (n_samples,) or (n_samples, n_labels)
             In the form of the y that the estimator was fitted on: class labels for 1-D y, 0/1
-            in its dtype for a matrix, sparse for sparse y. int64 for soft or unknown targets. Of
-            several outputs the classes, in an object array where some are text and some numbers.
+            in its dtype for a matrix, sparse for sparse y. int64 for soft or unknown targets, and
+            for tags, with a column for each of `label_names_`. Of several outputs the classes, in
+            an object array where some are text and some numbers.
         """
         X = self._validate_predict(X)
         return self._target_format.decode_by_blocks(X, self._decision_scores)
@@ -289,7 +296,7 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to label.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Their labels.
+            Their labels or tags. A tag that `fit` has not seen is missed.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
 
@@ -301,10 +308,16 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         Raises
         ------
         ValueError
-            If y has other column names than that of `fit`, or has them in another order.
+            If y has other column names than that of `fit`, or has them in another order, or none
+            of its tags is a label.
         """
         check_y_given(y, "score")
         check_is_fitted(self)
+        labels = self._target_format.kind in ("multilabel", "soft")
+        rows = tag_rows(y, certain=True) if labels else None
+        if rows is not None:
+            names = self._target_format.label_names
+            return tag_accuracy(rows, self.predict(X), names, sample_weight)
         check_names_of_fitted(self, label_names_of(y))
         if self._target_format.kind != "multioutput":
             return super().score(X, y, sample_weight)

@@ -34,7 +34,7 @@ from sklearn_mlce._targets.targets import (
     is_trainable,
     same_classes,
 )
-from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
+from sklearn_mlce._utils.callbacks import fitted_state_kept, with_callbacks
 from sklearn_mlce._utils.random import draw_seed
 from sklearn_mlce._utils.tensors import resolve_device
 
@@ -180,7 +180,7 @@ class MLCEClassifier(BaseMLCE):
         Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one; a list of the classes
         of each output of a multiclass-multioutput one.
     label_names_ : ndarray of shape (n_labels,)
-        Column names of `y`. Only where `y` was a DataFrame.
+        Column names of `y`, or its tags, sorted. Only where `y` was a DataFrame or tags.
     n_iter_ : int
         Newton iterations, of the label that took the most where each is a problem of its own;
         epochs; or, by `partial_fit`, chunks.
@@ -338,9 +338,9 @@ class MLCEClassifier(BaseMLCE):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Numbers; float16 becomes float32, others than it and float32 become float64.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or, of
-            shape (n_samples, n_outputs), the classes of several outputs as text or whole numbers,
-            None or NaN where unknown.
+            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or tags,
+            a list, tuple or set of text for each row; or, of shape (n_samples, n_outputs), the
+            classes of several outputs as text or whole numbers, None or NaN where unknown.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row.
 
@@ -362,7 +362,7 @@ class MLCEClassifier(BaseMLCE):
             If the solver did not reach `tol`.
         """
         with fitted_state_kept(self):
-            monitor = FitMonitor(self, X, y, sample_weight)
+            monitor = self._monitor(X, y, sample_weight)
             X, targets, sample_weight = self._validate_fit(X, y, sample_weight)
             warn_unknown_labels(targets)
             start = self._start(X, targets)
@@ -398,13 +398,13 @@ class MLCEClassifier(BaseMLCE):
             Features of the chunk. The first chunk should be a fair sample of a few hundred rows
             at least: it sets the size of the steps.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Classes, or the labels of each row; the first call fixes which, and how many labels.
+            Classes, or the labels or tags of each row; the first call fixes which labels.
             A label is trained from the first chunk on by which it has been seen both ways.
         classes : array-like of shape (n_classes,), default=None
-            All classes of a 1-D `y`, or a list of those of each output, on the first call; None
-            takes those of its chunk. With a
-            multi-label `y`, None, ``np.arange(n_labels)``, or ``[0, 1]``, the values of its
-            entries, which :func:`~sklearn.model_selection.learning_curve` passes.
+            All classes of a 1-D `y`, all tags, or a list of the classes of each output, on the
+            first call; None takes those of its chunk. With a matrix of labels, None,
+            ``np.arange(n_labels)``, or ``[0, 1]``, the values of its entries, which
+            :func:`~sklearn.model_selection.learning_curve` passes.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row.
 

@@ -22,6 +22,7 @@ from sklearn_mlce._solvers.fit import resolve_solver
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import Targets, constant_label_scores, is_trainable
 from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
+from sklearn_mlce._utils.estimator_scores import scores_of
 from sklearn_mlce._utils.features import validated_features
 from sklearn_mlce._utils.tensors import with_duplicates_summed
 from sklearn_mlce.model_selection._f_measure import FMeasure, f_measure_of
@@ -30,7 +31,6 @@ from sklearn_mlce.model_selection._out_of_fold import (
     clone_for,
     held_out_of_folds,
     out_of_fold,
-    scores_of,
     to_sklearn_y,
 )
 from sklearn_mlce.model_selection._output_codes import check_outputs_known, output_accuracy
@@ -142,7 +142,7 @@ class MLCEClassifierCV(MLCEClassifier):
         Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one; a list of the classes
         of each of several outputs.
     label_names_ : ndarray of shape (n_labels,)
-        Column names of `y`. Only where `y` was a DataFrame.
+        Column names of `y`, or its tags, sorted. Only where `y` was a DataFrame or tags.
     n_iter_ : int
         Newton iterations, or epochs, of the fit on all rows.
     loss_curve_ : list of float
@@ -261,9 +261,9 @@ class MLCEClassifierCV(MLCEClassifier):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Numbers; float16 becomes float32, others than it and float32 become float64.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or, of
-            shape (n_samples, n_outputs), the classes of several outputs as text or whole numbers,
-            None or NaN where unknown.
+            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or tags,
+            a list, tuple or set of text for each row; or, of shape (n_samples, n_outputs), the
+            classes of several outputs as text or whole numbers, None or NaN where unknown.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row, in the fits and in `scoring`.
         groups : array-like of shape (n_samples,), default=None
@@ -294,7 +294,7 @@ class MLCEClassifierCV(MLCEClassifier):
             resolve_shrinkage(self.threshold_shrinkage, self.thresholds)  # refused before any fit
             Cs = _grid(self.Cs)
             n_beyond = int(self.Cs) - 1 if isinstance(self.Cs, Integral) else 0
-            monitor = FitMonitor(self, X, y, sample_weight)
+            monitor = self._monitor(X, y, sample_weight)
             monitor.open("C", None if n_beyond else len(Cs))
             targets = encode_targets(y)
             objective.check_kind(targets.kind)

@@ -41,7 +41,7 @@ from sklearn_mlce._objectives.registry import LOSSES
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.targets import TargetFormat, constant_label_scores, same_classes
-from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
+from sklearn_mlce._utils.callbacks import fitted_state_kept, with_callbacks
 from sklearn_mlce._utils.random import draw_seed
 from sklearn_mlce._utils.tensors import resolve_device
 
@@ -194,7 +194,7 @@ class MLCEMLP(BaseMLCE):
         Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one; a list of the classes
         of each output of a multiclass-multioutput one.
     label_names_ : ndarray of shape (n_labels,)
-        Column names of `y`. Only where `y` was a DataFrame.
+        Column names of `y`, or its tags, sorted. Only where `y` was a DataFrame or tags.
     n_iter_ : int
         Epochs made, over all calls that trained these weights.
     loss_curve_ : list of float
@@ -357,9 +357,9 @@ class MLCEMLP(BaseMLCE):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Numbers; float16 becomes float32, others than it and float32 become float64.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or, of
-            shape (n_samples, n_outputs), the classes of several outputs as text or whole numbers,
-            None or NaN where unknown.
+            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or tags,
+            a list, tuple or set of text for each row; or, of shape (n_samples, n_outputs), the
+            classes of several outputs as text or whole numbers, None or NaN where unknown.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
@@ -367,7 +367,7 @@ class MLCEMLP(BaseMLCE):
             :class:`~sklearn.pipeline.Pipeline` transforms them like X where it was made with
             ``transform_input=["X_val"]``.
         y_val : {array-like, sparse matrix} of shape (n_val,) or (n_val, n_labels), default=None
-            Their classes or labels.
+            Their classes, labels or tags.
         sample_weight_val : array-like of shape (n_val,), default=None
             Their weights.
 
@@ -392,7 +392,7 @@ class MLCEMLP(BaseMLCE):
         """
         fitted_before = hasattr(self, "state_dict_")
         with fitted_state_kept(self):
-            monitor = FitMonitor(self, X, y, sample_weight)
+            monitor = self._monitor(X, y, sample_weight)
             rows = Rows(*self._validate_fit(X, y, sample_weight))
             warn_unknown_labels(rows.targets)
             plan = self._plan(rows, self.max_epochs, self.warm_start, go_on=self.warm_start)
@@ -441,12 +441,12 @@ class MLCEMLP(BaseMLCE):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features of the chunk.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Classes, or the labels of each row; the first call fixes which, and how many labels.
+            Classes, or the labels or tags of each row; the first call fixes which labels.
         classes : array-like of shape (n_classes,), default=None
-            All classes of a 1-D `y`, or a list of those of each output, on the first call; None
-            takes those of its chunk. With a
-            multi-label `y`, None, ``np.arange(n_labels)``, or ``[0, 1]``, the values of its
-            entries, which :func:`~sklearn.model_selection.learning_curve` passes.
+            All classes of a 1-D `y`, all tags, or a list of the classes of each output, on the
+            first call; None takes those of its chunk. With a matrix of labels, None,
+            ``np.arange(n_labels)``, or ``[0, 1]``, the values of its entries, which
+            :func:`~sklearn.model_selection.learning_curve` passes.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row.
 

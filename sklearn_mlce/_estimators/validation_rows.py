@@ -24,6 +24,7 @@ from sklearn_mlce._network.perceptron import Arrays
 from sklearn_mlce._targets.encoding import encode_argument, encode_outputs, label_names_of
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.stream_classes import encode_classes
+from sklearn_mlce._targets.tags import check_no_tags
 from sklearn_mlce._targets.targets import TargetFormat, Targets, constant_label_scores
 from sklearn_mlce._utils.warnings import ignored_warnings
 
@@ -229,13 +230,15 @@ def _validated(
             )
         encode = partial(encode_classes, classes=classes)
         return estimator._validate_fit(X, y, sample_weight, reset=False, encode=encode)
-    encode = partial(_encode_labels, n_labels=len(classes))
+    encode = partial(_encode_labels, n_labels=len(classes), label_names=known_names)
     return estimator._validate_fit(X, y, sample_weight, reset=False, encode=encode)
 
 
-def _encode_labels(y: Any, n_labels: int) -> Targets:
-    """Targets of a matrix of labels with as many columns as that of the training rows."""
-    targets = encode_argument(y, "y_val")
+def _encode_labels(y: Any, n_labels: int, label_names: np.ndarray | None) -> Targets:
+    """Targets of tags, or of a matrix with as many columns as that of the training rows."""
+    if label_names is None:
+        check_no_tags(y, "y_val")
+    targets = encode_argument(y, "y_val", label_names)
     if targets.kind == "multioutput":
         raise ValueError(
             f"y_val holds classes of {len(targets.classes)} outputs, text or whole numbers of "

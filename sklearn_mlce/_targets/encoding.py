@@ -19,15 +19,24 @@ from sklearn_mlce._targets.containers import container_of
 from sklearn_mlce._targets.label_sets import (
     check_no_joined_labels,
     check_no_label_sets,
+    check_no_sets_in_matrix,
     label_sets_error,
 )
 from sklearn_mlce._targets.output_classes import encode_columns, holds_text, missing_entries
 from sklearn_mlce._targets.stray_values import check_no_stray_values
+from sklearn_mlce._targets.tags import as_objects, encode_tags, tag_rows
 from sklearn_mlce._targets.targets import TargetFormat, Targets
 
 
-def encode_targets(y: Any) -> Targets:
+def encode_targets(y: Any, label_names: np.ndarray | None = None) -> Targets:
     """Recognise, check and encode y.
+
+    Parameters
+    ----------
+    y : array-like
+        In any form that `fit` takes.
+    label_names : ndarray of shape (n_labels,), default=None
+        Labels that tags are encoded by; None takes the tags of y.
 
     Raises
     ------
@@ -40,7 +49,12 @@ def encode_targets(y: Any) -> Targets:
             return _encode_single(y.toarray())
         _check_is_matrix(y.shape)
         return _encode_sparse(y)
+    rows = tag_rows(y, certain=label_names is not None)
+    if rows is not None:
+        return encode_tags(rows, label_names)
     label_names = label_names_of(y)
+    if _is_sparse_frame(y):
+        return _encode_sparse_frame(y, label_names)
     array = _as_array(y)
     if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1):
         check_no_joined_labels(y, array)
@@ -52,10 +66,10 @@ def encode_targets(y: Any) -> Targets:
     return replace(targets, frame=type(y)) if is_frame else targets
 
 
-def encode_argument(y: Any, name: str) -> Targets:
+def encode_argument(y: Any, name: str, label_names: np.ndarray | None = None) -> Targets:
     """Encode a y that users know by another name, which an error then begins with."""
     try:
-        return encode_targets(y)
+        return encode_targets(y, label_names)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
 
@@ -79,13 +93,13 @@ def _check_is_matrix(shape: tuple[int, ...]) -> None:
 
 
 def label_names_of(y: Any) -> np.ndarray | None:
-    """Column names of a DataFrame or pyarrow Table y; None of any other."""
+    """Column names of a DataFrame or pyarrow Table y; None of others, and of a column of tags."""
     if getattr(y, "ndim", 2) != 2 or not hasattr(y, "columns"):
         return None
     columns = list(getattr(y, "column_names", y.columns))  # those of a pyarrow Table hold the data
-    names = np.empty(len(columns), dtype=object)
-    names[:] = columns  # not asarray, which takes tuples for a second dimension
-    return names
+    if len(columns) == 1 and tag_rows(y, certain=True) is not None:
+        return None
+    return as_objects(columns)
 
 
 def _as_array(y: Any) -> np.ndarray:
@@ -101,6 +115,20 @@ def _as_array(y: Any) -> np.ndarray:
     if array.ndim == 2 and array.dtype.kind in "US" and not hasattr(y, "dtype"):
         array = np.asarray(y, dtype=object)  # of lists, whose NaN would become "nan"
     return array
+
+
+def _is_sparse_frame(y: Any) -> bool:
+    """Whether y is a DataFrame of pandas of several columns, each stored by its ones."""
+    if container_of(y) != "pandas" or getattr(y, "ndim", 1) != 2 or y.shape[1] < 2:
+        return False
+    return all(hasattr(dtype, "subtype") and dtype.fill_value == 0 for dtype in y.dtypes)
+
+
+def _encode_sparse_frame(y: Any, label_names: np.ndarray | None) -> Targets:
+    """Targets of a DataFrame whose columns are sparse; predictions are a CSR matrix."""
+    targets = _encode_sparse(y.sparse.to_coo().tocsr())
+    target_format = replace(targets.format, label_names=label_names)
+    return replace(targets, format=target_format, frame=type(y))
 
 
 def _of_pandas(y: Any) -> np.ndarray:
@@ -156,6 +184,7 @@ def _encode_sparse(y: Any) -> Targets:
 
 def _encode_dense(array: np.ndarray, label_names: np.ndarray | None, y: Any) -> Targets:
     if holds_text(array):
+        check_no_sets_in_matrix(y, array)
         return encode_columns(array, None, label_names)
     classes = np.arange(array.shape[1])
     numeric = _as_numeric(array)

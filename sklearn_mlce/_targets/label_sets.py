@@ -1,4 +1,8 @@
-"""Label sets given as y, rows that are collections or strings of labels: what to type instead."""
+"""Label sets given as y that are no tags as `fit` takes them: what to type instead.
+
+`fit` takes collections of text (:mod:`sklearn_mlce._targets.tags`). Collections of numbers, columns
+of several and strings of labels may mean something else, and are refused.
+"""
 
 from __future__ import annotations
 
@@ -67,12 +71,45 @@ def label_sets_error(y: Any, rows: Any, column: int = 0, n_columns: int = 1) -> 
         )
     note = ""
     if len(sets) < len(rows):
-        tags = f"[row if np.iterable(row) else () for row in {tags}]"
+        tags += ', missing="empty"'
         note = ", with no label for a missing set (drop these rows if their labels are unknown)"
     return ValueError(
-        f"{what} is a collection of label sets such as {example!r}; expected a matrix of 0 and 1 "
-        "of shape (n_samples, n_labels). MultiLabelBinarizer of sklearn.preprocessing makes it"
-        f"{note}. Type\n{_lines(y, tags)}"
+        f"{what} is a collection of label sets such as {example!r}; expected lists of text, or a "
+        "matrix of 0 and 1 of shape (n_samples, n_labels), which tags_to_y of "
+        f"sklearn_mlce.labels makes{note}. Type\n{_line(tags)}"
+    )
+
+
+def check_no_sets_in_matrix(y: Any, array: np.ndarray) -> None:
+    """Raise ValueError if a list of lists of text, all as long, looks like sets of tags.
+
+    A matrix of text is the classes of several outputs. Sets of as many tags by chance have the
+    same tag now in one column, now in another, and next to none has a tag twice.
+
+    Parameters
+    ----------
+    y : array-like
+        As it was given; an array or a table is a matrix.
+    array : ndarray of shape (n, m)
+        Its array.
+    """
+    if not isinstance(y, list | tuple) or array.shape[1] < 2:
+        return
+    table = array.tolist()
+    if 10 * sum(len(set(row)) < len(row) for row in table) > len(table):
+        return
+    columns_of: dict[Any, set[int]] = {}
+    for row in table:
+        for column, value in enumerate(row):
+            columns_of.setdefault(value, set()).add(column)
+    n_moving = sum(len(columns) > 1 for columns in columns_of.values())
+    if len(columns_of) < 3 or 2 * n_moving < len(columns_of):
+        return
+    raise ValueError(
+        f"y is a list of lists of {array.shape[1]} texts each, such as {table[0]!r}: the classes "
+        f"of as many outputs, or sets of tags, since {n_moving} of {len(columns_of)} texts stand "
+        "now in one place and now in another. Pass [set(row) for row in y] for tags, np.array(y) "
+        "for several outputs"
     )
 
 
@@ -101,14 +138,9 @@ def _rows_of_column(y: Any, column: int) -> str:
     return f"y.iloc[:, {column}]" if container == "pandas" else f"y[:, {column}]"
 
 
-def _lines(y: Any, tags: str) -> str:
-    """Three lines that make a DataFrame with the names of the labels."""
-    frame = "pd.DataFrame(binarizer.fit_transform(tags), columns=binarizer.classes_)"
-    if container_of(y) == "polars":
-        frame = (
-            "pl.DataFrame(binarizer.fit_transform(tags), schema=[*map(str, binarizer.classes_)])"
-        )
-    return f"    tags = {tags}\n    binarizer = MultiLabelBinarizer()\n    y = {frame}"
+def _line(tags: str) -> str:
+    """The line that makes a DataFrame with the names of the labels."""
+    return f"    y = tags_to_y({tags})"
 
 
 def check_no_joined_labels(y: Any, array: np.ndarray) -> None:
@@ -138,9 +170,9 @@ def check_no_joined_labels(y: Any, array: np.ndarray) -> None:
     example = max(strings, key=lambda string: (string.count(separator) == 1, string))
     raise ValueError(
         f"y holds strings of several labels such as {example!r}: {len(strings):,} different ones "
-        f"are made of {len(labels):,} labels by {separator!r}; expected a matrix of 0 and 1 of "
-        "shape (n_samples, n_labels), which MultiLabelBinarizer of sklearn.preprocessing makes. "
-        f"Type\n{_lines(y, _split(y, array, separator))}\nIf each string is a class by itself, "
+        f"are made of {len(labels):,} labels by {separator!r}; expected lists of text, or a matrix "
+        "of 0 and 1 of shape (n_samples, n_labels), which tags_to_y of sklearn_mlce.labels makes. "
+        f"Type\n{_line(_split(y, array, separator))}\nIf each string is a class by itself, "
         f"write it without {separator!r}"
     )
 
@@ -157,18 +189,11 @@ def _joined_labels(strings: set[str], separator: str) -> set[str]:
 
 
 def _split(y: Any, array: np.ndarray, separator: str) -> str:
-    """Expression of the lists of labels of strings."""
-    rows = _rows_of_column(y, 0)
+    """Arguments of `tags_to_y` that split strings of labels."""
     entries = array.ravel().tolist()
     strings = [entry for entry in entries if isinstance(entry, str) and entry]
     if all(string[0] in "[({" and string[-1] in "])}" for string in strings):
-        split = "ast.literal_eval(row)"
-    else:
-        spaced = all(separator + " " in string for string in strings if separator in string)
-        separator = separator + " " * spaced
-        split = f'row.split("{separator}")'
-        if len(strings) == len(entries) and container_of(y) in ("pandas", "polars"):
-            return f'{rows}.str.split("{separator}")'
-    if len(strings) < len(entries):
-        split += " if isinstance(row, str) and row else ()"
-    return f"[{split} for row in {rows}]"
+        rows = _rows_of_column(y, 0)
+        return f"[ast.literal_eval(row) if isinstance(row, str) else () for row in {rows}]"
+    missing = ', missing="empty"' if any(not isinstance(entry, str) for entry in entries) else ""
+    return f'{_rows_of_column(y, 0)}, delimiter="{separator}"{missing}'

@@ -16,6 +16,7 @@ from sklearn.utils import column_or_1d
 
 from sklearn_mlce._targets.encoding import check_y_given, encode_outputs, encode_targets
 from sklearn_mlce._targets.label_sets import check_no_label_sets
+from sklearn_mlce._targets.tags import as_objects, check_no_tags, sorted_tags, tag_rows
 from sklearn_mlce._targets.targets import TargetFormat, Targets, same_classes
 
 
@@ -42,6 +43,11 @@ def chunk_encoder(
     """
     check_y_given(y, "partial_fit")
     first = known_format is None
+    label_names = _names_of_tags(classes, known_format)
+    if label_names is not None and tag_rows(y, certain=True) is not None:
+        return partial(_encode_tags, label_names=label_names, known_format=known_format)
+    if label_names is None and known_format is not None and not known_format.single_label:
+        check_no_tags(y)
     known = None if known_format is None else known_format.classes
     if isinstance(known, list) or (first and _are_classes_of_outputs(classes)):
         return partial(encode_outputs, classes=_classes_of_outputs(classes, known))
@@ -54,6 +60,30 @@ def chunk_encoder(
         return partial(encode_classes, classes=known)
     takes_soft = not loss_by_first_chunk or (known_format is not None and known_format.fractional)
     return partial(_encode_labels, labels=known, known_format=known_format, takes_soft=takes_soft)
+
+
+def _names_of_tags(classes: Any, known_format: TargetFormat | None) -> np.ndarray | None:
+    """Names that the tags of a chunk are encoded by; None if the stream has none."""
+    if known_format is None:
+        return as_objects(sorted_tags(set(classes))) if _are_tags(classes) else None
+    names = known_format.label_names
+    if known_format.kind not in ("multilabel", "soft") or names is None:
+        return None
+    if _are_tags(classes):
+        _agreed_classes(list(classes), np.unique(names))
+    return names
+
+
+def _are_tags(classes: Any) -> bool:
+    """Whether classes are given, and all of them are text."""
+    return classes is not None and all(isinstance(name, str) for name in classes)
+
+
+def _encode_tags(y: Any, label_names: np.ndarray, known_format: TargetFormat | None) -> Targets:
+    """Targets of a chunk of tags, by the labels of the stream."""
+    targets = encode_targets(y, label_names)
+    fractional = known_format is not None and known_format.fractional
+    return replace(targets, format=replace(targets.format, fractional=fractional))
 
 
 def _encode_labels(

@@ -82,7 +82,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
     classes_ : ndarray
         Classes of a binary `y`; ``np.arange(n_labels)`` of a multi-label one.
     label_names_ : ndarray of shape (n_labels,)
-        Column names of `y`. Only where `y` was a DataFrame.
+        Column names of `y`, or its tags, sorted. Only where `y` was a DataFrame or tags.
     n_features_in_ : int
         Number of features. Only where the estimator says so.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -190,7 +190,8 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features, in any form that the estimator takes.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or two classes.
+            Labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or tags, a list, tuple
+            or set of text for each row; or two classes.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row in the maps and, if the estimator's `fit` takes it
             (with metadata routing: if it was requested), in the fits.

@@ -16,14 +16,13 @@ from sklearn_mlce._targets.targets import (
     is_trainable,
     weighted_label_counts,
 )
+from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of
 from sklearn_mlce.calibration._calibration_data import calibration_data
 from sklearn_mlce.calibration._maps import FITS, IsotonicMap, SigmoidMap
 from sklearn_mlce.model_selection._f_measure import HeldOut
 from sklearn_mlce.model_selection._out_of_fold import (
-    default_threshold,
     held_out_of,
     mask_scores,
-    scores_of,
 )
 from sklearn_mlce.model_selection._wrapper import FitArguments, FoldScores
 

@@ -9,11 +9,7 @@ import numpy as np
 
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.targets import Targets
-from sklearn_mlce.model_selection._out_of_fold import (
-    default_threshold,
-    probabilities_of,
-    scores_of,
-)
+from sklearn_mlce._utils.estimator_scores import default_threshold, probabilities_of, scores_of
 
 
 def part_with(estimator: Any, attribute: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sklearn_mlce._utils.estimator_scores import default_threshold
 from sklearn_mlce.inspection._axes import (
     GREY,
     MOST_NAMED_LINES,
@@ -24,7 +25,7 @@ from sklearn_mlce.inspection._fitted_scores import (
 )
 from sklearn_mlce.metrics._inputs import labels_of, scores_of, weights_of
 from sklearn_mlce.model_selection._f_measure import FMeasure, HeldOut, f_measure_of
-from sklearn_mlce.model_selection._out_of_fold import default_threshold, held_out_of
+from sklearn_mlce.model_selection._out_of_fold import held_out_of
 from sklearn_mlce.model_selection._sweep import global_curve
 
 

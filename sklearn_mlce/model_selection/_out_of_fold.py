@@ -1,4 +1,4 @@
-"""Scores of any multi-label estimator, and the loop that makes them out of fold."""
+"""The loop that makes scores of any multi-label estimator out of fold."""
 
 from __future__ import annotations
 
@@ -36,80 +36,6 @@ _CONSTANT_LABEL = r"Label (not )?.* is present in all training examples"
 FEWEST_POSITIVES = 5
 
 
-def default_threshold(estimator: Any) -> float:
-    """Threshold that the estimator's own predictions use: 0, or 0.5 of a probability.
-
-    Raises
-    ------
-    TypeError
-        If it has neither kind of scores.
-    """
-    if hasattr(estimator, "decision_function"):
-        return 0.0
-    if hasattr(estimator, "predict_proba"):
-        return 0.5
-    raise TypeError(
-        f"{type(estimator).__name__} has neither decision_function nor predict_proba; expected an "
-        "estimator whose scores can be compared with a threshold. Wrap labels one by one with "
-        "sklearn.multiclass.OneVsRestClassifier"
-    )
-
-
-def scores_of(estimator: Any, X: Any, n_outputs: int) -> np.ndarray:
-    """Scores ``(n, n_outputs)`` of a fitted estimator, finite and floating.
-
-    Problem transformations of scikit-multilearn give sparse matrices, whose entries that are not
-    stored are scores of zero.
-
-    Raises
-    ------
-    ValueError
-        If they have another shape, or are NaN.
-    """
-    if default_threshold(estimator) == 0:
-        name, scores = "decision_function", estimator.decision_function(X)
-    else:
-        name, scores = "predict_proba", probabilities_of(estimator, X)
-    scores = np.asarray(to_dense(scores))
-    if name == "predict_proba" and n_outputs == 1 and scores.ndim == 2:
-        scores = scores[:, -1]
-    scores = scores[:, None] if scores.ndim == 1 else scores
-    if scores.ndim != 2 or scores.shape[1] != n_outputs:
-        raise ValueError(
-            f"{name} of {type(estimator).__name__} gave an array of shape {scores.shape}; expected "
-            f"one column for each of {n_outputs} labels"
-        )
-    scores = scores.astype(np.result_type(scores.dtype, np.float32), copy=False)
-    if np.isnan(scores).any():
-        raise ValueError(f"{name} of {type(estimator).__name__} gave NaN; expected numbers")
-    largest = np.finfo(scores.dtype).max
-    return np.clip(scores, -largest, largest) if np.isinf(scores).any() else scores
-
-
-def probabilities_of(estimator: Any, X: Any) -> Any:
-    """Probabilities of the labels; of a list, as forests give, the column of class 1 each."""
-    probabilities = to_dense(estimator.predict_proba(X))
-    if not isinstance(probabilities, list):
-        return probabilities
-    columns = [
-        _of_class_one(part, classes)
-        for part, classes in zip(probabilities, estimator.classes_, strict=True)
-    ]
-    return np.column_stack(columns)
-
-
-def to_dense(scores: Any) -> Any:
-    """Scores, or each of a list, as they are but for sparse matrices, which become arrays."""
-    if isinstance(scores, list):
-        return [to_dense(part) for part in scores]
-    return scores.toarray(order="C") if sp.issparse(scores) else scores
-
-
-def _of_class_one(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    position = np.flatnonzero(np.asarray(classes) == 1)
-    return probabilities[:, position[0]] if len(position) else np.zeros(len(probabilities))
-
-
 def clone_for(estimator: Any, target_format: TargetFormat) -> Any:
     """Clone of an estimator that trains on parts of a y what it would train on all of it.
 
@@ -141,6 +67,8 @@ def to_sklearn_y(targets: Targets) -> Any:
     if targets.frame is None:
         return labels
     names = list(targets.label_names)  # type: ignore[arg-type]
+    if sp.issparse(labels):  # of a DataFrame of sparse columns
+        return targets.frame.sparse.from_spmatrix(labels, columns=names)  # type: ignore[attr-defined]
     of_polars = targets.frame.__module__.startswith("polars")
     return targets.frame(labels, **{"schema" if of_polars else "columns": names})
 

@@ -15,14 +15,12 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_mlce._objectives.objective import log_of
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce._utils.callbacks import fitted_state_kept
+from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of, to_dense
 from sklearn_mlce.model_selection._f_measure import f_measure_of
 from sklearn_mlce.model_selection._out_of_fold import (
     check_held_out,
-    default_threshold,
     held_out_of_folds,
     never_positive,
-    scores_of,
-    to_dense,
 )
 from sklearn_mlce.model_selection._sweep import resolve_shrinkage, tune
 from sklearn_mlce.model_selection._wrapper import BaseWrapper, FitArguments, FoldScores
@@ -96,7 +94,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
     classes_ : ndarray
         Classes of a binary `y`; ``np.arange(n_labels)`` of a multi-label one.
     label_names_ : ndarray of shape (n_labels,)
-        Column names of `y`. Only where `y` was a DataFrame.
+        Column names of `y`, or its tags, sorted. Only where `y` was a DataFrame or tags.
     n_features_in_ : int
         Number of features. Only where the estimator says so.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -205,7 +203,8 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features, in any form that the estimator takes.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or two classes.
+            Labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or tags, a list, tuple
+            or set of text for each row; or two classes.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row in the objective and, if the estimator's `fit` takes
             it (with metadata routing: if it was requested), in the fits.

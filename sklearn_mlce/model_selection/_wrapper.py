@@ -16,13 +16,13 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._targets.encoding import check_y_given, encode_targets, label_names_of
 from sklearn_mlce._targets.label_names import check_names_of_fitted
+from sklearn_mlce._targets.tags import check_no_tags, tag_accuracy, tag_rows
 from sklearn_mlce._targets.targets import TargetFormatMixin, Targets
+from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of
 from sklearn_mlce._utils.features import check_X_given
 from sklearn_mlce.model_selection._out_of_fold import (
     clone_for,
-    default_threshold,
     out_of_fold,
-    scores_of,
     to_sklearn_y,
 )
 from sklearn_mlce.model_selection._splits import Splits, routed_params, router_of, splits_of
@@ -114,7 +114,8 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         -------
         ndarray or CSR matrix of shape (n_samples,) or (n_samples, n_labels)
             In the form of the y of `fit`: classes for 1-D y, 0/1 in its dtype for a matrix,
-            sparse for sparse y. int64 for soft or unknown targets.
+            sparse for sparse y. int64 for soft or unknown targets, and for tags, with a column
+            for each of `label_names_`.
         """
         check_is_fitted(self)
         check_X_given(X)
@@ -131,7 +132,7 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to label.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Their labels.
+            Their labels or tags. A tag that `fit` has not seen is missed.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
 
@@ -143,10 +144,16 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         Raises
         ------
         ValueError
-            If y is None, has other column names than that of `fit`, or has them in another order.
+            If y is None, has other column names than that of `fit`, or has them in another order,
+            or none of its tags is a label.
         """
         check_y_given(y, "score")
         check_is_fitted(self)
+        labels = self._target_format.kind in ("multilabel", "soft")
+        rows = tag_rows(y, certain=True) if labels else None
+        if rows is not None:
+            names = self._target_format.label_names
+            return tag_accuracy(rows, self.predict(X), names, sample_weight)
         check_names_of_fitted(self, label_names_of(y))
         return super().score(X, y, sample_weight)
 
@@ -166,7 +173,10 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         The warning says what weights weigh where the estimator takes none, and the error which
         class takes a y of more than two classes.
         """
-        targets = _encode_thresholded(y, for_classes)
+        label_names = getattr(self.estimator, "label_names_", None) if prefit else None
+        if prefit and label_names is None:
+            check_no_tags(y)
+        targets = _encode_thresholded(y, for_classes, label_names)
         check_X_given(X)
         (X,) = indexable(X)
         check_consistent_length(X, np.empty(targets.n_rows))
@@ -203,15 +213,19 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         return router_of(self)
 
 
-def _encode_thresholded(y: Any, for_classes: str | None = None) -> Targets:
+def _encode_thresholded(
+    y: Any, for_classes: str | None = None, label_names: np.ndarray | None = None
+) -> Targets:
     """Encode a y that is predicted by thresholds; `for_classes` names what takes more classes.
+
+    Tags are encoded by `label_names`, where these are given.
 
     Raises
     ------
     ValueError
         If y has more than two classes or several outputs, or cannot be trained on at all.
     """
-    targets = encode_targets(y)
+    targets = encode_targets(y, label_names)
     if targets.kind == "multioutput":
         raise ValueError(
             "y is multiclass-multioutput: the best class of each output is predicted, and no "

@@ -42,9 +42,9 @@ STRAY = {
     "both": (with_values(-1, 2), r"-1 in 45 cells .* and 2 in 1 cell \(column"),
     "pandas": (pd.DataFrame(with_values(-1), columns=Y_NAMES), r"column 'sea'\).*y\.replace\(-1"),
     "polars": (pl.DataFrame(with_values(2), schema=Y_NAMES), r"'sea'\).*\.cast\(pl\.Int64\)"),
-    "tuples": ([("sea", "sky")] * 45 + [("sky", "sun")] * 45, "collection of label sets"),
-    "series": (pd.Series([None] + [{"sea", "sky"}] * 89), "collection of label sets"),
-    "lists": (pl.Series([["sea", "sky"], ["sky"]] * 45), "collection of label sets"),
+    "sets": ([{3, 4}] * 45 + [{4, 7}] * 45, "collection of label sets"),
+    "series": (pd.Series([None] + [{"sea", "sky"}] * 89), "1 of 90 rows of y are missing"),
+    "lists": (pl.Series([[3, 4], [4]] * 45), "collection of label sets"),
     "strings": (["sea,sky", "sky", "sea", "sun,sea", "sky,sun,sea"] * 18, "of several labels"),
 }
 

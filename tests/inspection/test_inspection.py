@@ -363,7 +363,7 @@ def test_a_share_is_none_or_all_only_if_it_is(share, words):
         ([[0, 1]], {"n_pairs": -1}, "n_pairs must be a non-negative integer, got -1"),
         ([[0, 1]], {"min_pair_samples": 0.5}, "min_pair_samples must be"),
         (np.zeros((0, 3), dtype=int), {}, "y has no rows"),
-        ([{"a"}, {"b"}], {}, "MultiLabelBinarizer"),
+        ([{3}, {4}], {}, "tags_to_y"),
         (None, {}, "describe_labels requires y to be passed, but the target y is None"),
         ([[-1, 1], [1, -1]], {}, "expected 0 and 1"),
     ],

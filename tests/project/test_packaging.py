@@ -35,7 +35,8 @@ ALLOWED = {
     "metrics": {"_objectives", "_targets"},
     "model_selection": {"_objectives", "_targets", "_utils"},
     "calibration": {"_objectives", "_targets", "_utils", "model_selection"},
-    "inspection": {"_targets", "metrics", "model_selection"},
+    "inspection": {"_targets", "_utils", "metrics", "model_selection"},
+    "labels": {"_targets", "_utils"},
     "nn": set(),
     "_estimators": {
         "_network",

@@ -1,4 +1,4 @@
-"""Label sets are refused, however they come, and the lines that are to be typed make the labels."""
+"""Label sets that are no tags, or may not be, are refused; the line to type makes the labels."""
 
 import ast
 import re
@@ -7,26 +7,24 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from sklearn.preprocessing import MultiLabelBinarizer
 
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.label_sets import check_no_label_sets
 from sklearn_mlce._targets.stream_classes import chunk_encoder
+from sklearn_mlce.labels import tags_to_y
 
 ROWS = [["sea", "sun"], ["sky"], [], ["sky", "sea"]]
-PAIRS = [("sea", "sun"), ("sky", "sun"), ("sky", "sea")]
+NUMBERS = [[3, 7], [4], [], [4, 3]]
 STRINGS = ["sea,sun", "sky", "sun", "sky,sea", "sun,sea,sky"]
 
 
 def typed_labels(y, match):
-    """What the three lines of a refusal make of y: a DataFrame of labels."""
+    """What the line of a refusal makes of y: a DataFrame of labels."""
     with pytest.raises(ValueError, match=match) as refused:
         encode_targets(y)
-    lines = re.findall("^    (.*)", str(refused.value), re.MULTILINE)
-    assert len(lines) == 3
-    names = {"MultiLabelBinarizer": MultiLabelBinarizer, "y": y, "ast": ast}
-    names |= {"np": np, "pd": pd, "pl": pl}
-    exec("\n".join(lines), names)
+    (line,) = re.findall("^    (.*)", str(refused.value), re.MULTILINE)
+    names = {"tags_to_y": tags_to_y, "y": y, "ast": ast, "np": np}
+    exec(line, names)
     return names["y"]
 
 
@@ -45,60 +43,44 @@ def objects(rows):
     return array
 
 
-@pytest.mark.parametrize(
-    "y",
-    [
-        ROWS,
-        list(map(set, ROWS)),
-        list(map(frozenset, ROWS)),
-        list(map(tuple, ROWS)),
-        tuple(map(set, ROWS)),
-        objects(ROWS),
-        objects(ROWS)[:, None],
-        pd.Series(ROWS, index=[5, 6, 7, 8]),
-        pd.Series(list(map(set, ROWS))),
-        pd.DataFrame({"tags": ROWS}),
-        pl.Series(ROWS),
-        pl.DataFrame({"tags": ROWS}),
-    ],
-    ids=lambda y: type(y).__name__,
-)
-def test_collections_become_named_labels(y):
-    frame = typed_labels(y, r"y is a collection of label sets such as .*sun")
-    assert isinstance(frame, pl.DataFrame if "polars" in type(y).__module__ else pd.DataFrame)
-    assert_labels_of_rows(frame, ROWS)
+@pytest.mark.parametrize("rows", [NUMBERS, [*NUMBERS, None]], ids=["whole", "missing"])
+@pytest.mark.parametrize("container", [list, tuple, objects, pd.Series, pl.Series])
+def test_sets_of_numbers_may_be_anything(container, rows):
+    frame = typed_labels(container(rows), r"collection of label sets such as \[3, 7\]; expected")
+    assert_labels_of_rows(frame, [row or [] for row in rows])
 
 
 @pytest.mark.parametrize(
     "y",
     [
-        PAIRS,
-        tuple(PAIRS),
-        objects(PAIRS),
-        pd.Series(PAIRS),
-        pd.DataFrame({"tags": PAIRS}),
-        pl.Series(list(map(list, PAIRS))),
-        pl.Series(list(map(list, PAIRS)), dtype=pl.Array(pl.String, 2)),
+        [["sea", "sun"], ["sky", "sea"], ["sun", "sky"]],
+        (["sea", "sun"], ["sun", "sky"], ["sky", "sea"], ["sand", "sun"]),
     ],
-    ids=lambda y: type(y).__name__,
 )
-def test_as_many_labels_in_each_row_are_no_matrix(y):
-    assert_labels_of_rows(typed_labels(y, r"such as .*'sea', 'sun'"), PAIRS)
+def test_lists_of_as_many_texts_may_be_either(y):
+    with pytest.raises(ValueError, match=r"classes of as many outputs, or sets of tags") as refused:
+        encode_targets(y)
+    sets, matrix = re.search(r"Pass (.*) for tags, (.*) for several", str(refused.value)).groups()
+    tags, outputs = (eval(expression, {"np": np, "y": y}) for expression in (sets, matrix))
+    labels = sorted({label for row in y for label in row})
+    assert encode_targets(tags).label_names.tolist() == labels
+    assert encode_targets(outputs).kind == "multioutput"
 
 
-@pytest.mark.parametrize("missing", [None, np.nan])
-@pytest.mark.parametrize("container", [pd.Series, objects, list, pl.Series])
-def test_rows_without_a_set_have_no_labels(container, missing):
-    if container is pl.Series and missing is not None:
-        pytest.skip("polars takes no NaN for a list")
-    y = container([missing, *ROWS])
-    frame = typed_labels(y, r"such as \['sea', 'sun'\].*no label for a missing set")
-    assert_labels_of_rows(frame, [[], *ROWS])
+@pytest.mark.parametrize(
+    "y",
+    [
+        [["billing", "no"], ["sales", "yes"], ["help", "no"]],
+        [["no", "yes"], ["yes", "no"], ["yes", "yes"]],
+    ],
+)
+def test_lists_of_columns_of_text_are_several_outputs(y):
+    assert encode_targets(y).kind == "multioutput"
 
 
 @pytest.mark.parametrize("empty", [[], (), set()])
 def test_empty_collections_are_label_sets_too(empty):
-    for y in ([empty, empty], pd.Series([empty, empty]), [empty, {"sea"}]):
+    for y in ([empty, empty], pd.Series([empty, empty]), [empty, {3}]):
         with pytest.raises(ValueError, match="collection of label sets such as"):
             encode_targets(y)
 
@@ -189,9 +171,8 @@ def test_names_with_a_separator_are_classes(names):
 def test_chunks_of_a_stream_are_refused_alike():
     labels = encode_targets([[0, 1, 1], [1, 0, 0]]).format
     classes = encode_targets(["sea", "sun", "sky"]).format
-    for y in (ROWS, PAIRS, pd.Series([None, {"sea"}])):
-        for known, given in ((None, None), (None, ["sea", "sun"]), (labels, None), (classes, None)):
-            with pytest.raises(ValueError, match="collection of label sets"):
-                chunk_encoder(y, given, known)(y)
+    for known, given in ((None, None), (None, [3, 4, 7]), (labels, None), (classes, None)):
+        with pytest.raises(ValueError, match="collection of label sets"):
+            chunk_encoder(NUMBERS, given, known)(NUMBERS)
     with pytest.raises(ValueError, match="strings of several labels"):
         chunk_encoder(STRINGS, None, None)(STRINGS)

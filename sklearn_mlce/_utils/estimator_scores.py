@@ -1,0 +1,100 @@
+"""Scores and probabilities of any multi-label estimator, in one form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+
+def default_threshold(estimator: Any) -> float:
+    """Threshold that the estimator's own predictions use: 0, or 0.5 of a probability.
+
+    Raises
+    ------
+    TypeError
+        If it has neither kind of scores.
+    """
+    if hasattr(estimator, "decision_function"):
+        return 0.0
+    if hasattr(estimator, "predict_proba"):
+        return 0.5
+    raise TypeError(
+        f"{type(estimator).__name__} has neither decision_function nor predict_proba; expected an "
+        "estimator whose scores can be compared with a threshold. Wrap labels one by one with "
+        "sklearn.multiclass.OneVsRestClassifier"
+    )
+
+
+def scores_of(estimator: Any, X: Any, n_outputs: int) -> np.ndarray:
+    """Scores ``(n, n_outputs)`` of a fitted estimator, finite and floating.
+
+    Problem transformations of scikit-multilearn give sparse matrices, whose entries that are not
+    stored are scores of zero.
+
+    Raises
+    ------
+    ValueError
+        If they have another shape, or are NaN.
+    """
+    if default_threshold(estimator) == 0:
+        name, scores = "decision_function", estimator.decision_function(X)
+    else:
+        name, scores = "predict_proba", probabilities_of(estimator, X)
+    scores = np.asarray(to_dense(scores))
+    if name == "predict_proba" and n_outputs == 1 and scores.ndim == 2:
+        scores = scores[:, -1]
+    scores = scores[:, None] if scores.ndim == 1 else scores
+    if scores.ndim != 2 or scores.shape[1] != n_outputs:
+        raise ValueError(
+            f"{name} of {type(estimator).__name__} gave an array of shape {scores.shape}; expected "
+            f"one column for each of {n_outputs} labels"
+        )
+    return finite_scores(scores, f"{name} of {type(estimator).__name__} gave")
+
+
+def finite_scores(scores: np.ndarray, seen: str) -> np.ndarray:
+    """Scores as floats, infinite ones as the largest numbers.
+
+    Raises
+    ------
+    ValueError
+        If one is NaN; the message begins with `seen`.
+    """
+    scores = scores.astype(np.result_type(scores.dtype, np.float32), copy=False)
+    if np.isnan(scores).any():
+        raise ValueError(f"{seen} NaN; expected numbers")
+    largest = np.finfo(scores.dtype).max
+    return np.clip(scores, -largest, largest) if np.isinf(scores).any() else scores
+
+
+def probabilities_of(estimator: Any, X: Any) -> Any:
+    """Probabilities of the labels; of a list, as forests give, the column of class 1 each."""
+    probabilities = to_dense(estimator.predict_proba(X))
+    if not isinstance(probabilities, list):
+        return probabilities
+    columns = [
+        _of_class_one(part, classes)
+        for part, classes in zip(probabilities, _classes_of_labels(estimator), strict=True)
+    ]
+    return np.column_stack(columns)
+
+
+def _classes_of_labels(estimator: Any) -> list[np.ndarray]:
+    """Classes of each label; a wrapper's own `classes_` are the numbers of the labels."""
+    while not isinstance(estimator.classes_, list):
+        estimator = estimator.estimator_
+    return estimator.classes_
+
+
+def to_dense(scores: Any) -> Any:
+    """Scores, or each of a list, as they are but for sparse matrices, which become arrays."""
+    if isinstance(scores, list):
+        return [to_dense(part) for part in scores]
+    return scores.toarray(order="C") if sp.issparse(scores) else scores
+
+
+def _of_class_one(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    position = np.flatnonzero(np.asarray(classes) == 1)
+    return probabilities[:, position[0]] if len(position) else np.zeros(len(probabilities))

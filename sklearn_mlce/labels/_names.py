@@ -1,0 +1,80 @@
+"""What stands inside a fitted estimator: its transformers, its last step, its names of labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sklearn_mlce._targets.tags import as_objects
+from sklearn_mlce.labels._tags import check_names
+
+
+def split_transformers(estimator: Any) -> tuple[list[Any], Any]:
+    """Transformers of X, in order, and the estimator that is given what they make.
+
+    Pipelines and searches are taken apart. What is left predicts, on what the transformers make,
+    what the whole predicts.
+    """
+    transformers = []
+    while True:
+        if hasattr(estimator, "steps") and hasattr(estimator, "named_steps"):
+            if len(estimator.steps) > 1:
+                transformers.append(estimator[:-1])
+            estimator = estimator[-1]
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        else:
+            return transformers, estimator
+
+
+def transformed(transformers: list[Any], X: Any) -> Any:
+    """X as the last of some transformers makes it."""
+    for transformer in transformers:
+        X = transformer.transform(X)
+    return X
+
+
+def inner_of(estimator: Any) -> Any:
+    """The one fitted estimator that a wrapper was put around; None of any other.
+
+    Raises
+    ------
+    ValueError
+        If there are several, a calibrator's of each fold.
+    """
+    members = getattr(estimator, "calibrated_classifiers_", None)
+    if members is not None:
+        if len(members) > 1:
+            raise ValueError(
+                f"{type(estimator).__name__} holds {len(members)} estimators, one for each fold. "
+                "Pass one of them, estimator.calibrated_classifiers_[0].estimator, or fit it with "
+                "ensemble=False"
+            )
+        return members[0].estimator
+    # What selects features has others inside, and the estimator_ of an ensemble is not fitted.
+    if hasattr(estimator, "transform") or hasattr(estimator, "estimators_"):
+        return None
+    if hasattr(estimator, "estimator_"):
+        return estimator.estimator_
+    is_frozen = type(estimator).__name__ == "FrozenEstimator"
+    return estimator.estimator if is_frozen else None
+
+
+def names_of_labels(estimator: Any, labels: Any, n_labels: int) -> np.ndarray:
+    """Names ``(n_labels,)``: those given, or `label_names_` of the estimator, or numbers.
+
+    Raises
+    ------
+    ValueError
+        If as many as there are labels are expected and others given.
+    """
+    names = labels
+    while names is None and estimator is not None:
+        _, estimator = split_transformers(estimator)
+        names = getattr(estimator, "label_names_", None)
+        members = getattr(estimator, "calibrated_classifiers_", ())
+        estimator = None if len(members) > 1 else inner_of(estimator)
+    names = as_objects(range(n_labels) if names is None else names)
+    check_names(names, n_labels)
+    return names
