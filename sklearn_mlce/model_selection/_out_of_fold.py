@@ -79,9 +79,20 @@ def scores_of(estimator: Any, X: Any, n_outputs: int) -> np.ndarray:
             f"{name} of {type(estimator).__name__} gave an array of shape {scores.shape}; expected "
             f"one column for each of {n_outputs} labels"
         )
+    return finite_scores(scores, f"{name} of {type(estimator).__name__} gave")
+
+
+def finite_scores(scores: np.ndarray, seen: str) -> np.ndarray:
+    """Scores as floats, infinite ones as the largest numbers.
+
+    Raises
+    ------
+    ValueError
+        If one is NaN; the message begins with `seen`.
+    """
     scores = scores.astype(np.result_type(scores.dtype, np.float32), copy=False)
     if np.isnan(scores).any():
-        raise ValueError(f"{name} of {type(estimator).__name__} gave NaN; expected numbers")
+        raise ValueError(f"{seen} NaN; expected numbers")
     largest = np.finfo(scores.dtype).max
     return np.clip(scores, -largest, largest) if np.isinf(scores).any() else scores
 
@@ -315,7 +326,13 @@ def held_out_of(
     if not kept.all():
         rows, scores = rows[kept], scores[kept]
     weight = None if sample_weight is None else sample_weight[rows]
-    scores, targets = mask_scores(is_never_positive(scores), scores), targets.index_rows(rows)
+    return beside_targets(
+        targets.index_rows(rows), mask_scores(is_never_positive(scores), scores), weight
+    )
+
+
+def beside_targets(targets: Targets, scores: np.ndarray, weight: np.ndarray | None) -> HeldOut:
+    """Scores beside the targets of the same rows; those of unknown targets are masked."""
     if targets.dense is None:
         return HeldOut(scores, sp.csr_array(targets.positives, dtype=np.float64), weight)
     unknown = np.isnan(targets.dense)

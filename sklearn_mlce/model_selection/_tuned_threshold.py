@@ -34,6 +34,13 @@ from sklearn_mlce.model_selection._sweep import (
 )
 from sklearn_mlce.model_selection._wrapper import BaseWrapper, FitArguments, FoldScores
 
+# Of the parameters that say what to maximise, and by which thresholds.
+SWEEP_CONSTRAINTS: dict[str, list[Any]] = {
+    "scoring": [str, callable],
+    "thresholds": [StrOptions({"global", "per_label"})],
+    "threshold_shrinkage": [Interval(Real, 0, np.inf, closed="both"), StrOptions({"auto"})],
+}
+
 
 def _estimator_has(method: str) -> Callable[[Any], bool]:
     return lambda self: hasattr(getattr(self, "estimator_", self.estimator), method)
@@ -179,12 +186,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
 
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [HasMethods(["fit"])],
-        "scoring": [str, callable],
-        "thresholds": [StrOptions({"global", "per_label"})],
-        "threshold_shrinkage": [
-            Interval(Real, 0, np.inf, closed="both"),
-            StrOptions({"auto"}),
-        ],
+        **SWEEP_CONSTRAINTS,
         "cv": [
             "cv_object",
             StrOptions({"prefit"}),

@@ -166,7 +166,7 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         The warning says what weights weigh where the estimator takes none, and the error which
         class takes a y of more than two classes.
         """
-        targets = _encode_thresholded(y, for_classes)
+        targets = encode_thresholded(y, for_classes)
         check_X_given(X)
         (X,) = indexable(X)
         check_consistent_length(X, np.empty(targets.n_rows))
@@ -203,7 +203,7 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         return router_of(self)
 
 
-def _encode_thresholded(y: Any, for_classes: str | None = None) -> Targets:
+def encode_thresholded(y: Any, for_classes: str | None = None) -> Targets:
     """Encode a y that is predicted by thresholds; `for_classes` names what takes more classes.
 
     Raises
