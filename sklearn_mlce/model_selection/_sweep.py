@@ -119,10 +119,21 @@ def shrink(own: np.ndarray, n_positives: np.ndarray, shared: float, shrinkage: f
 
 def global_curve(held_out: HeldOut, measure: FMeasure) -> Curve:
     """F-measure as a function of one threshold for all labels."""
+    table = global_candidates(held_out)
+    if measure.average == "micro":
+        rows, _, _, target = held_out.cells()
+        total = (target * held_out.row_weight()[rows]).sum()
+        values = measure.f_beta(table.hits, table.predicted, total)
+    else:
+        values = _mean_of_groups(held_out, measure, _distinct_scores(held_out))
+    return Curve(table.threshold, values)
+
+
+def global_candidates(held_out: HeldOut) -> LabelCandidates:
+    """Counts of all labels as if they were one, at each threshold that could be the best."""
     rows, _, scores, target = held_out.cells()
-    candidates = np.unique(scores[scores > -np.inf])
+    candidates = _distinct_scores(held_out)
     weight = held_out.row_weight()
-    total = (target * weight[rows]).sum()
     n_labels = held_out.scores.shape[1]
     predicted, below = np.zeros(len(candidates)), np.full(len(candidates), -np.inf)
     for block in held_out.row_blocks():
@@ -130,12 +141,15 @@ def global_curve(held_out: HeldOut, measure: FMeasure) -> Curve:
         above, lower = _counted(held_out.scores[block].ravel(), candidates, repeated)
         predicted += above
         np.maximum(below, lower, out=below)
-    if measure.average == "micro":
-        hits = _counted(scores, candidates, target * weight[rows])[0]
-        values = measure.f_beta(hits, predicted, total)
-    else:
-        values = _mean_of_groups(held_out, measure, candidates)
-    return Curve(_between(below, candidates), values)
+    hits = _counted(scores, candidates, target * weight[rows])[0]
+    label = np.zeros(len(candidates), dtype=np.intp)
+    return LabelCandidates(label, _between(below, candidates), hits, predicted)
+
+
+def _distinct_scores(held_out: HeldOut) -> np.ndarray:
+    """Scores of positive cells, ascending, each once."""
+    scores = held_out.cells()[2]
+    return np.unique(scores[scores > -np.inf])
 
 
 def _counted(
