@@ -13,12 +13,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, St
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlce._objectives.objective import clipped, log_of
-from sklearn_mlce._targets.targets import (
-    CONSTANT_LABEL_SCORE,
-    Targets,
-    is_trainable,
-    weighted_label_counts,
-)
+from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE, is_trainable
 from sklearn_mlce._utils.callbacks import fitted_state_kept
 from sklearn_mlce.calibration._maps import FITS
 from sklearn_mlce.calibration._members import (
@@ -26,6 +21,7 @@ from sklearn_mlce.calibration._members import (
     HeldOutPart,
     calibrate,
     held_out_parts,
+    label_prevalence,
     learned_by_any,
     learned_labels,
     mean_log_odds,
@@ -220,7 +216,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
             members = self._fit_members(arguments, frozen)
             self._member_states = [member.to_state() for member in members]
             self._learned = learned_by_any(members)
-            self._prevalence = _prevalence(arguments.targets, arguments.sample_weight)
+            self._prevalence = label_prevalence(arguments.targets, arguments.sample_weight)
             self._remember(arguments.targets, members[0].estimator)
         return self
 
@@ -316,14 +312,3 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         constant = np.where(self._prevalence > 0.5, limit, -limit)
         scores[:, ~self._learned] = constant[~self._learned]
         return scores
-
-
-def _prevalence(targets: Targets, sample_weight: np.ndarray | None) -> np.ndarray:
-    r"""Prevalence ``(L,)`` of each label, :math:`(n_1 + 1/2) / (n + 1)`: not 0 or 1.
-
-    Unknown rows are left out, unless there are no others: such a label counts as never carried.
-    """
-    weight = np.ones(targets.n_rows) if sample_weight is None else sample_weight
-    positive, negative = weighted_label_counts(targets, weight)
-    known = positive + negative
-    return (positive + 0.5) / (np.where(known > 0, known, weight.sum()) + 1)
