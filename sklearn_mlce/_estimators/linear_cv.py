@@ -339,7 +339,7 @@ class MLCEClassifierCV(MLCEClassifier):
         """Set C, its thresholds, and the score of each C."""
         y = to_sklearn_y(targets)
         splits = splits_of(self.cv, X, y, targets.kind, self.random_state, {})
-        check_held_out(targets, splits, weight, stacklevel=7)
+        check_held_out(targets, splits, weight)
         if targets.kind == "multioutput":
             check_outputs_known(targets, splits)
         # Epochs from C to C would add up, beside those of the one fit on all rows.

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlce._objectives.objective import clipped, log_of
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE, is_trainable
-from sklearn_mlce._utils.callbacks import fitted_state_kept
+from sklearn_mlce._utils.callbacks import fitted_state_kept, with_callbacks
 from sklearn_mlce.calibration._maps import FITS
 from sklearn_mlce.calibration._members import (
     CalibratedClassifier,
@@ -173,6 +173,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         self.ensemble = ensemble
         self.random_state = random_state
 
+    @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, **params: Any
@@ -218,6 +219,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
             self._learned = learned_by_any(members)
             self._prevalence = label_prevalence(arguments.targets, arguments.sample_weight)
             self._remember(arguments.targets, members[0].estimator)
+            arguments.monitor.close()
         return self
 
     def _fit_members(self, arguments: FitArguments, frozen: bool) -> list[CalibratedClassifier]:
@@ -226,7 +228,8 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
             splits = arguments.splits(self.cv, self.random_state)
             effect = "Their probabilities are near the label's share of the rows"
             weight = arguments.sample_weight
-            warn_unscored_labels(arguments.targets, splits, weight, effect, stacklevel=5)
+            warn_unscored_labels(arguments.targets, splits, weight, effect, stacklevel=6)
+            arguments.monitor.open("fold", len(splits) + (not self.ensemble))
             folds = arguments.score_folds(self.estimator, splits, self.n_jobs)
             parts = held_out_parts(folds, arguments)
         elif self.ensemble is True:
@@ -235,6 +238,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
                 "FrozenEstimator is not fitted again. Pass ensemble=False"
             )
         else:
+            arguments.monitor.open("fold", 0)
             folds = arguments.score_fitted(self.estimator)
             learned = np.any(is_trainable(folds.scores[0]), axis=0)
             parts = [HeldOutPart(arguments.all_rows, folds.scores[0], learned)]

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlce._objectives.objective import log_of
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
-from sklearn_mlce._utils.callbacks import fitted_state_kept
+from sklearn_mlce._utils.callbacks import fitted_state_kept, with_callbacks
 from sklearn_mlce._utils.optional import import_pandas
 from sklearn_mlce.model_selection._f_measure import FMeasure, HeldOut, f_measure_of
 from sklearn_mlce.model_selection._label_results import label_results
@@ -221,6 +221,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         self.random_state = random_state
         self.store_cv_results = store_cv_results
 
+    @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, **params: Any
@@ -272,6 +273,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
             cv_results = self._tune(held_out, objective, default, shrinkage)
             kept = cv_results if self.store_cv_results else None
             self._remember(targets, self.estimator_, cv_results_=kept)
+            arguments.monitor.close()
         return self
 
     def _tune(
@@ -326,6 +328,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         if isinstance(self.cv, str):
             if self.refit:
                 raise ValueError("refit must be False with cv='prefit', got refit=True")
+            arguments.monitor.open("fold", 0)
             self.estimator_ = self.estimator
             return arguments.score_fitted(self.estimator)
         splits = arguments.splits(self.cv, self.random_state)
@@ -335,6 +338,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
                 f"refit=False keeps the fit of a single split, but cv={self.cv!r} makes "
                 f"{len(splits)}. Pass refit=True, or a fraction of rows such as cv=0.2"
             )
+        arguments.monitor.open("fold", len(splits) + bool(self.refit))
         folds = arguments.score_folds(self.estimator, splits, self.n_jobs)
         self.estimator_ = arguments.fit(self.estimator) if self.refit else folds.estimators[0]
         return folds
