@@ -123,6 +123,14 @@ def fitted_state_kept(estimator: BaseEstimator) -> Iterator[None]:
         raise
 
 
+def needs_newer_sklearn(name: str) -> str:
+    """Sentence for an error: what scikit-learn is too old for."""
+    return (
+        f"{name} needs scikit-learn 1.9 or newer, got {sklearn.__version__}. Type: pip install "
+        "'scikit-learn>=1.9' rich"
+    )
+
+
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # scikit-learn < 1.9 has no callbacks
@@ -150,10 +158,7 @@ except ImportError:  # scikit-learn < 1.9 has no callbacks
         @property
         def set_callbacks(self) -> Any:
             """Not available; an AttributeError, so that `hasattr` says so too."""
-            raise AttributeError(
-                "set_callbacks and progress bars need scikit-learn 1.9 or newer, got "
-                f"{sklearn.__version__}. Type: pip install 'scikit-learn>=1.9' rich"
-            )
+            raise AttributeError(needs_newer_sklearn("set_callbacks"))
 
         def _init_callback_context(self, **kwargs: Any) -> _NoCallbackContext:
             return _NoCallbackContext()
