@@ -111,9 +111,12 @@ class FMeasure:
 
     def score(self, held_out: HeldOut, thresholds: Any) -> float:
         """F-measure where the scores above the thresholds, one or ``(L,)``, are predicted."""
-        of_labels, of_rows = held_out.counts(thresholds)
+        return self.score_of_counts(*held_out.counts(thresholds), held_out.row_weight())
+
+    def score_of_counts(self, of_labels: Counts, of_rows: Counts, row_weight: np.ndarray) -> float:
+        """F-measure of counts."""
         if self.average == "samples":
-            return float(np.average(self.f_beta(*of_rows), weights=held_out.row_weight()))
+            return float(np.average(self.f_beta(*of_rows), weights=row_weight))
         if self.average == "micro":
             return float(self.f_beta(*(part.sum() for part in of_labels)))
         return float(self.f_beta(*of_labels).mean())

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_mlce.model_selection._f_measure import FMeasure, HeldOut
+from sklearn_mlce.model_selection._f_measure import Counts, FMeasure
 
 
 def label_results(
-    held_out: HeldOut, measure: FMeasure, before: float, after: float | np.ndarray
+    measure: FMeasure, before: Counts, after: Counts, thresholds: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Columns ``(L,)`` of a table of the labels, at the thresholds before tuning and after it."""
-    n_labels = held_out.scores.shape[1]
-    counts = {"before": held_out.counts(before)[0], "after": held_out.counts(after)[0]}
+    """Columns ``(L,)`` of a table of the labels, of their counts before tuning and after it."""
     results = {
-        "positives": counts["after"].positives,
-        "threshold": np.broadcast_to(np.asarray(after), n_labels).copy(),
+        "positives": after.positives,
+        "threshold": np.broadcast_to(thresholds, len(after.positives)).copy(),
     }
-    for when, of_labels in counts.items():
+    for when, of_labels in (("before", before), ("after", after)):
         results[f"precision_{when}"] = _ratio(of_labels.hits, of_labels.predicted)
         results[f"recall_{when}"] = _ratio(of_labels.hits, of_labels.positives)
         results[f"f{measure.beta:g}_{when}"] = measure.f_beta(*of_labels)

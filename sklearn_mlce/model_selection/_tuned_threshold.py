@@ -290,11 +290,14 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         reached = {name: np.where(never, np.inf, value) for name, value in found.items()}
         chosen = reached[self.thresholds]
         self.best_thresholds_ = found["global"] if self.thresholds == "global" else chosen
+        counts = {name: held_out.counts(value) for name, value in reached.items()}
+        weight = held_out.row_weight()
         self.scores_by_thresholds_ = {
-            name: objective.score(held_out, value) for name, value in reached.items()
+            name: objective.score_of_counts(*parts, weight) for name, parts in counts.items()
         }
         self.best_score_ = self.scores_by_thresholds_[self.thresholds]
-        self.label_results_ = label_results(held_out, objective, default, chosen)
+        (before, _), (after, _) = counts["default"], counts[self.thresholds]
+        self.label_results_ = label_results(objective, before, after, chosen)
         results: dict[str, Any] = {"thresholds": curve.thresholds, "scores": curve.values}
         if self.store_cv_results and self.thresholds == "per_label":
             curves = label_curves(held_out, objective)
