@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_mlce._targets.label_names import check_names_of_fitted
 from sklearn_mlce._targets.targets import Targets, weighted_label_counts
 from sklearn_mlce.inspection._average_precision import average_precisions, pooled_average_precision
+from sklearn_mlce.inspection._fitted_scores import names_of_labels, tuned_thresholds
 from sklearn_mlce.inspection._label_report import LabelReport
 from sklearn_mlce.metrics import label_frequency_groups
 from sklearn_mlce.metrics._inputs import (
@@ -123,8 +122,9 @@ def label_report(
     targets = labels_of(y_true, "y_true")
     weight = weights_of(sample_weight, y_true)
     zero_division = check_zero_division(zero_division)
-    scores, compared, shown, names = _read(targets, scores_or_estimator, X, thresholds)
-    names = names if label_names is None else _checked_names(label_names, targets.n_outputs)
+    scores, compared, shown = _read(targets, scores_or_estimator, X, thresholds)
+    model = scores_or_estimator if hasattr(scores_or_estimator, "fit") else None
+    names = names_of_labels(targets, label_names, model)
     if targets.dense is not None:
         weight = np.where(np.isnan(targets.dense).all(axis=1), 0.0, weight)
     held_out = beside_targets(targets, scores, None if (weight == 1).all() else weight)
@@ -148,23 +148,20 @@ def label_report(
 
 def _read(
     targets: Targets, given: Any, X: Any, thresholds: Any
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Scores, the thresholds to compare them with and to show, and names of the labels."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores, and the thresholds to compare them with and to show."""
     n_labels = targets.n_outputs
-    names = targets.label_names
     own = None
     if hasattr(given, "fit"):
         default = default_threshold(given)
         check_is_fitted(given)
-        check_names_of_fitted(given, names)
         if X is None:
             raise ValueError(
                 f"{type(given).__name__} needs rows to score, but X is None. Type "
                 "label_report(y_true, estimator, X)"
             )
-        names = getattr(given, "label_names_", None) if names is None else names
         scores = checked_scores(scores_of(given, X, n_labels), targets)
-        own = _tuned_thresholds(given)
+        own = tuned_thresholds(given)
     else:
         default = 0.0
         scores = checked_scores(given, targets)
@@ -176,19 +173,7 @@ def _read(
             )
     compared = _checked_thresholds(default if thresholds is None else thresholds, n_labels)
     shown = compared if thresholds is not None or own is None else np.broadcast_to(own, n_labels)
-    return scores, compared, shown, np.arange(n_labels) if names is None else names
-
-
-def _tuned_thresholds(estimator: Any) -> Any:
-    """Thresholds by which a tuner, alone or in a search or a pipeline, has shifted its scores."""
-    while not hasattr(estimator, "best_thresholds_"):
-        if isinstance(estimator, Pipeline):
-            estimator = estimator[-1]
-        elif hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        else:
-            return None
-    return estimator.best_thresholds_
+    return scores, compared, shown
 
 
 def _checked_thresholds(thresholds: Any, n_labels: int) -> np.ndarray:
@@ -198,14 +183,6 @@ def _checked_thresholds(thresholds: Any, n_labels: int) -> np.ndarray:
             f"thresholds must be a number, or one for each of {n_labels} labels, got {thresholds!r}"
         )
     return np.broadcast_to(array, n_labels)
-
-
-def _checked_names(label_names: Any, n_labels: int) -> np.ndarray:
-    names = np.empty(len(label_names), dtype=object)
-    names[:] = list(label_names)
-    if len(names) != n_labels:
-        raise ValueError(f"label_names must name each of {n_labels} labels, got {len(names)}")
-    return names
 
 
 def _row_counts(targets: Targets) -> np.ndarray:

@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from sklearn_mlce import MLCEMLP, MLCEClassifier
+from sklearn_mlce import MLCEMLP, MLCEClassifier, MLCEClassifierCV
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
 from sklearn_mlce.inspection import label_report
 from sklearn_mlce.metrics import f1_by_label_frequency
@@ -112,6 +112,8 @@ def test_thresholds_of_a_tuner_are_found_inside():
     report = label_report(Y, search.fit(X, Y), X)
     assert (report.threshold == search.best_estimator_[-1].best_thresholds_).all()
     assert (label_report(Y, search, X, thresholds=0.25).threshold == 0.25).all()
+    chosen = MLCEClassifierCV([0.1, 1.0], random_state=0).fit(X, Y)
+    assert (label_report(Y, chosen, X).threshold == chosen.thresholds_).all()
 
 
 FORMS = {
@@ -287,7 +289,7 @@ class Answering:
         ((Y, SCORES[:, :3]), {}, ValueError, "a number for each of 150 rows and 4 labels"),
         ((Y, SCORES > 0), {}, ValueError, r"as probabilities do.*Pass thresholds=0.5"),
         ((Y, SCORES), {"thresholds": [1, 2]}, ValueError, "or one for each of 4 labels"),
-        ((Y, SCORES), {"label_names": ["a"]}, ValueError, "must name each of 4 labels, got 1"),
+        ((Y, SCORES), {"label_names": ["a"]}, ValueError, "label_names has 1 names, but y has 4"),
         ((Y, SCORES), {"label_counts": [1, 2]}, ValueError, "one entry for each of the 4"),
         ((Y, SCORES), {"zero_division": 2}, ValueError, "zero_division must be"),
         ((Y, MLCEClassifier().fit(X, Y)), {}, ValueError, "needs rows to score, but X is None"),
