@@ -1,12 +1,12 @@
-"""Packages that only some results need, imported where they are needed."""
+"""Packages that only some functions need."""
 
 from __future__ import annotations
 
-from types import ModuleType
+from typing import Any
 
 
-def import_pandas(what: str) -> ModuleType:
-    """The module pandas, for `what`, which returns a DataFrame.
+def pandas_for(name: str) -> Any:
+    """Import pandas for a function that returns a DataFrame.
 
     Raises
     ------
@@ -14,10 +14,9 @@ def import_pandas(what: str) -> ModuleType:
         If it is not installed.
     """
     try:
-        import pandas
+        import pandas as pd
     except ImportError as error:
         raise ImportError(
-            f"{what} returns a pandas.DataFrame, and pandas is not installed. Type: pip install "
-            "pandas"
+            f"{name} returns a DataFrame, but pandas is not installed. Type pip install pandas"
         ) from error
-    return pandas
+    return pd

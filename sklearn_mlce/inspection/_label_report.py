@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_mlce._utils.optional import import_pandas
+from sklearn_mlce._utils.optional import pandas_for
 from sklearn_mlce.inspection._html import NUMBER, TABLE, TEXT
 
 # Columns of a label's row, of which an average has no threshold.
@@ -83,7 +83,7 @@ class LabelReport:
         ImportError
             If pandas is not installed.
         """
-        pandas = import_pandas("to_frame")
+        pandas = pandas_for("to_frame")
         columns = ("group", "support", "threshold", *MEASURES)
         index = pandas.Index(self.label_names, name="label")
         return pandas.DataFrame({name: getattr(self, name) for name in columns}, index=index)
@@ -101,7 +101,7 @@ class LabelReport:
         ImportError
             If pandas is not installed.
         """
-        pandas = import_pandas("averages_to_frame")
+        pandas = pandas_for("averages_to_frame")
         return pandas.DataFrame.from_dict(self.averages, orient="index")
 
     def __repr__(self) -> str:

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_mlce._objectives.objective import log_of
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce._utils.callbacks import fitted_state_kept, with_callbacks
-from sklearn_mlce._utils.optional import import_pandas
+from sklearn_mlce._utils.optional import pandas_for
 from sklearn_mlce.model_selection._f_measure import FMeasure, HeldOut, f_measure_of
 from sklearn_mlce.model_selection._label_results import label_results
 from sklearn_mlce.model_selection._out_of_fold import (
@@ -320,7 +320,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
             If pandas is not installed.
         """
         check_is_fitted(self)
-        pandas = import_pandas("label_table")
+        pandas = pandas_for("label_table")
         names = self._target_format.label_names
         if names is None:
             names = self.classes_[-len(self._never_predicted) :]
