@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import wraps
 from typing import Any
 
+import sklearn
 from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
 
 
 class FitMonitor:
@@ -58,9 +61,49 @@ class FitMonitor:
         )
         return self.stopped
 
+    def tasks(self, name: str, number: int) -> list[FitTask]:
+        """Tasks of fits to come, each of another estimator, as many as there are or less."""
+        owner = self._hook_arguments["estimator"]
+        # Workers are sent the owner, which may hold what cannot be pickled, only where one listens.
+        heard = owner if getattr(owner, "_skl_callbacks", None) else None
+        subcontexts = [self._context.subcontext(task_name=name) for _ in range(number)]
+        return [FitTask(heard, subcontext) for subcontext in subcontexts]
+
     def close(self) -> None:
         """Tell that the fit ended, and the estimator holds its fitted attributes."""
         self._context.call_on_fit_task_end(**self._hook_arguments, reconstruction_attributes={})
+
+
+class FitTask:
+    """Fit of a wrapped estimator as a task of its wrapper, in whatever process it runs.
+
+    Parameters
+    ----------
+    owner : estimator or None
+        The wrapper; None where no callback listens.
+    context : CallbackContext
+        Of the task.
+    """
+
+    def __init__(self, owner: Any, context: Any) -> None:
+        self._owner, self._context = owner, context
+
+    @contextmanager
+    def running(self, estimator: Any, X: Any, y: Any, sample_weight: Any) -> Iterator[None]:
+        """Tell that the fit begins and ends; the estimator's own tasks belong to this one."""
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        hook_arguments = {"estimator": self._owner, "X": X, "y": y, "metadata": metadata}
+        # What is frozen is not fitted, and the folds share it.
+        frozen = isinstance(estimator, FrozenEstimator)
+        propagated = (
+            nullcontext() if frozen else self._context.propagate_callback_context(estimator)
+        )
+        try:
+            with propagated:
+                self._context.call_on_fit_task_begin(**hook_arguments)
+                yield
+        finally:
+            self._context.call_on_fit_task_end(**hook_arguments)
 
 
 @contextmanager
@@ -78,6 +121,14 @@ def fitted_state_kept(estimator: BaseEstimator) -> Iterator[None]:
             del state[name]
         state.update((name, value) for name, value in before.items() if "callback" not in name)
         raise
+
+
+def needs_newer_sklearn(name: str) -> str:
+    """Sentence for an error: what scikit-learn is too old for."""
+    return (
+        f"{name} needs scikit-learn 1.9 or newer, got {sklearn.__version__}. Type: pip install "
+        "'scikit-learn>=1.9' rich"
+    )
 
 
 try:
@@ -98,15 +149,31 @@ except ImportError:  # scikit-learn < 1.9 has no callbacks
         def call_on_fit_task_end(self, **kwargs: Any) -> bool:
             return False
 
+        def propagate_callback_context(self, estimator: Any) -> AbstractContextManager:
+            return nullcontext()
+
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Without ``set_callbacks``, as estimators are in these versions of scikit-learn."""
+        """Without callbacks, as estimators are in these versions of scikit-learn."""
+
+        @property
+        def set_callbacks(self) -> Any:
+            """Not available; an AttributeError, so that `hasattr` says so too."""
+            raise AttributeError(needs_newer_sklearn("set_callbacks"))
 
         def _init_callback_context(self, **kwargs: Any) -> _NoCallbackContext:
             return _NoCallbackContext()
 
     def with_callbacks(method: Callable) -> Callable:
-        """Return the method: there are no callbacks to tear down."""
-        return method
+        """Call the method: there are no callbacks to tear down.
+
+        It takes a frame as the decorator of scikit-learn does, so that warnings name their cause.
+        """
+
+        @wraps(method)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            return method(*args, **kwargs)
+
+        return called
 
 
 __all__ = ["CallbackSupportMixin", "with_callbacks"]

@@ -13,19 +13,15 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, St
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlce._objectives.objective import clipped, log_of
-from sklearn_mlce._targets.targets import (
-    CONSTANT_LABEL_SCORE,
-    Targets,
-    is_trainable,
-    weighted_label_counts,
-)
-from sklearn_mlce._utils.callbacks import fitted_state_kept
+from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE, is_trainable
+from sklearn_mlce._utils.callbacks import fitted_state_kept, with_callbacks
 from sklearn_mlce.calibration._maps import FITS
 from sklearn_mlce.calibration._members import (
     CalibratedClassifier,
     HeldOutPart,
     calibrate,
     held_out_parts,
+    label_prevalence,
     learned_by_any,
     learned_labels,
     mean_log_odds,
@@ -179,6 +175,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         self.ensemble = ensemble
         self.random_state = random_state
 
+    @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, **params: Any
@@ -224,8 +221,9 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
             members = self._fit_members(arguments, frozen)
             self._member_states = [member.to_state() for member in members]
             self._learned = learned_by_any(members)
-            self._prevalence = _prevalence(arguments.targets, arguments.sample_weight)
+            self._prevalence = label_prevalence(arguments.targets, arguments.sample_weight)
             self._remember(arguments.targets, members[0].estimator)
+            arguments.monitor.close()
         return self
 
     def _fit_members(self, arguments: FitArguments, frozen: bool) -> list[CalibratedClassifier]:
@@ -234,7 +232,8 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
             splits = arguments.splits(self.cv, self.random_state)
             effect = "Their probabilities are near the label's share of the rows"
             weight = arguments.sample_weight
-            warn_unscored_labels(arguments.targets, splits, weight, effect, stacklevel=5)
+            warn_unscored_labels(arguments.targets, splits, weight, effect, stacklevel=6)
+            arguments.monitor.open("fold", len(splits) + (not self.ensemble))
             folds = arguments.score_folds(self.estimator, splits, self.n_jobs)
             parts = held_out_parts(folds, arguments)
         elif self.ensemble is True:
@@ -243,6 +242,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
                 "FrozenEstimator is not fitted again. Pass ensemble=False"
             )
         else:
+            arguments.monitor.open("fold", 0)
             folds = arguments.score_fitted(self.estimator)
             learned = np.any(is_trainable(folds.scores[0]), axis=0)
             parts = [HeldOutPart(arguments.all_rows, folds.scores[0], learned)]
@@ -320,14 +320,3 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         constant = np.where(self._prevalence > 0.5, limit, -limit)
         scores[:, ~self._learned] = constant[~self._learned]
         return scores
-
-
-def _prevalence(targets: Targets, sample_weight: np.ndarray | None) -> np.ndarray:
-    r"""Prevalence ``(L,)`` of each label, :math:`(n_1 + 1/2) / (n + 1)`: not 0 or 1.
-
-    Unknown rows are left out, unless there are no others: such a label counts as never carried.
-    """
-    weight = np.ones(targets.n_rows) if sample_weight is None else sample_weight
-    positive, negative = weighted_label_counts(targets, weight)
-    known = positive + negative
-    return (positive + 0.5) / (np.where(known > 0, known, weight.sum()) + 1)

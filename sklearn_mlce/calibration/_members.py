@@ -132,6 +132,17 @@ def learned_labels(
     return np.isnan(constant_label_scores(targets.index_rows(rows)))
 
 
+def label_prevalence(targets: Targets, sample_weight: np.ndarray | None) -> np.ndarray:
+    r"""Prevalence ``(L,)`` of each label, :math:`(n_1 + 1/2) / (n + 1)`: not 0 or 1.
+
+    Unknown rows are left out, unless there are no others: such a label counts as never carried.
+    """
+    weight = np.ones(targets.n_rows) if sample_weight is None else sample_weight
+    positive, negative = weighted_label_counts(targets, weight)
+    known = positive + negative
+    return (positive + 0.5) / (np.where(known > 0, known, weight.sum()) + 1)
+
+
 def calibrate(
     fitted: Any,
     method: str,
@@ -139,31 +150,45 @@ def calibrate(
     learned: np.ndarray,
     arguments: FitArguments,
 ) -> CalibratedClassifier:
-    """Fit the map of a fitted estimator's scores on held-out rows.
+    """Fit the map of a fitted estimator's scores on held-out rows."""
+    scores = [part.scores for part in parts]
+    floor = probability_floor(scores) if default_threshold(fitted) else None
+    fitted_map = fit_map(method, parts, learned, floor, arguments.targets, arguments.sample_weight)
+    return CalibratedClassifier(fitted, fitted_map, learned, floor)
+
+
+def fit_map(
+    method: str,
+    parts: list[HeldOutPart],
+    learned: np.ndarray,
+    floor: float | None,
+    targets: Targets,
+    sample_weight: np.ndarray | None,
+) -> SigmoidMap:
+    """Fit the map of scores of held-out rows.
 
     Raises
     ------
     ValueError
-        If there is nothing to fit it on, though the estimator has learned a label.
+        If there is nothing to fit it on, though a label was learned.
     """
-    floor = (
-        probability_floor([part.scores for part in parts]) if default_threshold(fitted) else None
-    )
-    data = calibration_data(held_out_scores(parts, floor, arguments))
+    data = calibration_data(held_out_scores(parts, floor, targets, sample_weight))
     if data is not None:
-        return CalibratedClassifier(fitted, FITS[method](data), learned, floor)
+        return FITS[method](data)
     if learned.any():
         raise ValueError(
             "no held-out row has a known label that the rows it is held out from tell anything "
             "about, so that there is nothing to calibrate on. Pass more rows, or a cv with larger "
             "training parts"
         )
-    identity = SigmoidMap(np.ones(len(learned)), np.zeros(len(learned)))
-    return CalibratedClassifier(fitted, identity, learned, floor)
+    return SigmoidMap(np.ones(len(learned)), np.zeros(len(learned)))
 
 
 def held_out_scores(
-    parts: list[HeldOutPart], floor: float | None, arguments: FitArguments
+    parts: list[HeldOutPart],
+    floor: float | None,
+    targets: Targets,
+    sample_weight: np.ndarray | None,
 ) -> HeldOut:
     """Scores of held-out rows, as maps take them, beside their targets.
 
@@ -177,8 +202,7 @@ def held_out_scores(
         scores = as_scores(part.scores, floor)
         masked.append(mask_scores(~part.learned | ~is_trainable(scores), scores))
     rows = np.concatenate([part.rows for part in parts])
-    scores, weight = np.concatenate(masked), arguments.sample_weight
-    held_out = held_out_of(arguments.targets, rows, scores, weight)
+    held_out = held_out_of(targets, rows, np.concatenate(masked), sample_weight)
     prevalence = parts[0].prevalence
     return held_out if prevalence is None else _with_prevalence(held_out, prevalence)
 

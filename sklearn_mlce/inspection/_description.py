@@ -20,16 +20,10 @@ from sklearn_mlce.inspection._counts import (
     row_fractions,
     strongest_pairs,
 )
+from sklearn_mlce.inspection._html import NUMBER, TABLE, TEXT
 from sklearn_mlce.metrics import label_frequency_groups
 
 _WIDTH = 88
-
-# No colour of our own but a grey for the lines, which shows on white and on black.
-_LINE = "border:0;border-bottom:1px solid rgba(128,128,128,0.35)"
-_CELL = f"{_LINE};padding:0.2em 0.8em;vertical-align:top"
-_TABLE = "border-collapse:collapse;margin:0.4em 0;background:transparent;color:inherit;font:inherit"
-_TEXT = f"{_CELL};text-align:left"
-_NUMBER = f"{_CELL};text-align:right;font-variant-numeric:tabular-nums"
 
 # Fractions of the rows with two labels or more: below the first practice treats all as
 # single-label, up to the second as single-label with a second label where it is likely.
@@ -186,14 +180,14 @@ def as_text(labels: LabelDescription) -> str:
 def as_html(labels: LabelDescription) -> str:
     """The description as plain tables, in the colours of the page that shows it."""
     rows = "".join(
-        f'<tr><th scope="row" style="{_TEXT}">{escape(name)}</th>'
-        f'<td style="{_TEXT}">{escape(value)}</td></tr>'
+        f'<tr><th scope="row" style="{TEXT}">{escape(name)}</th>'
+        f'<td style="{TEXT}">{escape(value)}</td></tr>'
         for name, value in _facts(labels)
     )
     hints = "".join(f"<li>{escape(hint)}</li>" for hint in labels.hints)
     return (
         f'<div><p style="margin:0.4em 0"><strong>{escape(title_of(labels))}</strong></p>'
-        f'<table style="{_TABLE}"><tbody>{rows}</tbody></table>'
+        f'<table style="{TABLE}"><tbody>{rows}</tbody></table>'
         f"{_pairs_table(labels)}"
         f'<ul style="margin:0.4em 0;max-width:50em">{hints}</ul></div>'
     )
@@ -202,16 +196,16 @@ def as_html(labels: LabelDescription) -> str:
 def _pairs_table(labels: LabelDescription) -> str:
     if not labels.top_pairs:
         return ""
-    head = f'<th scope="col" style="{_TEXT}">strongest pairs</th>' + "".join(
-        f'<th scope="col" style="{_NUMBER}">{name}</th>' for name in ("rows", "Jaccard", "lift")
+    head = f'<th scope="col" style="{TEXT}">strongest pairs</th>' + "".join(
+        f'<th scope="col" style="{NUMBER}">{name}</th>' for name in ("rows", "Jaccard", "lift")
     )
     body = "".join(
-        f'<tr><td style="{_TEXT}">{escape(str(pair.first))} + {escape(str(pair.second))}</td>'
-        + "".join(f'<td style="{_NUMBER}">{number}</td>' for number in _numbers(pair))
+        f'<tr><td style="{TEXT}">{escape(str(pair.first))} + {escape(str(pair.second))}</td>'
+        + "".join(f'<td style="{NUMBER}">{number}</td>' for number in _numbers(pair))
         + "</tr>"
         for pair in labels.top_pairs
     )
-    return f'<table style="{_TABLE}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<table style="{TABLE}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _facts(labels: LabelDescription) -> list[tuple[str, str]]:

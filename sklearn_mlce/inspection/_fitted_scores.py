@@ -133,6 +133,12 @@ def thresholded_scores(estimator: Any, X: Any, n_labels: int) -> ThresholdedScor
     return ThresholdedScores(scores, tuned.best_thresholds_, default_threshold(inner))
 
 
+def tuned_thresholds(estimator: Any) -> Any:
+    """Thresholds by which the tuner or `MLCEClassifierCV` has shifted its scores, or None."""
+    tuned = _tuned_part(estimator)
+    return getattr(tuned, "best_thresholds_", getattr(tuned, "thresholds_", None))
+
+
 def is_tuned(estimator: Any) -> bool:
     """Whether thresholds were tuned, by the tuner or by `MLCEClassifierCV`."""
     return _tuned_part(estimator) is not None

@@ -1,4 +1,4 @@
-"""Splits that stratify labels, and thresholds tuned by cross-validation for any estimator."""
+"""Splits that stratify labels, and thresholds tuned by cross-validation or on given scores."""
 
 from sklearn_mlce.model_selection._stratified import (
     MultilabelStratifiedGroupKFold,
@@ -6,6 +6,7 @@ from sklearn_mlce.model_selection._stratified import (
     MultilabelStratifiedShuffleSplit,
     multilabel_train_test_split,
 )
+from sklearn_mlce.model_selection._thresholds import tune_thresholds
 from sklearn_mlce.model_selection._tuned_threshold import MultilabelTunedThresholdClassifierCV
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "MultilabelStratifiedShuffleSplit",
     "MultilabelTunedThresholdClassifierCV",
     "multilabel_train_test_split",
+    "tune_thresholds",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,6 +17,14 @@ _LARGEST_BETA = 1e6  # with which F-beta is recall, up to what float64 resolves
 
 # Cells of a block that a pass over the scores copies: 8 MiB of float64.
 _CELLS_PER_BLOCK = 2**20
+
+
+class Counts(NamedTuple):
+    """Numbers that F-beta is made of, of each label or of each row."""
+
+    hits: np.ndarray
+    predicted: np.ndarray
+    positives: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,31 @@ class HeldOut:
         """Slices of rows, each small enough to be copied."""
         n_rows, n_labels = self.scores.shape
         return row_blocks(n_rows, n_labels, _CELLS_PER_BLOCK)
+
+    def counts(self, thresholds: Any) -> tuple[Counts, Counts]:
+        """Counts of labels, each row by its weight, and of rows: scores above `thresholds`.
+
+        There is one threshold, or one for each label.
+        """
+        n_rows, n_labels = self.scores.shape
+        weight = self.row_weight()
+        thresholds = np.broadcast_to(np.asarray(thresholds, dtype=np.float64), n_labels)
+        of_rows, of_labels = np.zeros(n_rows), np.zeros(n_labels)
+        for block in self.row_blocks():
+            predicted = self.scores[block] > thresholds
+            of_rows[block] = predicted.sum(axis=1)
+            of_labels += weight[block] @ predicted
+        rows, labels, scores, target = self.cells()
+        hit = target * (scores > thresholds[labels])
+        weight = weight[rows]
+        return (
+            Counts(
+                np.bincount(labels, hit * weight, n_labels),
+                of_labels,
+                np.bincount(labels, target * weight, n_labels),
+            ),
+            Counts(np.bincount(rows, hit, n_rows), of_rows, np.bincount(rows, target, n_rows)),
+        )
 
     def by_label(self) -> HeldOut:
         """The transpose, whose rows are labels; row weights are left to the caller."""
@@ -78,25 +111,15 @@ class FMeasure:
 
     def score(self, held_out: HeldOut, thresholds: Any) -> float:
         """F-measure where the scores above the thresholds, one or ``(L,)``, are predicted."""
-        n_rows, n_labels = held_out.scores.shape
-        weight = held_out.row_weight()
-        thresholds = np.broadcast_to(np.asarray(thresholds, dtype=np.float64), n_labels)
-        by_row, by_label = np.zeros(n_rows), np.zeros(n_labels)
-        for block in held_out.row_blocks():
-            predicted = held_out.scores[block] > thresholds
-            by_row[block] = predicted.sum(axis=1)
-            by_label += weight[block] @ predicted
-        rows, labels, scores, target = held_out.cells()
-        hit = target * (scores > thresholds[labels])
+        return self.score_of_counts(*held_out.counts(thresholds), held_out.row_weight())
+
+    def score_of_counts(self, of_labels: Counts, of_rows: Counts, row_weight: np.ndarray) -> float:
+        """F-measure of counts."""
         if self.average == "samples":
-            hits, positives = (np.bincount(rows, part, n_rows) for part in (hit, target))
-            return float(np.average(self.f_beta(hits, by_row, positives), weights=weight))
-        hits, positives = (
-            np.bincount(labels, part * weight[rows], n_labels) for part in (hit, target)
-        )
+            return float(np.average(self.f_beta(*of_rows), weights=row_weight))
         if self.average == "micro":
-            return float(self.f_beta(hits.sum(), by_label.sum(), positives.sum()))
-        return float(self.f_beta(hits, by_label, positives).mean())
+            return float(self.f_beta(*(part.sum() for part in of_labels)))
+        return float(self.f_beta(*of_labels).mean())
 
 
 def f_measure_of(scoring: Any, thresholds: str) -> FMeasure:

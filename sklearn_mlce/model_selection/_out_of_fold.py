@@ -23,6 +23,7 @@ from sklearn_mlce._targets.targets import (
     is_never_positive,
     weighted_label_counts,
 )
+from sklearn_mlce._utils.callbacks import FitTask
 from sklearn_mlce._utils.warnings import ignored_warnings
 from sklearn_mlce.model_selection._f_measure import HeldOut
 from sklearn_mlce.model_selection._output_codes import text_codes
@@ -90,6 +91,7 @@ def out_of_fold(
     score: Callable[[Any, Any], np.ndarray],
     fit_params: dict[str, Any],
     n_jobs: int | None,
+    tasks: list[FitTask] | None = None,
 ) -> tuple[list[np.ndarray], list[Any]]:
     """Fit an estimator on the first part of each split and score the second.
 
@@ -107,6 +109,8 @@ def out_of_fold(
         For `fit`; what has an entry per row is split with the rows.
     n_jobs : int or None
         Splits at a time.
+    tasks : list of FitTask or None
+        One for each split, by which callbacks are told of the fits.
 
     Returns
     -------
@@ -115,10 +119,11 @@ def out_of_fold(
     estimators : list
         The fitted estimators; copies, where they were fitted in other processes.
     """
+    task_of_each: list[FitTask | None] = [None] * len(splits) if tasks is None else [*tasks]
     with ignored_warnings(UserWarning, _CONSTANT_LABEL):
         folds = Parallel(n_jobs=n_jobs)(
-            delayed(_fit_and_score)(estimator, X, y, train, test, score, fit_params)
-            for estimator, (train, test) in zip(estimators, splits, strict=True)
+            delayed(_fit_and_score)(estimator, X, y, train, test, score, fit_params, task)
+            for estimator, (train, test), task in zip(estimators, splits, task_of_each, strict=True)
         )
     scores, fitted = zip(*folds, strict=True)
     return list(scores), list(fitted)
@@ -132,10 +137,22 @@ def _fit_and_score(
     test: np.ndarray,
     score: Callable[[Any, Any], np.ndarray],
     fit_params: dict[str, Any],
+    task: FitTask | None,
 ) -> tuple[np.ndarray, Any]:
     parameters = _check_method_params(X, fit_params, indices=train)
-    estimator.fit(_safe_indexing(X, train), _safe_indexing(y, train), **parameters)
+    X_train, y_train = _safe_indexing(X, train), _safe_indexing(y, train)
+    fit_as_task(task, estimator, X_train, y_train, parameters)
     return score(estimator, _safe_indexing(X, test)), estimator
+
+
+def fit_as_task(
+    task: FitTask | None, estimator: Any, X: Any, y: Any, fit_params: dict[str, Any]
+) -> Any:
+    """Fit an estimator, and tell callbacks of it if it is a task."""
+    if task is None:
+        return estimator.fit(X, y, **fit_params)
+    with task.running(estimator, X, y, fit_params.get("sample_weight")):
+        return estimator.fit(X, y, **fit_params)
 
 
 def mask_scores(mask: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -160,7 +177,7 @@ def check_held_out(
     targets: Targets,
     splits: Splits,
     sample_weight: np.ndarray | None,
-    stacklevel: int = 6,
+    stacklevel: int = 7,
 ) -> None:
     """Raise ValueError if no row that is held out counts; warn of labels without scores.
 
@@ -242,7 +259,13 @@ def held_out_of(
     if not kept.all():
         rows, scores = rows[kept], scores[kept]
     weight = None if sample_weight is None else sample_weight[rows]
-    scores, targets = mask_scores(is_never_positive(scores), scores), targets.index_rows(rows)
+    return beside_targets(
+        targets.index_rows(rows), mask_scores(is_never_positive(scores), scores), weight
+    )
+
+
+def beside_targets(targets: Targets, scores: np.ndarray, weight: np.ndarray | None) -> HeldOut:
+    """Scores beside the targets of the same rows; those of unknown targets are masked."""
     if targets.dense is None:
         return HeldOut(scores, sp.csr_array(targets.positives, dtype=np.float64), weight)
     unknown = np.isnan(targets.dense)

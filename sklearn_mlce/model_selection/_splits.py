@@ -54,7 +54,7 @@ def routed_params(
             f"{weighs} alone. Name the step of a pipeline, as in step__sample_weight=..., or "
             "enable metadata routing, to weigh the fits too",
             UserWarning,
-            stacklevel=5,  # the caller of fit, beyond the validation, fit and its decorator
+            stacklevel=6,  # the caller of fit, beyond the validation, fit and its two decorators
         )
     params = dict(params)
     groups = params.pop("groups", None)  # as in scikit-learn's searches

@@ -81,6 +81,16 @@ def tune(
     curve = global_curve(held_out, measure)
     if thresholds == "global":
         return curve.best(default), curve
+    return drawn_label_thresholds(held_out, measure, curve, default, shrinkage), curve
+
+
+def drawn_label_thresholds(
+    held_out: HeldOut, measure: FMeasure, curve: Curve, default: float, shrinkage: float
+) -> np.ndarray:
+    """Thresholds ``(L,)`` of labels, drawn together as :func:`tune` says.
+
+    `curve` is that of one threshold for all.
+    """
     own, n_positives = label_thresholds(held_out, measure)
     if measure.average == "macro" and len(curve.values):
         # The mean over labels is at the mercy of the rare ones, and so would be its threshold:
@@ -88,8 +98,8 @@ def tune(
         anchor = global_curve(held_out, replace(measure, average="micro")).best(default)
         drawn = shrink(own, n_positives, anchor, shrinkage)
         if measure.score(held_out, drawn) >= curve.values.max():
-            return drawn, curve
-    return shrink(own, n_positives, curve.best(default), shrinkage), curve
+            return drawn
+    return shrink(own, n_positives, curve.best(default), shrinkage)
 
 
 def shrink(own: np.ndarray, n_positives: np.ndarray, shared: float, shrinkage: float) -> np.ndarray:
@@ -109,10 +119,21 @@ def shrink(own: np.ndarray, n_positives: np.ndarray, shared: float, shrinkage: f
 
 def global_curve(held_out: HeldOut, measure: FMeasure) -> Curve:
     """F-measure as a function of one threshold for all labels."""
+    table = global_candidates(held_out)
+    if measure.average == "micro":
+        rows, _, _, target = held_out.cells()
+        total = (target * held_out.row_weight()[rows]).sum()
+        values = measure.f_beta(table.hits, table.predicted, total)
+    else:
+        values = _mean_of_groups(held_out, measure, _distinct_scores(held_out))
+    return Curve(table.threshold, values)
+
+
+def global_candidates(held_out: HeldOut) -> LabelCandidates:
+    """Counts of all labels as if they were one, at each threshold that could be the best."""
     rows, _, scores, target = held_out.cells()
-    candidates = np.unique(scores[scores > -np.inf])
+    candidates = _distinct_scores(held_out)
     weight = held_out.row_weight()
-    total = (target * weight[rows]).sum()
     n_labels = held_out.scores.shape[1]
     predicted, below = np.zeros(len(candidates)), np.full(len(candidates), -np.inf)
     for block in held_out.row_blocks():
@@ -120,12 +141,15 @@ def global_curve(held_out: HeldOut, measure: FMeasure) -> Curve:
         above, lower = _counted(held_out.scores[block].ravel(), candidates, repeated)
         predicted += above
         np.maximum(below, lower, out=below)
-    if measure.average == "micro":
-        hits = _counted(scores, candidates, target * weight[rows])[0]
-        values = measure.f_beta(hits, predicted, total)
-    else:
-        values = _mean_of_groups(held_out, measure, candidates)
-    return Curve(_between(below, candidates), values)
+    hits = _counted(scores, candidates, target * weight[rows])[0]
+    label = np.zeros(len(candidates), dtype=np.intp)
+    return LabelCandidates(label, _between(below, candidates), hits, predicted)
+
+
+def _distinct_scores(held_out: HeldOut) -> np.ndarray:
+    """Scores of positive cells, ascending, each once."""
+    scores = held_out.cells()[2]
+    return np.unique(scores[scores > -np.inf])
 
 
 def _counted(
@@ -183,6 +207,18 @@ def _mean_of_groups(held_out: HeldOut, measure: FMeasure, candidates: np.ndarray
     return changes[:0:-1].cumsum()[::-1] / weight.sum()
 
 
+def label_curves(held_out: HeldOut, measure: FMeasure) -> list[Curve]:
+    """F-measure of each label by itself, as a function of its own threshold."""
+    table = label_candidates(held_out)
+    rows, labels, _, target = held_out.cells()
+    n_labels = held_out.scores.shape[1]
+    positives = np.bincount(labels, target * held_out.row_weight()[rows], n_labels)
+    values = measure.f_beta(table.hits, table.predicted, positives[table.label])
+    ends = np.cumsum(np.bincount(table.label, minlength=n_labels))[:-1]
+    parts = zip(np.split(table.threshold, ends), np.split(values, ends), strict=True)
+    return [Curve(*part) for part in parts]
+
+
 def label_thresholds(held_out: HeldOut, measure: FMeasure) -> tuple[np.ndarray, np.ndarray]:
     """Each label's own threshold, and the number of positives that it was found on.
 
@@ -192,7 +228,7 @@ def label_thresholds(held_out: HeldOut, measure: FMeasure) -> tuple[np.ndarray, 
         NaN for a label without a positive that has a score.
     n_positives : ndarray of shape (L,)
     """
-    table = _label_candidates(held_out)
+    table = label_candidates(held_out)
     n_labels = held_out.scores.shape[1]
     n_positives = np.zeros(n_labels)
     np.maximum.at(n_positives, table.label, table.hits)
@@ -213,7 +249,7 @@ def label_thresholds(held_out: HeldOut, measure: FMeasure) -> tuple[np.ndarray, 
 
 
 @dataclass(frozen=True)
-class _Candidates:
+class LabelCandidates:
     """Counts of each label with its threshold just below each of its positives."""
 
     label: np.ndarray  # ascending, and the thresholds of a label too
@@ -222,7 +258,8 @@ class _Candidates:
     predicted: np.ndarray
 
 
-def _label_candidates(held_out: HeldOut) -> _Candidates:
+def label_candidates(held_out: HeldOut) -> LabelCandidates:
+    """Counts at each threshold of each label that could be its best."""
     weight, by_label = held_out.weight, held_out.by_label()
     row_weight = held_out.row_weight()
     columns: list[tuple[np.ndarray, ...]] = []
@@ -241,8 +278,8 @@ def _label_candidates(held_out: HeldOut) -> _Candidates:
                 columns.append((label, _between(lower, candidates), hits, predicted))
     if not columns:
         nothing = np.zeros(0)
-        return _Candidates(nothing.astype(np.intp), nothing, nothing, nothing)
-    return _Candidates(*(np.concatenate(parts) for parts in zip(*columns, strict=True)))
+        return LabelCandidates(nothing.astype(np.intp), nothing, nothing, nothing)
+    return LabelCandidates(*(np.concatenate(parts) for parts in zip(*columns, strict=True)))
 
 
 def _best_per_label(label: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -252,7 +289,7 @@ def _best_per_label(label: np.ndarray, values: np.ndarray) -> np.ndarray:
     return order[last]
 
 
-def _dinkelbach(table: _Candidates, measure: FMeasure, positives: float) -> np.ndarray:
+def _dinkelbach(table: LabelCandidates, measure: FMeasure, positives: float) -> np.ndarray:
     """Candidates, one of a label at most, that together have the highest micro-averaged F-beta.
 
     F-beta is a ratio N / D. With F its best value, N - F D has the maximum 0, and given F it is

@@ -14,16 +14,30 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlce._objectives.objective import log_of
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
-from sklearn_mlce._utils.callbacks import fitted_state_kept
+from sklearn_mlce._utils.callbacks import fitted_state_kept, with_callbacks
 from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of, to_dense
-from sklearn_mlce.model_selection._f_measure import f_measure_of
+from sklearn_mlce._utils.optional import pandas_for
+from sklearn_mlce.model_selection._f_measure import FMeasure, HeldOut, f_measure_of
+from sklearn_mlce.model_selection._label_results import label_results
 from sklearn_mlce.model_selection._out_of_fold import (
     check_held_out,
     held_out_of_folds,
     never_positive,
 )
-from sklearn_mlce.model_selection._sweep import resolve_shrinkage, tune
+from sklearn_mlce.model_selection._sweep import (
+    drawn_label_thresholds,
+    global_curve,
+    label_curves,
+    resolve_shrinkage,
+)
 from sklearn_mlce.model_selection._wrapper import BaseWrapper, FitArguments, FoldScores
+
+# Of the parameters that say what to maximise, and by which thresholds.
+SWEEP_CONSTRAINTS: dict[str, list[Any]] = {
+    "scoring": [str, callable],
+    "thresholds": [StrOptions({"global", "per_label"})],
+    "threshold_shrinkage": [Interval(Real, 0, np.inf, closed="both"), StrOptions({"auto"})],
+}
 
 
 def _estimator_has(method: str) -> Callable[[Any], bool]:
@@ -87,10 +101,21 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
     best_score_ : float
         The objective on the out-of-fold scores at `best_thresholds_`. The thresholds were chosen
         on these scores, so it flatters a little.
-    cv_results_ : dict of ndarray
+    scores_by_thresholds_ : dict of str to float
+        The objective on the out-of-fold scores at the "default" threshold of the estimator (zero,
+        or 0.5 of probabilities), at the best "global" one, and at those "per_label", whatever
+        `thresholds` is. Those per label flatter most. Without "per_label" for the mean over rows.
+    label_results_ : dict of ndarray of shape (n_labels,)
+        Of each label, on the out-of-fold scores: "positives", the rows that carry it, by their
+        weights; "threshold", that of `best_thresholds_`; and "precision", "recall" and "f1" (of a
+        scorer with another beta "f2", say), at the default threshold, with "_before", and at its
+        own, with "_after". 0 where they are 0/0. :meth:`label_table` shows them as a table.
+    cv_results_ : dict
         Of one threshold for all labels, also where each label has its own: "thresholds",
         ascending, one below each distinct score of a positive cell, between which F-measures
-        only fall, and the objective "scores" there. Only with ``store_cv_results=True``.
+        only fall, and the objective "scores" there. With ``thresholds="per_label"`` also
+        "label_thresholds" and "label_scores", lists of an array for each label: the same of the
+        label by itself, and empty if it has no positive. Only with ``store_cv_results=True``.
     classes_ : ndarray
         Classes of a binary `y`; ``np.arange(n_labels)`` of a multi-label one.
     label_names_ : ndarray of shape (n_labels,)
@@ -144,6 +169,14 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
     -0.75
     >>> round(f1_score(Y[400:], tuned.predict(X[400:]), average="micro"), 2)
     0.71
+    >>> {name: round(score, 2) for name, score in tuned.scores_by_thresholds_.items()}
+    {'default': 0.66, 'global': 0.7, 'per_label': 0.71}
+    >>> tuned.label_table()[["positives", "f1_before", "f1_after"]].round(2).head(3)
+           positives  f1_before  f1_after
+    label
+    0          179.0       0.59      0.66
+    1          231.0       0.76      0.77
+    2          189.0       0.57      0.67
     """
 
     __module__ = "sklearn_mlce.model_selection"
@@ -152,12 +185,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
 
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [HasMethods(["fit"])],
-        "scoring": [str, callable],
-        "thresholds": [StrOptions({"global", "per_label"})],
-        "threshold_shrinkage": [
-            Interval(Real, 0, np.inf, closed="both"),
-            StrOptions({"auto"}),
-        ],
+        **SWEEP_CONSTRAINTS,
         "cv": [
             "cv_object",
             StrOptions({"prefit"}),
@@ -192,6 +220,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         self.random_state = random_state
         self.store_cv_results = store_cv_results
 
+    @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, **params: Any
@@ -242,21 +271,68 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
             self._never_predicted = never_positive(targets, fitted_rows, weight)
             held_out = held_out_of_folds(targets, folds.splits, folds.scores, weight)
             default = default_threshold(self.estimator_)
-            thresholds, curve = tune(held_out, objective, self.thresholds, default, shrinkage)
-            reached = np.where(self._never_predicted, np.inf, thresholds)
-            self.best_thresholds_ = thresholds if self.thresholds == "global" else reached
-            self.best_score_ = objective.score(held_out, reached)
-            results = {"thresholds": curve.thresholds, "scores": curve.values}
-            self._remember(
-                targets, self.estimator_, cv_results_=results if self.store_cv_results else None
-            )
+            cv_results = self._tune(held_out, objective, default, shrinkage)
+            kept = cv_results if self.store_cv_results else None
+            self._remember(targets, self.estimator_, cv_results_=kept)
+            arguments.monitor.close()
         return self
+
+    def _tune(
+        self, held_out: HeldOut, objective: FMeasure, default: float, shrinkage: float
+    ) -> dict[str, Any]:
+        """Set the thresholds and what they bought; return what `cv_results_` may keep."""
+        curve = global_curve(held_out, objective)
+        found: dict[str, float | np.ndarray] = {"default": default, "global": curve.best(default)}
+        if objective.average != "samples":
+            found["per_label"] = drawn_label_thresholds(
+                held_out, objective, curve, default, shrinkage
+            )
+        never = self._never_predicted
+        reached = {name: np.where(never, np.inf, value) for name, value in found.items()}
+        chosen = reached[self.thresholds]
+        self.best_thresholds_ = found["global"] if self.thresholds == "global" else chosen
+        counts = {name: held_out.counts(value) for name, value in reached.items()}
+        weight = held_out.row_weight()
+        self.scores_by_thresholds_ = {
+            name: objective.score_of_counts(*parts, weight) for name, parts in counts.items()
+        }
+        self.best_score_ = self.scores_by_thresholds_[self.thresholds]
+        (before, _), (after, _) = counts["default"], counts[self.thresholds]
+        self.label_results_ = label_results(objective, before, after, chosen)
+        results: dict[str, Any] = {"thresholds": curve.thresholds, "scores": curve.values}
+        if self.store_cv_results and self.thresholds == "per_label":
+            curves = label_curves(held_out, objective)
+            results["label_thresholds"] = [label_curve.thresholds for label_curve in curves]
+            results["label_scores"] = [label_curve.values for label_curve in curves]
+        return results
+
+    def label_table(self) -> Any:
+        """Precision, recall and F-measure of each label, before tuning and after it.
+
+        Returns
+        -------
+        pandas.DataFrame of n_labels rows
+            `label_results_` as a table whose index holds the names of the labels: the columns of
+            `y` or their numbers; for a binary `y` its second class.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        check_is_fitted(self)
+        pandas = pandas_for("label_table")
+        names = self._target_format.label_names
+        if names is None:
+            names = self.classes_[-len(self._never_predicted) :]
+        return pandas.DataFrame(self.label_results_, index=pandas.Index(names, name="label"))
 
     def _score_held_out(self, arguments: FitArguments) -> FoldScores:
         """Set the estimator that predicts, and score held-out rows."""
         if isinstance(self.cv, str):
             if self.refit:
                 raise ValueError("refit must be False with cv='prefit', got refit=True")
+            arguments.monitor.open("fold", 0)
             self.estimator_ = self.estimator
             return arguments.score_fitted(self.estimator)
         splits = arguments.splits(self.cv, self.random_state)
@@ -266,6 +342,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
                 f"refit=False keeps the fit of a single split, but cv={self.cv!r} makes "
                 f"{len(splits)}. Pass refit=True, or a fraction of rows such as cv=0.2"
             )
+        arguments.monitor.open("fold", len(splits) + bool(self.refit))
         folds = arguments.score_folds(self.estimator, splits, self.n_jobs)
         self.estimator_ = arguments.fit(self.estimator) if self.refit else folds.estimators[0]
         return folds

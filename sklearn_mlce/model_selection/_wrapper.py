@@ -16,12 +16,14 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._targets.encoding import check_y_given, encode_targets, label_names_of
 from sklearn_mlce._targets.label_names import check_names_of_fitted
-from sklearn_mlce._targets.tags import check_no_tags, tag_accuracy, tag_rows
+from sklearn_mlce._targets.tags import tag_accuracy, tag_rows
 from sklearn_mlce._targets.targets import TargetFormatMixin, Targets
+from sklearn_mlce._utils.callbacks import CallbackSupportMixin, FitMonitor
 from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of
 from sklearn_mlce._utils.features import check_X_given
 from sklearn_mlce.model_selection._out_of_fold import (
     clone_for,
+    fit_as_task,
     out_of_fold,
     to_sklearn_y,
 )
@@ -46,6 +48,7 @@ class FitArguments:
     sample_weight: np.ndarray | None
     fit_params: dict[str, Any]  # of the estimator
     split_params: dict[str, Any]  # of the splitter
+    monitor: FitMonitor  # tells callbacks of the fits
 
     @cached_property
     def y(self) -> Any:
@@ -65,13 +68,17 @@ class FitArguments:
     def fit(self, estimator: Any) -> Any:
         """Clone of an estimator, fitted on all rows."""
         copied = clone_for(estimator, self.targets.format)
-        return copied.fit(self.X, self.y, **self.fit_params)
+        (task,) = self.monitor.tasks("refit", 1)
+        return fit_as_task(task, copied, self.X, self.y, self.fit_params)
 
     def score_folds(self, estimator: Any, splits: Splits, n_jobs: int | None) -> FoldScores:
         """Fit a clone of an estimator on each split and score its held-out rows."""
         clones = [clone_for(estimator, self.targets.format) for _ in splits]
         score = partial(scores_of, n_outputs=self.targets.n_outputs)
-        scores, clones = out_of_fold(clones, self.X, self.y, splits, score, self.fit_params, n_jobs)
+        tasks = self.monitor.tasks("fold", len(splits))
+        scores, clones = out_of_fold(
+            clones, self.X, self.y, splits, score, self.fit_params, n_jobs, tasks
+        )
         return FoldScores(clones, splits, scores)
 
     def score_fitted(self, estimator: Any) -> FoldScores:
@@ -82,7 +89,9 @@ class FitArguments:
         return FoldScores([estimator], [(self.all_rows, self.all_rows)], [scores])
 
 
-class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class BaseWrapper(
+    CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator
+):
     """Wrapper of an estimator that predicts where scores of its own are above zero."""
 
     estimator: Any
@@ -173,10 +182,9 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         The warning says what weights weigh where the estimator takes none, and the error which
         class takes a y of more than two classes.
         """
+        monitor = FitMonitor(self, X, y, sample_weight)
         label_names = getattr(self.estimator, "label_names_", None) if prefit else None
-        if prefit and label_names is None:
-            check_no_tags(y)
-        targets = _encode_thresholded(y, for_classes, label_names)
+        targets = encode_thresholded(y, for_classes, label_names)
         check_X_given(X)
         (X,) = indexable(X)
         check_consistent_length(X, np.empty(targets.n_rows))
@@ -184,7 +192,8 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         weight = checked_weight(sample_weight, X, np.float64)
         if not prefit:
             default_threshold(self.estimator)  # refused before anything is fitted
-        return FitArguments(X, targets, weight, routed.estimator.fit, routed.splitter.split)
+        of_fit, of_split = routed.estimator.fit, routed.splitter.split
+        return FitArguments(X, targets, weight, of_fit, of_split, monitor)
 
     def _remember(self, targets: Targets, fitted: Any, **attributes: Any) -> None:
         """Set what predictions need of y, and those attributes that are not None.
@@ -213,7 +222,7 @@ class BaseWrapper(TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         return router_of(self)
 
 
-def _encode_thresholded(
+def encode_thresholded(
     y: Any, for_classes: str | None = None, label_names: np.ndarray | None = None
 ) -> Targets:
     """Encode a y that is predicted by thresholds; `for_classes` names what takes more classes.

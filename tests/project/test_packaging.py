@@ -46,7 +46,7 @@ ALLOWED = {
         "_utils",
         "model_selection",
     },
-    "__init__": {"_estimators"},
+    "__init__": {"_estimators", "_utils"},
 }
 
 
