@@ -69,7 +69,7 @@ def poisson_binomial(p):
 
 
 def values_by_distribution(p, largest):
-    """Expected F1 of the k most probable labels, k = 1, 2, ..., by summing over S_k and the rest."""
+    """Expected F1 of the k most probable labels, k = 1, 2, ..., by S_k and the rest."""
     values = []
     for k in range(1, largest + 1):
         hits, others = poisson_binomial(p[:k]), poisson_binomial(p[k:])
