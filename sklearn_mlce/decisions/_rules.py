@@ -66,10 +66,10 @@ def maximize_f1(
     Examples
     --------
     >>> from sklearn_mlce.decisions import maximize_f1
-    >>> maximize_f1([[0.9, 0.4, 0.1], [0.3, 0.2, 0.1]])
+    >>> maximize_f1([[0.9, 0.6, 0.1], [0.3, 0.05, 0.02]])
     array([[1, 1, 0],
            [1, 0, 0]])
-    >>> maximize_f1([[0.9, 0.4, 0.1], [0.3, 0.2, 0.1]], zero_division=1)
+    >>> maximize_f1([[0.9, 0.6, 0.1], [0.3, 0.05, 0.02]], zero_division=1)
     array([[1, 1, 0],
            [0, 0, 0]])
     """
@@ -132,7 +132,7 @@ def f1_thresholds(
     --------
     >>> from sklearn_mlce.decisions import f1_thresholds
     >>> f1_thresholds([[0.8, 0.1], [0.4, 0.3], [0.0, 0.4]], "macro").round(2)
-    array([0.38, 0.26])
+    array([0.38, 0.25])
     """
     probabilities = check_probabilities(probabilities)
     _check_average(average, _AVERAGES[:2])
