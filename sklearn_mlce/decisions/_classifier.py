@@ -39,7 +39,7 @@ _ROUNDING = 1e-5  # beyond 0 and 1, of probabilities in float32
 
 
 class MultilabelDecisionClassifier(BaseWrapper):
-    r"""Multi-label classifier whose labels serve a measure, given the probabilities.
+    """Multi-label classifier whose labels serve a measure, given the probabilities.
 
     Wraps any multi-label estimator with `predict_proba`, and predicts what a rule makes of its
     probabilities, not what exceeds one half. The rules take them at their word: put a
@@ -207,8 +207,13 @@ class MultilabelDecisionClassifier(BaseWrapper):
                     "MultilabelCalibratedClassifierCV(estimator)"
                 )
             frozen = isinstance(self.estimator, FrozenEstimator)
+            weighed = (
+                "that say which labels there are"
+                if self.decision in _ROW_RULES
+                else "of the thresholds"
+            )
             arguments = self._validate_fit(
-                X, y, sample_weight, params, prefit=frozen, weighs="the rows of the thresholds"
+                X, y, sample_weight, params, prefit=frozen, weighs=f"the rows {weighed}"
             )
             targets, weight = arguments.targets, arguments.sample_weight
             self._check_kind(targets.kind)

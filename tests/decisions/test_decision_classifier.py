@@ -37,6 +37,7 @@ from tests.helpers.stored_models import Y_FORMS, assert_same_answers, public_nam
 X, Y = labelled_rows(n_rows=150)
 SINGLE = single_labels(Y)
 LOGISTIC = OneVsRestClassifier(LogisticRegression())
+SVMS = OneVsRestClassifier(LinearSVC(dual=True, random_state=0))
 FOLDS = KFold(3, shuffle=True, random_state=0)
 ESTIMATORS = {
     "mlce": MLCEClassifier(),
@@ -45,7 +46,7 @@ ESTIMATORS = {
     "forest": RandomForestClassifier(10, random_state=0),
     "perceptron": MLPClassifier((8,), solver="lbfgs", alpha=1.0, max_iter=3000, random_state=0),
     "pipeline": make_pipeline(StandardScaler(), LOGISTIC),
-    "calibrated": Calibrated(LOGISTIC, cv=FOLDS),
+    "calibrated svms": Calibrated(SVMS, cv=FOLDS),
     "tuned": Tuned(MLCEClassifier(), cv=FOLDS),
     "search": GridSearchCV(MLCEClassifier(), {"C": [0.1, 1.0]}, cv=FOLDS, scoring="f1_micro"),
 }
@@ -73,6 +74,7 @@ def matrix_of(probabilities):
 
 
 @parametrize_pairwise(name=ESTIMATORS, decision=DECISIONS)
+@pytest.mark.slow
 def test_labels_are_those_of_the_rule(name, decision):
     model = decided(ESTIMATORS[name], decision)
     plain = clone(ESTIMATORS[name]).fit(X, Y)
@@ -259,6 +261,8 @@ def test_weights_weigh_the_fits_and_the_thresholds():
     by_rows = MultilabelDecisionClassifier(LOGISTIC, decision="f1_micro", cv=FOLDS)
     with pytest.warns(UserWarning, match="does not take sample_weight: it weighs the rows of the"):
         by_rows.fit(X, Y, sample_weight=weight)
+    with pytest.warns(UserWarning, match="it weighs the rows that say which labels there are"):
+        by_rows.set_params(decision="f1_samples").fit(X, Y, sample_weight=weight)
 
 
 @pytest.mark.parametrize("requested", [True, False])
