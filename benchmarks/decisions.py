@@ -51,9 +51,9 @@ def figures(name: str, make) -> dict[str, float]:
     from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
     from sklearn_mlce.decisions import best_and_above, f1_thresholds, maximize_f1
     from sklearn_mlce.model_selection._out_of_fold import (
+        checked_probabilities,
         held_out_of_folds,
         never_positive,
-        probabilities_of,
     )
     from sklearn_mlce.model_selection._wrapper import FitArguments
 
@@ -62,11 +62,11 @@ def figures(name: str, make) -> dict[str, float]:
     arguments = FitArguments(X, encode_targets(Y), None, {}, {})
     calibrated = MultilabelCalibratedClassifierCV(make(), cv=FOLDS, random_state=0)
     splits = list(KFold(FOLDS, shuffle=True, random_state=1).split(X))
-    folds = arguments.score_folds(calibrated, splits, None, probabilities_of)
+    folds = arguments.score_folds(calibrated, splits, None, checked_probabilities)
     held_out = held_out_of_folds(arguments.targets, splits, folds.scores, None)
     fitted = timed_fit(calibrated, X, Y)[1]
     able = ~never_positive(arguments.targets, arguments.all_rows, None)
-    p = np.where(able, probabilities_of(fitted, dataset.X_test, n_labels), 0.0)
+    p = np.where(able, checked_probabilities(fitted, dataset.X_test, n_labels), 0.0)
     seen = np.concatenate(folds.scores)
     (member,) = fitted.calibrated_classifiers_
     plain = member.estimator.predict(dataset.X_test)
