@@ -12,6 +12,7 @@ from . import (
     column_scaling,
     convergence,
     datasets,
+    decisions,
     default_c,
     defaults,
     family,
@@ -52,6 +53,7 @@ STUDIES = (
     "outputs",
     "threshold_shrinkage",
     "calibrators",
+    "decisions",
     "reference",
 )
 RESULTS = Path(__file__).with_name("results")
@@ -278,6 +280,11 @@ def run_calibrators(options) -> Path:
     """Measure calibrated probabilities and write ``calibrators.md``."""
     title = "Probabilities before and after calibration"
     return _study(options, calibrators, "calibrators", title)
+
+
+def run_decisions(options) -> Path:
+    """Measure rules of deciding and write ``decisions.md``."""
+    return _study(options, decisions, "decisions", "Labels decided by what they are to serve")
 
 
 def _study(options, module, name, title):

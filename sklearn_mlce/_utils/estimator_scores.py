@@ -38,13 +38,28 @@ def scores_of(estimator: Any, X: Any, n_outputs: int) -> np.ndarray:
     ValueError
         If they have another shape, or are NaN.
     """
-    if default_threshold(estimator) == 0:
-        name, scores = "decision_function", estimator.decision_function(X)
-    else:
-        name, scores = "predict_proba", probabilities_of(estimator, X)
-    scores = np.asarray(to_dense(scores))
-    if name == "predict_proba" and n_outputs == 1 and scores.ndim == 2:
+    if default_threshold(estimator) != 0:
+        return checked_probabilities(estimator, X, n_outputs)
+    scores = np.asarray(to_dense(estimator.decision_function(X)))
+    return _checked_scores(estimator, "decision_function", scores, n_outputs)
+
+
+def checked_probabilities(estimator: Any, X: Any, n_outputs: int) -> np.ndarray:
+    """Probabilities ``(n, n_outputs)`` of a fitted estimator; of two classes, the second's.
+
+    Raises
+    ------
+    ValueError
+        If they have another shape, or are NaN.
+    """
+    scores = np.asarray(probabilities_of(estimator, X))
+    if n_outputs == 1 and scores.ndim == 2:
         scores = scores[:, -1]
+    return _checked_scores(estimator, "predict_proba", scores, n_outputs)
+
+
+def _checked_scores(estimator: Any, name: str, scores: np.ndarray, n_outputs: int) -> np.ndarray:
+    """Scores as a floating matrix ``(n, n_outputs)`` of finite numbers."""
     scores = scores[:, None] if scores.ndim == 1 else scores
     if scores.ndim != 2 or scores.shape[1] != n_outputs:
         raise ValueError(

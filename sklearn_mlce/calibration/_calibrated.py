@@ -88,6 +88,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
     --------
     sklearn.calibration.CalibratedClassifierCV : For one class per row, two classes or more.
     MultilabelTunedThresholdClassifierCV : Thresholds that serve an F-measure.
+    sklearn_mlce.decisions.MultilabelDecisionClassifier : Labels that serve one, by probabilities.
 
     Notes
     -----

@@ -310,7 +310,8 @@ def _kind_of_problem(labels: LabelDescription) -> list[str]:
         "single-label": f"below {_FEW_ROWS:.0%}: treat it as single-label.",
         "best-label": (
             f"from {_FEW_ROWS:.0%} to {_MANY_ROWS:.0%}: a single-label model may do, with the best "
-            "label, and the next ones above a probability."
+            "label, and the next ones above a probability, which "
+            "sklearn_mlce.decisions.best_and_above picks."
         ),
         "multi-label": f"above {_MANY_ROWS:.0%}: genuinely multi-label.",
     }

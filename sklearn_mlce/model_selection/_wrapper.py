@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -71,21 +72,29 @@ class FitArguments:
         (task,) = self.monitor.tasks("refit", 1)
         return fit_as_task(task, copied, self.X, self.y, self.fit_params)
 
-    def score_folds(self, estimator: Any, splits: Splits, n_jobs: int | None) -> FoldScores:
+    def score_folds(
+        self,
+        estimator: Any,
+        splits: Splits,
+        n_jobs: int | None,
+        score: Callable[..., np.ndarray] = scores_of,
+    ) -> FoldScores:
         """Fit a clone of an estimator on each split and score its held-out rows."""
         clones = [clone_for(estimator, self.targets.format) for _ in splits]
-        score = partial(scores_of, n_outputs=self.targets.n_outputs)
+        score = partial(score, n_outputs=self.targets.n_outputs)
         tasks = self.monitor.tasks("fold", len(splits))
         scores, clones = out_of_fold(
             clones, self.X, self.y, splits, score, self.fit_params, n_jobs, tasks
         )
         return FoldScores(clones, splits, scores)
 
-    def score_fitted(self, estimator: Any) -> FoldScores:
+    def score_fitted(
+        self, estimator: Any, score: Callable[..., np.ndarray] = scores_of
+    ) -> FoldScores:
         """Score all rows by an estimator that was fitted on others."""
         check_is_fitted(estimator)
         check_names_of_fitted(estimator, self.targets.label_names)
-        scores = scores_of(estimator, self.X, self.targets.n_outputs)
+        scores = score(estimator, self.X, n_outputs=self.targets.n_outputs)
         return FoldScores([estimator], [(self.all_rows, self.all_rows)], [scores])
 
 

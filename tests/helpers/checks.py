@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import (
 from sklearn_mlce import MLCEMLP, MLCEClassifier, MLCEClassifierCV
 from sklearn_mlce._objectives.registry import OBJECTIVES
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
+from sklearn_mlce.decisions import MultilabelDecisionClassifier as Decided
 from sklearn_mlce.losses import FocalLoss
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV as Tuned
 from tests.helpers.expected_failures import expected_failures
@@ -48,6 +49,8 @@ FULL_MODES = [
     # warn.
     Calibrated(MLCEClassifier(), cv=3, random_state=0),
     Calibrated(LogisticRegression(), method="scale", cv=3, random_state=0),
+    Decided(MLCEClassifier(), decision="f1_micro", random_state=0),
+    Decided(LogisticRegression(), decision="f1_macro", random_state=0),
 ]
 LOSS_MODES = [
     MLCEClassifier(fit_intercept=False),

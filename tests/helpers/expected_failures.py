@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils.estimator_checks import _enforce_estimator_tags_y
 
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
+from sklearn_mlce.decisions import MultilabelDecisionClassifier
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 
 _ROWS_ARE_DRAWN = (
@@ -37,11 +38,11 @@ _WHERE_CLASSES_ARE_SWAPPED = {
 def expected_failures(estimator):
     """Return the name and reason of each check that the estimator is expected to fail."""
     parameters = estimator.get_params()
-    wrappers = (MultilabelTunedThresholdClassifierCV, MultilabelCalibratedClassifierCV)
-    if isinstance(estimator, wrappers):
+    deciding = (MultilabelTunedThresholdClassifierCV, MultilabelDecisionClassifier)
+    if isinstance(estimator, (*deciding, MultilabelCalibratedClassifierCV)):
         swapped = _enforce_estimator_tags_y(estimator, np.array([1, 0])).tolist() != [1, 0]
         found = dict(_WHERE_CLASSES_ARE_SWAPPED) if swapped else {}
-        if isinstance(estimator, MultilabelTunedThresholdClassifierCV):
+        if isinstance(estimator, deciding):
             found["check_classifiers_train"] = _HALF_IS_NOT_THE_THRESHOLD
         return found
     draws_rows = (

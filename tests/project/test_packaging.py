@@ -35,6 +35,7 @@ ALLOWED = {
     "metrics": {"_objectives", "_targets"},
     "model_selection": {"_objectives", "_targets", "_utils"},
     "calibration": {"_objectives", "_targets", "_utils", "model_selection"},
+    "decisions": {"_objectives", "_targets", "_utils", "model_selection"},
     "inspection": {"_targets", "_utils", "metrics", "model_selection"},
     "labels": {"_targets", "_utils"},
     "nn": set(),
