@@ -54,6 +54,8 @@ def figures(name: str, make) -> dict[str, float]:
         By ``"<map> ece"`` and ``"<map> log_loss"``, and what `sweep` returns.
     """
     from sklearn_mlce._targets.encoding import encode_targets
+    from sklearn_mlce._utils.callbacks import FitMonitor
+    from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
     from sklearn_mlce.calibration._members import (
         calibrate,
         held_out_parts,
@@ -66,7 +68,8 @@ def figures(name: str, make) -> dict[str, float]:
 
     dataset = datasets.load(name)
     X, Y = dataset.X_train, dataset.Y_train
-    arguments = FitArguments(X, encode_targets(Y), None, {}, {})
+    monitor = FitMonitor(MultilabelCalibratedClassifierCV(make()), X, Y, None)
+    arguments = FitArguments(X, encode_targets(Y), None, {}, {}, monitor)
     splits = list(KFold(FOLDS, shuffle=True, random_state=0).split(X))
     folds = arguments.score_folds(make(), splits, None)
     parts = held_out_parts(folds, arguments)

@@ -48,19 +48,18 @@ def figures(name: str, make) -> dict[str, float]:
         By ``"<column> <measure>"``.
     """
     from sklearn_mlce._targets.encoding import encode_targets
+    from sklearn_mlce._utils.callbacks import FitMonitor
+    from sklearn_mlce._utils.estimator_scores import checked_probabilities
     from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
     from sklearn_mlce.decisions import best_and_above, f1_thresholds, maximize_f1
-    from sklearn_mlce.model_selection._out_of_fold import (
-        checked_probabilities,
-        held_out_of_folds,
-        never_positive,
-    )
+    from sklearn_mlce.model_selection._out_of_fold import held_out_of_folds, never_positive
     from sklearn_mlce.model_selection._wrapper import FitArguments
 
     dataset = datasets.load(name)
     X, Y, n_labels = dataset.X_train, dataset.Y_train, dataset.Y_train.shape[1]
-    arguments = FitArguments(X, encode_targets(Y), None, {}, {})
     calibrated = MultilabelCalibratedClassifierCV(make(), cv=FOLDS, random_state=0)
+    monitor = FitMonitor(calibrated, X, Y, None)
+    arguments = FitArguments(X, encode_targets(Y), None, {}, {}, monitor)
     splits = list(KFold(FOLDS, shuffle=True, random_state=1).split(X))
     folds = arguments.score_folds(calibrated, splits, None, checked_probabilities)
     held_out = held_out_of_folds(arguments.targets, splits, folds.scores, None)

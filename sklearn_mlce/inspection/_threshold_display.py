@@ -87,7 +87,7 @@ class ThresholdCurveDisplay:
     ...     tuned, X[400:], Y[400:], labels=[0, 5], ax=Figure().subplots()
     ... )
     >>> round(display.default_score, 2), round(display.chosen_score, 2)
-    (0.57, 0.67)
+    (0.57, 0.64)
     """
 
     __module__ = "sklearn_mlce.inspection"

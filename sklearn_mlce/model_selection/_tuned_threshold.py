@@ -175,9 +175,9 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
     >>> tuned.label_table()[["positives", "f1_before", "f1_after"]].round(2).head(3)
            positives  f1_before  f1_after
     label
-    0          179.0       0.59      0.66
-    1          231.0       0.76      0.77
-    2          189.0       0.57      0.67
+    0          179.0       0.62      0.68
+    1          231.0       0.78      0.78
+    2          189.0       0.58      0.67
     """
 
     __module__ = "sklearn_mlce.model_selection"

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._targets.encoding import check_y_given, encode_targets, label_names_of
 from sklearn_mlce._targets.label_names import check_names_of_fitted
-from sklearn_mlce._targets.tags import tag_accuracy, tag_rows
+from sklearn_mlce._targets.tags import check_no_tags, tag_accuracy, tag_rows
 from sklearn_mlce._targets.targets import TargetFormatMixin, Targets
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin, FitMonitor
 from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of
@@ -193,6 +193,8 @@ class BaseWrapper(
         """
         monitor = FitMonitor(self, X, y, sample_weight)
         label_names = getattr(self.estimator, "label_names_", None) if prefit else None
+        if prefit and label_names is None:
+            check_no_tags(y)
         targets = encode_thresholded(y, for_classes, label_names)
         check_X_given(X)
         (X,) = indexable(X)
