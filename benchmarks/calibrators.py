@@ -91,7 +91,7 @@ def figures(name: str, make) -> dict[str, float]:
     for title, p in probabilities.items():
         found[f"{title} ece"] = calibration_error(truth, p[:, ~dataset.unseen])
         found[f"{title} log_loss"] = log_loss(truth, p[:, ~dataset.unseen])
-    return found | sweep(held_out_scores(parts, None, arguments))
+    return found | sweep(held_out_scores(parts, None, arguments.targets, None))
 
 
 def _before(model, X):

@@ -14,7 +14,6 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
 from tests.helpers.linear_problems import make_labels, sizes_of
 
-DATES = 1.6e9 + 1e8 * np.random.default_rng(8).random(500)  # seconds since 1970
 FITTED = {
     "newton-cg": MLCEClassifier(),
     "newton-cg, all labels": MLCEClassifier(loss="mlce"),
@@ -47,15 +46,20 @@ def micro_f1(model, X, Y):
 @pytest.mark.parametrize("column", [1e2, 1e4, 1e6, "dates"])
 @pytest.mark.parametrize("model", [*FITTED.values(), "stream"], ids=[*FITTED, "stream"])
 def test_a_wide_column_costs_nothing(model, column, dtype):
+    """In the mean over three draws of the noise, which is a feature of no use in any unit."""
     X, Y = made_data()
-    noise = DATES if column == "dates" else column * np.random.RandomState(0).randn(len(X))
-    wide = np.column_stack([X, noise]).astype(dtype)
     train, test = slice(300), slice(300, None)
     fit = streamed if model == "stream" else lambda model, X, Y: clone(model).fit(X, Y)
     model = MLCEClassifier(random_state=0) if model == "stream" else model
     without = micro_f1(fit(model, X[train], Y[train]), X[test], Y[test])
-    assert micro_f1(fit(model, wide[train], Y[train]), wide[test], Y[test]) >= without - 0.01
     assert without > 0.5
+    found = []
+    for draw in range(3):
+        rng = np.random.RandomState(draw)
+        noise = 1.6e9 + 1e8 * rng.rand(len(X)) if column == "dates" else column * rng.randn(len(X))
+        wide = np.column_stack([X, noise]).astype(dtype)
+        found.append(micro_f1(fit(model, wide[train], Y[train]), wide[test], Y[test]))
+    assert np.mean(found) >= without - 0.01
 
 
 @on_each_fit
@@ -139,7 +143,7 @@ def test_what_the_search_chose_is_the_model(Cs, input_scaling, container):
     X, Y = made_data()
     chosen = MLCEClassifierCV(Cs, input_scaling=input_scaling, random_state=0)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "the best C, .* is the (smal|larg)", UserWarning)
+        warnings.filterwarnings("ignore", "the best C, ", UserWarning)
         chosen.fit(container(X), Y)
     by_default = "columns" if isinstance(Cs, int) and container is np.asarray else None
     assert chosen.input_scaling_ == (by_default if input_scaling == "auto" else input_scaling)
