@@ -254,7 +254,8 @@ class F1ByFrequencyDisplay:
         ax = axes_for(self, ax)
         counts, f1 = np.asarray(self.label_counts, dtype=float), np.asarray(self.f1, dtype=float)
         many = len(f1) > MOST_BOLD_POINTS
-        ax.set_xscale("symlog" if counts.min(initial=1) < 1 else "log")
+        if counts.max(initial=1) >= 10 * max(counts.min(initial=np.inf), 1):  # several decades
+            ax.set_xscale("symlog" if counts.min() < 1 else "log")
         self.points_before_ = None
         if self.f1_before is not None:
             self._draw_before(ax, counts, many)
