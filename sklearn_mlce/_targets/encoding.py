@@ -49,21 +49,30 @@ def encode_targets(y: Any, label_names: np.ndarray | None = None) -> Targets:
             return _encode_single(y.toarray())
         _check_is_matrix(y.shape)
         return _encode_sparse(y)
+    if isinstance(y, np.ndarray) and y.dtype.kind in "biuf":  # no tags, no text, no names
+        return _encode_array(y, None, y)
     rows = tag_rows(y, certain=label_names is not None)
     if rows is not None:
         return encode_tags(rows, label_names)
     label_names = label_names_of(y)
     if _is_sparse_frame(y):
         return _encode_sparse_frame(y, label_names)
-    array = _as_array(y)
-    if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1):
-        check_no_joined_labels(y, array)
-        return _encode_single(array)
-    _check_is_matrix(array.shape)
-    targets = _encode_dense(array, label_names, y)
+    targets = _encode_array(_as_array(y), label_names, y)
+    if targets.kind in ("binary", "multiclass"):
+        return targets
     # Rows of a pyarrow Table cannot be picked as those of a matrix are.
     is_frame = label_names is not None and container_of(y) != "pyarrow"
     return replace(targets, frame=type(y)) if is_frame else targets
+
+
+def _encode_array(array: np.ndarray, label_names: np.ndarray | None, y: Any) -> Targets:
+    """Encode the array of a y, which is given for what to type."""
+    if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1):
+        if array.dtype.kind not in "biuf":
+            check_no_joined_labels(y, array)
+        return _encode_single(array)
+    _check_is_matrix(array.shape)
+    return _encode_dense(array, label_names, y)
 
 
 def encode_argument(y: Any, name: str, label_names: np.ndarray | None = None) -> Targets:
@@ -183,7 +192,7 @@ def _encode_sparse(y: Any) -> Targets:
 
 
 def _encode_dense(array: np.ndarray, label_names: np.ndarray | None, y: Any) -> Targets:
-    if holds_text(array):
+    if array.dtype.kind not in "biuf" and holds_text(array):
         check_no_sets_in_matrix(y, array)
         return encode_columns(array, None, label_names)
     classes = np.arange(array.shape[1])
