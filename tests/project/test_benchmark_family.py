@@ -10,6 +10,7 @@ from tests.project.test_benchmark_studies import make_dataset
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the best C:UserWarning")  # on rows as few as these
 @pytest.mark.parametrize("loss", ["auto", "mlce", "pairwise", "focal"])
 @pytest.mark.parametrize("model", ["linear", "network"])
 def test_a_loss_is_judged_at_zero_and_with_a_threshold(model, loss):
