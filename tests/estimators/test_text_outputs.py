@@ -119,9 +119,8 @@ def test_a_fitted_estimator_is_stored_as_plain_values(make):
     model = make(random_state=0).fit(X, frame)
     assert public_names_stored(model) == {f"sklearn_mlce.{type(model).__name__}"}
     assert_same_lists(model, X)
-    plain = make(random_state=0).fit(
-        X, np.where(frame["urgent"] == "yes", "a", "b")[:, None] + ["x", "y"]
-    )
+    urgent = np.where(frame["urgent"] == "yes", "a", "b")
+    plain = make(random_state=0).fit(X, np.column_stack([urgent, urgent[::-1]]))
     assert_same_lists(plain, X)
 
 

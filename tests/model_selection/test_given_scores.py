@@ -95,7 +95,7 @@ def test_two_classes():
         (Y, np.where(SCORES > 1, np.nan, SCORES), {}, "y_score holds NaN"),
         (Y, SCORES.astype(str), {}, "of dtype <U"),
         (np.zeros_like(Y), SCORES, {}, "no row of y_true carries a label"),
-        (Y, SCORES, {"sample_weight": np.zeros(150)}, "one non-zero number"),
+        (Y, SCORES, {"sample_weight": np.zeros(150)}, "one non-zero number|zero for every row"),
         (Y.sum(axis=1), SCORES, {}, "Only binary classification"),
         (Y[:, 0], SCORES[:, 0], {"scoring": "f1_samples"}, "means nothing for a binary y"),
         (Y, SCORES, {"scoring": "accuracy"}, "cannot be swept exactly"),

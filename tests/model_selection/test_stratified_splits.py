@@ -141,7 +141,7 @@ def lacking(Y, cv, n_least):
 @pytest.mark.parametrize("n_folds", [3, 5])
 def test_no_fold_of_public_data_lacks_a_label_that_each_may_have(name, n_folds):
     try:
-        Y = datasets.load(name).Y_train
+        Y = sp.csr_array(datasets.load(name).Y_train)
     except FileNotFoundError as error:
         pytest.skip(str(error))
     for seed in range(2):
