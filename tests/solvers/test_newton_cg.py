@@ -6,14 +6,12 @@ import torch
 
 from sklearn_mlce import MLCEClassifier
 from sklearn_mlce._objectives.target_tensors import encode
+from sklearn_mlce._solvers.conjugate_gradients import LabelSteps, TrustRegion, conjugate_gradients
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.newton_cg import (
-    LabelSteps,
     LinearObjective,
-    TrustRegion,
     _halve_until_lower,
     _shorten_until_flat,
-    conjugate_gradients,
 )
 from sklearn_mlce._solvers.standardisation import Standardisation
 from sklearn_mlce._targets.encoding import encode_targets
@@ -139,7 +137,7 @@ def test_a_direction_that_leads_up_is_not_taken():
 
 @on_each_solver
 def test_an_inner_solve_that_runs_out_of_iterations_still_goes_down(options, monkeypatch):
-    monkeypatch.setattr("sklearn_mlce._solvers.newton_cg._MAX_CG_ITERATIONS", 2)
+    monkeypatch.setattr("sklearn_mlce._solvers.conjugate_gradients._MAX_ITERATIONS", 2)
     objective, point = objective_and_point(options)
     steps = TrustRegion(1e-12, np.inf) if options.get("loss") == "mlce" else LabelSteps(1e-12)
     inverse = objective.inverse_diagonal(point.derivatives.curvature_diagonal())
