@@ -18,7 +18,7 @@ from torch import nn
 from sklearn_mlce._estimators.linear import MLCEClassifier, name_of_scaling
 from sklearn_mlce._objectives.registry import THRESHOLDED_LOSSES
 from sklearn_mlce._objectives.weights import checked_weight
-from sklearn_mlce._solvers.fit import resolve_solver
+from sklearn_mlce._solvers.fit import BlockOptions, resolve_solver
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import Targets, constant_label_scores, is_trainable
 from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
@@ -109,6 +109,11 @@ class MLCEClassifierCV(MLCEClassifier):
         Fraction of the first gradient at which "newton-cg" stops.
     max_iter : int, default=None
         Newton iterations at most, or epochs, of each fit, as in :class:`MLCEClassifier`.
+    label_block_size : int or "auto", default="auto"
+        Most labels that are fitted at a time, as in :class:`MLCEClassifier`.
+    coef_threshold : float, default=0.0
+        Below it coefficients are set to zero in every fit, as in :class:`MLCEClassifier`; above 0
+        `coef_` is sparse.
     device : {"cpu", "cuda", "auto"}, default="cpu"
         Where to fit. "auto" is "cuda" where torch finds a GPU, else "cpu".
     random_state : int, RandomState instance or None, default=None
@@ -228,6 +233,8 @@ class MLCEClassifierCV(MLCEClassifier):
         solver: str = "auto",
         tol: float = 1e-2,
         max_iter: int | None = None,
+        label_block_size: Any = "auto",
+        coef_threshold: float = 0.0,
         device: str = "cpu",
         random_state: Any = None,
     ) -> None:
@@ -246,6 +253,8 @@ class MLCEClassifierCV(MLCEClassifier):
         self.solver = solver
         self.tol = tol
         self.max_iter = max_iter
+        self.label_block_size = label_block_size
+        self.coef_threshold = coef_threshold
         self.device = device
         self.random_state = random_state
 
@@ -314,7 +323,9 @@ class MLCEClassifierCV(MLCEClassifier):
             self._search(model, X, targets, weight, objective, candidates, monitor, splits)
             if not monitor.stopped:
                 candidates.warn_at_end()
-            final = model.set_params(C=self.C_).fit(X, to_sklearn_y(targets), weight)
+            final = model.set_params(C=self.C_, n_jobs=self.n_jobs).fit(
+                X, to_sklearn_y(targets), weight
+            )
             self._adopt(final, targets)
             monitor.close()
         return self
@@ -401,11 +412,15 @@ class MLCEClassifierCV(MLCEClassifier):
         """Return the name of the solver that "auto" stands for."""
         problem = self._model()._problem(X, targets, weight, C=1.0, sizes=None)
         fixed = constant_label_scores(targets)
-        return resolve_solver(problem, fixed, self.solver, self.max_iter, self.tol, 0).solver
+        return resolve_solver(
+            problem, fixed, self.solver, self.max_iter, self.tol, 0, BlockOptions()
+        ).solver
 
     def _model(self, **changes: Any) -> MLCEClassifier:
         """Make the estimator that is fitted, with every parameter that it shares with this one."""
-        own = self.get_params(deep=False) | {"input_scaling": self.input_scaling_} | changes
+        # The folds share the jobs out; the model of all rows has them for its labels.
+        known = {"input_scaling": self.input_scaling_, "n_jobs": None}
+        own = self.get_params(deep=False) | known | changes
         names = MLCEClassifier._get_param_names()
         return MLCEClassifier(**{name: own[name] for name in names if name in own})
 

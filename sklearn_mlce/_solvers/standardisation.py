@@ -123,6 +123,12 @@ def mean_squared_distance(X: Any, row_weight: np.ndarray, *, centred: bool) -> f
     return distance if distance > rounding**2 else 1.0
 
 
+def standard_deviations(X: Any, row_weight: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Root mean square ``(n_features,)`` of each column about a centre; weights sum to one."""
+    unit = np.ones(X.shape[1])
+    return np.sqrt(_even_moments(X, row_weight, centre, unit, n_squarings=1))
+
+
 def column_sizes(X: Any, row_weight: np.ndarray, *, centred: bool) -> np.ndarray:
     r"""Size of each column: the fourth root of its fourth moment about its mean, or about zero.
 
