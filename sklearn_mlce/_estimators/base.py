@@ -27,7 +27,7 @@ from sklearn_mlce._targets.targets import TargetFormat, TargetFormatMixin, Targe
 from sklearn_mlce._targets.top_k import largest_scores, shifted_to_best
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin, FitMonitor
 from sklearn_mlce._utils.features import validated_features
-from sklearn_mlce._utils.tensors import with_duplicates_summed
+from sklearn_mlce._utils.rows import with_duplicates_summed
 
 
 def _has_probabilities(estimator: BaseMLCE) -> bool:

@@ -13,21 +13,18 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
 from sklearn_mlce._estimators.base import BaseMLCE
 from sklearn_mlce._estimators.streaming import in_precision, learns_from_chunks, validate_chunk
 from sklearn_mlce._objectives.registry import LOSSES
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
 from sklearn_mlce._solvers.coefficients import WarmStart
-from sklearn_mlce._solvers.fit import BlockOptions, fit_linear, resolve_solver
-from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.standardisation import (
     column_sizes,
     mean_squared_distance,
     typical_squared_distance,
 )
-from sklearn_mlce._solvers.stream import LiveWeights, StreamState, learn_chunk
+from sklearn_mlce._solvers.stream_state import StreamState
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.targets import (
     CONSTANT_LABEL_SCORE,
@@ -38,8 +35,12 @@ from sklearn_mlce._targets.targets import (
     same_classes,
 )
 from sklearn_mlce._utils.callbacks import fitted_state_kept, with_callbacks
+from sklearn_mlce._utils.optional import Module, import_torch
 from sklearn_mlce._utils.random import draw_seed
-from sklearn_mlce._utils.tensors import resolve_device
+
+if TYPE_CHECKING:
+    from sklearn_mlce._solvers.problem import LinearProblem
+    from sklearn_mlce._solvers.stream import LiveWeights
 
 # The default C of labels is one over the rows' squared distance where the loss has a margin.
 # Without one threshold zero is good where scores are large: of 1, 10, 100 and 1000 this factor was
@@ -298,7 +299,7 @@ class MLCEClassifier(BaseMLCE):
 
     _parameter_constraints: ClassVar[dict] = {
         "C": [Interval(Real, 0, None, closed="neither"), None],
-        "loss": [StrOptions(set(LOSSES)), nn.Module],
+        "loss": [StrOptions(set(LOSSES)), Module],
         "n_labels_per_row": [Interval(Integral, 1, None, closed="left"), None],
         "fit_intercept": ["boolean"],
         "input_scaling": [StrOptions({"auto", "columns"}), None],
@@ -388,6 +389,9 @@ class MLCEClassifier(BaseMLCE):
         ConvergenceWarning
             If the solver did not reach `tol`.
         """
+        import_torch("MLCEClassifier.fit")
+        from sklearn_mlce._solvers.fit import BlockOptions, fit_linear, resolve_solver
+
         self._write_coef()  # a warm start reads it, and the roll-back keeps what is written
         with fitted_state_kept(self):
             monitor = self._monitor(X, y, sample_weight)
@@ -462,6 +466,9 @@ class MLCEClassifier(BaseMLCE):
                 "solver='newton-cg' needs all rows at once and cannot learn from chunks; "
                 "set solver='auto' or solver='sgd', or call fit"
             )
+        import_torch("MLCEClassifier.partial_fit")
+        from sklearn_mlce._solvers.stream import learn_chunk
+
         with fitted_state_kept(self):
             self._check_not_pruned()
             first = not self._is_started
@@ -613,6 +620,9 @@ class MLCEClassifier(BaseMLCE):
         sizes: np.ndarray | None,
     ) -> LinearProblem:
         """Put together what a solver reads."""
+        from sklearn_mlce._solvers.problem import LinearProblem
+        from sklearn_mlce._utils.tensors import resolve_device
+
         if C is None:
             C = self._default_C(X, sample_weight, targets.format, sizes)
         objective = self._objective_for(targets.format)

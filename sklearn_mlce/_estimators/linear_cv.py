@@ -13,18 +13,17 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length
-from torch import nn
 
 from sklearn_mlce._estimators.linear import MLCEClassifier, name_of_scaling
 from sklearn_mlce._objectives.registry import THRESHOLDED_LOSSES
 from sklearn_mlce._objectives.weights import checked_weight
-from sklearn_mlce._solvers.fit import BlockOptions, resolve_solver
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import Targets, constant_label_scores, is_trainable
 from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
 from sklearn_mlce._utils.estimator_scores import scores_of
 from sklearn_mlce._utils.features import validated_features
-from sklearn_mlce._utils.tensors import with_duplicates_summed
+from sklearn_mlce._utils.optional import Module, import_torch
+from sklearn_mlce._utils.rows import with_duplicates_summed
 from sklearn_mlce.model_selection._f_measure import FMeasure, f_measure_of
 from sklearn_mlce.model_selection._out_of_fold import (
     check_held_out,
@@ -197,7 +196,7 @@ class MLCEClassifierCV(MLCEClassifier):
             for name, constraint in MLCEClassifier._parameter_constraints.items()
             if name not in ("C", "warm_start", "n_labels_per_row")
         },
-        "loss": [StrOptions(set(THRESHOLDED_LOSSES)), nn.Module],
+        "loss": [StrOptions(set(THRESHOLDED_LOSSES)), Module],
         "Cs": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "cv": ["cv_object", Interval(Real, 0, 1, closed="neither")],
         "scoring": [str, callable],
@@ -298,6 +297,7 @@ class MLCEClassifierCV(MLCEClassifier):
             If the best C is the smallest or the largest of three or more that were tried, so that
             others may be better, or if a label has five positives or more and all lie in one fold.
         """
+        import_torch("MLCEClassifierCV.fit")
         with fitted_state_kept(self):
             objective = f_measure_of(self.scoring, self.thresholds or "global")
             resolve_shrinkage(self.threshold_shrinkage, self.thresholds)  # refused before any fit
@@ -410,6 +410,8 @@ class MLCEClassifierCV(MLCEClassifier):
 
     def _solver_of_all_rows(self, X: Any, targets: Targets, weight: np.ndarray | None) -> str:
         """Return the name of the solver that "auto" stands for."""
+        from sklearn_mlce._solvers.fit import BlockOptions, resolve_solver
+
         problem = self._model()._problem(X, targets, weight, C=1.0, sizes=None)
         fixed = constant_label_scores(targets)
         return resolve_solver(

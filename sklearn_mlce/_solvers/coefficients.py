@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import gen_batches
 
-from sklearn_mlce._utils.tensors import rows_that_fit
+from sklearn_mlce._utils.rows import rows_that_fit
 
 _MOVED_ENTRIES = 2**20  # at a time, within one array
 

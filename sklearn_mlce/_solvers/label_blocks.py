@@ -27,7 +27,8 @@ from sklearn_mlce._solvers.standardisation import (
     standard_deviations,
 )
 from sklearn_mlce._targets.targets import LabelCounts
-from sklearn_mlce._utils.tensors import dense_tensor, rows_that_fit
+from sklearn_mlce._utils.rows import rows_that_fit
+from sklearn_mlce._utils.tensors import dense_tensor
 
 _BLOCK_BYTES = 2**27  # of the parameters of a block
 # Up to 128 columns another order of summation is faster, so that narrower blocks would round

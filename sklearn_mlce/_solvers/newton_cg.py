@@ -28,7 +28,8 @@ from sklearn_mlce._objectives.target_tensors import encode
 from sklearn_mlce._solvers.conjugate_gradients import LabelSteps, TrustRegion, conjugate_gradients
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.problem import IterationMonitor, LinearProblem, PreparedFeatures
-from sklearn_mlce._utils.tensors import dense_tensor, rows_that_fit
+from sklearn_mlce._utils.rows import rows_that_fit
+from sklearn_mlce._utils.tensors import dense_tensor
 
 # Fraction of the residual that an inner solve may leave. Loose steps are the cheaper way to the
 # default tol; the fraction falls with the gradient, so that a tight tol is still reached fast.

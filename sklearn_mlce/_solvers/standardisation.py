@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import gen_batches
 
-from sklearn_mlce._utils.tensors import rows_that_fit
+from sklearn_mlce._utils.rows import rows_that_fit
 
 # Entries of X that are looked at at a time: 32 MiB of float64.
 _BLOCK_ENTRIES = 2**22

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,31 +41,11 @@ from sklearn_mlce._solvers.step_sizes import (
     steps_of_intercepts,
     stream_decay,
 )
+from sklearn_mlce._solvers.stream_state import StreamState
 from sklearn_mlce._targets.targets import LabelCounts, constant_label_scores, weighted_label_counts
 from sklearn_mlce._utils.tensors import dense_tensor
 
 _STEPS_OF_FIT = 1000  # at least, as if its rows had been streamed
-
-
-@dataclass(frozen=True)
-class StreamState:
-    """State of a stream beside the parameters; arrays are never written to.
-
-    An estimator keeps it as the plain values of its fields, ``vars(state)``.
-    """
-
-    seed: int
-    total_weight: float  # of all rows seen
-    fixed: np.ndarray  # (n_outputs,), scores of outputs not trained yet, NaN for the others
-    n_chunks: int = 0
-    n_steps: int = 0
-    batch_size: int = 0  # 0: no chunk was seen, only a fit
-    weight_unit: float = 1.0  # mean weight of a row of the first chunk
-    gram: float = 1.0
-    offset: np.ndarray | None = None  # (n_features,)
-    sizes: np.ndarray | None = None  # (n_features,), 0 of columns that were constant so far
-    positive: Any = 0.0  # (n_outputs,), weight of the positive rows of chunks
-    negative: Any = 0.0
 
 
 class LiveWeights:

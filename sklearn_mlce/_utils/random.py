@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from sklearn.utils import check_random_state
+
+if TYPE_CHECKING:
+    import torch
 
 
 def draw_seed(random_state: Any) -> int:
@@ -43,12 +45,16 @@ class EpochRandomness:
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
+        import torch
+
         self._seed = seed
         self.dropout_generator = torch.Generator(device)
         self._order = np.random.default_rng(seed)
 
     def weight_generator(self) -> torch.Generator:
         """Generator of the first weights, on the CPU: the same weights on every device."""
+        import torch
+
         return torch.Generator().manual_seed(self._seed)
 
     def start_epoch(self, epoch: int) -> None:

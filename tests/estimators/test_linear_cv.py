@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
-from sklearn_mlce._estimators import linear
+from sklearn_mlce._solvers import fit
 from sklearn_mlce._estimators.linear_cv import C_FACTORS
 from sklearn_mlce._objectives.pointwise import BinaryCrossEntropy
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
@@ -154,13 +154,13 @@ def test_all_fits_have_the_solver_of_all_rows(spare, solver, monkeypatch):
     rows = sp.csr_array(X)
     work = (rows.nnz + X.shape[1]) * Y.shape[1]  # of all rows; that of a fold is less
     monkeypatch.setattr(BinaryCrossEntropy, "large_work", work + spare)
-    solvers, fit_linear = [], linear.fit_linear
+    solvers, fit_linear = [], fit.fit_linear
 
     def recorded(problem, fixed, start, options, monitor):
         solvers.append(options.solver)
         return fit_linear(problem, fixed, start, options, monitor)
 
-    monkeypatch.setattr(linear, "fit_linear", recorded)
+    monkeypatch.setattr(fit, "fit_linear", recorded)
     model = MLCEClassifierCV(CS, max_iter=30, random_state=0).fit(rows, Y)
     assert solvers == [solver] * (3 * len(CS) + 1)
     assert model.solver == "auto"

@@ -11,7 +11,8 @@ import torch
 
 from sklearn_mlce import MLCEClassifierCV
 from sklearn_mlce._utils import tensors as sparse
-from sklearn_mlce._utils.tensors import csr_tensor, dense_tensor, with_duplicates_summed
+from sklearn_mlce._utils.rows import with_duplicates_summed
+from sklearn_mlce._utils.tensors import csr_tensor, dense_tensor
 from tests.helpers.estimators import assert_same_scores, labelled_rows, linear, mlp
 
 
