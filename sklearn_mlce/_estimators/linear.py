@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from functools import partial
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlce._estimators.base import BaseMLCE
 from sklearn_mlce._estimators.streaming import in_precision, learns_from_chunks, validate_chunk
-from sklearn_mlce._objectives.registry import LOSSES
+from sklearn_mlce._objectives.registry import LOSSES, LossName
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
 from sklearn_mlce._solvers.coefficients import WarmStart
 from sklearn_mlce._solvers.standardisation import (
@@ -34,11 +32,19 @@ from sklearn_mlce._targets.targets import (
     is_trainable,
     same_classes,
 )
-from sklearn_mlce._utils.callbacks import fitted_state_kept, with_callbacks
+from sklearn_mlce._utils.callbacks import fitted_state_kept
 from sklearn_mlce._utils.optional import Module, import_torch
 from sklearn_mlce._utils.random import draw_seed
+from sklearn_mlce._utils.typing import (
+    SolverName,
+    available_if,
+    fit_context,
+    with_callbacks,
+)
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from sklearn_mlce._solvers.problem import LinearProblem
     from sklearn_mlce._solvers.stream import LiveWeights
 
@@ -321,18 +327,18 @@ class MLCEClassifier(BaseMLCE):
         self,
         C: float | None = None,
         *,
-        loss: Any = "auto",
+        loss: LossName | nn.Module = "auto",
         n_labels_per_row: int | None = None,
         fit_intercept: bool = True,
-        input_scaling: str | None = "auto",
+        input_scaling: Literal["auto", "columns"] | None = "auto",
         label_weight: Any = None,
         scale: float | None = None,
         margin: Any = None,
-        solver: str = "auto",
+        solver: SolverName = "auto",
         tol: float = 1e-2,
         max_iter: int | None = None,
         warm_start: bool = False,
-        label_block_size: Any = "auto",
+        label_block_size: int | Literal["auto"] = "auto",
         coef_threshold: float = 0.0,
         n_jobs: int | None = None,
         device: str = "cpu",
@@ -357,8 +363,8 @@ class MLCEClassifier(BaseMLCE):
         self.random_state = random_state
 
     @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLCEClassifier:
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the model.
 
         Parameters
@@ -417,8 +423,8 @@ class MLCEClassifier(BaseMLCE):
         return self
 
     @available_if(learns_from_chunks)
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         r"""Pass once over a chunk of rows in mini-batches, going on from the last call or fit.
 
         Each chunk is read once, whatever `solver` says but for "newton-cg", and `max_iter`
@@ -568,7 +574,7 @@ class MLCEClassifier(BaseMLCE):
         self._write_coef()
         return super().__getstate__()
 
-    def sparsify(self) -> MLCEClassifier:
+    def sparsify(self) -> Self:
         """Store `coef_` as a sparse array, where many coefficients are zero.
 
         Predictions are the same, and need the memory of the non-zero ones alone: less where more
@@ -584,7 +590,7 @@ class MLCEClassifier(BaseMLCE):
         self.coef_ = sp.csc_array(self.coef_)
         return self
 
-    def densify(self) -> MLCEClassifier:
+    def densify(self) -> Self:
         """Store `coef_` as an ndarray again.
 
         Returns

@@ -7,23 +7,23 @@ from collections.abc import Callable, Iterator
 from copy import copy
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
-from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length
 
 from sklearn_mlce._estimators.linear import MLCEClassifier, name_of_scaling
-from sklearn_mlce._objectives.registry import THRESHOLDED_LOSSES
+from sklearn_mlce._objectives.registry import THRESHOLDED_LOSSES, ThresholdedLossName
 from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import Targets, constant_label_scores, is_trainable
-from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
+from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept
 from sklearn_mlce._utils.estimator_scores import scores_of
 from sklearn_mlce._utils.features import validated_features
 from sklearn_mlce._utils.optional import Module, import_torch
 from sklearn_mlce._utils.rows import with_duplicates_summed
+from sklearn_mlce._utils.typing import SolverName, fit_context, with_callbacks
 from sklearn_mlce.model_selection._f_measure import FMeasure, f_measure_of
 from sklearn_mlce.model_selection._out_of_fold import (
     check_held_out,
@@ -35,6 +35,9 @@ from sklearn_mlce.model_selection._out_of_fold import (
 from sklearn_mlce.model_selection._output_codes import check_outputs_known, output_accuracy
 from sklearn_mlce.model_selection._splits import Splits, splits_of
 from sklearn_mlce.model_selection._sweep import resolve_shrinkage, tune
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # Smallest and largest C of a grid that is given by its size, as factors of MLCEClassifier's own.
 C_FACTORS = (0.1, 10.0)
@@ -220,19 +223,19 @@ class MLCEClassifierCV(MLCEClassifier):
         *,
         cv: Any = 3,
         scoring: Any = "f1_micro",
-        thresholds: str | None = "global",
+        thresholds: Literal["global", "per_label"] | None = "global",
         threshold_shrinkage: Any = "auto",
         n_jobs: int | None = None,
-        loss: Any = "auto",
+        loss: ThresholdedLossName | nn.Module = "auto",
         fit_intercept: bool = True,
-        input_scaling: str | None = "auto",
+        input_scaling: Literal["auto", "columns"] | None = "auto",
         label_weight: Any = None,
         scale: float | None = None,
         margin: Any = None,
-        solver: str = "auto",
+        solver: SolverName = "auto",
         tol: float = 1e-2,
         max_iter: int | None = None,
-        label_block_size: Any = "auto",
+        label_block_size: int | Literal["auto"] = "auto",
         coef_threshold: float = 0.0,
         device: str = "cpu",
         random_state: Any = None,
@@ -258,10 +261,8 @@ class MLCEClassifierCV(MLCEClassifier):
         self.random_state = random_state
 
     @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None
-    ) -> MLCEClassifierCV:
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Choose C and the thresholds, and fit the model on all rows.
 
         Parameters

@@ -22,9 +22,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
-from sklearn_mlce._solvers import fit
 from sklearn_mlce._estimators.linear_cv import C_FACTORS
 from sklearn_mlce._objectives.pointwise import BinaryCrossEntropy
+from sklearn_mlce._solvers import fit
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 from tests.helpers.estimators import labelled_rows, single_labels

@@ -47,17 +47,19 @@ from sklearn_mlce.labels import predicted_labels, top_features, top_labels
 warnings.simplefilter("error")
 folder = Path(sys.argv[1])
 X, y, expected = (joblib.load(folder / f"{name}.joblib") for name in ("X", "y", "expected"))
+trusted = json.loads((folder / "trusted.json").read_text())
 models = [
     pickle.loads((folder / "model.pickle").read_bytes()),
     joblib.load(folder / "model.joblib"),
-    skops.io.load(folder / "model.skops", trusted=json.loads((folder / "trusted.json").read_text())),
+    skops.io.load(folder / "model.skops", trusted=trusted),
 ]
 for model in models:
     for method, answer in expected.items():
         found = getattr(model, method)(X)
         pairs = zip(found, answer) if isinstance(answer, list) else [(found, answer)]
         for one, other in pairs:
-            one, other = (getattr(part, "toarray", lambda part=part: part)() for part in (one, other))
+            if hasattr(one, "toarray"):
+                one, other = one.toarray(), other.toarray()
             np.testing.assert_array_equal(one, other)
     if y is not None:
         assert 0 <= model.score(X, y) <= 1

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 
 from sklearn_mlce import MLCEClassifierCV
-from sklearn_mlce._utils import tensors as sparse
+from sklearn_mlce._utils import rows as sparse
 from sklearn_mlce._utils.rows import with_duplicates_summed
 from sklearn_mlce._utils.tensors import csr_tensor, dense_tensor
 from tests.helpers.estimators import assert_same_scores, labelled_rows, linear, mlp
