@@ -17,6 +17,8 @@ from sklearn_mlce._objectives.registry import (
     LOSSES,
     OBJECTIVES,
     THRESHOLDED_LOSSES,
+    LossName,
+    ThresholdedLossName,
     resolve_objective,
 )
 from sklearn_mlce._targets.encoding import encode_targets
