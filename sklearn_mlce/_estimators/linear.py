@@ -167,7 +167,7 @@ class MLCEClassifier(BaseMLCE):
         Coefficients are set to zero whose magnitude, times the standard deviation of their feature
         (root mean square, without intercept), is below it; intercepts take over what they add to
         the score of the mean row. Above 0 `coef_` is sparse, and is so from the first: each block
-        of labels is thinned out as it is done. 1e-3 leaves rankings and F1 as they are, see Notes.
+        of labels is thinned out as it is done. 1e-4 leaves rankings and F1 as they are.
     n_jobs : int, default=None
         Blocks of labels that are fitted at a time, by :mod:`joblib`; its ``parallel_config`` says
         where. None is 1 unless in a ``parallel_config``, -1 is all processors. A loss that couples

@@ -211,7 +211,7 @@ def _check_memory(
     if dtype != np.float32:
         advice = f"pass X as float32, or {advice}"
     if not prunes:
-        advice = f"set coef_threshold=1e-3, which leaves out coefficients near zero, or {advice}"
+        advice = f"set coef_threshold=1e-4, which leaves out coefficients near zero, or {advice}"
     raise MemoryError(
         f"the coefficients of {n_features} features and {columns} labels need "
         f"{in_gigabytes(needed)} in {dtype}, and {in_gigabytes(free)} are free. To fit in less, "

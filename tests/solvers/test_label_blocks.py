@@ -219,7 +219,7 @@ def test_too_large_a_fit_is_refused_before_it_begins(dtype, monkeypatch):
     coef = model.coef_
     needed = N_FEATURES * N_LABELS * np.dtype(dtype).itemsize
     monkeypatch.setattr("sklearn_mlce._solvers.fit.free_memory", lambda: needed - 1)
-    advice = "set coef_threshold=1e-3"
+    advice = "set coef_threshold=1e-4"
     if dtype == np.float64:
         advice += r".*pass X as float32"
     with pytest.raises(MemoryError, match=rf"60 features and 30 labels need.*are free.*{advice}"):
