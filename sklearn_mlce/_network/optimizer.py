@@ -74,6 +74,8 @@ class FusedAdamW(torch.optim.AdamW):
                 taken = [i for i, gradient in enumerate(gradients) if gradient is not None]
                 gradients, *lists = ([part[i] for i in taken] for part in (gradients, *lists))
             weights, means, squares = lists
+            if not weights:
+                continue
             _fused_adamw(
                 weights,
                 gradients,

@@ -16,7 +16,7 @@ from torch.nn import functional
 from sklearn_mlce._network.architecture import Architecture
 from sklearn_mlce._network.batches import Rows, SparseBatch, features
 from sklearn_mlce._network.input_scaling import Scaling, make_scaling
-from sklearn_mlce._network.user_network import Factory, UserNetwork, make_module
+from sklearn_mlce._network.user_network import Factory, UserNetwork, remade_module
 from sklearn_mlce._objectives.objective import Objective
 from sklearn_mlce._targets.targets import LabelCounts
 from sklearn_mlce._utils.tensors import dense_tensor
@@ -232,14 +232,8 @@ def predictor(
     tensors = {name: dense_tensor(array, device) for name, array in weights.items()}
     dtype = torch_dtype(dtype_of(weights))
     if factory is not None:
-        network = UserNetwork(make_module(factory, architecture, seed=0), architecture, dtype)
-        try:
-            network.load_state_dict(tensors, assign=True)
-        except RuntimeError as error:
-            raise ValueError(
-                f"module= makes another network now than at the fit: {error}. Restore what it "
-                "made, or fit again"
-            ) from error
+        network = UserNetwork(remade_module(factory, architecture), architecture, dtype)
+        network.load_state_dict(tensors, assign=True)
         return network.to(device).eval()
     module = Perceptron(architecture, dtype, device="meta")  # allocates nothing
     module.load_state_dict(tensors, assign=True)

@@ -107,6 +107,26 @@ def make_module(factory: Factory, architecture: Architecture, seed: int) -> nn.M
     return module
 
 
+def remade_module(factory: Factory, architecture: Architecture) -> nn.Module:
+    """Module as a fit made it, but for its weights.
+
+    Raises
+    ------
+    ValueError
+        If the factory makes another one now.
+    """
+    module = make_module(factory, architecture, seed=0)
+    before, now = architecture.structure or (), structure_of(module)
+    if before != now:
+        differ = [f"{old} at the fit" for old in before if old not in now]
+        differ += [f"{new} now" for new in now if new not in before]
+        raise ValueError(
+            f"what module= made has changed since the fit: {'; '.join(differ)}. Restore the "
+            "function that made it, or fit again"
+        )
+    return module
+
+
 def structure_of(module: nn.Module) -> tuple[str, ...]:
     """Classes of a module's parts with their options, and the shapes of its parameters."""
     parts = [

@@ -226,7 +226,8 @@ class Objective:
             return torch.cat([-logits, logits], dim=1).sigmoid()
         if self.kind == "multiclass":
             return functional.logsigmoid(self.scale * scores).softmax(dim=1)
-        return self.label_logits(scores, functional.softplus).sigmoid()
+        # onnxruntime has torch's own softplus in float32 alone.
+        return self.label_logits(scores, lambda z: -functional.logsigmoid(-z)).sigmoid()
 
     def label_logits(self, scores: Any, softplus: Callable[[Any], Any]) -> Any:
         """Log-odds of the probabilities of the labels of a multi-label y.
