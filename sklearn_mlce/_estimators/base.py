@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ from sklearn_mlce._utils.callbacks import CallbackSupportMixin, FitMonitor
 from sklearn_mlce._utils.features import validated_features
 from sklearn_mlce._utils.rows import with_duplicates_summed
 from sklearn_mlce._utils.typing import available_if
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def _has_probabilities(estimator: BaseMLCE) -> bool:
@@ -64,6 +67,10 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
     @abstractmethod
     def _scores(self, X: Any) -> np.ndarray:
         """Scores ``(n, n_outputs)`` of validated X."""
+
+    @abstractmethod
+    def _torch_model(self, outputs: nn.Module, n_best: int | None) -> nn.Module:
+        """Torch module of the fit, that returns `outputs` of its scores."""
 
     def _objective_for(self, target_format: TargetFormat) -> Objective:
         """The loss that the parameters ask for on a kind of y."""
@@ -284,6 +291,48 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
             Float64, finite and below 0. A list for multiclass-multioutput y.
         """
         return log_of(self.predict_proba(X))
+
+    def to_torch(self, output: str = "scores") -> nn.Module:
+        """Make a torch module of what was learned, for serving, exporting and fine-tuning.
+
+        The module, in evaluation mode and on the CPU, maps a dense tensor of rows, of shape
+        (n_samples, n_features), and holds copies: input scaling, scores of constant labels and
+        `n_labels_per_row` are parts of it. :func:`torch.export.export`, :func:`torch.onnx.export`
+        with ``dynamo=True`` and ``torch.compile(fullgraph=True)`` take it, and it is
+        differentiable in the rows. Its state dict is in torch's orientation, holds all
+        that was learned, and may be loaded into the module of another fit of the same shape.
+
+        Parameters
+        ----------
+        output : {"scores", "labels", "probabilities"}, default="scores"
+            What the module returns, in the shapes of :meth:`decision_function`, :meth:`predict`
+            or `predict_proba`, and in the precision of the fit. Labels are int64: 0 and 1 of a
+            matrix of labels, and for classes their index in `classes_`. Scores and probabilities
+            of several outputs are a tuple of tensors.
+
+        Returns
+        -------
+        torch.nn.Module
+            The module.
+
+        Raises
+        ------
+        ValueError
+            If `output` is another value.
+        AttributeError
+            If the loss gives no probabilities, and these are asked for.
+        """
+        check_is_fitted(self)
+        from sklearn_mlce._export.outputs import Outputs, check_output
+
+        check_output(output)
+        target_format, probabilities = self._target_format, None
+        if output == "probabilities":
+            _has_probabilities(self)
+            objective = resolve_objective(self.loss_, self.scale_, self.margin_, target_format)
+            probabilities = objective.probabilities_of_tensor
+        outputs = Outputs(target_format.kind, target_format.sizes, output, probabilities)
+        return self._torch_model(outputs, self._n_best).eval()
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Fraction of the rows whose labels are all predicted right.

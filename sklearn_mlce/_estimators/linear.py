@@ -713,6 +713,14 @@ class MLCEClassifier(BaseMLCE):
             return np.add(scores, self.intercept_, out=scores)
         return scores + self.intercept_
 
+    def _torch_model(self, outputs: nn.Module, n_best: int | None) -> nn.Module:
+        from sklearn_mlce._export.models import LinearModel
+
+        coefficients: Any = self.coef_
+        if sp.issparse(coefficients):
+            coefficients = coefficients.toarray()
+        return LinearModel(coefficients, self.intercept_, outputs, n_best)
+
 
 def name_of_scaling(sizes: np.ndarray | None) -> str | None:
     """Return the name that `input_scaling_` has for sizes of columns."""

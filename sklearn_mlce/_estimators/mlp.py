@@ -11,6 +11,8 @@ from os import PathLike
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+import scipy.sparse as sp
+import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -19,30 +21,35 @@ from torch import nn
 from sklearn_mlce._estimators.base import BaseMLCE
 from sklearn_mlce._estimators.streaming import in_precision, learns_from_chunks, validate_chunk
 from sklearn_mlce._estimators.validation_rows import epoch_scorer, given_rows
+from sklearn_mlce._network.architecture import Architecture
 from sklearn_mlce._network.batches import Rows
 from sklearn_mlce._network.callbacks import copy_callbacks
 from sklearn_mlce._network.checkpoint import CheckpointFile, TrainingState
 from sklearn_mlce._network.fingerprint import fingerprint
 from sklearn_mlce._network.input_scaling import scaling_of
-from sklearn_mlce._network.perceptron import ACTIVATIONS, Architecture, compute_scores
+from sklearn_mlce._network.perceptron import ACTIVATIONS, compute_scores, dtype_of, predictor
 from sklearn_mlce._network.plan import (
     SCHEDULES,
     TrainingPlan,
     layer_widths,
+    network_device,
     resolve_batch_size,
     resolve_max_epochs,
     resolve_precision,
     training_dtype,
 )
 from sklearn_mlce._network.train import train
+from sklearn_mlce._network.user_network import of_module
 from sklearn_mlce._objectives.registry import LOSSES, LossName
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.targets import TargetFormat, constant_label_scores, same_classes
 from sklearn_mlce._utils.callbacks import fitted_state_kept
 from sklearn_mlce._utils.random import draw_seed
-from sklearn_mlce._utils.tensors import resolve_device
 from sklearn_mlce._utils.typing import available_if, fit_context, with_callbacks
+
+# What shapes the perceptron, and is refused beside a module of the user's.
+_HIDDEN_LAYER_SIZES, _ACTIVATION, _DROPOUT = (256,), "silu", 0.5
 
 
 def _takes_chunks(estimator: MLCEMLP) -> bool:
@@ -260,9 +267,11 @@ class MLCEMLP(BaseMLCE):
     n_iter_: int
     loss_curve_: list[float]
     validation_scores_: list[float]
+    _factory: Any = None  # of the user's module that was fitted; None is the perceptron
 
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "module": [callable, None],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "input_scaling": [StrOptions({"auto", "robust", "overall"}), None],
@@ -285,7 +294,7 @@ class MLCEMLP(BaseMLCE):
         "callbacks": [list, tuple, None],
         "checkpoint_dir": [str, PathLike, None],
         "resume": ["boolean"],
-        "device": [StrOptions({"cpu", "cuda", "auto"})],
+        "device": [str],
         "precision": [StrOptions({"auto", "full", "mixed"})],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
@@ -293,10 +302,11 @@ class MLCEMLP(BaseMLCE):
 
     def __init__(
         self,
-        hidden_layer_sizes: Any = (256,),
+        hidden_layer_sizes: Any = _HIDDEN_LAYER_SIZES,
         *,
-        activation: str = "silu",
-        dropout: float = 0.5,
+        module: Any = None,
+        activation: str = _ACTIVATION,
+        dropout: float = _DROPOUT,
         input_scaling: Literal["auto", "robust", "overall"] | None = "auto",
         alpha: float = 0.1,
         batch_size: int | Literal["auto"] = "auto",
@@ -322,8 +332,9 @@ class MLCEMLP(BaseMLCE):
         warm_start: bool = False,
         random_state: Any = None,
     ) -> None:
-        self.hidden_layer_sizes, self.activation = hidden_layer_sizes, activation
-        self.dropout, self.input_scaling = dropout, input_scaling
+        self.hidden_layer_sizes, self.module = hidden_layer_sizes, module
+        self.activation, self.dropout = activation, dropout
+        self.input_scaling = input_scaling
         self.alpha, self.batch_size = alpha, batch_size
         self.learning_rate, self.learning_rate_init = learning_rate, learning_rate_init
         self.max_epochs, self.gradient_clipping = max_epochs, gradient_clipping
@@ -406,7 +417,7 @@ class MLCEMLP(BaseMLCE):
                 rows, held_out = rows.split(self.validation_fraction, start.seed)
             callbacks = copy_callbacks(self.callbacks or (), plan.schedule, self.resume)
             self._fixed_scores = constant_label_scores(rows.targets)
-            self._architecture = asdict(plan.architecture)
+            self._architecture, self._factory = asdict(plan.architecture), plan.factory
             score = None if held_out is None else epoch_scorer(self, self.scoring, held_out)
             start, save = self._resume(file, plan, start, rows, held_out)
             state = train(
@@ -471,8 +482,7 @@ class MLCEMLP(BaseMLCE):
                 self, X, y, classes, sample_weight, first=first
             )
             if not first:
-                weights = next(iter(self.state_dict_.values()))
-                X, sample_weight = in_precision(weights.dtype, X, sample_weight)
+                X, sample_weight = in_precision(dtype_of(self.state_dict_), X, sample_weight)
             rows = Rows(X, targets, sample_weight)
             plan = self._plan(rows, 1, keep_moments=True, go_on=True)
             plan = replace(plan, schedule="constant")
@@ -484,14 +494,14 @@ class MLCEMLP(BaseMLCE):
             else:
                 self._remember_loss(targets)
                 self._fixed_scores = np.where(fixed == self._fixed_scores, fixed, np.nan)
-            self._architecture = asdict(plan.architecture)
+            self._architecture, self._factory = asdict(plan.architecture), plan.factory
             self._keep(train(plan, start, rows))
         return self
 
     def _plan(
         self, rows: Rows, max_epochs: int | str, keep_moments: bool, go_on: bool
     ) -> TrainingPlan:
-        device = resolve_device(self.device)
+        device = network_device(self.device, rows.X.dtype, sparse=sp.issparse(rows.X))
         objective = self._objective_for(rows.targets.format)
         batch_size = resolve_batch_size(self.batch_size, len(rows))
         return TrainingPlan(
@@ -512,20 +522,37 @@ class MLCEMLP(BaseMLCE):
             dtype=training_dtype(self.precision, rows.X.dtype),
             mixed_precision=resolve_precision(self.precision, device),
             keep_moments=keep_moments,
+            factory=self.module,
         )
 
     def _planned_architecture(self, rows: Rows, go_on: bool) -> Architecture:
         scaling = scaling_of(self.input_scaling, rows.X)
         if go_on and self.input_scaling == "auto" and hasattr(self, "state_dict_"):
             scaling = self._architecture["input_scaling"]  # what the first rows made of it
-        return Architecture(
+        widths = layer_widths(self.hidden_layer_sizes)
+        architecture = Architecture(
             rows.X.shape[1],
-            layer_widths(self.hidden_layer_sizes),
+            widths if self.module is None else (),
             rows.targets.n_outputs,
             self.activation,
             scaling,
             learned_threshold=bool(self.learn_threshold),
         )
+        if self.module is None:
+            return architecture
+        shaping = {
+            "hidden_layer_sizes": (widths, _HIDDEN_LAYER_SIZES),
+            "activation": (self.activation, _ACTIVATION),
+            "dropout": (self.dropout, _DROPOUT),
+        }
+        for name, (value, default) in shaping.items():
+            if value != default:
+                raise ValueError(
+                    f"{name}={value!r} shapes the perceptron, but module= brings a network of its "
+                    f"own. Set {name}={default!r}, its default, and shape the module in the "
+                    "function that makes it, or set module=None"
+                )
+        return of_module(architecture, self.module)
 
     def _start(self, plan: TrainingPlan, target_format: TargetFormat, go_on: bool) -> TrainingState:
         """State to begin with: a new one, or that in which the last call ended."""
@@ -538,11 +565,10 @@ class MLCEMLP(BaseMLCE):
             or not same_classes(self.classes_, target_format.classes)
         ):
             raise ValueError(
-                f"training cannot go on: the network has layers {last.sizes}, activation "
-                f"{last.activation!r}, input scaling {last.input_scaling!r} and was trained on "
-                f"{self._target_format.kind} y of classes {self.classes_}, got {now.sizes}, "
-                f"{now.activation!r}, {now.input_scaling!r}, {target_format.kind} and "
-                f"{target_format.classes}. Set warm_start=False and call fit to start anew"
+                f"training cannot go on: the network has {last.described} and was trained on "
+                f"{self._target_format.kind} y of classes {self.classes_}, got {now.described}, "
+                f"{target_format.kind} and {target_format.classes}. Set warm_start=False and call "
+                "fit to start anew"
             )
         check_label_names(
             target_format.label_names,
@@ -621,8 +647,30 @@ class MLCEMLP(BaseMLCE):
             raise stopped_by
 
     def _scores(self, X: Any) -> np.ndarray:
-        architecture = Architecture(**self._architecture)
-        scores = compute_scores(architecture, self.state_dict_, X, resolve_device(self.device))
+        weights, factory = self.state_dict_, self._factory
+        device = network_device(self.device, dtype_of(weights), sparse=sp.issparse(X))
+        scores = compute_scores(Architecture(**self._architecture), weights, X, device, factory)
         fixed = ~np.isnan(self._fixed_scores)
         scores[:, fixed] = self._fixed_scores[fixed]
         return scores
+
+    def _torch_model(self, outputs: nn.Module, n_best: int | None) -> nn.Module:
+        from sklearn_mlce._export.models import ModuleModel, PerceptronModel
+
+        architecture, arrays = Architecture(**self._architecture), self.state_dict_
+        copies = {name: array.copy() for name, array in arrays.items()}
+        network: Any = predictor(architecture, copies, torch.device("cpu"), self._factory)
+        parameters = {
+            "input_scaling": network.input_scaling,
+            "learned_threshold": architecture.learned_threshold,
+            "constant_scores": self._fixed_scores,
+            "outputs": outputs,
+            "n_best": n_best,
+        }
+        if self._factory is not None:
+            return ModuleModel(network.module, **parameters)
+        layers = [
+            (arrays[f"layers.{i}.weight"], arrays[f"layers.{i}.bias"])
+            for i in range(len(architecture.sizes) - 1)
+        ]
+        return PerceptronModel(layers, network.activation, **parameters)

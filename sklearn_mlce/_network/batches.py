@@ -86,6 +86,16 @@ class SparseBatch(NamedTuple):
         transposed = None if self.transposed is None else self.transposed.to(dtype)
         return SparseBatch(self.rows.to(dtype), transposed)
 
+    def to_dense(self, n_columns: int) -> Tensor:
+        """The rows ``(n, d)`` as a dense matrix."""
+        rows = self.rows
+        n_rows = len(rows.offsets) - 1
+        dense = rows.values.new_zeros(n_rows, n_columns)
+        numbers = torch.repeat_interleave(
+            torch.arange(n_rows, device=dense.device), rows.offsets.diff().long()
+        )
+        return dense.index_put_((numbers, rows.columns.long()), rows.values, accumulate=True)
+
     def matmul(self, weight: Tensor) -> Tensor:
         """Product ``(n, width)`` with a dense weight ``(d, width)``, differentiable in it."""
         if self.transposed is None:
@@ -212,6 +222,9 @@ class Batches:
     order : callable, default=None
         Called with the number of rows at each pass over several batches; returns a permutation.
         None keeps the order of the rows.
+    fewest_rows : int, default=1
+        Of a batch, `batch_size` at most: a last one that would have fewer is joined to the one
+        before.
     """
 
     def __init__(
@@ -222,8 +235,10 @@ class Batches:
         encoder: TargetPreparer,
         training: bool = False,
         order: Callable[[int], np.ndarray] | None = None,
+        fewest_rows: int = 1,
     ) -> None:
         self._rows, self._batch_size = rows, batch_size
+        self._fewest_rows = min(fewest_rows, batch_size)
         self._device, self._training, self._order = device, training, order
         self._encoder = encoder
         self._encoded: Any = None  # of all rows, where that takes little memory
@@ -239,16 +254,21 @@ class Batches:
 
     def __len__(self) -> int:
         """Batches of a pass."""
-        return -(-len(self._rows) // self._batch_size)
+        n_whole, n_left = divmod(len(self._rows), self._batch_size)
+        return max(1, n_whole + (n_left >= self._fewest_rows))
 
     def __iter__(self) -> Iterator[Batch]:
         if self._only is not None:
             yield self._only
             return
         order = None if self._order is None else self._order(len(self._rows))
-        for chosen in gen_batches(len(self._rows), self._block_rows):
+        for chosen in gen_batches(
+            len(self._rows), self._block_rows, min_batch_size=self._fewest_rows
+        ):
             block = self._block(chosen if order is None else order[chosen])
-            for part in gen_batches(block.n_rows, self._batch_size):
+            for part in gen_batches(
+                block.n_rows, self._batch_size, min_batch_size=self._fewest_rows
+            ):
                 yield block.batch(part)
 
     def _block(self, chosen: slice | np.ndarray) -> _Block:

@@ -28,6 +28,7 @@ _PARAMETERS = {
     "mixed_precision": "mixed precision",
     "patience": "n_iter_no_change",
     "objective": "loss, scale and margin",
+    "factory": "module",
 }
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")

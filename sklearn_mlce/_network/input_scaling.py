@@ -81,10 +81,10 @@ class RobustScaling(Scaling):
         Sparse rows, which only predicting meets, become dense.
         """
         if isinstance(x, SparseBatch):
-            x = _dense(x.rows, len(self.centre))
-        scaled = (x - self.centre).mul_(self.factor).clamp_(-_FAR, _FAR).to(dtype)
-        inverse = torch.addcmul(scaled.new_ones(()), scaled, scaled, value=_CLIP**-2).rsqrt_()
-        return scaled.mul_(inverse)
+            x = x.to_dense(len(self.centre))
+        # Not in place, so that torch can differentiate it in x.
+        scaled = ((x - self.centre) * self.factor).clamp(-_FAR, _FAR).to(dtype)
+        return scaled * torch.addcmul(scaled.new_ones(()), scaled, scaled, value=_CLIP**-2).rsqrt()
 
     def learn(self, X: np.ndarray, weight: np.ndarray | None) -> None:
         """Take the centre and the factor from rows ``(n, d)`` and their weights."""
@@ -187,12 +187,3 @@ def _evenly_spaced(n_rows: int, width: int) -> slice | np.ndarray:
     if n_rows <= n_most:
         return slice(None)
     return np.linspace(0, n_rows - 1, n_most).round().astype(np.int64)
-
-
-def _dense(rows: CompressedRows, n_columns: int) -> Tensor:
-    n_rows = len(rows.offsets) - 1
-    dense = rows.values.new_zeros(n_rows, n_columns)
-    numbers = torch.repeat_interleave(
-        torch.arange(n_rows, device=dense.device), rows.offsets.diff().long()
-    )
-    return dense.index_put_((numbers, rows.columns.long()), rows.values, accumulate=True)

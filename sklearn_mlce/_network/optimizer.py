@@ -13,6 +13,7 @@ from sklearn_mlce._network.perceptron import Arrays
 from sklearn_mlce._utils.tensors import dense_tensor
 
 # Private to torch, which may drop it. None makes FusedAdamW take torch's own way to it.
+_FUSED_ON = ("cpu", "cuda")
 _fused_adamw: Callable[..., None] | None = getattr(torch, "_fused_adamw_", None)
 
 
@@ -36,7 +37,13 @@ class FusedAdamW(torch.optim.AdamW):
     _groups: list[tuple[Any, ...]]  # options, weights, first and second moments, count of steps
 
     def __init__(self, params: Any, **options: Any) -> None:
-        super().__init__(params, fused=True, **options)
+        super().__init__(params, **options)
+        weights = [weight for group in self.param_groups for weight in group["params"]]
+        # Elsewhere torch chooses how to step.
+        self._fused = all(weight.device.type in _FUSED_ON for weight in weights)
+        if self._fused:
+            for group in self.param_groups:
+                group["fused"] = True
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -52,7 +59,7 @@ class FusedAdamW(torch.optim.AdamW):
         object
             What the closure returned, or None.
         """
-        if _fused_adamw is None:
+        if _fused_adamw is None or not self._fused:
             return super().step(closure)
         result = None
         if closure is not None:
@@ -60,11 +67,18 @@ class FusedAdamW(torch.optim.AdamW):
                 result = closure()
         if "_groups" not in vars(self):
             self._groups = [self._gathered(group) for group in self.param_groups]
-        for group, weights, means, squares, n_steps in self._groups:
+        for group, *lists, n_steps in self._groups:
             n_steps.add_(1)
+            gradients = [weight.grad for weight in lists[0]]
+            if any(gradient is None for gradient in gradients):  # which a user's module may leave
+                taken = [i for i, gradient in enumerate(gradients) if gradient is not None]
+                gradients, *lists = ([part[i] for i in taken] for part in (gradients, *lists))
+            weights, means, squares = lists
+            if not weights:
+                continue
             _fused_adamw(
                 weights,
-                [weight.grad for weight in weights],
+                gradients,
                 means,
                 squares,
                 [],
@@ -87,7 +101,7 @@ class FusedAdamW(torch.optim.AdamW):
 
         The weights share the first one's count, as they have made the same steps.
         """
-        weights = group["params"]
+        weights = [weight for weight in group["params"] if weight.requires_grad]
         for weight in weights:
             if not self.state[weight]:
                 self.state[weight] = {
@@ -96,7 +110,7 @@ class FusedAdamW(torch.optim.AdamW):
                     "exp_avg_sq": torch.zeros_like(weight, memory_format=torch.preserve_format),
                 }
         states = [self.state[weight] for weight in weights]
-        n_steps = states[0]["step"]
+        n_steps = states[0]["step"] if states else torch.zeros(())
         for state in states:
             state["step"] = n_steps
         means, squares = ([state[key] for state in states] for key in ("exp_avg", "exp_avg_sq"))
@@ -120,7 +134,7 @@ def moments_from_arrays(
     """Copy arrays into an optimiser's moments."""
     for name, weight in module.named_parameters():
         optimizer.state[weight] = {
-            key: _like_weight(weight, array) for key, array in moments[name].items()
+            key: _like_weight(weight, array) for key, array in moments.get(name, {}).items()
         }
 
 

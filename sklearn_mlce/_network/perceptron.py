@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,10 @@ from sklearn.utils import gen_batches
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sklearn_mlce._network.architecture import Architecture
 from sklearn_mlce._network.batches import Rows, SparseBatch, features
 from sklearn_mlce._network.input_scaling import Scaling, make_scaling
+from sklearn_mlce._network.user_network import Factory, UserNetwork, remade_module
 from sklearn_mlce._objectives.objective import Objective
 from sklearn_mlce._targets.targets import LabelCounts
 from sklearn_mlce._utils.tensors import dense_tensor
@@ -24,6 +25,7 @@ Arrays = dict[str, np.ndarray]
 
 # Entries of the widest dense layer that are held at a time where there is no gradient.
 _ENTRIES_PER_PASS = 2**22
+_ROWS_OF_A_MODULE = 4096  # at most, where a user's module computes
 # Frequencies are kept this far from 0 and 1, whose scores are infinite.
 _RAREST = 1e-4
 
@@ -41,24 +43,6 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": functional.silu,
     "tanh": torch.tanh,
 }
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """Shapes of the weights, and the functions between them."""
-
-    n_features: int
-    hidden_layer_sizes: tuple[int, ...]
-    n_outputs: int
-    activation: str
-    input_scaling: str | None = None  # as scaling_of gives it
-    learned_threshold: bool = False  # one more unit, the last, to subtract from the others
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Width of every layer, the input's first and the output's last."""
-        n_last = self.n_outputs + self.learned_threshold
-        return (self.n_features, *self.hidden_layer_sizes, n_last)
 
 
 class Layer(nn.Module):
@@ -163,6 +147,11 @@ class Perceptron(nn.Module):
         self.dropout = nn.Identity() if dropout is None else dropout
         self.learned_threshold = architecture.learned_threshold
 
+    @property
+    def output_bias(self) -> nn.Parameter:
+        """Biases of the outputs."""
+        return self.layers[-1].get_parameter("bias")
+
     def forward(self, x: Tensor | SparseBatch) -> Tensor:
         """Scores ``(n, n_outputs)``."""
         *hidden, output = self.layers
@@ -171,6 +160,9 @@ class Perceptron(nn.Module):
             x = self.dropout(self.activation(layer(x)))
         scores = output(x)
         return scores[:, :-1] - scores[:, -1:] if self.learned_threshold else scores
+
+
+Network = Perceptron | UserNetwork
 
 
 @torch.no_grad()
@@ -194,7 +186,7 @@ def initialise(module: Perceptron, generator: torch.Generator) -> None:
 
 @torch.no_grad()
 def start_from_rows(
-    module: Perceptron, rows: Rows, objective: Objective, label_weight: np.ndarray | None
+    module: Network, rows: Rows, objective: Objective, label_weight: np.ndarray | None
 ) -> None:
     """Let the input scaling learn, and set the last biases to the best constant scores."""
     module.input_scaling.learn(rows.X, rows.sample_weight)
@@ -202,8 +194,8 @@ def start_from_rows(
         return
     counts = LabelCounts.of(rows.targets, rows.sample_weight).bounded(_RAREST)
     scores = objective.constant_scores(rows.targets, rows.sample_weight, counts, label_weight)
-    *_, output = module.layers
-    output.get_parameter("bias")[: len(scores)].copy_(dense_tensor(scores))
+    if module.output_bias is not None:
+        module.output_bias[: len(scores)].copy_(dense_tensor(scores))
 
 
 def torch_dtype(dtype: np.dtype) -> torch.dtype:
@@ -211,10 +203,18 @@ def torch_dtype(dtype: np.dtype) -> torch.dtype:
     return torch.float32 if dtype == np.float32 else torch.float64
 
 
+def dtype_of(weights: Mapping[str, np.ndarray]) -> np.dtype:
+    """Precision of a network's weights, which may have counts among them."""
+    return next(array.dtype for array in weights.values() if array.dtype.kind == "f")
+
+
 def weights_to_arrays(module: nn.Module, dtype: np.dtype) -> Arrays:
-    """Copy a module's weights into arrays of a precision, by name."""
-    tensors = module.state_dict().items()
-    return {name: tensor.detach().cpu().numpy().astype(dtype) for name, tensor in tensors}
+    """Copy a module's weights into arrays of a precision, by name; counts keep theirs."""
+    arrays = {name: part.detach().cpu().numpy() for name, part in module.state_dict().items()}
+    return {
+        name: array.astype(dtype if array.dtype.kind == "f" else array.dtype)
+        for name, array in arrays.items()
+    }
 
 
 def weights_from_arrays(module: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
@@ -223,39 +223,52 @@ def weights_from_arrays(module: nn.Module, weights: Mapping[str, np.ndarray]) ->
 
 
 def predictor(
-    architecture: Architecture, weights: Mapping[str, np.ndarray], device: torch.device
-) -> Perceptron:
-    """Make a perceptron in evaluation mode of arrays, with which it computes in place on a CPU."""
+    architecture: Architecture,
+    weights: Mapping[str, np.ndarray],
+    device: torch.device,
+    factory: Factory | None = None,
+) -> Network:
+    """Make a network in evaluation mode of arrays, with which it computes in place on a CPU."""
     tensors = {name: dense_tensor(array, device) for name, array in weights.items()}
-    dtype = next(iter(tensors.values())).dtype
+    dtype = torch_dtype(dtype_of(weights))
+    if factory is not None:
+        network = UserNetwork(remade_module(factory, architecture), architecture, dtype)
+        network.load_state_dict(tensors, assign=True)
+        return network.to(device).eval()
     module = Perceptron(architecture, dtype, device="meta")  # allocates nothing
     module.load_state_dict(tensors, assign=True)
     return module.eval()
 
 
 def compute_scores(
-    architecture: Architecture, weights: Mapping[str, np.ndarray], X: Any, device: torch.device
+    architecture: Architecture,
+    weights: Mapping[str, np.ndarray],
+    X: Any,
+    device: torch.device,
+    factory: Factory | None = None,
 ) -> np.ndarray:
     """Scores ``(n, n_outputs)`` of validated rows, in the weights' precision.
 
     Parameters
     ----------
     architecture : Architecture
-        Of the perceptron.
+        Of the network.
     weights : mapping of str to ndarray
         Its weights, by name.
     X : ndarray or CSR matrix of shape (n, d)
         Rows.
     device : torch.device
         Where to compute.
+    factory : callable, default=None
+        Makes the user's module that has the weights; None is the perceptron.
 
     Returns
     -------
     ndarray of shape (n, n_outputs)
         Scores.
     """
-    module = predictor(architecture, weights, device)
-    dtype = next(iter(weights.values())).dtype
+    module = predictor(architecture, weights, device, factory)
+    dtype = dtype_of(weights)
     scores = np.empty((X.shape[0], architecture.n_outputs), dtype=dtype)
     with torch.inference_mode():
         for rows in gen_batches(X.shape[0], rows_per_pass(architecture, X)):
@@ -266,5 +279,8 @@ def compute_scores(
 
 def rows_per_pass(architecture: Architecture, X: Any) -> int:
     """Rows of X that a pass without a gradient holds at a time."""
+    if architecture.structure is not None:  # of whose layers little is known
+        widths = (*architecture.sizes, architecture.largest_size)
+        return max(1, min(_ROWS_OF_A_MODULE, _ENTRIES_PER_PASS // max(widths)))
     widths = architecture.sizes[1:] if issparse(X) else architecture.sizes
     return max(1, _ENTRIES_PER_PASS // max(widths))

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from sklearn_mlce._network.perceptron import Architecture
+from sklearn_mlce._network.architecture import Architecture
+from sklearn_mlce._network.user_network import Factory
 from sklearn_mlce._objectives.objective import Objective
+from sklearn_mlce._utils.tensors import resolve_device
 
 # "auto", chosen over the data sets of the benchmarks: batches of about a tenth of the rows, and
 # so many epochs that the number of steps hardly depends on the number of rows.
@@ -39,6 +41,7 @@ class TrainingPlan:
     dtype: np.dtype  # of the weights and the loss in training
     mixed_precision: bool
     keep_moments: bool  # of AdamW, at the end
+    factory: Factory | None = None  # of the user's module; None is the perceptron
 
 
 def resolve_batch_size(batch_size: int | str, n_rows: int) -> int:
@@ -72,6 +75,27 @@ def layer_widths(hidden_layer_sizes: Any) -> tuple[int, ...]:
             "hidden layer. Type hidden_layer_sizes=(256,) for one layer, () for a linear model"
         )
     return tuple(int(width) for width in widths)
+
+
+def network_device(device: str, dtype: np.dtype, *, sparse: bool) -> torch.device:
+    """Resolve the estimator's `device` for rows of a precision.
+
+    Raises
+    ------
+    ValueError
+        If torch cannot use it, or it cannot compute with such rows.
+    """
+    fits_mps = dtype == np.float32 and not sparse
+    kinds = ("cuda", "mps", "xpu") if fits_mps else ("cuda", "xpu")
+    resolved = resolve_device(device, kinds)
+    if resolved.type == "mps" and not fits_mps:
+        what = "sparse X" if sparse else f"X of {dtype}"
+        instead = "make X dense, or" if sparse else "pass X.astype(np.float32), or"
+        raise ValueError(
+            f"device={device!r} computes with dense rows of float32 alone, got {what}; {instead} "
+            "set device='cpu'"
+        )
+    return resolved
 
 
 def training_dtype(precision: str, dtype: np.dtype) -> np.dtype:
@@ -118,6 +142,8 @@ def resolve_precision(precision: str, device: torch.device) -> bool:
 def _has_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False  # or not known
     supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
     native = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(supported and supported() and native and native())

@@ -1,4 +1,4 @@
-"""Training loop of the perceptron: skorch's, over our batches, from one state to another."""
+"""Training loop of the network: skorch's, over our batches, from one state to another."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from sklearn_mlce._network.optimizer import FusedAdamW, moments_from_arrays, mom
 from sklearn_mlce._network.perceptron import (
     Arrays,
     Dropout,
+    Network,
     Perceptron,
     initialise,
     rows_per_pass,
@@ -33,10 +34,11 @@ from sklearn_mlce._network.perceptron import (
     weights_to_arrays,
 )
 from sklearn_mlce._network.plan import SCHEDULES, TrainingPlan
+from sklearn_mlce._network.randomness import EpochRandomness, global_generators_seeded
+from sklearn_mlce._network.user_network import UserNetwork, make_module
 from sklearn_mlce._objectives.objective import Objective
 from sklearn_mlce._objectives.prepared_targets import TargetPreparer
 from sklearn_mlce._targets.targets import LabelCounts
-from sklearn_mlce._utils.random import EpochRandomness
 
 # Added to the root of AdamW's mean squares for the weights of features of which few rows have each,
 # per unit of their entries, as gradients grow with these. Without it a feature that one row has
@@ -55,7 +57,7 @@ def train(
     monitor: Any = None,
     save: Callable[[TrainingState], None] | None = None,
 ) -> TrainingState:
-    """Train a perceptron.
+    """Train a network.
 
     Parameters
     ----------
@@ -136,7 +138,10 @@ def _make_net(
         iterator_train__device=plan.device,
         iterator_train__encoder=_encoder(plan, rows, plan.batch_size),
         iterator_train__order=randomness.order,
-        iterator_train__training=True,
+        # Transposed rows are for the perceptron's sparse product; one row has no variance for
+        # BatchNorm.
+        iterator_train__training=plan.factory is None,
+        iterator_train__fewest_rows=1 if plan.factory is None else 2,
         iterator_valid=Batches,
         iterator_valid__batch_size=batch_rows,
         iterator_valid__device=plan.device,
@@ -160,9 +165,11 @@ def _make_net(
     return net
 
 
-def _weight_groups(module: Perceptron, alpha: float) -> list[tuple[str, dict[str, float]]]:
+def _weight_groups(module: Network, alpha: float) -> list[tuple[str, dict[str, float]]]:
     """Options of AdamW for the weights, the first of these that fits a name; not for biases."""
     decayed = {"weight_decay": alpha}
+    if isinstance(module, UserNetwork):
+        return [(name, decayed) for name, part in module.named_parameters() if part.ndim > 1]
     if not isinstance(module.input_scaling, OverallScaling):
         return [("*.weight", decayed)]
     eps = _EPS * module.input_scaling.size.item()
@@ -189,14 +196,18 @@ def _counts_if_needed(objective: Objective, rows: Rows) -> LabelCounts | None:
 
 def _make_module(
     plan: TrainingPlan, start: TrainingState, rows: Rows, randomness: EpochRandomness
-) -> Perceptron:
+) -> Network:
+    dtype, input_dtype = torch_dtype(plan.dtype), torch_dtype(rows.X.dtype)
+    if plan.factory is not None:
+        of_user = make_module(plan.factory, plan.architecture, start.seed)
+        network = UserNetwork(of_user, plan.architecture, dtype, input_dtype)
+        if start.weights:
+            weights_from_arrays(network, start.weights)
+        else:
+            start_from_rows(network, rows, plan.objective, plan.label_weight)
+        return network
     dropout = Dropout(plan.dropout, randomness.dropout_generator) if plan.dropout > 0 else None
-    module = Perceptron(
-        plan.architecture,
-        torch_dtype(plan.dtype),
-        dropout=dropout,
-        input_dtype=torch_dtype(rows.X.dtype),
-    )
+    module = Perceptron(plan.architecture, dtype, dropout=dropout, input_dtype=input_dtype)
     if start.weights:
         weights_from_arrays(module, start.weights)
     else:
@@ -388,6 +399,21 @@ class PerceptronNet(NeuralNet):
         if iterator is None:
             return
         self._set_training(training)
+        if training and isinstance(self.module_, UserNetwork):  # whose dropout draws from these
+            device = torch.device(self.device)
+            with global_generators_seeded(self.randomness.epoch_seed, device):
+                self._run_batches(iterator, training, prefix, step_fn, **fit_params)
+        else:
+            self._run_batches(iterator, training, prefix, step_fn, **fit_params)
+
+    def _run_batches(
+        self,
+        iterator: Any,
+        training: bool,
+        prefix: str,
+        step_fn: Callable,
+        **fit_params: Any,
+    ) -> None:
         self._parameters = list(self.module_.parameters())
         told = self._listens_to("on_batch_begin") or self._listens_to("on_batch_end")
         losses, weights = [], []

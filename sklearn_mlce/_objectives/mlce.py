@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import expit
 
 from sklearn_mlce._objectives.coupled_constant_scores import Exponents, coupled_constant_scores
 from sklearn_mlce._objectives.multioutput import Multioutput
-from sklearn_mlce._objectives.objective import Objective, SecondOrderLoss, shrunk_sigmoid
+from sklearn_mlce._objectives.objective import Objective, SecondOrderLoss, shrunk_logits
 from sklearn_mlce._objectives.pointwise import BinaryCrossEntropy
 from sklearn_mlce._objectives.softmax import Softmax
 from sklearn_mlce._targets.targets import LabelCounts, TargetFormat, Targets
@@ -60,16 +60,16 @@ class MLCE(Objective):
         label_by_label = super().constant_scores(targets, sample_weight, counts)
         return coupled_constant_scores(targets, weight, counts, exponents, label_by_label)
 
-    def _label_probabilities(self, scores: np.ndarray) -> np.ndarray:
-        r"""Sigmoid of twice the scaled scores where there is no margin.
+    def label_logits(self, scores: Any, softplus: Callable[[Any], Any]) -> Any:
+        r"""Twice the scaled scores where there is no margin.
 
         Soft labels t satisfy :math:`\log(t / (1 - t)) = 2 \gamma s + \gamma (m_0 - m_1)` at the
         minimum: the terms of both sides are then equal, label by label, and so are their sums.
         """
         slope = 2 * self.scale
         if not self.soft:
-            return shrunk_sigmoid(scores, slope, self.margins)
-        return expit(slope * scores + self.scale * (self.margins[0] - self.margins[1]))
+            return shrunk_logits(scores, slope, self.margins)
+        return slope * scores + self.scale * (self.margins[0] - self.margins[1])
 
     def _row_losses(self, label_weight: Tensor | None, counts: LabelCounts | None) -> RowLosses:
         from sklearn_mlce._kernels.mlce import logit_transform, loss_and_gradient

@@ -6,6 +6,7 @@ that training calls.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -210,11 +211,30 @@ class Objective:
             return expit(np.hstack([-logits, logits]))
         if self.kind == "multiclass":  # one class against the rest
             return _ties_broken(softmax(log_expit(logits), axis=1), logits)
-        return self._label_probabilities(scores)
+        return expit(self.label_logits(scores, softplus))
 
-    def _label_probabilities(self, scores: np.ndarray) -> np.ndarray:
-        """Probabilities of the labels of a multi-label y."""
-        return expit(self.scale * scores)
+    def probabilities_of_tensor(self, scores: Tensor) -> Tensor:
+        """:meth:`probabilities` of a tensor, which torch differentiates and exports.
+
+        Classes that tie stay so.
+        """
+        import torch
+        from torch.nn import functional
+
+        if self.kind == "binary":
+            logits = self.scale * scores
+            return torch.cat([-logits, logits], dim=1).sigmoid()
+        if self.kind == "multiclass":
+            return functional.logsigmoid(self.scale * scores).softmax(dim=1)
+        # onnxruntime has torch's own softplus in float32 alone.
+        return self.label_logits(scores, lambda z: -functional.logsigmoid(-z)).sigmoid()
+
+    def label_logits(self, scores: Any, softplus: Callable[[Any], Any]) -> Any:
+        """Log-odds of the probabilities of the labels of a multi-label y.
+
+        `scores` are an array or a tensor, and ``softplus`` gives ``log(1 + exp(z))`` of such.
+        """
+        return self.scale * scores
 
     def batch_loss(
         self,
@@ -286,8 +306,13 @@ class Objective:
         return self.scale / 4
 
 
-def shrunk_sigmoid(scores: np.ndarray, slope: float, margins: Margins) -> np.ndarray:
-    """Sigmoid of scores of 0/1 labels, less steep where there are margins.
+def softplus(z: np.ndarray) -> np.ndarray:
+    """Logarithm of ``1 + exp(z)``."""
+    return np.logaddexp(z, 0)
+
+
+def shrunk_logits(scores: Any, slope: float, margins: Margins) -> Any:
+    """Log-odds of scores of 0/1 labels, less steep where there are margins.
 
     Without margins the slope is the loss's own. Margins m make the scores of regularised models
     gather between -m and m; that the slope falls to 5 / m then, and how far the centre follows a
@@ -295,7 +320,7 @@ def shrunk_sigmoid(scores: np.ndarray, slope: float, margins: Margins) -> np.nda
     """
     margin = max(sum(margins) / 2, 0.0)
     centre = 0.3 * (margins[1] - margins[0])
-    return expit(slope / (1 + slope * margin / 5) * (scores - centre))
+    return slope / (1 + slope * margin / 5) * (scores - centre)
 
 
 def one_margin(margins: Margins, what: str) -> float:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-from scipy.special import expit
-
-from sklearn_mlce._objectives.objective import Objective, SecondOrderLoss, shrunk_sigmoid
+from sklearn_mlce._objectives.objective import Objective, SecondOrderLoss, shrunk_logits
 from sklearn_mlce._targets.targets import LabelCounts
 
 if TYPE_CHECKING:
@@ -83,27 +81,22 @@ class BinaryCrossEntropy(PointwiseObjective):
         """With a margin the optimum is reached nearly as fast, whatever the work is."""
         return math.inf if self.has_margin else super().large_work
 
-    def _label_probabilities(self, scores: np.ndarray) -> np.ndarray:
-        r"""Sigmoid of the scaled scores where there is no margin.
+    def label_logits(self, scores: Any, softplus: Callable[[Any], Any]) -> Any:
+        r"""The scaled scores where there is no margin.
 
         With margins the scores of soft labels t are least where
 
         .. math:: \log\frac{t}{1 - t} = \gamma s + \log(e^{\gamma s} + e^{\gamma m_1}) - \gamma m_1
             - \log(e^{\gamma s} + e^{-\gamma m_0}),
 
-        which is exact, and those of 0/1 labels are mapped by :func:`shrunk_sigmoid`.
+        which is exact, and those of 0/1 labels are mapped by :func:`shrunk_logits`.
         """
         if not self.soft:
-            return shrunk_sigmoid(scores, self.scale, self.margins)
+            return shrunk_logits(scores, self.scale, self.margins)
         logits = self.scale * scores
         of_negatives, of_positives = (self.scale * margin for margin in self.margins)
-        logits = (
-            logits
-            + np.logaddexp(logits, of_positives)
-            - of_positives
-            - np.logaddexp(logits, -of_negatives)
-        )
-        return expit(logits)
+        shift = softplus(logits - of_positives) - softplus(logits + of_negatives)
+        return logits + shift + of_negatives
 
 
 class SquaredHinge(PointwiseObjective):

@@ -49,6 +49,10 @@ class Softmax(Objective):
         """Softmax of the scaled scores."""
         return softmax(self.scale * scores, axis=1)
 
+    def probabilities_of_tensor(self, scores: Tensor) -> Tensor:
+        """:meth:`probabilities` of a tensor."""
+        return (self.scale * scores).softmax(dim=1)
+
     def _row_losses(self, label_weight: Tensor | None, counts: LabelCounts | None) -> RowLosses:
         from sklearn_mlce._kernels.softmax import softmax_rows
 

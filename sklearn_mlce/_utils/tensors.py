@@ -46,14 +46,16 @@ def _take_beta_warning() -> None:
         _beta_warning_taken = True
 
 
-def resolve_device(device: str) -> torch.device:
+def resolve_device(device: str, automatic: tuple[str, ...] = ("cuda",)) -> torch.device:
     """Turn the estimators' ``device`` parameter into a :class:`torch.device`.
 
     Parameters
     ----------
-    device : {"cpu", "cuda", "auto"}
-        Where to compute. ``"auto"`` takes the GPU when torch can use one and the CPU otherwise;
-        ``"cuda"`` insists on the GPU.
+    device : str
+        Where to compute: ``"cpu"``, or an accelerator as torch names it, such as ``"cuda:1"`` or
+        ``"mps"``, which torch has to find. ``"auto"`` takes the first that it finds.
+    automatic : tuple of str, default=("cuda",)
+        Kinds of accelerators that "auto" may take, before the CPU.
 
     Returns
     -------
@@ -63,7 +65,7 @@ def resolve_device(device: str) -> torch.device:
     Raises
     ------
     ValueError
-        If ``device`` is another value, or is ``"cuda"`` where torch can use no GPU.
+        If torch knows no such device, or can use none now.
 
     Examples
     --------
@@ -71,16 +73,39 @@ def resolve_device(device: str) -> torch.device:
     >>> resolve_device("cpu")
     device(type='cpu')
     """
-    if device not in ("cpu", "cuda", "auto"):
+    if device == "auto":
+        return torch.device(next((kind for kind in automatic if _n_devices(kind)), "cpu"))
+    try:
+        named = torch.device(device)
+    except RuntimeError:
+        named = torch.device("meta")
+    if named.type == "meta":  # which computes nothing
         raise ValueError(
-            f"device={device!r} is not a device known here; expected 'cpu', 'cuda' or 'auto'. "
-            "Type device='auto' to use a GPU when there is one."
+            f"device={device!r} is not a device known here; expected 'cpu', 'auto', or the name of "
+            "an accelerator, such as 'cuda' or 'cuda:1'. Type device='auto' to use a GPU when "
+            "there is one."
         )
-    has_cuda = device != "cpu" and torch.cuda.is_available()
-    if device == "cuda" and not has_cuda:
+    n_devices = _n_devices(named.type)
+    if n_devices and (named.index or 0) >= n_devices:
         raise ValueError(
-            f"device='cuda' was asked for, but torch {torch.__version__} can use no CUDA GPU on "
-            "this machine (torch.cuda.is_available() is False). Type device='auto' to fall back "
-            "to the CPU, or device='cpu' to ask for it."
+            f"device={device!r} was asked for, but torch finds {n_devices} of this kind. Type "
+            f"device='{named.type}:{n_devices - 1}' for the last one"
         )
-    return torch.device("cuda" if has_cuda else "cpu")
+    if not n_devices:
+        raise ValueError(
+            f"device={device!r} was asked for, but torch {torch.__version__} can use no "
+            f"{named.type.upper()} device on this machine "
+            f"(torch.{named.type}.is_available() is False). Type device='auto' to fall back to the "
+            "CPU, or device='cpu' to ask for it."
+        )
+    return named
+
+
+def _n_devices(kind: str) -> int:
+    """Devices of a kind that torch can use now."""
+    if kind == "cpu":
+        return 1
+    backend = getattr(torch, kind, None)
+    if backend is None or not hasattr(backend, "is_available") or not backend.is_available():
+        return 0
+    return backend.device_count() if hasattr(backend, "device_count") else 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,13 @@ from sklearn_mlce.calibration._members import (
     learned_by_any,
     learned_labels,
     mean_log_odds,
+    torch_member,
 )
 from sklearn_mlce.model_selection._out_of_fold import warn_unscored_labels
-from sklearn_mlce.model_selection._wrapper import BaseWrapper, FitArguments
+from sklearn_mlce.model_selection._wrapper import BaseWrapper, FitArguments, torch_model_of
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class MultilabelCalibratedClassifierCV(BaseWrapper):
@@ -312,6 +316,44 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
             Finite and below 0.
         """
         return log_of(self.predict_proba(X))
+
+    def to_torch(self, output: str = "scores") -> nn.Module:
+        """Make a torch module of what was learned, the maps included.
+
+        The module, in evaluation mode and on the CPU, maps a dense tensor of rows, of shape
+        (n_samples, n_features). The page "Save, export, serve" of the user guide says what can be
+        done with it.
+
+        Parameters
+        ----------
+        output : {"scores", "labels", "probabilities"}, default="scores"
+            What the module returns, in the shapes of :meth:`decision_function`, :meth:`predict`
+            or `predict_proba`. Labels are int64: 0 and 1, and for classes their index in
+            `classes_`.
+
+        Returns
+        -------
+        torch.nn.Module
+            The module.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no `to_torch`, as pipelines and those of other libraries.
+        ValueError
+            If `output` is another value.
+        """
+        check_is_fitted(self)
+        from sklearn_mlce._export.calibrated import CalibratedModel
+        from sklearn_mlce._export.outputs import Outputs, check_output
+
+        check_output(output)
+        members = [
+            torch_member(member, torch_model_of(member.estimator, "scores", self))
+            for member in self.calibrated_classifiers_
+        ]
+        outputs = Outputs(self._target_format.kind, (), output)
+        return CalibratedModel(members, self._learned, self._prevalence, outputs).eval()
 
     def _zero_scores(self, X: Any) -> np.ndarray:
         """Log-odds ``(n, n_outputs)``, with the scores of constant labels among them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -25,6 +25,11 @@ from sklearn_mlce.model_selection._out_of_fold import (
     mask_scores,
 )
 from sklearn_mlce.model_selection._wrapper import FitArguments, FoldScores
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sklearn_mlce._export.calibrated import CalibratedMember
 
 # Distance from 0 and 1 at which a probability counts as one of them.
 _CERTAIN = 1e-9
@@ -58,6 +63,15 @@ class CalibratedClassifier:
         of_map = {name: value for name, value in state.items() if name not in own}
         make = IsotonicMap if "isotonic_weight" in state else SigmoidMap
         return cls(calibrator=make(**of_map), **own)
+
+
+def torch_member(member: CalibratedClassifier, scores: nn.Module) -> CalibratedMember:
+    """Torch module of a member, of which another gives the scores."""
+    from sklearn_mlce._export.calibrated import CalibratedMember, IsotonicMember
+
+    isotonic = isinstance(member.calibrator, IsotonicMap)
+    make: type[CalibratedMember] = IsotonicMember if isotonic else CalibratedMember
+    return make(estimator=scores, learned=member.learned, **vars(member.calibrator))
 
 
 def mean_log_odds(members: list[CalibratedClassifier], X: Any) -> np.ndarray:

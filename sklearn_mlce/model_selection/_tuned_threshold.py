@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,15 @@ from sklearn_mlce.model_selection._sweep import (
     label_curves,
     resolve_shrinkage,
 )
-from sklearn_mlce.model_selection._wrapper import BaseWrapper, FitArguments, FoldScores
+from sklearn_mlce.model_selection._wrapper import (
+    BaseWrapper,
+    FitArguments,
+    FoldScores,
+    torch_model_of,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # Of the parameters that say what to maximise, and by which thresholds.
 SWEEP_CONSTRAINTS: dict[str, list[Any]] = {
@@ -398,11 +406,53 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         """
         return log_of(self.predict_proba(X))
 
+    def to_torch(self, output: str = "scores") -> nn.Module:
+        """Make a torch module of what was learned, the thresholds included.
+
+        The module, in evaluation mode and on the CPU, maps a dense tensor of rows, of shape
+        (n_samples, n_features). The page "Save, export, serve" of the user guide says what can be
+        done with it.
+
+        Parameters
+        ----------
+        output : {"scores", "labels", "probabilities"}, default="scores"
+            What the module returns, in the shapes of :meth:`decision_function`, :meth:`predict`
+            or `predict_proba`. Labels are int64: 0 and 1, and for classes their index in
+            `classes_`.
+
+        Returns
+        -------
+        torch.nn.Module
+            The module.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no `to_torch`, as pipelines and those of other libraries.
+        ValueError
+            If `output` is another value.
+        """
+        check_is_fitted(self)
+        from sklearn_mlce._export.models import ThresholdedModel
+        from sklearn_mlce._export.outputs import Outputs, check_output
+
+        check_output(output)
+        if output == "probabilities":  # which no threshold shifts
+            return torch_model_of(self.estimator_, output, self)
+        scores = torch_model_of(self.estimator_, "scores", self)
+        constant = np.where(self._never_predicted, -CONSTANT_LABEL_SCORE, np.nan)
+        outputs = Outputs(self._target_format.kind, (), output)
+        return ThresholdedModel(scores, self._thresholds, constant, outputs).eval()
+
+    @property
+    def _thresholds(self) -> np.ndarray:
+        """Threshold of each label, finite, ``(n_outputs,)`` in float64."""
+        return np.where(self._never_predicted, 0.0, self.best_thresholds_)
+
     def _zero_scores(self, X: Any) -> np.ndarray:
         """Scores less thresholds, ``(n, n_outputs)``, in float64 as the thresholds are."""
         scores = scores_of(self.estimator_, X, len(self._never_predicted))
-        thresholds = np.where(self._never_predicted, 0.0, self.best_thresholds_)
-        shifted = np.subtract(scores, thresholds, dtype=np.float64)
+        shifted = np.subtract(scores, self._thresholds, dtype=np.float64)
         shifted[:, self._never_predicted] = -CONSTANT_LABEL_SCORE
         return shifted
 

@@ -6,11 +6,12 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags, indexable
 from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
@@ -30,6 +31,9 @@ from sklearn_mlce.model_selection._out_of_fold import (
     to_sklearn_y,
 )
 from sklearn_mlce.model_selection._splits import Splits, routed_params, router_of, splits_of
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -232,6 +236,26 @@ class BaseWrapper(
             The routing information.
         """
         return router_of(self)
+
+
+def torch_model_of(estimator: Any, output: str, wrapper: Any) -> nn.Module:
+    """Torch module of the fitted estimator inside a wrapper.
+
+    Raises
+    ------
+    TypeError
+        If the estimator has none.
+    """
+    if hasattr(estimator, "to_torch"):
+        return estimator.to_torch(output)
+    name, around = type(estimator).__name__, type(wrapper).__name__
+    instead = "export it by a converter of its own library, such as skl2onnx"
+    if isinstance(estimator, Pipeline):
+        instead = f"put {around} last in the pipeline, and call pipeline[-1].to_torch()"
+    raise TypeError(
+        f"{around} is fitted around a {name}, of which there is no torch module; expected an "
+        f"estimator of sklearn_mlce. Wrap one, or {instead}"
+    )
 
 
 def encode_thresholded(

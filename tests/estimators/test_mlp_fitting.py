@@ -167,7 +167,7 @@ def test_refused_parameters_keep_the_last_fit(data, monkeypatch):
     for parameters, message in (
         ({"hidden_layer_sizes": (0,)}, "expected positive integers"),
         ({"label_weight": [1.0, 2.0]}, "label_weight has shape"),
-        ({"device": "cuda"}, "can use no CUDA GPU"),
+        ({"device": "cuda"}, "can use no CUDA device"),
         ({"dropout": 1.0}, "The 'dropout' parameter"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -8,6 +8,7 @@ from scipy.special import logsumexp
 from skorch.callbacks import Callback
 
 from sklearn_mlce._network import batches as batches_module
+from sklearn_mlce._network import optimizer
 from sklearn_mlce._network.batches import Batches, Rows, SparseBatch, sparse_batch
 from sklearn_mlce._network.perceptron import (
     Architecture,
@@ -17,12 +18,13 @@ from sklearn_mlce._network.perceptron import (
     predictor,
     weights_to_arrays,
 )
-from sklearn_mlce._network.plan import layer_widths, one_cycle
+from sklearn_mlce._network.plan import layer_widths, network_device, one_cycle
+from sklearn_mlce._network.randomness import EpochRandomness
 from sklearn_mlce._network.train import Criterion, PerceptronNet
 from sklearn_mlce._objectives.prepared_targets import TargetPreparer
 from sklearn_mlce._objectives.registry import resolve_objective
 from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce._utils.random import EpochRandomness, draw_seed
+from sklearn_mlce._utils.random import draw_seed
 from sklearn_mlce._utils.tensors import resolve_device
 from tests.helpers import oracles
 from tests.helpers.pairwise import parametrize_pairwise
@@ -91,15 +93,65 @@ def loss_of_rows(scores, y, weight, scale=1.0, margin=0.0):
 def test_device_names():
     assert resolve_device("cpu") == CPU
     assert resolve_device("auto").type in ("cpu", "cuda")
-    with pytest.raises(ValueError, match=r"'gpu' is not .* expected 'cpu', 'cuda' or 'auto'"):
-        resolve_device("gpu")
+    assert resolve_device("cpu:0") == torch.device("cpu:0")
+    for name in ("gpu", "cuda:", "meta", ""):
+        with pytest.raises(ValueError, match=rf"'{name}' is not .* expected 'cpu', 'auto'"):
+            resolve_device(name)
 
 
 def test_cuda_where_there_is_none(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert resolve_device("auto") == CPU
-    with pytest.raises(ValueError, match=r"can use no CUDA GPU .* Type device='auto'"):
+    with pytest.raises(ValueError, match=r"can use no CUDA device .* Type device='auto'"):
         resolve_device("cuda")
+
+
+ACCELERATORS = {"cuda": 2, "mps": 1, "xpu": 3}
+
+
+@pytest.mark.parametrize("kind", ACCELERATORS)
+def test_devices_that_torch_finds(monkeypatch, kind):
+    for other, n_devices in ACCELERATORS.items():
+        backend = getattr(torch, other)
+        monkeypatch.setattr(backend, "is_available", lambda found=other == kind: found)
+        monkeypatch.setattr(backend, "device_count", lambda n_devices=n_devices: n_devices)
+    assert resolve_device("auto", ("xpu", "mps", "cuda")).type == kind
+    assert resolve_device("auto").type == ("cuda" if kind == "cuda" else "cpu")
+    last = f"{kind}:{ACCELERATORS[kind] - 1}"
+    assert resolve_device(last) == torch.device(last)
+    with pytest.raises(ValueError, match=rf"finds {ACCELERATORS[kind]} .* Type device='{last}'"):
+        resolve_device(f"{kind}:7")
+    float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
+    assert network_device("auto", float32, sparse=False).type == kind
+    for dtype, sparse in ((float64, False), (float32, True)):
+        found = network_device("auto", dtype, sparse=sparse)
+        assert found.type == ("cpu" if kind == "mps" else kind)
+        if kind == "mps":
+            with pytest.raises(ValueError, match=r"dense rows of float32 alone, got .* set device"):
+                network_device("mps", dtype, sparse=sparse)
+
+
+def test_fused_steps_are_ours_on_devices_that_are_tested_alone(monkeypatch):
+    def step(fused_on):
+        monkeypatch.setattr(optimizer, "_FUSED_ON", fused_on)
+        weight = torch.nn.Parameter(torch.ones(3))
+        adamw = optimizer.FusedAdamW([weight], lr=0.1)
+        weight.grad = torch.tensor([1.0, -2.0, 0.5])
+        adamw.step()
+        return weight.detach()
+
+    torch.testing.assert_close(step(("cuda",)), step(("cpu",)))
+
+
+def test_weights_without_a_gradient_stay():
+    weights = [torch.nn.Parameter(torch.ones(2)) for _ in range(3)]
+    weights[2].requires_grad = False
+    adamw = optimizer.FusedAdamW(weights, lr=0.1, weight_decay=0.5)
+    weights[0].grad = torch.ones(2)
+    adamw.step()
+    assert (weights[0] < 1).all()
+    assert (weights[1] == 1).all()
+    assert (weights[2] == 1).all()
 
 
 @pytest.mark.parametrize("container", [sp.csr_matrix, sp.csr_array])
