@@ -156,9 +156,8 @@ class CalibratedModel(ExportedModel):
         self.keep("learned", learned)
         self.keep("prevalence", prevalence)
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Log-odds, labels or probabilities of rows ``(n, n_features)``."""
-        scores = self.scores(x)
+    def returned(self, scores: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Log-odds, labels or probabilities of log-odds ``(n, L)``."""
         if self.outputs.output != "probabilities":
             return self.outputs(scores)
         probabilities = torch.where(self.learned, scores.sigmoid(), self.prevalence)

@@ -34,7 +34,10 @@ class ExportedModel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Scores, labels or probabilities of rows ``(n, n_features)``."""
-        scores = self.scores(x)
+        return self.returned(self.scores(x))
+
+    def returned(self, scores: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Scores, labels or probabilities of scores ``(n, n_outputs)``."""
         return self.outputs(scores if self.n_best is None else shifted_to_best(scores, self.n_best))
 
     def keep(self, name: str, array: np.ndarray) -> None:

@@ -49,6 +49,7 @@ ALLOWED = {
         "_utils",
         "model_selection",
     },
+    "onnx": {"_estimators", "calibration", "model_selection"},
     "__init__": {"_estimators", "_utils"},
 }
 
