@@ -298,7 +298,8 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         `n_labels_per_row` are parts of it. :func:`torch.export.export`, :func:`torch.onnx.export`
         with ``dynamo=True`` and ``torch.compile(fullgraph=True)`` take it, and it is
         differentiable in the rows. Its state dict is in torch's orientation, holds all
-        that was learned, and may be loaded into the module of another fit of the same shape.
+        that was learned, and may be loaded into the module of another fit of the same shape. See
+        :doc:`/user_guide/torch_modules`.
 
         Parameters
         ----------

@@ -322,8 +322,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         """Make a torch module of what was learned, the maps included.
 
         The module, in evaluation mode and on the CPU, maps a dense tensor of rows, of shape
-        (n_samples, n_features). The page "Save, export, serve" of the user guide says what can be
-        done with it.
+        (n_samples, n_features), and can be exported, see :doc:`/user_guide/torch_modules`.
 
         Parameters
         ----------
