@@ -62,6 +62,7 @@ lint: $(VENV)/.has-lint
 	$(VENV)/bin/python -m ruff format --check .
 	$(VENV)/bin/python -m codespell_lib .
 	$(VENV)/bin/python -m mypy
+	$(VENV)/bin/python -m mypy --strict --follow-imports=silent tests/project/typed_user.py
 
 format: $(VENV)/.has-lint
 	$(VENV)/bin/python -m ruff check --fix .

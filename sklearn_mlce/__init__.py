@@ -1,10 +1,37 @@
 """Multi-label classification with the multi-label softmax cross-entropy."""
 
-from sklearn_mlce._estimators.linear import MLCEClassifier
-from sklearn_mlce._estimators.linear_cv import MLCEClassifierCV
-from sklearn_mlce._estimators.mlp import MLCEMLP
-from sklearn_mlce._utils.progress import progress_bar
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sklearn_mlce._estimators.linear import MLCEClassifier
+    from sklearn_mlce._estimators.linear_cv import MLCEClassifierCV
+    from sklearn_mlce._estimators.mlp import MLCEMLP
+    from sklearn_mlce._utils.progress import progress_bar
 
 __version__ = "0.1.0"
 
 __all__ = ["MLCEMLP", "MLCEClassifier", "MLCEClassifierCV", "progress_bar"]
+
+# Imported where they are asked for: the network needs torch, which takes seconds to import.
+_MODULES = {
+    "MLCEClassifier": "sklearn_mlce._estimators.linear",
+    "MLCEClassifierCV": "sklearn_mlce._estimators.linear_cv",
+    "MLCEMLP": "sklearn_mlce._estimators.mlp",
+    "progress_bar": "sklearn_mlce._utils.progress",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

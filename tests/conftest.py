@@ -3,6 +3,9 @@
 import pytest
 import torch
 
+# `make lint` checks its types; it is not to be run.
+collect_ignore = ["project/typed_user.py"]
+
 
 def pytest_collection_modifyitems(items):
     """Skip the tests marked ``gpu``, saying so, where torch finds no CUDA device."""

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_mlce._objectives.objective import Objective, clipped, is_module, log_of
@@ -27,7 +27,8 @@ from sklearn_mlce._targets.targets import TargetFormat, TargetFormatMixin, Targe
 from sklearn_mlce._targets.top_k import largest_scores, shifted_to_best
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin, FitMonitor
 from sklearn_mlce._utils.features import validated_features
-from sklearn_mlce._utils.tensors import with_duplicates_summed
+from sklearn_mlce._utils.rows import with_duplicates_summed
+from sklearn_mlce._utils.typing import TorchOutput, available_if
 
 if TYPE_CHECKING:
     from torch import nn
@@ -165,7 +166,7 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         scores = self._scores(X)
         return scores if self._n_best is None else shifted_to_best(scores, self._n_best)
 
-    def decision_function(self, X: Any) -> Any:
+    def decision_function(self, X: Any) -> NDArray[Any]:
         """Scores of each label; above zero is what :meth:`predict` returns.
 
         Parameters
@@ -183,10 +184,10 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         scores = self._decision_scores(self._validate_predict(X))
         target_format = self._target_format
         if target_format.kind == "multioutput":
-            return target_format.split(scores)
+            return target_format.split(scores)  # type: ignore[return-value]  # a list, rarely
         return scores[:, 0] if target_format.kind == "binary" else scores
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any) -> NDArray[Any]:
         """Labels of each row.
 
         Parameters
@@ -243,7 +244,7 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         return np.concatenate(indices), np.concatenate(scores)
 
     @available_if(_has_probabilities)
-    def predict_proba(self, X: Any) -> Any:
+    def predict_proba(self, X: Any) -> NDArray[Any]:
         """Scores mapped into (0, 1) by a fixed increasing function.
 
         For 1-D y these are the probabilities of logistic and softmax regression, and of
@@ -270,12 +271,13 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         scores = self._decision_scores(self._validate_predict(X)).astype(np.float64, copy=False)
         target_format = self._target_format
         if target_format.kind == "multioutput":
-            return [clipped(softmax(part, axis=1)) for part in target_format.split(scores)]
+            parts = target_format.split(scores)
+            return [clipped(softmax(part, axis=1)) for part in parts]  # type: ignore[return-value]
         objective = resolve_objective(self.loss_, self.scale_, self.margin_, target_format)
         return clipped(objective.probabilities(scores))
 
     @available_if(_has_probabilities)
-    def predict_log_proba(self, X: Any) -> Any:
+    def predict_log_proba(self, X: Any) -> NDArray[Any]:
         """Logarithms of what :meth:`predict_proba` returns.
 
         Parameters
@@ -290,7 +292,7 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         """
         return log_of(self.predict_proba(X))
 
-    def to_torch(self, output: str = "scores") -> nn.Module:
+    def to_torch(self, output: TorchOutput = "scores") -> nn.Module:
         """Make a torch module of what was learned, for serving, exporting and fine-tuning.
 
         The module, in evaluation mode and on the CPU, maps a dense tensor of rows, of shape

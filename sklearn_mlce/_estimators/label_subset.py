@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.metaestimators import available_if
+
+from sklearn_mlce._utils.typing import available_if
 
 
 class LabelSubset(ClassifierMixin, BaseEstimator):

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.metaestimators import available_if
-from torch import nn
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlce._estimators.base import BaseMLCE
 from sklearn_mlce._estimators.streaming import in_precision, learns_from_chunks, validate_chunk
-from sklearn_mlce._objectives.registry import LOSSES
+from sklearn_mlce._objectives.registry import LOSSES, LossName
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
-from sklearn_mlce._solvers.fit import fit_linear, resolve_solver
-from sklearn_mlce._solvers.problem import LinearProblem
+from sklearn_mlce._solvers.coefficients import WarmStart
 from sklearn_mlce._solvers.standardisation import (
     column_sizes,
     mean_squared_distance,
     typical_squared_distance,
 )
-from sklearn_mlce._solvers.stream import StreamState, learn_chunk
+from sklearn_mlce._solvers.stream_state import StreamState
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.targets import (
     CONSTANT_LABEL_SCORE,
@@ -34,9 +32,21 @@ from sklearn_mlce._targets.targets import (
     is_trainable,
     same_classes,
 )
-from sklearn_mlce._utils.callbacks import fitted_state_kept, with_callbacks
+from sklearn_mlce._utils.callbacks import fitted_state_kept
+from sklearn_mlce._utils.optional import Module, import_torch
 from sklearn_mlce._utils.random import draw_seed
-from sklearn_mlce._utils.tensors import resolve_device
+from sklearn_mlce._utils.typing import (
+    SolverName,
+    available_if,
+    fit_context,
+    with_callbacks,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sklearn_mlce._solvers.problem import LinearProblem
+    from sklearn_mlce._solvers.stream import LiveWeights
 
 # The default C of labels is one over the rows' squared distance where the loss has a margin.
 # Without one threshold zero is good where scores are large: of 1, 10, 100 and 1000 this factor was
@@ -149,6 +159,19 @@ class MLCEClassifier(BaseMLCE):
     warm_start : bool, default=False
         Whether `fit` starts from the coefficients of the last fit, whose classes or labels and
         number of features must be the same.
+    label_block_size : int or "auto", default="auto"
+        Most labels that are fitted at a time, where `loss` is a sum over labels that does not
+        count them. "auto" is all of them, unless `n_jobs` or `coef_threshold` asks for blocks,
+        which then have 128 MiB of coefficients at most, and 129 labels at least.
+    coef_threshold : float, default=0.0
+        Coefficients are set to zero whose magnitude, times the standard deviation of their feature
+        (root mean square, without intercept), is below it; intercepts take over what they add to
+        the score of the mean row. Above 0 `coef_` is sparse, and is so from the first: each block
+        of labels is thinned out as it is done. 1e-4 leaves rankings and F1 as they are.
+    n_jobs : int, default=None
+        Blocks of labels that are fitted at a time, by :mod:`joblib`; its ``parallel_config`` says
+        where. None is 1 unless in a ``parallel_config``, -1 is all processors. A loss that couples
+        the labels of a row is one block.
     device : {"cpu", "cuda", "auto"}, default="cpu"
         Where to fit. "auto" is "cuda" where torch finds a GPU, else "cpu". Predictions are
         made with NumPy.
@@ -158,8 +181,9 @@ class MLCEClassifier(BaseMLCE):
 
     Attributes
     ----------
-    coef_ : ndarray of shape (n_outputs, n_features)
+    coef_ : ndarray or CSC array of shape (n_outputs, n_features)
         Coefficients; one row for a binary `y`, else one per label or class, output by output.
+        Sparse where `coef_threshold` is above 0, and after :meth:`sparsify`.
         Float32 where X was float32, otherwise float64.
     intercept_ : ndarray of shape (n_outputs,)
         Intercepts. A label that was positive in no training row has coefficients 0 and
@@ -277,10 +301,11 @@ class MLCEClassifier(BaseMLCE):
     input_scaling_: str | None
     loss_curve_: list[float]
     _stream: dict[str, Any]  # fields of a StreamState
+    _live: LiveWeights  # in the place of coef_ after a chunk, until coef_ is read
 
     _parameter_constraints: ClassVar[dict] = {
         "C": [Interval(Real, 0, None, closed="neither"), None],
-        "loss": [StrOptions(set(LOSSES)), nn.Module],
+        "loss": [StrOptions(set(LOSSES)), Module],
         "n_labels_per_row": [Interval(Integral, 1, None, closed="left"), None],
         "fit_intercept": ["boolean"],
         "input_scaling": [StrOptions({"auto", "columns"}), None],
@@ -291,6 +316,9 @@ class MLCEClassifier(BaseMLCE):
         "solver": [StrOptions({"auto", "newton-cg", "sgd"})],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "warm_start": ["boolean"],
+        "label_block_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "coef_threshold": [Interval(Real, 0, None, closed="left")],
+        "n_jobs": [Integral, None],
         "device": [StrOptions({"cpu", "cuda", "auto"})],
         "random_state": ["random_state"],
     }
@@ -299,17 +327,20 @@ class MLCEClassifier(BaseMLCE):
         self,
         C: float | None = None,
         *,
-        loss: Any = "auto",
+        loss: LossName | nn.Module = "auto",
         n_labels_per_row: int | None = None,
         fit_intercept: bool = True,
-        input_scaling: str | None = "auto",
+        input_scaling: Literal["auto", "columns"] | None = "auto",
         label_weight: Any = None,
         scale: float | None = None,
         margin: Any = None,
-        solver: str = "auto",
+        solver: SolverName = "auto",
         tol: float = 1e-2,
         max_iter: int | None = None,
         warm_start: bool = False,
+        label_block_size: int | Literal["auto"] = "auto",
+        coef_threshold: float = 0.0,
+        n_jobs: int | None = None,
         device: str = "cpu",
         random_state: Any = None,
     ) -> None:
@@ -325,12 +356,15 @@ class MLCEClassifier(BaseMLCE):
         self.tol = tol
         self.max_iter = max_iter
         self.warm_start = warm_start
+        self.label_block_size = label_block_size
+        self.coef_threshold = coef_threshold
+        self.n_jobs = n_jobs
         self.device = device
         self.random_state = random_state
 
     @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLCEClassifier:
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the model.
 
         Parameters
@@ -361,6 +395,10 @@ class MLCEClassifier(BaseMLCE):
         ConvergenceWarning
             If the solver did not reach `tol`.
         """
+        import_torch("MLCEClassifier.fit")
+        from sklearn_mlce._solvers.fit import BlockOptions, fit_linear, resolve_solver
+
+        self._write_coef()  # a warm start reads it, and the roll-back keeps what is written
         with fitted_state_kept(self):
             monitor = self._monitor(X, y, sample_weight)
             X, targets, sample_weight = self._validate_fit(X, y, sample_weight)
@@ -371,7 +409,10 @@ class MLCEClassifier(BaseMLCE):
             sizes = self._column_sizes(X, sample_weight)
             problem = self._problem(X, targets, sample_weight, self.C, sizes)
             seed = draw_seed(self.random_state)
-            solver = resolve_solver(problem, fixed, self.solver, self.max_iter, self.tol, seed)
+            blocks = BlockOptions(self.label_block_size, self.n_jobs, self.coef_threshold)
+            solver = resolve_solver(
+                problem, fixed, self.solver, self.max_iter, self.tol, seed, blocks
+            )
             monitor.open(solver.task_name, solver.n_tasks)
             for name, value in fit_linear(problem, fixed, start, solver, monitor).items():
                 setattr(self, name, value)
@@ -382,15 +423,17 @@ class MLCEClassifier(BaseMLCE):
         return self
 
     @available_if(learns_from_chunks)
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         r"""Pass once over a chunk of rows in mini-batches, going on from the last call or fit.
 
         Each chunk is read once, whatever `solver` says but for "newton-cg", and `max_iter`
         plays no part. The penalty is that of all rows seen so far, those of an earlier `fit`
         included, so that `C` means what it means in a fit of them together; a row passed twice
         counts twice. The steps fall with their number t as :math:`1 / \sqrt{1 + t / 50}`, so
-        that the stream may end anywhere. Memory is that of X, y and three times `coef_`.
+        that the stream may end anywhere. A call costs what the features of its chunk cost,
+        unless `coef_` was read since the last one, by a prediction or a pickle, say: then it
+        copies `coef_` first.
 
         Parameters
         ----------
@@ -429,8 +472,12 @@ class MLCEClassifier(BaseMLCE):
                 "solver='newton-cg' needs all rows at once and cannot learn from chunks; "
                 "set solver='auto' or solver='sgd', or call fit"
             )
+        import_torch("MLCEClassifier.partial_fit")
+        from sklearn_mlce._solvers.stream import learn_chunk
+
         with fitted_state_kept(self):
-            first = not hasattr(self, "coef_")
+            self._check_not_pruned()
+            first = not self._is_started
             X, targets, sample_weight = validate_chunk(
                 self, X, y, classes, sample_weight, first=first
             )
@@ -438,14 +485,15 @@ class MLCEClassifier(BaseMLCE):
                 self._remember(targets)
             else:
                 self._remember_loss(targets)
-                X, sample_weight = in_precision(self.coef_.dtype, X, sample_weight)
+                X, sample_weight = in_precision(self.intercept_.dtype, X, sample_weight)
             state = self._stream_state(X, targets, sample_weight, first)
             # None is the C of the first chunk, or of an earlier fit.
             C = self.C_ if self.C is None and not first else self.C
             problem = self._problem(X, targets, sample_weight, C, state.sizes)
-            parameters = self._stream_parameters(X, targets, first)
-            parameters, state, objective = learn_chunk(problem, state, parameters)
-            self._keep_stream(problem, parameters, state, objective, first)
+            parameters = partial(self._stream_parameters, X, targets, first)
+            live = None if first else vars(self).get("_live")
+            live, state, objective = learn_chunk(problem, state, live, parameters)
+            self._keep_stream(problem, live, state, objective, first)
         return self
 
     def _stream_state(
@@ -473,6 +521,8 @@ class MLCEClassifier(BaseMLCE):
         """A copy of the parameters, ``(n_features + fit_intercept, n_outputs)``."""
         n_features = X.shape[1]
         shape = (n_features + bool(self.fit_intercept), targets.n_outputs)
+        if "_live" in vars(self):
+            return self._live.parameters(copy=True)
         parameters = np.zeros(shape, X.dtype if first else self.coef_.dtype)
         if not first:
             parameters[:n_features] = self.coef_.T
@@ -483,22 +533,89 @@ class MLCEClassifier(BaseMLCE):
     def _keep_stream(
         self,
         problem: LinearProblem,
-        parameters: np.ndarray,
+        live: LiveWeights,
         state: StreamState,
         objective: float,
         first: bool,
     ) -> None:
-        n_features = problem.X.shape[1]
-        learned = parameters[n_features] if self.fit_intercept else 0
-        # Not a copy of all coefficients: they lie by features, as the next chunk wants them.
-        self.coef_ = parameters[:n_features].T
+        self._live = live
+        self.__dict__.pop("coef_", None)  # written out of `_live` where it is read
+        learned = live.intercepts() if self.fit_intercept else 0
         self.intercept_ = np.where(np.isnan(state.fixed), learned, state.fixed).astype(
-            parameters.dtype
+            problem.X.dtype
         )
         self.C_, self.input_scaling_ = problem.C, name_of_scaling(state.sizes)
         self.loss_curve_ = [objective] if first else [*self.loss_curve_, objective]
         self.n_iter_ = len(self.loss_curve_)
         self._stream = vars(state)
+
+    @property
+    def _is_started(self) -> bool:
+        """Whether a fit or a chunk went before."""
+        return "coef_" in vars(self) or "_live" in vars(self)
+
+    def _write_coef(self) -> None:
+        """Write the coefficients of a stream out of the form in which chunks move them."""
+        live = self.__dict__.pop("_live", None)
+        if live is not None:
+            # Not a copy: they lie by features, as the next chunk, which takes one, wants them.
+            self.coef_ = live.parameters()[: self.n_features_in_].T
+
+    if not TYPE_CHECKING:  # which would take any name for an attribute
+
+        def __getattr__(self, name):
+            if name == "coef_" and "_live" in vars(self):
+                self._write_coef()
+                return self.coef_
+            # Where a property raised AttributeError: again, with its message.
+            return object.__getattribute__(self, name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._write_coef()
+        return super().__getstate__()
+
+    def sparsify(self) -> Self:
+        """Store `coef_` as a sparse array, where many coefficients are zero.
+
+        Predictions are the same, and need the memory of the non-zero ones alone: less where more
+        than half are zero. :meth:`partial_fit` needs :meth:`densify` first. `coef_threshold` makes
+        a fit sparse from the start.
+
+        Returns
+        -------
+        MLCEClassifier
+            The estimator.
+        """
+        check_is_fitted(self)
+        self.coef_ = sp.csc_array(self.coef_)
+        return self
+
+    def densify(self) -> Self:
+        """Store `coef_` as an ndarray again.
+
+        Returns
+        -------
+        MLCEClassifier
+            The estimator.
+        """
+        check_is_fitted(self)
+        coefficients: Any = self.coef_
+        if sp.issparse(coefficients):
+            self.coef_ = coefficients.T.toarray().T  # by features, as a fit leaves them
+        return self
+
+    def _check_not_pruned(self) -> None:
+        """Raise ValueError unless chunks can move every coefficient."""
+        if self.coef_threshold > 0:
+            raise ValueError(
+                f"coef_threshold={self.coef_threshold} leaves out coefficients of a whole fit, and "
+                "chunks may move any. Set coef_threshold=0, and call sparsify() after the last "
+                "chunk"
+            )
+        if sp.issparse(vars(self).get("coef_")):
+            raise ValueError(
+                "coef_ is sparse, and chunks may move any coefficient. Call densify() first"
+            )
 
     def _problem(
         self,
@@ -509,6 +626,9 @@ class MLCEClassifier(BaseMLCE):
         sizes: np.ndarray | None,
     ) -> LinearProblem:
         """Put together what a solver reads."""
+        from sklearn_mlce._solvers.problem import LinearProblem
+        from sklearn_mlce._utils.tensors import resolve_device
+
         if C is None:
             C = self._default_C(X, sample_weight, targets.format, sizes)
         objective = self._objective_for(targets.format)
@@ -531,16 +651,16 @@ class MLCEClassifier(BaseMLCE):
             device=resolve_device(self.device),
         )
 
-    def _start(self, X: Any, targets: Targets) -> np.ndarray | None:
-        """Return the first parameters ``(n_features + 1, n_outputs)`` of a warm start."""
-        if not (self.warm_start and hasattr(self, "coef_")):
+    def _start(self, X: Any, targets: Targets) -> WarmStart | None:
+        """Return the coefficients of the last fit, for a warm start."""
+        if not (self.warm_start and self._is_started):
             return None
-        shape = (X.shape[1] + 1, targets.n_outputs)
-        last = np.vstack([self.coef_.T, self.intercept_]).astype(X.dtype, copy=False)
-        if last.shape != shape or not same_classes(self.classes_, targets.classes):
+        n_outputs, n_features = self.coef_.shape
+        shape = (targets.n_outputs, X.shape[1])
+        if (n_outputs, n_features) != shape or not same_classes(self.classes_, targets.classes):
             raise ValueError(
-                f"warm_start=True continues a fit of {last.shape[0] - 1} features and classes "
-                f"{self.classes_}, got {shape[0] - 1} features and classes {targets.classes}. "
+                f"warm_start=True continues a fit of {n_features} features and classes "
+                f"{self.classes_}, got {shape[1]} features and classes {targets.classes}. "
                 "Set warm_start=False to start anew"
             )
         check_label_names(
@@ -550,8 +670,8 @@ class MLCEClassifier(BaseMLCE):
             "Pass y[list(model.label_names_)], or set warm_start=False to start anew",
         )
         # A label without a positive in the last fit has no place to go on from.
-        last[-1, ~is_trainable(last[-1])] = 0
-        return last
+        intercepts = np.where(is_trainable(self.intercept_), self.intercept_, 0)
+        return WarmStart(self.coef_, intercepts)
 
     @property
     def _C_is_given(self) -> bool:
@@ -596,7 +716,10 @@ class MLCEClassifier(BaseMLCE):
     def _torch_model(self, outputs: nn.Module, n_best: int | None) -> nn.Module:
         from sklearn_mlce._export.models import LinearModel
 
-        return LinearModel(self.coef_, self.intercept_, outputs, n_best)
+        coefficients: Any = self.coef_
+        if sp.issparse(coefficients):
+            coefficients = coefficients.toarray()
+        return LinearModel(coefficients, self.intercept_, outputs, n_best)
 
 
 def name_of_scaling(sizes: np.ndarray | None) -> str | None:

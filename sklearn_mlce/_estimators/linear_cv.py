@@ -7,24 +7,23 @@ from collections.abc import Callable, Iterator
 from copy import copy
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
-from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length
-from torch import nn
 
 from sklearn_mlce._estimators.linear import MLCEClassifier, name_of_scaling
-from sklearn_mlce._objectives.registry import THRESHOLDED_LOSSES
+from sklearn_mlce._objectives.registry import THRESHOLDED_LOSSES, ThresholdedLossName
 from sklearn_mlce._objectives.weights import checked_weight
-from sklearn_mlce._solvers.fit import resolve_solver
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import Targets, constant_label_scores, is_trainable
-from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept, with_callbacks
+from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept
 from sklearn_mlce._utils.estimator_scores import scores_of
 from sklearn_mlce._utils.features import validated_features
-from sklearn_mlce._utils.tensors import with_duplicates_summed
+from sklearn_mlce._utils.optional import Module, import_torch
+from sklearn_mlce._utils.rows import with_duplicates_summed
+from sklearn_mlce._utils.typing import SolverName, fit_context, with_callbacks
 from sklearn_mlce.model_selection._f_measure import FMeasure, f_measure_of
 from sklearn_mlce.model_selection._out_of_fold import (
     check_held_out,
@@ -36,6 +35,9 @@ from sklearn_mlce.model_selection._out_of_fold import (
 from sklearn_mlce.model_selection._output_codes import check_outputs_known, output_accuracy
 from sklearn_mlce.model_selection._splits import Splits, splits_of
 from sklearn_mlce.model_selection._sweep import resolve_shrinkage, tune
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # Smallest and largest C of a grid that is given by its size, as factors of MLCEClassifier's own.
 C_FACTORS = (0.1, 10.0)
@@ -109,6 +111,11 @@ class MLCEClassifierCV(MLCEClassifier):
         Fraction of the first gradient at which "newton-cg" stops.
     max_iter : int, default=None
         Newton iterations at most, or epochs, of each fit, as in :class:`MLCEClassifier`.
+    label_block_size : int or "auto", default="auto"
+        Most labels that are fitted at a time, as in :class:`MLCEClassifier`.
+    coef_threshold : float, default=0.0
+        Below it coefficients are set to zero in every fit, as in :class:`MLCEClassifier`; above 0
+        `coef_` is sparse.
     device : {"cpu", "cuda", "auto"}, default="cpu"
         Where to fit. "auto" is "cuda" where torch finds a GPU, else "cpu".
     random_state : int, RandomState instance or None, default=None
@@ -192,7 +199,7 @@ class MLCEClassifierCV(MLCEClassifier):
             for name, constraint in MLCEClassifier._parameter_constraints.items()
             if name not in ("C", "warm_start", "n_labels_per_row")
         },
-        "loss": [StrOptions(set(THRESHOLDED_LOSSES)), nn.Module],
+        "loss": [StrOptions(set(THRESHOLDED_LOSSES)), Module],
         "Cs": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "cv": ["cv_object", Interval(Real, 0, 1, closed="neither")],
         "scoring": [str, callable],
@@ -216,18 +223,20 @@ class MLCEClassifierCV(MLCEClassifier):
         *,
         cv: Any = 3,
         scoring: Any = "f1_micro",
-        thresholds: str | None = "global",
+        thresholds: Literal["global", "per_label"] | None = "global",
         threshold_shrinkage: Any = "auto",
         n_jobs: int | None = None,
-        loss: Any = "auto",
+        loss: ThresholdedLossName | nn.Module = "auto",
         fit_intercept: bool = True,
-        input_scaling: str | None = "auto",
+        input_scaling: Literal["auto", "columns"] | None = "auto",
         label_weight: Any = None,
         scale: float | None = None,
         margin: Any = None,
-        solver: str = "auto",
+        solver: SolverName = "auto",
         tol: float = 1e-2,
         max_iter: int | None = None,
+        label_block_size: int | Literal["auto"] = "auto",
+        coef_threshold: float = 0.0,
         device: str = "cpu",
         random_state: Any = None,
     ) -> None:
@@ -246,14 +255,14 @@ class MLCEClassifierCV(MLCEClassifier):
         self.solver = solver
         self.tol = tol
         self.max_iter = max_iter
+        self.label_block_size = label_block_size
+        self.coef_threshold = coef_threshold
         self.device = device
         self.random_state = random_state
 
     @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None
-    ) -> MLCEClassifierCV:
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Choose C and the thresholds, and fit the model on all rows.
 
         Parameters
@@ -289,6 +298,7 @@ class MLCEClassifierCV(MLCEClassifier):
             If the best C is the smallest or the largest of three or more that were tried, so that
             others may be better, or if a label has five positives or more and all lie in one fold.
         """
+        import_torch("MLCEClassifierCV.fit")
         with fitted_state_kept(self):
             objective = f_measure_of(self.scoring, self.thresholds or "global")
             resolve_shrinkage(self.threshold_shrinkage, self.thresholds)  # refused before any fit
@@ -314,7 +324,9 @@ class MLCEClassifierCV(MLCEClassifier):
             self._search(model, X, targets, weight, objective, candidates, monitor, splits)
             if not monitor.stopped:
                 candidates.warn_at_end()
-            final = model.set_params(C=self.C_).fit(X, to_sklearn_y(targets), weight)
+            final = model.set_params(C=self.C_, n_jobs=self.n_jobs).fit(
+                X, to_sklearn_y(targets), weight
+            )
             self._adopt(final, targets)
             monitor.close()
         return self
@@ -399,13 +411,19 @@ class MLCEClassifierCV(MLCEClassifier):
 
     def _solver_of_all_rows(self, X: Any, targets: Targets, weight: np.ndarray | None) -> str:
         """Return the name of the solver that "auto" stands for."""
+        from sklearn_mlce._solvers.fit import BlockOptions, resolve_solver
+
         problem = self._model()._problem(X, targets, weight, C=1.0, sizes=None)
         fixed = constant_label_scores(targets)
-        return resolve_solver(problem, fixed, self.solver, self.max_iter, self.tol, 0).solver
+        return resolve_solver(
+            problem, fixed, self.solver, self.max_iter, self.tol, 0, BlockOptions()
+        ).solver
 
     def _model(self, **changes: Any) -> MLCEClassifier:
         """Make the estimator that is fitted, with every parameter that it shares with this one."""
-        own = self.get_params(deep=False) | {"input_scaling": self.input_scaling_} | changes
+        # The folds share the jobs out; the model of all rows has them for its labels.
+        known = {"input_scaling": self.input_scaling_, "n_jobs": None}
+        own = self.get_params(deep=False) | known | changes
         names = MLCEClassifier._get_param_names()
         return MLCEClassifier(**{name: own[name] for name in names if name in own})
 

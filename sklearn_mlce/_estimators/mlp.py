@@ -8,15 +8,14 @@ from dataclasses import asdict, replace
 from functools import partial
 from numbers import Integral, Real
 from os import PathLike
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import _fit_context
+import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.metaestimators import available_if
 from torch import nn
 
 from sklearn_mlce._estimators.base import BaseMLCE
@@ -41,12 +40,13 @@ from sklearn_mlce._network.plan import (
 )
 from sklearn_mlce._network.train import train
 from sklearn_mlce._network.user_network import UserNetwork, of_module
-from sklearn_mlce._objectives.registry import LOSSES
+from sklearn_mlce._objectives.registry import LOSSES, LossName
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.targets import TargetFormat, constant_label_scores, same_classes
-from sklearn_mlce._utils.callbacks import fitted_state_kept, with_callbacks
+from sklearn_mlce._utils.callbacks import fitted_state_kept
 from sklearn_mlce._utils.random import draw_seed
+from sklearn_mlce._utils.typing import available_if, fit_context, with_callbacks
 
 # What shapes the perceptron, and is refused beside a module of the user's.
 _HIDDEN_LAYER_SIZES, _ACTIVATION, _DROPOUT = (256,), "silu", 0.5
@@ -314,21 +314,21 @@ class MLCEMLP(BaseMLCE):
         self,
         hidden_layer_sizes: Any = _HIDDEN_LAYER_SIZES,
         *,
-        module: Any = None,
+        module: Callable[[int, int], nn.Module] | None = None,
         activation: str = _ACTIVATION,
         dropout: float = _DROPOUT,
-        input_scaling: str | None = "auto",
+        input_scaling: Literal["auto", "robust", "overall"] | None = "auto",
         alpha: float = 0.1,
-        batch_size: int | str = "auto",
+        batch_size: int | Literal["auto"] = "auto",
         learning_rate: str = "one_cycle",
         learning_rate_init: float = 0.003,
-        max_epochs: int | str = "auto",
+        max_epochs: int | Literal["auto"] = "auto",
         gradient_clipping: float | None = None,
         early_stopping: bool = False,
         scoring: Any = "loss",
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
-        loss: Any = "auto",
+        loss: LossName | nn.Module = "auto",
         learn_threshold: bool = False,
         n_labels_per_row: int | None = None,
         label_weight: Any = None,
@@ -359,7 +359,7 @@ class MLCEMLP(BaseMLCE):
         self.warm_start, self.random_state = warm_start, random_state
 
     @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
         X: Any,
@@ -449,7 +449,7 @@ class MLCEMLP(BaseMLCE):
         return self
 
     @available_if(_takes_chunks)
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Make one epoch over a chunk of rows, going on from the last call or fit.
 
@@ -665,8 +665,6 @@ class MLCEMLP(BaseMLCE):
         return scores
 
     def _torch_model(self, outputs: nn.Module, n_best: int | None) -> nn.Module:
-        import torch
-
         from sklearn_mlce._export.models import ModuleModel, PerceptronModel
 
         architecture, arrays = Architecture(**self._architecture), self.state_dict_

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -176,6 +177,7 @@ class CalibratedModel(ExportedModel):
         if len(self.members) == 1:
             return self.members[0](x)
         sides: list[list[Tensor]] = [[], []]
+        member: Any
         for member in self.members:
             log_odds, learned = member(x), member.get_buffer("learned")
             # Finite, so that a label that no member has learned has a gradient.

@@ -35,11 +35,11 @@ from sklearn_mlce._network.perceptron import (
     weights_to_arrays,
 )
 from sklearn_mlce._network.plan import SCHEDULES, TrainingPlan
+from sklearn_mlce._network.randomness import EpochRandomness, global_generators_seeded
 from sklearn_mlce._network.user_network import UserNetwork, make_module
 from sklearn_mlce._objectives.objective import Objective
 from sklearn_mlce._objectives.prepared_targets import TargetPreparer
 from sklearn_mlce._targets.targets import LabelCounts
-from sklearn_mlce._utils.random import EpochRandomness, global_generators_seeded
 
 # Added to the root of AdamW's mean squares for the weights of features of which few rows have each,
 # per unit of their entries, as gradients grow with these. Without it a feature that one row has

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sklearn_mlce._network.architecture import Architecture
 from sklearn_mlce._network.batches import SparseBatch
 from sklearn_mlce._network.input_scaling import make_scaling
-from sklearn_mlce._utils.random import global_generators_seeded
+from sklearn_mlce._network.randomness import global_generators_seeded
 
 Factory = Callable[[int, int], nn.Module]  # of the numbers of features and of outputs
 

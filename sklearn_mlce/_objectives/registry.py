@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -38,6 +38,28 @@ AUTO = "auto"
 LOSSES = (AUTO, *OBJECTIVES)
 #: Those whose scores are compared with a threshold.
 THRESHOLDED_LOSSES = (AUTO, *(name for name, o in OBJECTIVES.items() if not o.needs_n_labels))
+# The same for type checkers, which read no dict.
+LossName = Literal[
+    "auto",
+    "mlce",
+    "bce",
+    "pairwise",
+    "squared_hinge",
+    "focal",
+    "class_balanced_focal",
+    "distribution_balanced",
+    "asymmetric",
+]
+ThresholdedLossName = Literal[
+    "auto",
+    "mlce",
+    "bce",
+    "squared_hinge",
+    "focal",
+    "class_balanced_focal",
+    "distribution_balanced",
+    "asymmetric",
+]
 # A smooth hinge, chosen over all data sets of the benchmarks: threshold zero then needs no tuning.
 _HINGE_SCALE, _HINGE_MARGINS = 8.0, (0.2, 1.8)
 

@@ -7,16 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+from joblib import effective_n_jobs
 from sklearn.exceptions import ConvergenceWarning
-from torch import Tensor
 
-from sklearn_mlce._objectives.objective import Objective
-from sklearn_mlce._solvers.newton_cg import SolverResult, fit_newton
+from sklearn_mlce._solvers.coefficients import Coefficients, WarmStart
+from sklearn_mlce._solvers.label_blocks import fit_blocks, label_blocks
+from sklearn_mlce._solvers.newton_cg import sum_of_curves
 from sklearn_mlce._solvers.problem import LinearProblem
-from sklearn_mlce._solvers.sgd import epochs_for, fit_sgd
-from sklearn_mlce._solvers.standardisation import inverse_sizes, multiply_coefficients_
-from sklearn_mlce._targets.targets import LabelCounts
-from sklearn_mlce._utils.tensors import dense_tensor
+from sklearn_mlce._solvers.sgd import epochs_for
+from sklearn_mlce._utils.memory import free_memory, in_gigabytes
 
 _NEWTON_ITERATIONS = 100
 # Scores of all rows, of which the exact solver holds several copies where labels are one problem.
@@ -25,22 +24,37 @@ _LARGE_COEFFICIENTS = 5 * 10**8  # of which it holds several copies, 2 GB of flo
 
 
 class SolverOptions(NamedTuple):
-    """The solver of a fit."""
+    """The solver of a fit, and the labels that it takes at a time."""
 
     solver: str  # "newton-cg" or "sgd"
     max_iter: int
     tol: float
     seed: int
+    label_blocks: list[np.ndarray]  # numbers of the outputs
+    n_jobs: int
+    coef_threshold: float
 
     @property
     def task_name(self) -> str:
         """Name of an iteration, for callbacks."""
+        if len(self.label_blocks) > 1:
+            return "label-block"
         return "epoch" if self.solver == "sgd" else "newton-iter"
 
     @property
     def n_tasks(self) -> int | None:
-        """Iterations at most; None for Newton's, which blocks of labels make one after another."""
+        """Iterations at most; None for Newton's, which groups of labels make one after another."""
+        if len(self.label_blocks) > 1:
+            return len(self.label_blocks)
         return self.max_iter if self.solver == "sgd" else None
+
+
+class BlockOptions(NamedTuple):
+    """How labels are split, as an estimator's parameters ask for it."""
+
+    label_block_size: Any = "auto"
+    n_jobs: int | None = None
+    coef_threshold: float = 0.0
 
 
 def choose_solver(
@@ -84,10 +98,21 @@ def resolve_solver(
     max_iter: int | None,
     tol: float,
     seed: int,
+    blocks: BlockOptions,
 ) -> SolverOptions:
-    """Return the solver that an estimator's parameters ask for, and how far it goes."""
+    """Return the solver that an estimator's parameters ask for, and how far it goes.
+
+    Raises
+    ------
+    ValueError
+        If the parameters do not go with the loss.
+    MemoryError
+        If the coefficients need more memory than there is.
+    """
     n_rows, n_features = problem.X.shape
-    n_outputs = max(1, int(_is_trained(problem.objective, fixed).sum()))
+    # A module may know its labels by their places, so that none can be left out.
+    trained = np.flatnonzero(np.isnan(fixed) | problem.objective.is_module)
+    n_outputs = max(1, len(trained))
     if sizes := problem.targets.format.sizes:  # scores of the smaller outputs are padded
         n_outputs = len(sizes) * max(sizes)
     if not problem.objective.convex:
@@ -106,13 +131,17 @@ def resolve_solver(
         max_iter = epochs_for(n_rows, n_outputs, max_iter)
     elif max_iter is None:
         max_iter = _NEWTON_ITERATIONS
-    return SolverOptions(solver, max_iter, tol, seed)
+    n_jobs = effective_n_jobs(blocks.n_jobs)
+    prunes = blocks.coef_threshold > 0
+    parts = label_blocks(problem, trained, blocks.label_block_size, n_jobs, prunes)
+    _check_memory(problem, parts, len(fixed), prunes)
+    return SolverOptions(solver, max_iter, tol, seed, parts, n_jobs, float(blocks.coef_threshold))
 
 
 def fit_linear(
     problem: LinearProblem,
     fixed: np.ndarray,
-    start: np.ndarray | None,
+    start: WarmStart | None,
     options: SolverOptions,
     monitor: Any,
 ) -> dict[str, Any]:
@@ -124,118 +153,67 @@ def fit_linear(
         What to fit.
     fixed : ndarray of shape (n_outputs,)
         Score of each output that is not trained, NaN for the others.
-    start : ndarray of shape (n_features + 1, n_outputs) or None
+    start : WarmStart or None
         First parameters; None starts at the scores that are best without features.
     options : SolverOptions
         The solver.
     monitor : FitMonitor
-        Told of each iteration, and may stop the solver.
+        Told of each iteration, or of each block of labels, and may stop the solver.
 
     Returns
     -------
     dict
         Values of ``coef_``, ``intercept_``, ``C_``, ``n_iter_`` and ``loss_curve_``.
     """
-    n_features = problem.X.shape[1]
-
-    inverse = None if problem.sizes is None else inverse_sizes(problem.sizes)
-
-    def attributes(parameters: Tensor) -> dict[str, np.ndarray]:
-        """Attributes of parameters, which are overwritten."""
-        given = multiply_coefficients_(parameters.cpu().numpy(), inverse)
-        return coefficients(given, n_features, fixed)
-
-    # A copy: the solver may go on in the same memory.
-    monitor.attributes_of = lambda parameters: attributes(parameters().clone())
-    is_trained = _is_trained(problem.objective, fixed)
-    if not is_trained.any():
-        none = np.zeros((n_features, 0), dtype=problem.X.dtype)
-        fixed_alone = coefficients(none, n_features, fixed)
-        return fixed_alone | {"C_": problem.C, "n_iter_": 0, "loss_curve_": []}
-    trained = _select_outputs(problem, is_trained)
-    constant = _constant_parameters(trained)
-    first = constant if start is None else _first_parameters(problem, start, is_trained)
-    if options.solver == "sgd":
-        parameters, loss_curve = fit_sgd(
-            trained, first, n_epochs=options.max_iter, seed=options.seed, monitor=monitor
-        )
-    else:
-        result = fit_newton(
-            trained, first, constant, tol=options.tol, max_iter=options.max_iter, monitor=monitor
-        )
-        if not (result.converged or monitor.stopped):
-            _warn_not_converged(result, options)
-        parameters, loss_curve = result.parameters, result.loss_curve
-    n_iter = len(loss_curve)
-    return attributes(parameters) | {"C_": problem.C, "n_iter_": n_iter, "loss_curve_": loss_curve}
+    is_exact = options.solver == "newton-cg"
+    kept = Coefficients(problem.X.shape[1], fixed, problem.X.dtype, options.coef_threshold > 0)
+    blocks = []
+    if options.label_blocks:
+        blocks = fit_blocks(problem, kept, start, options, monitor)
+    norm = max((block.gradient_norm for block in blocks), default=0.0)
+    loss_curve = sum_of_curves([block.curve for block in blocks])[is_exact:] if blocks else []
+    if not (all(block.converged for block in blocks) or monitor.stopped):
+        _warn_not_converged(norm, len(loss_curve), problem.X.dtype, options)
+    return kept.attributes() | {
+        "C_": problem.C,
+        "n_iter_": len(loss_curve),
+        "loss_curve_": loss_curve,
+    }
 
 
-def _is_trained(objective: Objective, fixed: np.ndarray) -> np.ndarray:
-    """Mask of the outputs that are trained, of which the others have fixed scores."""
-    # A module may know its labels by their places, so that none can be left out.
-    return np.isnan(fixed) | objective.is_module
-
-
-def _select_outputs(problem: LinearProblem, is_trained: np.ndarray) -> LinearProblem:
-    """Problem of some of the outputs."""
-    targets, label_weight = problem.targets.select_outputs(is_trained), problem.label_weight
-    return problem._replace(
-        targets=targets,
-        label_weight=None if label_weight is None else label_weight[is_trained],
-    )
-
-
-def _constant_parameters(problem: LinearProblem) -> Tensor:
-    """Parameters ``(n_features + fit_intercept, n_outputs)`` that are best without features."""
-    shape = (problem.X.shape[1] + problem.fit_intercept, problem.targets.n_outputs)
-    parameters = np.zeros(shape, problem.X.dtype)
-    if problem.fit_intercept:
-        targets, weight = problem.targets, problem.sample_weight
-        parameters[-1] = problem.objective.constant_scores(
-            targets, weight, LabelCounts.of(targets, weight), problem.label_weight
-        )
-    return dense_tensor(parameters, problem.device)
-
-
-def _first_parameters(problem: LinearProblem, start: np.ndarray, is_trained: np.ndarray) -> Tensor:
-    """Parameters of the trained outputs from those of a warm start, which are overwritten."""
-    start = start[: problem.X.shape[1] + problem.fit_intercept]
-    # In rows: columns that are picked out lie by columns, and a step touches rows.
-    start = np.ascontiguousarray(start if is_trained.all() else start[:, is_trained])
-    return dense_tensor(multiply_coefficients_(start, problem.sizes), problem.device)
-
-
-def coefficients(parameters: np.ndarray, n_features: int, fixed: np.ndarray) -> dict[str, Any]:
-    """Return ``coef_`` and ``intercept_``, which may share the parameters' memory.
-
-    ``coef_`` is the transpose of an array that lies by features: transposing a large one takes as
-    long as fitting it, and a sparse product would have to transpose it back.
-    """
-    trained = np.isnan(fixed)
-    if parameters.shape[1] > trained.sum():  # of a loss that takes all outputs
-        parameters = parameters[:, trained]
-    if trained.all():
-        by_features = parameters[:n_features]
-    else:
-        by_features = np.zeros((n_features, len(fixed)), dtype=parameters.dtype)
-        by_features[:, trained] = parameters[:n_features]
-    intercept = np.where(trained, 0, fixed).astype(parameters.dtype)
-    if len(parameters) > n_features:
-        intercept[trained] = parameters[-1]
-    return {"coef_": by_features.T, "intercept_": intercept}
-
-
-def _warn_not_converged(result: SolverResult, options: SolverOptions) -> None:
-    if result.n_iter < options.max_iter:
+def _warn_not_converged(norm: float, n_iter: int, dtype: np.dtype, options: SolverOptions) -> None:
+    if n_iter < options.max_iter:
         advice = (
-            f"The objective cannot be told apart further in {result.parameters.dtype}: "
+            f"The objective cannot be told apart further in {dtype}: "
             "raise tol, scale the features, or pass X as float64"
         )
     else:
         advice = "Raise max_iter or tol, or scale the features"
     warnings.warn(
-        f"MLCEClassifier stopped after {result.n_iter} iterations with {result.gradient_norm:.1e} "
+        f"MLCEClassifier stopped after {n_iter} iterations with {norm:.1e} "
         f"of the first gradient left, above tol={options.tol:g}. {advice}.",
         ConvergenceWarning,
         stacklevel=5,
+    )
+
+
+def _check_memory(
+    problem: LinearProblem, parts: list[np.ndarray], n_outputs: int, prunes: bool
+) -> None:
+    """Raise MemoryError where the coefficients alone need more than there is."""
+    n_features, dtype = problem.X.shape[1], problem.X.dtype
+    widest = max(map(len, parts), default=0)
+    columns = widest if prunes else n_outputs
+    needed, free = n_features * columns * dtype.itemsize, free_memory()
+    if free is None or needed <= free:
+        return
+    advice = "pass X with fewer features"
+    if dtype != np.float32:
+        advice = f"pass X as float32, or {advice}"
+    if not prunes:
+        advice = f"set coef_threshold=1e-4, which leaves out coefficients near zero, or {advice}"
+    raise MemoryError(
+        f"the coefficients of {n_features} features and {columns} labels need "
+        f"{in_gigabytes(needed)} in {dtype}, and {in_gigabytes(free)} are free. To fit in less, "
+        f"{advice}"
     )

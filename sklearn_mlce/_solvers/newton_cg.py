@@ -27,9 +27,9 @@ from sklearn_mlce._objectives.objective import Derivatives, SecondOrderLoss
 from sklearn_mlce._objectives.target_tensors import encode
 from sklearn_mlce._solvers.conjugate_gradients import LabelSteps, TrustRegion, conjugate_gradients
 from sklearn_mlce._solvers.design import Design
-from sklearn_mlce._solvers.problem import IterationMonitor, LinearProblem
-from sklearn_mlce._solvers.standardisation import Standardisation
-from sklearn_mlce._utils.tensors import dense_tensor, rows_that_fit
+from sklearn_mlce._solvers.problem import IterationMonitor, LinearProblem, PreparedFeatures
+from sklearn_mlce._utils.rows import rows_that_fit
+from sklearn_mlce._utils.tensors import dense_tensor
 
 # Fraction of the residual that an inner solve may leave. Loose steps are the cheaper way to the
 # default tol; the fraction falls with the gradient, so that a tight tol is still reached fast.
@@ -52,10 +52,14 @@ class SolverResult(NamedTuple):
     """Parameters that a solver found, and how it found them."""
 
     parameters: Tensor  # (n_parameters, n_outputs)
-    n_iter: int
     converged: bool
     gradient_norm: float  # largest of an output, relative to the one at constant scores
-    loss_curve: list[float]  # objective after each iteration
+    loss_curve: list[float]  # objective at the start and after each iteration
+
+    @property
+    def n_iter(self) -> int:
+        """Iterations made."""
+        return len(self.loss_curve) - 1
 
 
 @dataclass(frozen=True)
@@ -196,6 +200,7 @@ class LinearObjective:
 
 def fit_newton(
     problem: LinearProblem,
+    features: PreparedFeatures,
     start: Tensor,
     constant: Tensor,
     *,
@@ -209,8 +214,10 @@ def fit_newton(
     ----------
     problem : LinearProblem
         What to minimise; all of its outputs are trained.
+    features : PreparedFeatures
+        Its features.
     start : Tensor of shape (n_parameters, n_outputs)
-        First parameters.
+        First parameters, which may be overwritten.
     constant : Tensor of shape (n_parameters, n_outputs)
         Parameters of constant scores, whose gradient is the measure of `tol`.
     tol : float
@@ -226,10 +233,7 @@ def fit_newton(
     SolverResult
         The parameters and how they were reached.
     """
-    standardisation = Standardisation.of_rows(
-        problem.X, problem.row_weight, problem.fit_intercept, problem.sizes
-    )
-    design = Design(problem.X, standardisation, problem.device)
+    design = features.design
     weight = dense_tensor(problem.row_weight, problem.device)
     positive = weight.clamp(min=torch.finfo(weight.dtype).tiny)  # it is divided by
     targets = problem.targets.one_hot() if problem.objective.separable else problem.targets
@@ -248,10 +252,10 @@ def fit_newton(
         return minimise_coupled(
             objective, start, constant, tol=tol, max_iter=max_iter, monitor=monitor
         )
-    parameters = start.clone()
     curves, norm = [], 0.0
     for labels in _label_blocks(design, constant):
-        block = _LabelBlock(design, loss_of, problem.l2, labels, parameters, weight[:, None])
+        # Each block reads its part of the start before it writes over it.
+        block = _LabelBlock(design, loss_of, problem.l2, labels, start, weight[:, None])
         curve = block.minimise(
             None if start is constant else constant,
             tol=tol,
@@ -261,8 +265,7 @@ def fit_newton(
         )
         curves.append(curve)
         norm = max(norm, block.norm)
-    n_iter = max(map(len, curves)) - 1
-    return SolverResult(parameters, n_iter, norm <= 1, norm * tol, _sum_of_curves(curves))
+    return SolverResult(start, norm <= 1, norm * tol, sum_of_curves(curves))
 
 
 def minimise_coupled(
@@ -285,8 +288,8 @@ def minimise_coupled(
     norms, too_large = criterion.relative_gradient_norm(point.gradient)
     first_norm = float(point.gradient.norm())
     radius = math.inf
-    loss_curve: list[float] = []
-    while bool(too_large.any()) and len(loss_curve) < max_iter:
+    loss_curve = [point.value]
+    while bool(too_large.any()) and len(loss_curve) <= max_iter:
         monitor.begin()
         forcing = min(_FORCING, (float(point.gradient.norm()) / first_norm) ** 0.25)
         region = TrustRegion(forcing, radius)
@@ -311,7 +314,7 @@ def minimise_coupled(
             break
     norm = float(norms.max())
     parameters = design.from_centred(point.parameters)
-    return SolverResult(parameters, len(loss_curve), norm <= 1, norm * tol, loss_curve)
+    return SolverResult(parameters, norm <= 1, norm * tol, loss_curve)
 
 
 def _label_blocks(design: Design, constant: Tensor) -> Iterator[np.ndarray]:
@@ -322,11 +325,11 @@ def _label_blocks(design: Design, constant: Tensor) -> Iterator[np.ndarray]:
         yield np.sort(order[block])
 
 
-def _sum_of_curves(curves: list[list[float]]) -> list[float]:
-    """Objective after each iteration, blocks that are done staying where they ended."""
+def sum_of_curves(curves: list[list[float]]) -> list[float]:
+    """Objective at the start and after each iteration; blocks that are done stay at their end."""
     longest = max(map(len, curves))
     padded = [curve + curve[-1:] * (longest - len(curve)) for curve in curves]
-    return [sum(values) for values in zip(*padded, strict=True)][1:]
+    return [sum(values) for values in zip(*padded, strict=True)]
 
 
 class _LabelBlock:

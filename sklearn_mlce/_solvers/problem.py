@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._objectives.objective import Objective
+from sklearn_mlce._solvers.design import Design
+from sklearn_mlce._solvers.standardisation import Standardisation
 from sklearn_mlce._targets.targets import Targets
 
 
@@ -28,6 +31,31 @@ class LinearProblem(NamedTuple):
     fit_intercept: bool
     sizes: np.ndarray | None  # (n_features,), that columns are divided by; 0 of one left out
     device: torch.device
+
+
+class PreparedFeatures:
+    """Features as the solvers see them, made once for all blocks of labels.
+
+    Parameters
+    ----------
+    problem : LinearProblem
+        Whose features they are.
+    """
+
+    def __init__(self, problem: LinearProblem) -> None:
+        self.standardisation = Standardisation.of_rows(
+            problem.X, problem.row_weight, problem.fit_intercept, problem.sizes
+        )
+        self._X, self._device = problem.X, problem.device
+
+    @cached_property
+    def design(self) -> Design:
+        """The design of the exact solver."""
+        return Design(self._X, self.standardisation, self._device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A process makes its own design: it holds X three times.
+        return {name: value for name, value in vars(self).items() if name != "design"}
 
 
 class IterationMonitor(Protocol):

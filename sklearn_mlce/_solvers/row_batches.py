@@ -22,7 +22,8 @@ from sklearn_mlce._kernels.sparse_rows import CompressedRows
 from sklearn_mlce._objectives.target_tensors import EncodedTargets, encode
 from sklearn_mlce._solvers.standardisation import Standardisation
 from sklearn_mlce._targets.targets import Targets
-from sklearn_mlce._utils.tensors import dense_tensor, rows_that_fit
+from sklearn_mlce._utils.rows import rows_that_fit
+from sklearn_mlce._utils.tensors import dense_tensor
 
 # Stored entries of a block: its index work is spread over many batches, and it stays small next
 # to any X that matters.

@@ -37,9 +37,8 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._objectives.batch_loss import BatchLoss
-from sklearn_mlce._solvers.problem import IterationMonitor, LinearProblem
+from sklearn_mlce._solvers.problem import IterationMonitor, LinearProblem, PreparedFeatures
 from sklearn_mlce._solvers.row_batches import BatchFeatures, RowBatches
-from sklearn_mlce._solvers.standardisation import Standardisation
 from sklearn_mlce._solvers.step_sizes import (
     StepSizes,
     first_step,
@@ -52,6 +51,17 @@ from sklearn_mlce._utils.tensors import dense_tensor
 
 # Below this the factor is multiplied into the matrix: far from where float32 overflows.
 _SMALLEST_FACTOR = 1e-9
+
+
+class Snapshot(NamedTuple):
+    """Parts of some parameters before steps on a few features."""
+
+    rows: Tensor | slice
+    matrix: Tensor  # of these rows
+    sums: Tensor
+    along_offset: Tensor
+    intercepts: Tensor
+    factor: float | Tensor
 
 
 class CentredWeights:
@@ -83,6 +93,7 @@ class CentredWeights:
         self._parameters = parameters
         self._offset = offset
         self._factor: float | Tensor = 1.0
+        self._multiplied: float | Tensor = 1.0
         n_features = len(parameters) if offset is None else len(offset)
         self._matrix = parameters[:n_features]
         self._sums = parameters.new_zeros(parameters.shape[1])  # h
@@ -134,20 +145,53 @@ class CentredWeights:
         if (float(factor.min()) if isinstance(factor, Tensor) else factor) < _SMALLEST_FACTOR:
             for part in (self._matrix, self._sums, self._along_offset):
                 part.mul_(self._factor)
+            self._multiplied = self._multiplied * self._factor
             self._factor = 1.0
         return sums
 
-    def squared_norm(self) -> float:
-        """Sum of the squared coefficients."""
-        matrix, factor = self._matrix, self._factor
-        if isinstance(factor, Tensor):
-            square = torch.linalg.vector_norm(matrix, dim=0).square()
-            square -= self._sums * (2 * self._along_offset + self._offset_square * self._sums)
-            return float(factor.square() @ square.clamp(min=0))
-        total = float(torch.linalg.vector_norm(matrix)) ** 2
-        total -= 2 * float(self._sums @ self._along_offset)
-        total -= self._offset_square * float(self._sums @ self._sums)
-        return factor**2 * max(total, 0.0)
+    def squares(self, rows: Tensor | slice = slice(None)) -> Tensor:
+        """Sums ``(L,)`` of the squares of some rows of :math:`V`, in float64."""
+        norms = torch.linalg.vector_norm(self._matrix[rows], dim=0)
+        return norms.to(torch.float64).square_()
+
+    def squared_norm(self, squares: Tensor | None = None) -> float:
+        """Sum of the squared coefficients, from the squares of all rows if they are at hand."""
+        squares = self.squares() if squares is None else squares
+        sums, along = self._sums.to(torch.float64), self._along_offset.to(torch.float64)
+        centred = squares - sums * (2 * along + self._offset_square * sums)
+        factor = self._factor
+        if not isinstance(factor, Tensor):
+            return factor**2 * max(float(centred.sum()), 0.0)
+        return float(factor.to(torch.float64).square() @ centred.clamp_(min=0))
+
+    @property
+    def intercepts_of_given(self) -> Tensor:
+        """Intercepts ``(L,)`` of the features as given; zero of a model without."""
+        return self.intercepts - self._along_offset * self._factor
+
+    def snapshot(self, rows: Tensor | slice) -> Snapshot:
+        """Copy what steps on some features change."""
+        self._multiplied = 1.0
+        return Snapshot(
+            rows,
+            self._matrix[rows].clone(),
+            self._sums.clone(),
+            self._along_offset.clone(),
+            self.intercepts.clone(),
+            self._factor,
+        )
+
+    def restore(self, before: Snapshot) -> None:
+        """Take back all steps since the snapshot, which had no other features."""
+        multiplied = self._multiplied
+        self._matrix[before.rows] = before.matrix * multiplied
+        self._sums, self._along_offset = before.sums * multiplied, before.along_offset * multiplied
+        self.intercepts, self._factor = before.intercepts, before.factor / multiplied
+
+    @property
+    def multiplied(self) -> float | Tensor:
+        """What the rows of :math:`V` were multiplied by since the snapshot."""
+        return self._multiplied
 
     def parameters(self) -> Tensor:
         """Parameters of the features as given, written over those that were passed."""
@@ -184,13 +228,7 @@ class StochasticDescent:
         self.n_steps = n_steps
 
     def epoch(self, batches: RowBatches, order: np.ndarray, l2: float) -> float:
-        """Pass over all rows in an order; return the mean objective met on the way.
-
-        Raises
-        ------
-        ValueError
-            If the loss becomes infinite or NaN.
-        """
+        """Pass over all rows in an order; return the mean loss met on the way."""
         weights, steps = self.weights, self._steps
         total: Tensor | None = None  # of the losses, each before its step
         total_weight = 0.0
@@ -206,8 +244,16 @@ class StochasticDescent:
             loss = losses.sum(dtype=torch.float64)
             total = loss if total is None else total.add_(loss)
             total_weight += batch.total_weight
-        mean = float(total) / total_weight if total is not None else 0.0
-        objective = mean + l2 / 2 * self.weights.squared_norm()
+        return float(total) / total_weight if total is not None else 0.0
+
+    def check_finite(self, objective: float) -> float:
+        """Return an objective, or mean loss.
+
+        Raises
+        ------
+        ValueError
+            If it has become infinite or NaN.
+        """
         if not math.isfinite(objective):
             raise ValueError(
                 f"the loss became {objective} after {self.n_steps} steps of solver='sgd'; expected "
@@ -233,6 +279,24 @@ class SGDFit(NamedTuple):
     loss_curve: list[float]  # mean objective met in each epoch
 
 
+class SGDPlan(NamedTuple):
+    """What stochastic gradient descent does for each block of labels alike."""
+
+    n_epochs: int
+    seed: int  # of the order of the rows
+    batch_size: int
+    gram: float  # largest eigenvalue of a batch's Gram matrix
+
+    @classmethod
+    def of(
+        cls, problem: LinearProblem, features: PreparedFeatures, n_epochs: int, seed: int
+    ) -> SGDPlan:
+        """Plan the passes over a problem; all of its outputs are trained."""
+        size = batch_size_for(problem.X.shape[0], problem.targets.n_outputs)
+        batches = _row_batches(problem, features, size)
+        return cls(n_epochs, seed, size, gram_eigenvalue(batches, np.random.default_rng(seed)))
+
+
 def batch_size_for(n_rows: int, n_outputs: int) -> int:
     """Choose the number of rows of a batch."""
     least, most = _BATCH_ROWS
@@ -250,10 +314,10 @@ def epochs_for(n_rows: int, n_outputs: int, max_iter: int | None) -> int:
 
 def fit_sgd(
     problem: LinearProblem,
+    features: PreparedFeatures,
     start: Tensor,
     *,
-    n_epochs: int,
-    seed: int,
+    plan: SGDPlan,
     monitor: IterationMonitor,
 ) -> SGDFit:
     """Descend for some epochs, with steps that fall linearly to zero.
@@ -262,12 +326,12 @@ def fit_sgd(
     ----------
     problem : LinearProblem
         What to fit; all of its outputs are trained.
+    features : PreparedFeatures
+        Its features.
     start : Tensor of shape (n_features + fit_intercept, L)
         First parameters, which are overwritten.
-    n_epochs : int
-        Passes over the rows.
-    seed : int
-        Of the order of the rows.
+    plan : SGDPlan
+        Passes over the rows, and batches.
     monitor : IterationMonitor
         Told of each epoch, and may stop the fit.
 
@@ -276,35 +340,40 @@ def fit_sgd(
     SGDFit
         The parameters, and how they were reached.
     """
-    X, targets, device, l2 = problem.X, problem.targets, problem.device, problem.l2
-    n_rows, n_outputs = X.shape[0], targets.n_outputs
-    weight = None if problem.sample_weight is None else problem.row_weight * n_rows
-    standardisation = Standardisation.of_rows(
-        X, problem.row_weight, problem.fit_intercept, problem.sizes
-    )
-    size = batch_size_for(n_rows, n_outputs)
-    batches = RowBatches(X, targets, weight, standardisation, size, device)
-    counts = LabelCounts.of(targets, problem.sample_weight)
+    n_rows, l2 = problem.X.shape[0], problem.l2
+    batches = _row_batches(problem, features, plan.batch_size)
+    counts = LabelCounts.of(problem.targets, problem.sample_weight)
     loss = batch_loss(problem, problem.label_weight, counts)
-    gram = gram_eigenvalue(batches, np.random.default_rng(seed))
-    weighted = LabelCounts.of(targets, weight)
+    weighted = LabelCounts.of(problem.targets, batches.weight)
     steps = StepSizes(
         # The penalty of a step, summed over all rows: steps are half the first one on the average.
-        first_step(loss, gram, passed=l2 * n_rows * n_epochs / 2),
+        first_step(loss, plan.gram, passed=l2 * n_rows * plan.n_epochs / 2),
         steps_of_intercepts(batches, loss, weighted.positive, weighted.negative),
-        linear_decay(n_epochs * batches.n_batches),
+        linear_decay(plan.n_epochs * batches.n_batches),
     )
-    offset = standardisation.divided_offset
-    weights = CentredWeights(start, None if offset is None else dense_tensor(offset, device))
+    offset = features.standardisation.divided_offset
+    weights = CentredWeights(
+        start, None if offset is None else dense_tensor(offset, problem.device)
+    )
     descent = StochasticDescent(weights, loss, steps)
     loss_curve: list[float] = []
-    for epoch in range(1, n_epochs + 1):
+    for epoch in range(1, plan.n_epochs + 1):
         monitor.begin()
-        order = np.random.default_rng([seed, epoch]).permutation(n_rows)
-        loss_curve.append(descent.epoch(batches, order, l2))
+        order = np.random.default_rng([plan.seed, epoch]).permutation(n_rows)
+        objective = descent.epoch(batches, order, l2) + l2 / 2 * weights.squared_norm()
+        loss_curve.append(descent.check_finite(objective))
         if monitor.end(weights.parameters):
             break
     return SGDFit(weights.parameters(), loss_curve)
+
+
+def _row_batches(problem: LinearProblem, features: PreparedFeatures, size: int) -> RowBatches:
+    """Batches of the rows, whose weights are of mean one."""
+    n_rows = problem.X.shape[0]
+    weight = None if problem.sample_weight is None else problem.row_weight * n_rows
+    return RowBatches(
+        problem.X, problem.targets, weight, features.standardisation, size, problem.device
+    )
 
 
 def batch_loss(

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import gen_batches
 
-from sklearn_mlce._utils.tensors import rows_that_fit
+from sklearn_mlce._utils.rows import rows_that_fit
 
 # Entries of X that are looked at at a time: 32 MiB of float64.
 _BLOCK_ENTRIES = 2**22
@@ -121,6 +121,12 @@ def mean_squared_distance(X: Any, row_weight: np.ndarray, *, centred: bool) -> f
     check_squares(distance, X.dtype)
     rounding = X.shape[0] * _EPS * np.linalg.norm(mean)  # of the mean
     return distance if distance > rounding**2 else 1.0
+
+
+def standard_deviations(X: Any, row_weight: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Root mean square ``(n_features,)`` of each column about a centre; weights sum to one."""
+    unit = np.ones(X.shape[1])
+    return np.sqrt(_even_moments(X, row_weight, centre, unit, n_squarings=1))
 
 
 def column_sizes(X: Any, row_weight: np.ndarray, *, centred: bool) -> np.ndarray:

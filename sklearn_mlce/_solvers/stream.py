@@ -9,10 +9,15 @@ offset would only make the descent slower, not change what it descends on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
 
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.row_batches import RowBatches
@@ -36,36 +41,96 @@ from sklearn_mlce._solvers.step_sizes import (
     steps_of_intercepts,
     stream_decay,
 )
+from sklearn_mlce._solvers.stream_state import StreamState
 from sklearn_mlce._targets.targets import LabelCounts, constant_label_scores, weighted_label_counts
 from sklearn_mlce._utils.tensors import dense_tensor
 
 _STEPS_OF_FIT = 1000  # at least, as if its rows had been streamed
 
 
-@dataclass(frozen=True)
-class StreamState:
-    """State of a stream beside the parameters; arrays are never written to.
+class LiveWeights:
+    """Coefficients of a stream between its chunks, as the descent moves them.
 
-    An estimator keeps it as the plain values of its fields, ``vars(state)``.
+    A chunk costs what its own features cost: the coefficients are written out where they are read,
+    and where so many were moved that rounding may have added up.
+
+    Parameters
+    ----------
+    parameters : ndarray of shape (n_features + fit_intercept, n_outputs)
+        Those of the features as given, which are overwritten.
+    standardisation : Standardisation
+        Of the features.
+    sizes : ndarray of shape (n_features,) or None
+        What the features are divided by.
+    device : torch.device
+        Where the coefficients are moved.
     """
 
-    seed: int
-    total_weight: float  # of all rows seen
-    fixed: np.ndarray  # (n_outputs,), scores of outputs not trained yet, NaN for the others
-    n_chunks: int = 0
-    n_steps: int = 0
-    batch_size: int = 0  # 0: no chunk was seen, only a fit
-    weight_unit: float = 1.0  # mean weight of a row of the first chunk
-    gram: float = 1.0
-    offset: np.ndarray | None = None  # (n_features,)
-    sizes: np.ndarray | None = None  # (n_features,), 0 of columns that were constant so far
-    positive: Any = 0.0  # (n_outputs,), weight of the positive rows of chunks
-    negative: Any = 0.0
+    def __init__(
+        self,
+        parameters: np.ndarray,
+        standardisation: Standardisation,
+        sizes: np.ndarray | None,
+        device: torch.device,
+    ) -> None:
+        offset = standardisation.divided_offset
+        self.sizes, self.device = sizes, device
+        self._offset = None if offset is None else dense_tensor(offset, device)
+        self._n_features = len(parameters) - (offset is not None)
+        self._start(dense_tensor(multiply_coefficients_(parameters, sizes), device))
+
+    def _start(self, parameters: Tensor) -> None:
+        self.weights = CentredWeights(parameters, self._offset)
+        self.squares = self.weights.squares()
+        self._n_moved = 0
+
+    def parameters(self, copy: bool = False) -> np.ndarray:
+        """Parameters of the features as given; without a copy this is the last use of these."""
+        parameters = self.weights.parameters()
+        factor = None if self.sizes is None else inverse_sizes(self.sizes)
+        given = (parameters.clone() if copy else parameters).cpu().numpy()
+        return multiply_coefficients_(given, factor)
+
+    def goes_on(self, sizes: np.ndarray | None, device: torch.device) -> bool:
+        """Whether a chunk of features of these sizes can go on with these weights."""
+        if sizes is None or self.sizes is None:
+            same = sizes is self.sizes
+        else:
+            same = np.array_equal(sizes, self.sizes)
+        return same and device == self.device
+
+    def intercepts(self) -> np.ndarray:
+        """Intercepts ``(n_outputs,)`` of the features as given."""
+        return self.weights.intercepts_of_given.cpu().numpy()
+
+    @contextmanager
+    def moved_by(self, X: Any) -> Iterator[None]:
+        """Keep the squares up to date while rows are passed over; take all back on an error."""
+        rows: Any = slice(None)
+        if sp.issparse(X):
+            rows = torch.from_numpy(np.unique(X.indices).astype(np.int64)).to(self.device)
+        before, left = self.weights.snapshot(rows), self.squares - self.weights.squares(rows)
+        try:
+            yield
+        except BaseException:
+            self.weights.restore(before)
+            raise
+        self._n_moved += self._n_features if isinstance(rows, slice) else len(rows)
+        if self._n_moved >= self._n_features:
+            # As much was moved as there is: now writing it out costs no more, and what is known
+            # of it by steps alone is exact again.
+            self._start(self.weights.parameters())
+            return
+        left = left * self.weights.multiplied**2
+        self.squares = left.clamp_(min=0) + self.weights.squares(rows)
 
 
 def learn_chunk(
-    problem: LinearProblem, state: StreamState, parameters: np.ndarray
-) -> tuple[np.ndarray, StreamState, float]:
+    problem: LinearProblem,
+    state: StreamState,
+    live: LiveWeights | None,
+    parameters: Callable[[], np.ndarray],
+) -> tuple[LiveWeights, StreamState, float]:
     """Pass once over a chunk.
 
     Parameters
@@ -74,13 +139,18 @@ def learn_chunk(
         The chunk.
     state : StreamState
         What earlier chunks left behind.
-    parameters : ndarray of shape (n_features + fit_intercept, n_outputs)
-        First parameters, which are overwritten.
+    live : LiveWeights or None
+        The coefficients where the last chunk left them. They are moved, or, if the chunk fails,
+        not.
+    parameters : callable
+        Returns a copy of the parameters ``(n_features + fit_intercept, n_outputs)`` that the
+        stream goes on from. It is called where the coefficients are not live, or have to be
+        divided by other sizes.
 
     Returns
     -------
-    parameters : ndarray of shape (n_features + fit_intercept, n_outputs)
-        The parameters at the end.
+    live : LiveWeights
+        The coefficients.
     state : StreamState
         For the next chunk.
     objective : float
@@ -98,24 +168,24 @@ def learn_chunk(
     )
     if state.gram == 0:
         state = replace(state, gram=gram_eigenvalue(batches, np.random.default_rng(state.seed)))
-    if problem.fit_intercept and is_new.any():
-        _set_first_intercepts(problem, is_new, parameters)
     loss = batch_loss(problem, _weight_of_trained(problem.label_weight, np.isnan(state.fixed)))
-    divided_offset = standardisation.divided_offset
-    weights = CentredWeights(
-        dense_tensor(multiply_coefficients_(parameters, state.sizes), problem.device),
-        None if divided_offset is None else dense_tensor(divided_offset, problem.device),
-    )
+    if live is None or not live.goes_on(state.sizes, problem.device):
+        live = LiveWeights(parameters(), standardisation, state.sizes, problem.device)
     steps = StepSizes(
         first_step(loss, state.gram),
         steps_of_intercepts(batches, loss, state.positive, state.negative),
         stream_decay,
     )
-    descent = StochasticDescent(weights, loss, steps, state.n_steps)
     order = np.random.default_rng([state.seed, state.n_chunks]).permutation(batches.n_rows)
-    objective = descent.epoch(batches, order, 1 / (problem.C * state.total_weight))
-    parameters = multiply_coefficients_(weights.parameters().cpu().numpy(), factor)
-    return parameters, replace(state, n_steps=descent.n_steps), objective
+    l2 = 1 / (problem.C * state.total_weight)
+    with live.moved_by(problem.X):
+        if problem.fit_intercept and is_new.any():
+            _set_first_intercepts(problem, is_new, live.weights.intercepts)
+        descent = StochasticDescent(live.weights, loss, steps, state.n_steps)
+        mean_loss = descent.epoch(batches, order, l2)
+        descent.check_finite(mean_loss)
+    objective = mean_loss + l2 / 2 * live.weights.squared_norm(live.squares)
+    return live, replace(state, n_steps=descent.n_steps), objective
 
 
 def _count_chunk(problem: LinearProblem, state: StreamState) -> tuple[StreamState, np.ndarray]:
@@ -175,10 +245,8 @@ def _sizes_of_new_columns(problem: LinearProblem, state: StreamState) -> np.ndar
     return sizes
 
 
-def _set_first_intercepts(
-    problem: LinearProblem, is_new: np.ndarray, parameters: np.ndarray
-) -> None:
-    """Write the first intercepts of outputs, in place, as far as the chunk tells them."""
+def _set_first_intercepts(problem: LinearProblem, is_new: np.ndarray, intercepts: Tensor) -> None:
+    """Write the first intercepts of outputs, whose coefficients are zero, as the chunk has them."""
     in_chunk = np.isnan(constant_label_scores(problem.targets))
     known = in_chunk & is_new
     if not known.any():
@@ -189,7 +257,8 @@ def _set_first_intercepts(
     start[in_chunk] = problem.objective.constant_scores(
         targets, weight, LabelCounts.of(targets, weight), label_weight
     )
-    parameters[-1, known] = start[known]
+    places = torch.from_numpy(np.flatnonzero(known)).to(intercepts.device)
+    intercepts[places] = torch.from_numpy(start[known]).to(intercepts)
 
 
 def _weight_of_trained(

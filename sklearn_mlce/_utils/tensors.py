@@ -1,4 +1,4 @@
-"""Matrices as tensors on a device: the device, conversion, duplicates, blocks of rows."""
+"""Matrices as tensors on a device: the device, and the conversion."""
 
 from __future__ import annotations
 
@@ -7,50 +7,11 @@ import warnings
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import torch
-from sklearn.utils import gen_batches
 from torch import Tensor
-
-# Entries of unsorted rows that are looked at at a time.
-_BLOCK_ENTRIES = 2**22
 
 _BETA_WARNING_LOCK = threading.Lock()
 _beta_warning_taken = False
-
-
-def rows_that_fit(n_columns: int, n_entries: int) -> int:
-    """Number of rows of `n_columns` that hold about `n_entries` together; at least one.
-
-    It is the size of a block for :func:`sklearn.utils.gen_batches`.
-    """
-    return max(1, n_entries // max(n_columns, 1))
-
-
-def with_duplicates_summed(X: Any) -> Any:
-    """X itself, or a copy without duplicates where rows of CSR hold a column several times.
-
-    Sums over stored entries that are not linear in them, such as those of squares, would
-    otherwise be others than those of the same matrix in another form.
-    """
-    if not (sp.issparse(X) and _has_duplicates(X)):
-        return X
-    summed = X.copy()
-    summed.sum_duplicates()
-    return summed
-
-
-def _has_duplicates(X: Any) -> bool:
-    if X.has_canonical_format:  # one pass over the indices, where scipy does not know it yet
-        return False
-    size = rows_that_fit(X.nnz // max(X.shape[0], 1), _BLOCK_ENTRIES)
-    for rows in gen_batches(X.shape[0], size):  # unsorted rows need not have any
-        part = X[rows].copy()
-        n_stored = part.nnz
-        part.sum_duplicates()
-        if part.nnz < n_stored:
-            return True
-    return False
 
 
 def dense_tensor(array: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
@@ -144,9 +105,11 @@ def _n_devices(kind: str) -> int:
     """Devices of a kind that torch can use now."""
     if kind == "cpu":
         return 1
-    backend = getattr(torch, kind, None)
+    backend: Any = getattr(torch, kind, None)
     # torch 2.5 asks for "mps" there alone.
-    asked = backend if hasattr(backend, "is_available") else getattr(torch.backends, kind, None)
+    asked: Any = (
+        backend if hasattr(backend, "is_available") else getattr(torch.backends, kind, None)
+    )
     if not hasattr(asked, "is_available") or not asked.is_available():
         return 0
     return backend.device_count() if hasattr(backend, "device_count") else 1

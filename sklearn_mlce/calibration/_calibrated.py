@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.base import _fit_context
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlce._objectives.objective import clipped, log_of
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE, is_trainable
-from sklearn_mlce._utils.callbacks import fitted_state_kept, with_callbacks
+from sklearn_mlce._utils.callbacks import fitted_state_kept
+from sklearn_mlce._utils.typing import TorchOutput, fit_context, with_callbacks
 from sklearn_mlce.calibration._maps import FITS
 from sklearn_mlce.calibration._members import (
     CalibratedClassifier,
@@ -181,10 +182,8 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         self.random_state = random_state
 
     @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, **params: Any
-    ) -> MultilabelCalibratedClassifierCV:
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> Self:
         """Fit the estimator, and maps of its scores.
 
         Parameters
@@ -265,7 +264,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         """Fitted estimators with their calibrators: one, or one for each fold."""
         return [CalibratedClassifier.from_state(state) for state in self._member_states]
 
-    def decision_function(self, X: Any) -> np.ndarray:
+    def decision_function(self, X: Any) -> NDArray[Any]:
         """Log-odds of the calibrated probabilities; above zero is what :meth:`predict` returns.
 
         Parameters
@@ -283,7 +282,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         scores = self._zero_scores(X)
         return scores[:, 0] if self._target_format.kind == "binary" else scores
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> NDArray[Any]:
         """Calibrated probabilities.
 
         Parameters
@@ -303,7 +302,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
             prevalence, learned = np.append(1 - prevalence, prevalence), np.append(learned, learned)
         return clipped(np.where(learned, expit(scores), prevalence))
 
-    def predict_log_proba(self, X: Any) -> np.ndarray:
+    def predict_log_proba(self, X: Any) -> NDArray[Any]:
         """Logarithms of what :meth:`predict_proba` returns.
 
         Parameters
@@ -318,7 +317,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         """
         return log_of(self.predict_proba(X))
 
-    def to_torch(self, output: str = "scores") -> nn.Module:
+    def to_torch(self, output: TorchOutput = "scores") -> nn.Module:
         """Make a torch module of what was learned, the maps included.
 
         The module, in evaluation mode and on the CPU, maps a dense tensor of rows, of shape

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 from scipy.special import expit
-from sklearn.utils._param_validation import StrOptions, validate_params
+from sklearn.utils._param_validation import StrOptions
 
 from sklearn_mlce._objectives.objective import clipped
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE, is_trainable
 from sklearn_mlce._utils.estimator_scores import finite_scores, to_dense
+from sklearn_mlce._utils.typing import validate_params
 from sklearn_mlce.calibration._maps import FITS, IsotonicMap, SigmoidMap
 from sklearn_mlce.calibration._members import (
     HeldOutPart,

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import _fit_context
+from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlce._objectives.objective import log_of
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
-from sklearn_mlce._utils.callbacks import fitted_state_kept, with_callbacks
+from sklearn_mlce._utils.callbacks import fitted_state_kept
 from sklearn_mlce._utils.estimator_scores import checked_probabilities, to_dense
+from sklearn_mlce._utils.typing import fit_context, with_callbacks
 from sklearn_mlce.decisions._rules import (
     best_and_others,
     best_f1_of_rows,
@@ -164,10 +165,8 @@ class MultilabelDecisionClassifier(BaseWrapper):
         self.random_state = random_state
 
     @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, **params: Any
-    ) -> MultilabelDecisionClassifier:
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> Self:
         """Fit the estimator on all rows, and find the thresholds if the rule has any.
 
         Parameters
@@ -295,7 +294,7 @@ class MultilabelDecisionClassifier(BaseWrapper):
         by_label = np.where(cell_weight.any(axis=0), by_label, shared)
         return np.where(self._never_predicted, np.inf, by_label)
 
-    def decision_function(self, X: Any) -> np.ndarray:
+    def decision_function(self, X: Any) -> NDArray[Any]:
         """Probabilities less what they have to exceed; above zero is what :meth:`predict` returns.
 
         Parameters
@@ -314,7 +313,7 @@ class MultilabelDecisionClassifier(BaseWrapper):
         scores = self._zero_scores(X)
         return scores[:, 0] if self._target_format.kind == "binary" else scores
 
-    def predict_proba(self, X: Any) -> Any:
+    def predict_proba(self, X: Any) -> NDArray[Any]:
         """Probabilities as the estimator gives them, which no rule changes.
 
         Parameters
@@ -331,7 +330,7 @@ class MultilabelDecisionClassifier(BaseWrapper):
         check_is_fitted(self)
         return to_dense(self.estimator_.predict_proba(X))
 
-    def predict_log_proba(self, X: Any) -> Any:
+    def predict_log_proba(self, X: Any) -> NDArray[Any]:
         """Logarithms of what :meth:`predict_proba` returns.
 
         Parameters

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import validate_params
 
+from sklearn_mlce._utils.typing import validate_params
 from sklearn_mlce.model_selection._f_measure import f_measure_of
 from sklearn_mlce.model_selection._given_scores import given_scores
 from sklearn_mlce.model_selection._sweep import resolve_shrinkage, tune

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import _fit_context
+from numpy.typing import NDArray
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlce._objectives.objective import log_of
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
-from sklearn_mlce._utils.callbacks import fitted_state_kept, with_callbacks
+from sklearn_mlce._utils.callbacks import fitted_state_kept
 from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of, to_dense
 from sklearn_mlce._utils.optional import pandas_for
+from sklearn_mlce._utils.typing import TorchOutput, available_if, fit_context, with_callbacks
 from sklearn_mlce.model_selection._f_measure import FMeasure, HeldOut, f_measure_of
 from sklearn_mlce.model_selection._label_results import label_results
 from sklearn_mlce.model_selection._out_of_fold import (
@@ -230,10 +230,8 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         self.store_cv_results = store_cv_results
 
     @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, **params: Any
-    ) -> MultilabelTunedThresholdClassifierCV:
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> Self:
         """Find the thresholds, and fit the estimator on all rows.
 
         Parameters
@@ -356,7 +354,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         self.estimator_ = arguments.fit(self.estimator) if self.refit else folds.estimators[0]
         return folds
 
-    def decision_function(self, X: Any) -> np.ndarray:
+    def decision_function(self, X: Any) -> NDArray[Any]:
         """Scores less their thresholds; above zero is what :meth:`predict` returns.
 
         Parameters
@@ -375,7 +373,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         return scores[:, 0] if self._target_format.kind == "binary" else scores
 
     @available_if(_estimator_has("predict_proba"))
-    def predict_proba(self, X: Any) -> Any:
+    def predict_proba(self, X: Any) -> NDArray[Any]:
         """Probabilities as the estimator gives them, which no threshold shifts.
 
         Parameters
@@ -393,7 +391,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         return to_dense(self.estimator_.predict_proba(X))
 
     @available_if(_estimator_has("predict_proba"))
-    def predict_log_proba(self, X: Any) -> Any:
+    def predict_log_proba(self, X: Any) -> NDArray[Any]:
         """Logarithms of what :meth:`predict_proba` returns.
 
         Parameters
@@ -408,7 +406,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         """
         return log_of(self.predict_proba(X))
 
-    def to_torch(self, output: str = "scores") -> nn.Module:
+    def to_torch(self, output: TorchOutput = "scores") -> nn.Module:
         """Make a torch module of what was learned, the thresholds included.
 
         The module, in evaluation mode and on the CPU, maps a dense tensor of rows, of shape

@@ -313,3 +313,30 @@ def test_scores_of_a_fit_that_stops_early(outermost):
     best = rows[model.best_epoch_ - 1]["f1_micro"]
     features = fitted[:-1].transform(X) if outermost == "pipeline" else X
     assert best == f1_score(Y, model.predict(features), average="micro")
+
+
+@pytest.mark.parametrize("solver", ["newton-cg", "sgd"])
+def test_blocks_of_labels_are_tasks(solver):
+    recorder = Recorder()
+    model = linear(label_block_size=1, solver=solver).set_callbacks(recorder).fit(X, Y)
+    n_labels = Y.shape[1]
+    assert recorder.hooks.count("end label-block") == n_labels
+    assert_same_scores(recorder.fits[n_labels - 1], model, X)
+
+
+class EndingBlocks(Recorder):
+    """A callback that ends the training with its second block of labels."""
+
+    def on_fit_task_end(self, estimator, context):
+        self.hooks.append(f"end {context.task_name}")
+        return context.task_name == "label-block" and context.task_id == 1
+
+
+def test_labels_of_blocks_after_the_end_keep_their_constant_scores():
+    model = linear(label_block_size=1, tol=1e-9).set_callbacks(EndingBlocks())
+    with pytest.warns(ConvergenceWarning, match="after 2 of .* blocks of labels"):
+        model.fit(X, Y)
+    whole = linear(tol=1e-9).fit(X, Y)
+    np.testing.assert_allclose(model.coef_[:2], whole.coef_[:2], rtol=1e-6)
+    assert not model.coef_[2:].any()
+    assert np.isfinite(model.intercept_).all()

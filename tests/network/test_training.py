@@ -19,11 +19,12 @@ from sklearn_mlce._network.perceptron import (
     weights_to_arrays,
 )
 from sklearn_mlce._network.plan import layer_widths, network_device, one_cycle
+from sklearn_mlce._network.randomness import EpochRandomness
 from sklearn_mlce._network.train import Criterion, PerceptronNet
 from sklearn_mlce._objectives.prepared_targets import TargetPreparer
 from sklearn_mlce._objectives.registry import resolve_objective
 from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce._utils.random import EpochRandomness, draw_seed
+from sklearn_mlce._utils.random import draw_seed
 from sklearn_mlce._utils.tensors import resolve_device
 from tests.helpers import oracles
 from tests.helpers.pairwise import parametrize_pairwise

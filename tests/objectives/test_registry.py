@@ -5,13 +5,22 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 import sklearn_mlce
 from sklearn_mlce._objectives.module import ModuleObjective
-from sklearn_mlce._objectives.registry import AUTO, LOSSES, OBJECTIVES, resolve_objective
+from sklearn_mlce._objectives.registry import (
+    AUTO,
+    LOSSES,
+    OBJECTIVES,
+    THRESHOLDED_LOSSES,
+    LossName,
+    ThresholdedLossName,
+    resolve_objective,
+)
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce.losses import FocalLoss
 
@@ -248,3 +257,8 @@ def test_the_search_for_names_finds_them():
     assert [node.value for node in constants_of(tree) if node.value in OBJECTIVES] == ["mlce"]
     assert compares_loss_with_auto(ast.parse("x = model.loss == 'auto'"))
     assert not compares_loss_with_auto(ast.parse("x = solver == 'auto'"))
+
+
+def test_types_name_the_losses():
+    assert get_args(LossName) == LOSSES
+    assert get_args(ThresholdedLossName) == THRESHOLDED_LOSSES

@@ -60,7 +60,6 @@ def test_a_name_that_is_to_stay_exists_and_one_with_nothing_in_its_place_does_no
     [
         (MLCEClassifier, "class_weight"),
         (MLCEClassifier, "penalty"),
-        (MLCEClassifier, "n_jobs"),
         (MLCEClassifier, "verbose"),
         (MLCEMLP, "max_iter"),
         (MLCEMLP, "verbose"),

@@ -164,8 +164,8 @@ def test_what_does_not_fit_is_refused_and_changes_nothing():
     with pytest.raises(ValueError, match=r"label_weight has shape"):
         model.set_params(label_weight=[1.0]).partial_fit(X, Y)
     model.label_weight = None
-    assert vars(model).keys() == before.keys()
-    assert all(vars(model)[name] is before[name] for name in before)
+    assert vars(model).keys() - {"coef_"} == before.keys() - {"_live"}
+    assert all(vars(model)[name] is before[name] for name in before.keys() - {"_live"})
     np.testing.assert_array_equal(model.coef_, coef)
 
 
@@ -180,3 +180,83 @@ def test_an_unfair_first_chunk_does_not_bias_the_stream(fit_intercept):
     whole = sgd(C=1.0, fit_intercept=fit_intercept).fit(X, Y)
     model.C = 1.0
     assert objective(model, X, Y) < 1.05 * objective(whole, X, Y)
+
+
+def test_coefficients_are_written_out_where_they_are_read():
+    X, Y = documents()
+    chunks = np.array_split(np.arange(X.shape[0]), 6)
+    unread, read = sgd(), sgd()
+    for rows in chunks:
+        unread.partial_fit(X[rows], Y[rows])
+        assert "coef_" not in vars(unread)
+        before = read.partial_fit(X[rows], Y[rows]).coef_
+        kept = before.copy()
+        read.predict(X)
+    assert before is read.coef_
+    np.testing.assert_allclose(unread.coef_, read.coef_, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(unread.intercept_, read.intercept_, rtol=1e-6)
+    np.testing.assert_allclose(unread.loss_curve_, read.loss_curve_, rtol=1e-6)
+    assert unread.coef_ is unread.coef_
+    read.partial_fit(X, Y)
+    np.testing.assert_array_equal(before, kept)  # an array that was read is not written to
+
+
+@pytest.mark.parametrize("store", [pickle.loads, None])
+def test_a_stream_is_stored_as_arrays(store):
+    X, Y = documents()
+    model = streamed(sgd(), X, Y, 3)
+    stored = copy.deepcopy(model) if store is None else store(pickle.dumps(model))
+    assert "_live" not in vars(stored)
+    np.testing.assert_array_equal(stored.coef_, model.coef_)
+    np.testing.assert_array_equal(stored.partial_fit(X, Y).coef_, model.partial_fit(X, Y).coef_)
+
+
+@pytest.mark.parametrize("label_weight", [None, "by label"])
+@pytest.mark.parametrize("smallest_factor", [1e-9, 0.999])
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_a_chunk_that_fails_half_way_moves_nothing(
+    container, smallest_factor, label_weight, monkeypatch
+):
+    X, Y = documents()
+    X = container(X.toarray() if container is np.asarray else X)
+    weight = None if label_weight is None else np.linspace(0.5, 2, Y.shape[1])
+    model, other = (sgd(label_weight=weight).partial_fit(X[:300], Y[:300]) for _ in range(2))
+    monkeypatch.setattr("sklearn_mlce._solvers.sgd._SMALLEST_FACTOR", smallest_factor)
+    losses = BatchLoss.value_and_gradient
+    n_batches = 0
+
+    def interrupted(*arguments):
+        nonlocal n_batches
+        n_batches += 1
+        if n_batches == 4:
+            raise KeyboardInterrupt
+        return losses(*arguments)
+
+    monkeypatch.setattr(BatchLoss, "value_and_gradient", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.partial_fit(X[300:], Y[300:])
+    model.partial_fit(X[300:], Y[300:])
+    other.partial_fit(X[300:], Y[300:])
+    np.testing.assert_allclose(model.coef_, other.coef_, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(model.intercept_, other.intercept_, rtol=1e-9)
+    assert model.loss_curve_ == pytest.approx(other.loss_curve_, rel=1e-9)
+
+
+def test_a_chunk_touches_only_the_coefficients_of_its_features(monkeypatch):
+    X, Y = documents()
+    model = sgd().partial_fit(X, Y)
+    matrix = model._live.weights._matrix
+    before = matrix.clone()
+    row = X[:1]
+    model.partial_fit(row, Y[:1])
+    assert model._live.weights._matrix is matrix
+    moved = (matrix != before).any(dim=1).numpy()
+    assert set(np.flatnonzero(moved)) <= set(row.indices)
+
+
+def test_a_message_of_a_property_is_not_lost():
+    model = MLCEClassifier(loss="squared_hinge").fit(*documents())
+    with pytest.raises(AttributeError, match="has no attribute 'predict_proba'"):
+        model.predict_proba  # noqa: B018
+    with pytest.raises(AttributeError, match="coef_"):
+        MLCEClassifier().coef_  # noqa: B018

@@ -10,8 +10,9 @@ import scipy.sparse as sp
 import torch
 
 from sklearn_mlce import MLCEClassifierCV
-from sklearn_mlce._utils import tensors as sparse
-from sklearn_mlce._utils.tensors import csr_tensor, dense_tensor, with_duplicates_summed
+from sklearn_mlce._utils import rows, tensors
+from sklearn_mlce._utils.rows import with_duplicates_summed
+from sklearn_mlce._utils.tensors import csr_tensor, dense_tensor
 from tests.helpers.estimators import assert_same_scores, labelled_rows, linear, mlp
 
 
@@ -40,7 +41,7 @@ def test_threads_that_begin_together_leave_the_warnings_filters(monkeypatch):
     before = list(warnings.filters)
     n_threads = 8
     for _ in range(200):
-        monkeypatch.setattr(sparse, "_beta_warning_taken", False)
+        monkeypatch.setattr(tensors, "_beta_warning_taken", False)
         barrier = Barrier(n_threads)
 
         def make(barrier=barrier):
@@ -86,9 +87,9 @@ def test_how_often_an_entry_is_stored_makes_no_difference(make):
 
 
 @pytest.mark.parametrize("container", [sp.csr_matrix, sp.csr_array])
-@pytest.mark.parametrize("n_sorted", [5, sparse._BLOCK_ENTRIES])
+@pytest.mark.parametrize("n_sorted", [5, rows._BLOCK_ENTRIES])
 def test_only_a_matrix_with_duplicates_is_copied(container, n_sorted, monkeypatch):
-    monkeypatch.setattr(sparse, "_BLOCK_ENTRIES", n_sorted)
+    monkeypatch.setattr(rows, "_BLOCK_ENTRIES", n_sorted)
     plain = container(SPARSE)
     backwards = container(
         (SPARSE.data[::-1], SPARSE.indices[::-1], SPARSE.nnz - SPARSE.indptr[::-1]), SPARSE.shape

@@ -1,0 +1,322 @@
+"""Blocks of labels that are fitted one after another, or side by side in several processes.
+
+Losses that are sums over labels are independent problems, one for each label: a block of them is
+solved as if it were alone, by the batches and the steps of the whole. What is coupled is one block.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import gen_batches
+from sklearn.utils.parallel import Parallel, delayed
+from torch import Tensor
+
+from sklearn_mlce._objectives.objective import Objective
+from sklearn_mlce._solvers.coefficients import Coefficients, Pruning, WarmStart
+from sklearn_mlce._solvers.newton_cg import fit_newton
+from sklearn_mlce._solvers.problem import IterationMonitor, LinearProblem, PreparedFeatures
+from sklearn_mlce._solvers.sgd import SGDPlan, fit_sgd
+from sklearn_mlce._solvers.standardisation import (
+    inverse_sizes,
+    multiply_coefficients_,
+    standard_deviations,
+)
+from sklearn_mlce._targets.targets import LabelCounts
+from sklearn_mlce._utils.rows import rows_that_fit
+from sklearn_mlce._utils.tensors import dense_tensor
+
+_BLOCK_BYTES = 2**27  # of the parameters of a block
+# Up to 128 columns another order of summation is faster, so that narrower blocks would round
+# otherwise than the whole does.
+_FEWEST_LABELS = 129
+_BLOCKS_OF_ROUND = 4  # for each process: they end at different times
+
+
+class FittedBlock(NamedTuple):
+    """What a block of labels came to."""
+
+    coefficients: Any  # (n_features, n), ndarray or, where small ones are left out, CSR
+    intercepts: np.ndarray | None  # (n,)
+    curve: list[float]  # as the solver gives it
+    converged: bool
+    gradient_norm: float
+
+
+class LinearSolver(NamedTuple):
+    """Solver of blocks of labels, with what they share."""
+
+    features: PreparedFeatures
+    plan: SGDPlan | None  # None of the exact solver
+    max_iter: int
+    tol: float
+    pruning: Pruning | None
+
+    def __call__(
+        self,
+        problem: LinearProblem,
+        first: np.ndarray,
+        is_warm: bool,
+        monitor: IterationMonitor,
+    ) -> FittedBlock:
+        """Fit a block from first parameters, which are overwritten.
+
+        Parameters
+        ----------
+        problem : LinearProblem
+            The block's.
+        first : ndarray of shape (n_parameters, n)
+            First parameters, zero unless `is_warm`.
+        is_warm : bool
+            Whether they are of an earlier fit.
+        monitor : IterationMonitor
+            Told of each iteration.
+        """
+        if is_warm:
+            start = dense_tensor(multiply_coefficients_(first, problem.sizes), problem.device)
+        else:
+            start = constant_parameters(problem, first)
+        if self.plan is not None:
+            found = fit_sgd(problem, self.features, start, plan=self.plan, monitor=monitor)
+            return self.fitted(problem, found.parameters, found.loss_curve)
+        constant = constant_parameters(problem) if is_warm else start
+        result = fit_newton(
+            problem,
+            self.features,
+            start,
+            constant,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            monitor=monitor,
+        )
+        fitted = self.fitted(problem, result.parameters, result.loss_curve)
+        return fitted._replace(converged=result.converged, gradient_norm=result.gradient_norm)
+
+    def fitted(self, problem: LinearProblem, parameters: Tensor, curve: list[float]) -> FittedBlock:
+        """Return the block of parameters, which are overwritten."""
+        inverse = None if problem.sizes is None else inverse_sizes(problem.sizes)
+        given = multiply_coefficients_(parameters.cpu().numpy(), inverse)
+        n_features = problem.X.shape[1]
+        intercepts = given[n_features] if problem.fit_intercept else None
+        coefficients: Any = given[:n_features]
+        if self.pruning is not None:
+            coefficients, moved = self.pruning.apply(given, n_features)
+            if intercepts is not None:
+                intercepts = intercepts + moved.astype(given.dtype)
+        return FittedBlock(coefficients, intercepts, curve, True, 0.0)
+
+
+class _Unheard:
+    """A monitor that nobody listens to."""
+
+    stopped = False
+
+    def begin(self) -> None:
+        """Do nothing."""
+
+    def end(self, parameters: Callable[[], Tensor]) -> bool:
+        """Go on."""
+        return False
+
+
+def splits_into_labels(objective: Objective) -> bool:
+    """Whether each label is a problem that needs to know nothing of the others."""
+    return objective.separable and not objective.needs_label_counts
+
+
+def label_blocks(
+    problem: LinearProblem, trained: np.ndarray, block_size: Any, n_jobs: int, prunes: bool
+) -> list[np.ndarray]:
+    """Numbers of the trained outputs in blocks of about the same size.
+
+    Parameters
+    ----------
+    problem : LinearProblem
+        Of all outputs.
+    trained : ndarray of int
+        Numbers of the outputs that are trained.
+    block_size : int or "auto"
+        Most outputs of a block. "auto" is all, unless coefficients are pruned or there are several
+        jobs; then 128 MiB of coefficients, or what shares the outputs out among the jobs.
+    n_jobs : int
+        Blocks at a time.
+    prunes : bool
+        Whether small coefficients are left out.
+
+    Raises
+    ------
+    ValueError
+        If a size is given for a loss that is not made of independent labels.
+    """
+    n_outputs = len(trained)
+    if not splits_into_labels(problem.objective):
+        if block_size != "auto":
+            raise ValueError(
+                f"label_block_size={block_size} needs labels that are independent problems, which "
+                f"those of {problem.objective.described} are not. Set label_block_size='auto', or "
+                "loss='bce'"
+            )
+        return [trained] if n_outputs else []
+    if block_size == "auto":
+        block_size = max(n_outputs, 1)
+        if n_jobs > 1 or prunes:
+            bytes_of_label = problem.X.shape[1] * problem.X.dtype.itemsize
+            of_jobs = -(-n_outputs // n_jobs)
+            block_size = min(rows_that_fit(bytes_of_label, _BLOCK_BYTES), of_jobs)
+            block_size = max(block_size, _FEWEST_LABELS)
+    n_blocks = -(-n_outputs // int(block_size))
+    return np.array_split(trained, n_blocks) if n_blocks else []
+
+
+def fit_blocks(
+    problem: LinearProblem,
+    kept: Coefficients,
+    start: WarmStart | None,
+    options: Any,
+    monitor: Any,
+) -> list[FittedBlock]:
+    """Fit all blocks and keep their coefficients; return them without these.
+
+    Parameters
+    ----------
+    problem : LinearProblem
+        Of all outputs.
+    kept : Coefficients
+        Of all outputs, which is written to.
+    start : WarmStart or None
+        First parameters.
+    options : SolverOptions
+        The solver, and the blocks.
+    monitor : FitMonitor
+        Told of each iteration of the one block, or of each of several blocks.
+    """
+    blocks = options.label_blocks
+    trained = _select(problem, np.concatenate(blocks))
+    solver = _solver(trained, options)
+    if len(blocks) == 1:
+        return [_fit_one(solver, trained, blocks[0], kept, start, monitor)]
+    if problem.fit_intercept:  # until their block is done, and for good if a callback stops
+        kept.put_intercepts(np.concatenate(blocks), _constant_scores(trained))
+    monitor.attributes_of = lambda state: kept.attributes(copy=True)
+    fitted: list[FittedBlock] = []
+    for places, block in _in_rounds(solver, problem, start, options):
+        monitor.begin()
+        kept.put(places, block.coefficients, block.intercepts)
+        fitted.append(block._replace(coefficients=None, intercepts=None))
+        if monitor.end(None):
+            break
+    if len(fitted) < len(blocks):
+        _warn_stopped(len(fitted), len(blocks))
+    return fitted
+
+
+def _solver(problem: LinearProblem, options: Any) -> LinearSolver:
+    """Prepare what blocks share; all outputs of the problem are trained."""
+    features = PreparedFeatures(problem)
+    plan = pruning = None
+    if options.solver == "sgd":
+        plan = SGDPlan.of(problem, features, options.max_iter, options.seed)
+    if options.coef_threshold > 0:
+        centre = features.standardisation.offset
+        centre = np.zeros(problem.X.shape[1]) if centre is None else centre.astype(np.float64)
+        deviations = standard_deviations(problem.X, problem.row_weight, centre)
+        pruning = Pruning(options.coef_threshold, deviations, centre)
+    return LinearSolver(features, plan, options.max_iter, options.tol, pruning)
+
+
+def _fit_one(
+    solver: LinearSolver,
+    problem: LinearProblem,
+    places: np.ndarray,
+    kept: Coefficients,
+    start: WarmStart | None,
+    monitor: Any,
+) -> FittedBlock:
+    """Fit all trained outputs at once, in the memory where they are kept if they can be."""
+    n_parameters = problem.X.shape[1] + problem.fit_intercept
+
+    def attributes_of(parameters: Callable[[], Tensor]) -> dict[str, Any]:
+        # A copy: the solver may go on in the same memory.
+        block = solver.fitted(problem, parameters().clone(), [])
+        return kept.with_block(places, block.coefficients, block.intercepts)
+
+    monitor.attributes_of = attributes_of
+    first = kept.reserve(n_parameters, places)
+    if start is not None:
+        start.write(first, places)
+    block = solver(problem, first, start is not None, monitor)
+    kept.put(places, block.coefficients, block.intercepts)
+    return block._replace(coefficients=None, intercepts=None)
+
+
+def _in_rounds(
+    solver: LinearSolver, problem: LinearProblem, start: WarmStart | None, options: Any
+) -> Iterator[tuple[np.ndarray, FittedBlock]]:
+    """Fit a few blocks at a time, which bounds what is held, and yield each with its places."""
+    blocks = options.label_blocks
+    of_round = 1 if options.n_jobs == 1 else _BLOCKS_OF_ROUND * options.n_jobs
+
+    def first_of(places: np.ndarray) -> np.ndarray:
+        n_parameters = problem.X.shape[1] + problem.fit_intercept
+        first = np.zeros((n_parameters, len(places)), problem.X.dtype)
+        if start is not None:
+            start.write(first, places)
+        return first
+
+    for part in gen_batches(len(blocks), of_round):
+        fitted = Parallel(n_jobs=options.n_jobs)(
+            delayed(solver)(
+                _select(problem, places), first_of(places), start is not None, _Unheard()
+            )
+            for places in blocks[part]
+        )
+        yield from zip(blocks[part], fitted, strict=True)
+
+
+def _warn_stopped(n_fitted: int, n_blocks: int) -> None:
+    warnings.warn(
+        f"a callback stopped the fit after {n_fitted} of {n_blocks} blocks of labels. The labels "
+        "of the others have constant scores. Set n_jobs=None and coef_threshold=0 to train all "
+        "labels together",
+        ConvergenceWarning,
+        stacklevel=2,
+    )
+
+
+def _select(problem: LinearProblem, places: np.ndarray) -> LinearProblem:
+    """Problem of some of the outputs."""
+    n_outputs = problem.targets.n_outputs
+    if len(places) == n_outputs:
+        return problem
+    mask = np.zeros(n_outputs, dtype=bool)
+    mask[places] = True
+    targets, label_weight = problem.targets, problem.label_weight
+    if splits_into_labels(problem.objective):
+        targets = targets.one_hot()  # rows of a class that is elsewhere are negative here
+    return problem._replace(
+        targets=targets.select_outputs(mask),
+        label_weight=None if label_weight is None else label_weight[places],
+    )
+
+
+def constant_parameters(problem: LinearProblem, memory: np.ndarray | None = None) -> Tensor:
+    """Parameters ``(n_parameters, n_outputs)`` that are best without features.
+
+    They are written into `memory`, an array of zeros, if it is given.
+    """
+    shape = (problem.X.shape[1] + problem.fit_intercept, problem.targets.n_outputs)
+    parameters = np.zeros(shape, problem.X.dtype) if memory is None else memory
+    if problem.fit_intercept:
+        parameters[-1] = _constant_scores(problem)
+    return dense_tensor(parameters, problem.device)
+
+
+def _constant_scores(problem: LinearProblem) -> np.ndarray:
+    """Scores ``(n_outputs,)``, the same for all rows, that are best."""
+    targets, weight = problem.targets, problem.sample_weight
+    counts = LabelCounts.of(targets, weight)
+    return problem.objective.constant_scores(targets, weight, counts, problem.label_weight)
