@@ -28,7 +28,7 @@ from sklearn_mlce._targets.top_k import largest_scores, shifted_to_best
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin, FitMonitor
 from sklearn_mlce._utils.features import validated_features
 from sklearn_mlce._utils.rows import with_duplicates_summed
-from sklearn_mlce._utils.typing import available_if
+from sklearn_mlce._utils.typing import TorchOutput, available_if
 
 if TYPE_CHECKING:
     from torch import nn
@@ -292,7 +292,7 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         """
         return log_of(self.predict_proba(X))
 
-    def to_torch(self, output: str = "scores") -> nn.Module:
+    def to_torch(self, output: TorchOutput = "scores") -> nn.Module:
         """Make a torch module of what was learned, for serving, exporting and fine-tuning.
 
         The module, in evaluation mode and on the CPU, maps a dense tensor of rows, of shape
@@ -300,7 +300,8 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         `n_labels_per_row` are parts of it. :func:`torch.export.export`, :func:`torch.onnx.export`
         with ``dynamo=True`` and ``torch.compile(fullgraph=True)`` take it, and it is
         differentiable in the rows. Its state dict is in torch's orientation, holds all
-        that was learned, and may be loaded into the module of another fit of the same shape.
+        that was learned, and may be loaded into the module of another fit of the same shape. See
+        :doc:`/user_guide/torch_modules`.
 
         Parameters
         ----------

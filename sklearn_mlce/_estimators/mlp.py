@@ -39,7 +39,7 @@ from sklearn_mlce._network.plan import (
     training_dtype,
 )
 from sklearn_mlce._network.train import train
-from sklearn_mlce._network.user_network import of_module
+from sklearn_mlce._network.user_network import UserNetwork, of_module
 from sklearn_mlce._objectives.registry import LOSSES, LossName
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
 from sklearn_mlce._targets.label_names import check_label_names
@@ -76,6 +76,13 @@ class MLCEMLP(BaseMLCE):
     ----------
     hidden_layer_sizes : int or array-like of int, default=(256,)
         Width of each hidden layer; ``()`` makes the model linear.
+    module : callable, default=None
+        Makes a network of your own in place of the perceptron: a function, or a class, of the
+        numbers of features and of outputs that returns a new :class:`torch.nn.Module` from rows
+        of shape (n, n_features) to scores of shape (n, n_outputs). It gets dense batches, also of
+        sparse X. With `learn_threshold` there is one output more. Whoever loads a pickle must be
+        able to import it. `hidden_layer_sizes`, `activation` and `dropout` are then refused. See
+        :doc:`/user_guide/torch_modules`.
     activation : {"silu", "relu", "gelu", "tanh", "logistic", "identity"}, default="silu"
         Function of the hidden units.
     dropout : float in [0, 1), default=0.5
@@ -165,8 +172,10 @@ class MLCEMLP(BaseMLCE):
         Whether `fit` goes on where the checkpoint in `checkpoint_dir` was written, and ends with
         the weights of a run that had not stopped, bit by bit on a CPU. Without a checkpoint it
         starts anew; that of a fit with other parameters or data is refused.
-    device : {"cpu", "cuda", "auto"}, default="cpu"
-        Where to train and to predict. "auto" is "cuda" where torch finds a GPU, else "cpu".
+    device : str, default="cpu"
+        Where to train and to predict: the name of any device of torch, such as "cuda:1". "auto"
+        is the first of "cuda", "mps" and "xpu" that torch finds, else "cpu"; "mps" takes dense X
+        of float32 alone.
     precision : {"auto", "full", "mixed"}, default="auto"
         Precision of training. "full" is that of X; "mixed" multiplies matrices in bfloat16 and
         keeps weights and loss in float32, on a GPU or CPU that has instructions for it, and is
@@ -185,8 +194,8 @@ class MLCEMLP(BaseMLCE):
     state_dict_ : dict of str to ndarray
         Weights of layer i, ``"layers.{i}.weight"`` of shape (n_in, n_out), and its biases,
         ``"layers.{i}.bias"`` of shape (n_out,); with `input_scaling` also
-        ``"input_scaling.centre"`` and ``"input_scaling.factor"``. Float32 where X was float32,
-        otherwise float64.
+        ``"input_scaling.centre"`` and ``"input_scaling.factor"``. Of a `module` its own names,
+        after ``"module."``. Float32 where X was float32, otherwise float64.
     optimizer_state_ : dict of str to dict of str to ndarray
         AdamW's moments of each weight and bias of `state_dict_`. Only with ``warm_start=True`` or
         after `partial_fit`; elsewhere empty, so that pickles stay small.
@@ -227,12 +236,13 @@ class MLCEMLP(BaseMLCE):
     unknown labels; 1-D classes; or a column of classes for each of several outputs, text or whole
     numbers of more than two values, compared as :func:`~sklearn_mlce.losses.multioutput_loss` does.
     There None and NaN stand for an unknown class, which takes no part in the loss. Features of any
-    size will do, since the network scales them itself. Sparse X is never made dense. `partial_fit`
-    learns the scaling, and how often each label occurs, from the first chunk, which should be a
-    fair sample of a few hundred rows.
+    size will do, since the network scales them itself. Sparse X is never made dense but for a
+    `module`, a batch at a time. `partial_fit` learns the scaling, and how often each label occurs,
+    from the first chunk, which should be a fair sample of a few hundred rows.
 
     The defaults were chosen on six public data sets, see :doc:`/user_guide/network`. The last
-    biases start at the scores of least loss without features, or near them; of a module at 0.
+    biases start at the scores of least loss without features, or near them; of a loss that is a
+    module at 0.
 
     A label that is positive in no training row has the score -1e9, below all others, and is
     never predicted, unless `n_labels_per_row` asks for more labels than were trained; one that is
@@ -304,7 +314,7 @@ class MLCEMLP(BaseMLCE):
         self,
         hidden_layer_sizes: Any = _HIDDEN_LAYER_SIZES,
         *,
-        module: Any = None,
+        module: Callable[[int, int], nn.Module] | None = None,
         activation: str = _ACTIVATION,
         dropout: float = _DROPOUT,
         input_scaling: Literal["auto", "robust", "overall"] | None = "auto",
@@ -389,7 +399,7 @@ class MLCEMLP(BaseMLCE):
         Raises
         ------
         TypeError
-            If X holds text, dates or durations.
+            If X holds text, dates or durations, or `module` makes none.
         ValueError
             If X, y, a weight or a parameter is not usable, if the checkpoint to resume is that of
             another fit, or if the loss or a weight becomes infinite or NaN. An earlier fit is
@@ -659,7 +669,7 @@ class MLCEMLP(BaseMLCE):
 
         architecture, arrays = Architecture(**self._architecture), self.state_dict_
         copies = {name: array.copy() for name, array in arrays.items()}
-        network: Any = predictor(architecture, copies, torch.device("cpu"), self._factory)
+        network = predictor(architecture, copies, torch.device("cpu"), self._factory)
         parameters = {
             "input_scaling": network.input_scaling,
             "learned_threshold": architecture.learned_threshold,
@@ -667,7 +677,7 @@ class MLCEMLP(BaseMLCE):
             "outputs": outputs,
             "n_best": n_best,
         }
-        if self._factory is not None:
+        if isinstance(network, UserNetwork):
             return ModuleModel(network.module, **parameters)
         layers = [
             (arrays[f"layers.{i}.weight"], arrays[f"layers.{i}.bias"])

@@ -178,11 +178,11 @@ class CalibratedModel(ExportedModel):
         sides: list[list[Tensor]] = [[], []]
         member: Any
         for member in self.members:
-            log_odds = member(x)
+            log_odds, learned = member(x), member.get_buffer("learned")
             # Finite, so that a label that no member has learned has a gradient.
             absent = torch.full_like(log_odds, -2 * CONSTANT_LABEL_SCORE)
             for side, sign in zip(sides, (1, -1), strict=True):
-                side.append(functional.logsigmoid(sign * log_odds).where(member.learned, absent))
+                side.append(functional.logsigmoid(sign * log_odds).where(learned, absent))
         positive, negative = (torch.stack(side).logsumexp(dim=0) for side in sides)
         return positive - negative
 

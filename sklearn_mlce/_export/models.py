@@ -42,7 +42,7 @@ class ExportedModel(nn.Module):
 
     def keep(self, name: str, array: np.ndarray) -> None:
         """Register a copy of an array as a buffer."""
-        self.register_buffer(name, torch.tensor(array))
+        self.register_buffer(name, copied(array))
 
 
 class LinearModel(ExportedModel):
@@ -209,9 +209,13 @@ def linear_layer(weight: np.ndarray, bias: np.ndarray) -> nn.Linear:
     """Linear layer of torch with copies of arrays ``(n_out, n_in)`` and ``(n_out,)``."""
     n_out, n_in = weight.shape
     layer = nn.Linear(n_in, n_out, device="meta")  # draws no weights
-    layer.weight = nn.Parameter(torch.tensor(np.ascontiguousarray(weight)))
-    layer.bias = nn.Parameter(torch.tensor(bias))
+    layer.weight, layer.bias = nn.Parameter(copied(weight)), nn.Parameter(copied(bias))
     return layer
+
+
+def copied(array: np.ndarray) -> Tensor:
+    """Tensor of a copy, contiguous and on the CPU, whatever torch's default device is."""
+    return torch.from_numpy(np.array(array, order="C"))
 
 
 def as_columns(scores: Tensor) -> Tensor:

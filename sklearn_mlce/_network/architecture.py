@@ -17,7 +17,7 @@ class Architecture:
     learned_threshold: bool = False  # one more unit, the last, to subtract from the others
     # Of a user's module, as structure_of gives it, in place of hidden layers and their activation.
     structure: tuple[str, ...] | None = None
-    largest_size: int = 0  # of its parameters
+    largest_size: int | None = None  # of its parameters
 
     @property
     def sizes(self) -> tuple[int, ...]:

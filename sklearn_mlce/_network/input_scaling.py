@@ -82,9 +82,9 @@ class RobustScaling(Scaling):
         """
         if isinstance(x, SparseBatch):
             x = x.to_dense(len(self.centre))
-        # Not in place, so that torch can differentiate it in x.
-        scaled = ((x - self.centre) * self.factor).clamp(-_FAR, _FAR).to(dtype)
-        return scaled * torch.addcmul(scaled.new_ones(()), scaled, scaled, value=_CLIP**-2).rsqrt()
+        scaled = (x - self.centre).mul_(self.factor).clamp_(-_FAR, _FAR).to(dtype)
+        inverse = torch.addcmul(scaled.new_ones(()), scaled, scaled, value=_CLIP**-2).rsqrt_()
+        return inverse.mul_(scaled) if not scaled.requires_grad else inverse * scaled
 
     def learn(self, X: np.ndarray, weight: np.ndarray | None) -> None:
         """Take the centre and the factor from rows ``(n, d)`` and their weights."""

@@ -280,7 +280,7 @@ def compute_scores(
 def rows_per_pass(architecture: Architecture, X: Any) -> int:
     """Rows of X that a pass without a gradient holds at a time."""
     if architecture.structure is not None:  # of whose layers little is known
-        widths = (*architecture.sizes, architecture.largest_size)
+        widths = (*architecture.sizes, architecture.largest_size or 1)
         return max(1, min(_ROWS_OF_A_MODULE, _ENTRIES_PER_PASS // max(widths)))
     widths = architecture.sizes[1:] if issparse(X) else architecture.sizes
     return max(1, _ENTRIES_PER_PASS // max(widths))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from glob import escape
 from typing import Any
 
 import numpy as np
@@ -169,7 +170,7 @@ def _weight_groups(module: Network, alpha: float) -> list[tuple[str, dict[str, f
     """Options of AdamW for the weights, the first of these that fits a name; not for biases."""
     decayed = {"weight_decay": alpha}
     if isinstance(module, UserNetwork):
-        return [(name, decayed) for name, part in module.named_parameters() if part.ndim > 1]
+        return [(escape(name), decayed) for name, w in module.named_parameters() if w.ndim > 1]
     if not isinstance(module.input_scaling, OverallScaling):
         return [("*.weight", decayed)]
     eps = _EPS * module.input_scaling.size.item()
@@ -315,6 +316,15 @@ class PerceptronNet(NeuralNet):
     @property
     def _default_callbacks(self) -> list:
         return []
+
+    def get_params_for_optimizer(self, *args: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Groups of the weights, those with the same options in one: each takes a kernel."""
+        (groups,), options = super().get_params_for_optimizer(*args)
+        merged: dict[str, dict[str, Any]] = {}
+        for group in groups:
+            key = str({name: value for name, value in group.items() if name != "params"})
+            merged.setdefault(key, group | {"params": []})["params"] += group["params"]
+        return (list(merged.values()),), options
 
     def weights(self) -> Arrays:
         """Copy the weights into arrays, in the precision in which the estimator predicts."""

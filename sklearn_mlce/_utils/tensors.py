@@ -105,7 +105,11 @@ def _n_devices(kind: str) -> int:
     """Devices of a kind that torch can use now."""
     if kind == "cpu":
         return 1
-    backend = getattr(torch, kind, None)
-    if backend is None or not hasattr(backend, "is_available") or not backend.is_available():
+    backend: Any = getattr(torch, kind, None)
+    # torch 2.5 asks for "mps" there alone.
+    asked: Any = (
+        backend if hasattr(backend, "is_available") else getattr(torch.backends, kind, None)
+    )
+    if not hasattr(asked, "is_available") or not asked.is_available():
         return 0
     return backend.device_count() if hasattr(backend, "device_count") else 1

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 SolverName = Literal["auto", "newton-cg", "sgd"]
+TorchOutput = Literal["scores", "labels", "probabilities"]
 
 if TYPE_CHECKING:
     Method = TypeVar("Method", bound=Callable[..., Any])
@@ -32,6 +33,7 @@ else:
 
 __all__ = [
     "SolverName",
+    "TorchOutput",
     "available_if",
     "fit_context",
     "validate_params",

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_mlce._objectives.objective import clipped, log_of
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE, is_trainable
 from sklearn_mlce._utils.callbacks import fitted_state_kept
-from sklearn_mlce._utils.typing import fit_context, with_callbacks
+from sklearn_mlce._utils.typing import TorchOutput, fit_context, with_callbacks
 from sklearn_mlce.calibration._maps import FITS
 from sklearn_mlce.calibration._members import (
     CalibratedClassifier,
@@ -317,12 +317,11 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         """
         return log_of(self.predict_proba(X))
 
-    def to_torch(self, output: str = "scores") -> nn.Module:
+    def to_torch(self, output: TorchOutput = "scores") -> nn.Module:
         """Make a torch module of what was learned, the maps included.
 
         The module, in evaluation mode and on the CPU, maps a dense tensor of rows, of shape
-        (n_samples, n_features). The page "Save, export, serve" of the user guide says what can be
-        done with it.
+        (n_samples, n_features), and can be exported, see :doc:`/user_guide/torch_modules`.
 
         Parameters
         ----------

@@ -16,7 +16,7 @@ from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce._utils.callbacks import fitted_state_kept
 from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of, to_dense
 from sklearn_mlce._utils.optional import pandas_for
-from sklearn_mlce._utils.typing import available_if, fit_context, with_callbacks
+from sklearn_mlce._utils.typing import TorchOutput, available_if, fit_context, with_callbacks
 from sklearn_mlce.model_selection._f_measure import FMeasure, HeldOut, f_measure_of
 from sklearn_mlce.model_selection._label_results import label_results
 from sklearn_mlce.model_selection._out_of_fold import (
@@ -406,12 +406,11 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         """
         return log_of(self.predict_proba(X))
 
-    def to_torch(self, output: str = "scores") -> nn.Module:
+    def to_torch(self, output: TorchOutput = "scores") -> nn.Module:
         """Make a torch module of what was learned, the thresholds included.
 
         The module, in evaluation mode and on the CPU, maps a dense tensor of rows, of shape
-        (n_samples, n_features). The page "Save, export, serve" of the user guide says what can be
-        done with it.
+        (n_samples, n_features), and can be exported, see :doc:`/user_guide/torch_modules`.
 
         Parameters
         ----------

@@ -297,3 +297,13 @@ def test_what_cannot_be_exported_says_what_to_type():
     other = Tuned(LinearSVC(), random_state=0).fit(X, TARGETS["binary"])
     with pytest.raises(TypeError, match=r"a LinearSVC, .* by a converter of its own library"):
         other.to_torch()
+
+
+# A function makes its module where torch is told to.
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "module"])
+def test_is_made_on_the_cpu_whatever_the_default_device_is(name):
+    model = MODELS[name]().fit(X, Y)
+    expected = model.decision_function(X)
+    with torch.device("meta"):
+        module = model.to_torch()
+    np.testing.assert_allclose(module(torch.from_numpy(X)).detach().numpy(), expected, atol=1e-6)

@@ -19,6 +19,7 @@ from sklearn_mlce.decisions import MultilabelDecisionClassifier as Decided
 from sklearn_mlce.losses import FocalLoss
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV as Tuned
 from tests.helpers.expected_failures import expected_failures
+from tests.helpers.modules import ResidualNet
 
 # By default a small fit takes many epochs, for the sake of the last digits.
 SGD = {"solver": "sgd", "max_iter": 20}
@@ -42,6 +43,7 @@ FULL_MODES = [
     MLCEMLP(**FULL_BATCH, learning_rate_init=0.01),
     MLCEMLP(),
     MLCEMLP(**MINI_BATCH),
+    MLCEMLP(module=ResidualNet, **(FULL_BATCH | {"dropout": 0.5}), learning_rate_init=0.05),
     MLCEMLP(**MINI_BATCH, early_stopping=True, validation_fraction=0.2),
     Tuned(MLCEClassifier(), random_state=0),
     Tuned(LogisticRegression(), random_state=0),
