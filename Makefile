@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 VENV_OLDEST ?= .venv-oldest
+VENV_BARE ?= .venv-bare
 
 # Where pip looks for torch besides its usual index. On Linux the usual index has the CUDA build;
 # TORCH_INDEX=https://download.pytorch.org/whl/cpu takes the much smaller CPU build instead.
@@ -27,12 +28,14 @@ RUN_TESTS = env OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 .DELETE_ON_ERROR:
 # The environments' stamps are kept although no rule names them.
 .SECONDARY:
-.PHONY: help demo test test-fast coverage lint format docs bench oldest clean
+.PHONY: help demo test test-fast test-serving test-bare coverage lint format docs bench oldest clean
 
 help:
 	@echo "make demo       train on real films, print the result, draw examples/output/"
 	@echo "make test       run the whole test suite"
 	@echo "make test-fast  run the tests that are not marked slow"
+	@echo "make test-serving  run the tests of exports and stored models, with ONNX and safetensors"
+	@echo "make test-bare  serve models in an environment without torch"
 	@echo "make coverage   run the whole test suite, list the lines and branches it misses"
 	@echo "make lint       ruff, codespell and mypy"
 	@echo "make format     let ruff put the code in order"
@@ -52,6 +55,14 @@ test: $(VENV)/.has-test
 
 test-fast: $(VENV)/.has-test
 	$(call RUN_TESTS,$(VENV),-m "not slow")
+
+# What `make test` skips where the tools are absent.
+test-serving: $(VENV)/.has-test-serving
+	$(call RUN_TESTS,$(VENV),tests/export tests/onnx tests/project/test_stored_models.py)
+
+test-bare: $(VENV)/.has-test $(VENV_BARE)/.has-bare
+	SKLEARN_MLCE_BARE_PYTHON=$(CURDIR)/$(VENV_BARE)/bin/python \
+	$(call RUN_TESTS,$(VENV),tests/project/test_without_torch.py)
 
 # Branches too; pyproject.toml has the settings.
 coverage: $(VENV)/.has-test
@@ -92,6 +103,12 @@ $(VENV)/.has-%: pyproject.toml constraints.txt | $(VENV)/.made
 	$(PIP) -c constraints.txt --no-build-isolation --editable '.[$*]'
 	@touch $@
 
+# What predictions of linear models need, and what loads stored ones.
+$(VENV_BARE)/.has-bare: constraints.txt | $(VENV_BARE)/.made
+	@echo "Installing an environment without torch into $(VENV_BARE)."
+	$(PIP) -c constraints.txt numpy scipy scikit-learn joblib pandas skops
+	@touch $@
+
 $(VENV_OLDEST)/.has-%: pyproject.toml constraints-oldest.txt | $(VENV_OLDEST)/.made
 	@echo "Installing the oldest supported dependencies into $(VENV_OLDEST)."
 	$(PIP) -c constraints-oldest.txt hatchling editables
@@ -99,7 +116,7 @@ $(VENV_OLDEST)/.has-%: pyproject.toml constraints-oldest.txt | $(VENV_OLDEST)/.m
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV_OLDEST) .venv-*
+	rm -rf $(VENV) $(VENV_OLDEST) $(VENV_BARE) .venv-*
 	rm -rf build dist docs/_build docs/auto_examples docs/generated examples/output
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

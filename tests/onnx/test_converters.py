@@ -137,7 +137,7 @@ def test_any_number_of_rows_and_the_operators_of_an_older_version():
 
 def test_what_has_no_converter_says_so():
     foreign = Tuned(OneVsRestClassifier(LogisticRegression()), random_state=0).fit(X, Y[:, :2])
-    with pytest.raises((TypeError, ValueError), match="to_torch"):
+    with pytest.raises((TypeError, ValueError), match="no torch module"):
         converted(foreign, X[:1])
 
 
