@@ -58,7 +58,7 @@ test-fast: $(VENV)/.has-test
 
 # What `make test` skips where the tools are absent.
 test-serving: $(VENV)/.has-test-serving
-	$(call RUN_TESTS,$(VENV),tests/export tests/onnx tests/project/test_stored_models.py)
+	$(call RUN_TESTS,$(VENV),tests/export tests/onnx tests/project/test_saved_models.py)
 
 test-bare: $(VENV)/.has-test $(VENV_BARE)/.has-bare
 	SKLEARN_MLCE_BARE_PYTHON=$(CURDIR)/$(VENV_BARE)/bin/python \
