@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import sys
 from typing import Any
 
 import numpy as np
@@ -40,11 +41,13 @@ def validated_features(estimator: Any, X: Any, *, reset: bool, order: str | None
     Raises
     ------
     TypeError
-        If X holds text, dates or durations, which NumPy would cast.
+        If X holds text, dates or durations, which NumPy would cast, or is a tensor of another
+        device or with a gradient.
     ValueError
         If X is None, or otherwise not usable.
     """
     check_X_given(X)
+    X = _without_torch(X)
     dtypes = _check_holds_numbers(X)
     # scikit-learn makes float64 of these but for float32 that it knows to be such.
     narrow = bool(dtypes) and {str(dtype).lower() for dtype in dtypes} <= {"float16", "float32"}
@@ -64,6 +67,20 @@ def check_X_given(X: Any) -> None:
         raise ValueError(
             "X is None; expected the features of each row, of shape (n_samples, n_features)"
         )
+
+
+def _without_torch(X: Any) -> Any:
+    """X itself, or the array that shares a tensor's memory; what comes out is NumPy's."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(X, torch.Tensor):
+        return X
+    if X.device.type != "cpu" or X.requires_grad:
+        what = f"on {X.device}" if X.device.type != "cpu" else "that requires grad"
+        raise TypeError(
+            f"X is a tensor {what}; expected rows in memory, as predictions are made with NumPy. "
+            "Pass X.detach().cpu(), or stay in torch with the module that to_torch() makes"
+        )
+    return X.numpy()
 
 
 def _check_holds_numbers(X: Any) -> list[Any]:

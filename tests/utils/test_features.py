@@ -1,16 +1,21 @@
 """What features are told to become is what can be computed with."""
 
 import datetime
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse as sp
+import torch
 from sklearn.base import BaseEstimator
 
 from sklearn_mlce._utils.features import validated_features
+from tests.helpers.estimators import labelled_rows, linear, mlp
 
 DATES = pd.date_range("2020-01-01", periods=4)
 DAYS = DATES - DATES[0]
@@ -113,3 +118,38 @@ def test_single_precision_is_kept_and_half_is_raised_to_it(X, dtype):
 def test_doubles_are_not_copied():
     X = np.ones((3, 2))
     assert np.shares_memory(validated_features(BaseEstimator(), X, reset=True, order="C"), X)
+
+
+@pytest.mark.parametrize("make", [linear, mlp])
+def test_tensors_are_taken_and_those_with_a_gradient_refused(make):
+    X, Y = labelled_rows()
+    model, rows = make().fit(torch.from_numpy(X), Y), torch.from_numpy(X)
+    expected = make().fit(X, Y).decision_function(X)
+    np.testing.assert_array_equal(model.decision_function(rows), expected)
+    for method in ("predict", "decision_function", "predict_proba"):
+        with pytest.raises(TypeError, match=r"tensor that requires grad.*to_torch\(\)"):
+            getattr(model, method)(rows.clone().requires_grad_())
+    with pytest.raises(TypeError, match="tensor on meta"):
+        model.predict(rows.to("meta"))
+
+
+@pytest.mark.slow
+def test_tensors_are_taken_where_scikit_learn_dispatches():
+    code = """
+import numpy as np, sklearn, torch
+from sklearn_mlce import MLCEMLP, MLCEClassifier
+X = np.random.default_rng(0).normal(size=(40, 3))
+Y = (X > 0).astype(int)
+for model in (MLCEClassifier().fit(X, Y), MLCEMLP((4,), max_epochs=2).fit(X, Y)):
+    expected = model.decision_function(X)
+    with sklearn.config_context(array_api_dispatch=True):
+        np.testing.assert_array_equal(model.decision_function(torch.from_numpy(X)), expected)
+        np.testing.assert_array_equal(model.predict(torch.from_numpy(X)), expected > 0)
+"""
+    environment = os.environ | {"SCIPY_ARRAY_API": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    if "array_api_compat" in done.stderr:  # which an older scikit-learn needs for it
+        pytest.skip("array_api_compat is not installed")
+    assert done.returncode == 0, done.stderr
