@@ -15,6 +15,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_mlce import MLCEMLP
+from sklearn_mlce._network import plan
 from sklearn_mlce._utils.random import draw_seed
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
 from sklearn_mlce.losses import FocalLoss
@@ -412,3 +413,23 @@ def test_on_a_gpu():
     rows = torch.from_numpy(X).cuda()
     found = model.to_torch().cuda()(rows).detach().cpu().numpy()
     np.testing.assert_allclose(found, on_gpu, rtol=1e-6, atol=1e-6)
+
+
+def test_mixed_precision(monkeypatch):
+    monkeypatch.setattr(plan, "_has_bfloat16", lambda device: True)  # emulated, if need be
+    seen = set()
+
+    class Look(nn.Module):
+        def __init__(self, n_features, n_outputs):
+            super().__init__()
+            self.linear = nn.Linear(n_features, n_outputs)
+
+        def forward(self, x):
+            scores = self.linear(x)
+            seen.add((self.training, scores.dtype))
+            return scores
+
+    model = with_module(Look, precision="mixed").fit(X, Y)
+    assert seen == {(True, torch.bfloat16)}
+    full = with_module(Look, precision="full").fit(X, Y)
+    np.testing.assert_allclose(model.decision_function(X), full.decision_function(X), atol=0.1)
