@@ -172,9 +172,9 @@ class MLCEClassifier(BaseMLCE):
         Blocks of labels that are fitted at a time, by :mod:`joblib`; its ``parallel_config`` says
         where. None is 1 unless in a ``parallel_config``, -1 is all processors. A loss that couples
         the labels of a row is one block.
-    device : {"cpu", "cuda", "auto"}, default="cpu"
-        Where to fit. "auto" is "cuda" where torch finds a GPU, else "cpu". Predictions are
-        made with NumPy.
+    device : str, default="cpu"
+        Where to fit: "cpu", "cuda", one GPU of several such as "cuda:1", or "auto", which is "cuda"
+        where torch finds a GPU, else "cpu". Predictions are made with NumPy.
     random_state : int, RandomState instance or None, default=None
         Draws the order of the rows in "sgd" and `partial_fit`; an int makes them repeatable.
         "newton-cg" has no randomness.
@@ -319,7 +319,7 @@ class MLCEClassifier(BaseMLCE):
         "label_block_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "coef_threshold": [Interval(Real, 0, None, closed="left")],
         "n_jobs": [Integral, None],
-        "device": [StrOptions({"cpu", "cuda", "auto"})],
+        "device": [str],
         "random_state": ["random_state"],
     }
 
@@ -626,8 +626,7 @@ class MLCEClassifier(BaseMLCE):
         sizes: np.ndarray | None,
     ) -> LinearProblem:
         """Put together what a solver reads."""
-        from sklearn_mlce._solvers.problem import LinearProblem
-        from sklearn_mlce._utils.tensors import resolve_device
+        from sklearn_mlce._solvers.problem import LinearProblem, linear_device
 
         if C is None:
             C = self._default_C(X, sample_weight, targets.format, sizes)
@@ -648,7 +647,7 @@ class MLCEClassifier(BaseMLCE):
             l2=1 / (C * total),
             fit_intercept=bool(self.fit_intercept),
             sizes=sizes,
-            device=resolve_device(self.device),
+            device=linear_device(self.device),
         )
 
     def _start(self, X: Any, targets: Targets) -> WarmStart | None:

@@ -116,8 +116,8 @@ class MLCEClassifierCV(MLCEClassifier):
     coef_threshold : float, default=0.0
         Below it coefficients are set to zero in every fit, as in :class:`MLCEClassifier`; above 0
         `coef_` is sparse.
-    device : {"cpu", "cuda", "auto"}, default="cpu"
-        Where to fit. "auto" is "cuda" where torch finds a GPU, else "cpu".
+    device : str, default="cpu"
+        Where to fit, as in :class:`MLCEClassifier`.
     random_state : int, RandomState instance or None, default=None
         Shuffles the rows where `cv` is a number, and draws the order of the rows in fits by "sgd".
 

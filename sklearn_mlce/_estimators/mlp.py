@@ -427,7 +427,8 @@ class MLCEMLP(BaseMLCE):
                 rows, held_out = rows.split(self.validation_fraction, start.seed)
             callbacks = copy_callbacks(self.callbacks or (), plan.schedule, self.resume)
             self._fixed_scores = constant_label_scores(rows.targets)
-            self._architecture, self._factory = asdict(plan.architecture), plan.factory
+            self._architecture = asdict(plan.architecture)
+            self._factory, self._seed = plan.factory, start.seed
             score = None if held_out is None else epoch_scorer(self, self.scoring, held_out)
             start, save = self._resume(file, plan, start, rows, held_out)
             state = train(
@@ -504,7 +505,8 @@ class MLCEMLP(BaseMLCE):
             else:
                 self._remember_loss(targets)
                 self._fixed_scores = np.where(fixed == self._fixed_scores, fixed, np.nan)
-            self._architecture, self._factory = asdict(plan.architecture), plan.factory
+            self._architecture = asdict(plan.architecture)
+            self._factory, self._seed = plan.factory, start.seed
             self._keep(train(plan, start, rows))
         return self
 
@@ -657,9 +659,9 @@ class MLCEMLP(BaseMLCE):
             raise stopped_by
 
     def _scores(self, X: Any) -> np.ndarray:
-        weights, factory = self.state_dict_, self._factory
+        architecture, weights = Architecture(**self._architecture), self.state_dict_
         device = network_device(self.device, dtype_of(weights), sparse=sp.issparse(X))
-        scores = compute_scores(Architecture(**self._architecture), weights, X, device, factory)
+        scores = compute_scores(architecture, weights, X, device, self._factory, self._seed)
         fixed = ~np.isnan(self._fixed_scores)
         scores[:, fixed] = self._fixed_scores[fixed]
         return scores
@@ -669,7 +671,7 @@ class MLCEMLP(BaseMLCE):
 
         architecture, arrays = Architecture(**self._architecture), self.state_dict_
         copies = {name: array.copy() for name, array in arrays.items()}
-        network = predictor(architecture, copies, torch.device("cpu"), self._factory)
+        network = predictor(architecture, copies, torch.device("cpu"), self._factory, self._seed)
         parameters = {
             "input_scaling": network.input_scaling,
             "learned_threshold": architecture.learned_threshold,

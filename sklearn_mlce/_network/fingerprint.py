@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import zlib
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import nn
 
 from sklearn_mlce._network.batches import Rows
 from sklearn_mlce._network.plan import TrainingPlan
+from sklearn_mlce._network.user_network import without_addresses
 from sklearn_mlce._objectives.objective import Objective
 
 # They change no weight: where to compute, and what is kept in memory at the end.
@@ -30,8 +30,6 @@ _PARAMETERS = {
     "objective": "loss, scale and margin",
     "factory": "module",
 }
-
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 _ROWS_READ = 16  # of X; reading all of it would take as long as an epoch
 
@@ -104,7 +102,7 @@ def name_of(value: Any) -> str:
         return value
     module, name = getattr(value, "__module__", ""), getattr(value, "__qualname__", None)
     # scikit-learn's scorers show what they are made of; other objects show their address.
-    return f"{module}.{name}" if name else _ADDRESS.sub("", str(value))
+    return f"{module}.{name}" if name else without_addresses(str(value))
 
 
 def _plain(value: Any) -> Any:

@@ -227,12 +227,13 @@ def predictor(
     weights: Mapping[str, np.ndarray],
     device: torch.device,
     factory: Factory | None = None,
+    seed: int = 0,
 ) -> Network:
     """Make a network in evaluation mode of arrays, with which it computes in place on a CPU."""
     tensors = {name: dense_tensor(array, device) for name, array in weights.items()}
     dtype = torch_dtype(dtype_of(weights))
     if factory is not None:
-        network = UserNetwork(remade_module(factory, architecture), architecture, dtype)
+        network = UserNetwork(remade_module(factory, architecture, seed), architecture, dtype)
         network.load_state_dict(tensors, assign=True)
         return network.to(device).eval()
     module = Perceptron(architecture, dtype, device="meta")  # allocates nothing
@@ -246,6 +247,7 @@ def compute_scores(
     X: Any,
     device: torch.device,
     factory: Factory | None = None,
+    seed: int = 0,
 ) -> np.ndarray:
     """Scores ``(n, n_outputs)`` of validated rows, in the weights' precision.
 
@@ -261,13 +263,15 @@ def compute_scores(
         Where to compute.
     factory : callable, default=None
         Makes the user's module that has the weights; None is the perceptron.
+    seed : int, default=0
+        Of the fit, which the factory drew from.
 
     Returns
     -------
     ndarray of shape (n, n_outputs)
         Scores.
     """
-    module = predictor(architecture, weights, device, factory)
+    module = predictor(architecture, weights, device, factory, seed)
     dtype = dtype_of(weights)
     scores = np.empty((X.shape[0], architecture.n_outputs), dtype=dtype)
     with torch.inference_mode():

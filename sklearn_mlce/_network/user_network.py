@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from sklearn_mlce._network.architecture import Architecture
 from sklearn_mlce._network.batches import SparseBatch
@@ -15,6 +18,8 @@ from sklearn_mlce._network.input_scaling import make_scaling
 from sklearn_mlce._network.randomness import global_generators_seeded
 
 Factory = Callable[[int, int], nn.Module]  # of the numbers of features and of outputs
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class UserNetwork(nn.Module):
@@ -62,9 +67,15 @@ class UserNetwork(nn.Module):
 
     def _check(self, scores: Any, n_rows: int) -> None:
         expected = (n_rows, self._sizes[-1])
-        if isinstance(scores, Tensor) and scores.shape == expected:
-            return
         seen = type(scores).__name__
+        if isinstance(scores, Tensor) and scores.shape == expected:
+            if scores.requires_grad or not torch.is_grad_enabled():
+                return
+            raise ValueError(
+                f"{type(self.module).__name__}, which module= made, returned scores that do not "
+                "depend on its parameters as torch sees it; expected a graph from these to the "
+                "scores. Remove what cuts it, such as .detach(), .numpy() or torch.no_grad()"
+            )
         if isinstance(scores, Tensor):
             seen = f"a tensor of shape {tuple(scores.shape)}"
         raise ValueError(
@@ -75,14 +86,14 @@ class UserNetwork(nn.Module):
 
 
 def make_module(factory: Factory, architecture: Architecture, seed: int) -> nn.Module:
-    """Module of a factory; what its weights are drawn from is seeded.
+    """Module of a factory, a copy; what its weights are drawn from is seeded.
 
     Raises
     ------
     TypeError
         If the factory is a module itself, or makes something else.
     ValueError
-        If there is nothing to train.
+        If there is nothing to train, or the shape of a parameter is not known.
     """
     n_features, n_outputs = architecture.sizes
     if isinstance(factory, nn.Module):
@@ -99,23 +110,32 @@ def make_module(factory: Factory, architecture: Architecture, seed: int) -> nn.M
             f"{called} made a {type(module).__name__}; expected a torch.nn.Module that maps rows "
             f"of shape (n, {n_features}) to scores of shape (n, {n_outputs})"
         )
+    if any(is_lazy(parameter) for parameter in module.parameters()):
+        raise ValueError(
+            f"{called} made a {type(module).__name__} with lazy layers, whose shapes follow from "
+            "the first rows; expected parameters of known shapes. Type nn.Linear(n_features, ...) "
+            "in place of nn.LazyLinear(...)"
+        )
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise ValueError(
             f"{called} made a {type(module).__name__} without parameters to train; expected one "
             "at least. Register layers as attributes, in lists by torch.nn.ModuleList"
         )
-    return module
+    # The factory may give one module each time, or one with weights that others use.
+    return copy.deepcopy(module)
 
 
-def remade_module(factory: Factory, architecture: Architecture) -> nn.Module:
-    """Module as a fit made it, but for its weights.
+def remade_module(factory: Factory, architecture: Architecture, seed: int) -> nn.Module:
+    """Module as a fit of a seed made it, with its first weights.
+
+    What a module draws and does not keep in its state dict is the same again.
 
     Raises
     ------
     ValueError
         If the factory makes another one now.
     """
-    module = make_module(factory, architecture, seed=0)
+    module = make_module(factory, architecture, seed)
     before, now = architecture.structure or (), structure_of(module)
     if before != now:
         differ = [f"{old} at the fit" for old in before if old not in now]
@@ -130,11 +150,16 @@ def remade_module(factory: Factory, architecture: Architecture) -> nn.Module:
 def structure_of(module: nn.Module) -> tuple[str, ...]:
     """Classes of a module's parts with their options, and the shapes of its parameters."""
     parts = [
-        f"{name or 'module'}: {type(part).__qualname__}({part.extra_repr()})"
+        f"{name or 'module'}: {type(part).__qualname__}({without_addresses(part.extra_repr())})"
         for name, part in module.named_modules()
     ]
     shapes = [f"{name}: {tuple(tensor.shape)}" for name, tensor in module.state_dict().items()]
     return (*parts, *shapes)
+
+
+def without_addresses(described: str) -> str:
+    """Description of an object as every process has it."""
+    return _ADDRESS.sub("", described)
 
 
 def of_module(architecture: Architecture, factory: Factory) -> Architecture:

@@ -14,6 +14,7 @@ from sklearn_mlce._objectives.objective import Objective
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.standardisation import Standardisation
 from sklearn_mlce._targets.targets import Targets
+from sklearn_mlce._utils.tensors import resolve_device
 
 
 class LinearProblem(NamedTuple):
@@ -68,3 +69,20 @@ class IterationMonitor(Protocol):
 
     def end(self, parameters: Callable[[], Tensor]) -> bool:
         """Note that it ended, and can give its parameters; return True to stop the solver."""
+
+
+def linear_device(device: str) -> torch.device:
+    """Device that an estimator's `device` names.
+
+    Raises
+    ------
+    ValueError
+        If torch cannot use it, or the solvers have no arithmetic for it.
+    """
+    resolved = resolve_device(device)
+    if resolved.type not in ("cpu", "cuda"):
+        raise ValueError(
+            f"device={device!r}, but the solvers of the linear model compute on a CPU or with "
+            "CUDA; expected 'cpu', 'cuda', 'cuda:1' or 'auto'. Set device='cpu', or take MLCEMLP"
+        )
+    return resolved

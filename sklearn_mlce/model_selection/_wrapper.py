@@ -246,6 +246,7 @@ def torch_model_of(estimator: Any, output: str, wrapper: Any) -> nn.Module:
     TypeError
         If the estimator has none.
     """
+    estimator = getattr(estimator, "best_estimator_", estimator)  # which a search hands rows to
     if hasattr(estimator, "to_torch"):
         return estimator.to_torch(output)
     name, around = type(estimator).__name__, type(wrapper).__name__

@@ -7,7 +7,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import f1_score
 
-from sklearn_mlce import MLCEClassifier
+from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from tests.helpers.linear_problems import OF_EACH_SOLVER, make_labels
 
@@ -150,7 +150,7 @@ def test_an_earlier_fit_survives_a_failed_one():
         ({"scale": 0.0}, "'scale' parameter"),
         ({"margin": -0.5}, "'margin' parameter"),
         ({"loss": "mlce", "margin": (1.0, 2.0, 3.0)}, r"a pair of them.*got \(1.0, 2.0, 3.0\)"),
-        ({"device": "tpu"}, "'device' parameter"),
+        ({"device": "tpu"}, "device='tpu' is not a device"),
         ({"loss": "hinge"}, "'loss' parameter"),
         ({"label_weight": [1.0, 2.0]}, r"label_weight has shape \(2,\); expected one number"),
         ({"label_weight": [1.0, 1, 1, 1, 0]}, "positive finite numbers"),
@@ -222,3 +222,17 @@ def test_cuda_where_there_is_none_is_refused():
     with pytest.raises(ValueError, match="device='cuda' was asked for"):
         MLCEClassifier(device="cuda").fit(X, Y)
     assert MLCEClassifier(device="auto").fit(X, Y).coef_.shape == (5, 6)
+    for name in ("cuda:1", "gpu"):
+        with pytest.raises(ValueError, match=f"device='{name}' .* Type device='auto'"):
+            MLCEClassifier(device=name).fit(X, Y)
+    on_named = MLCEClassifierCV([0.1, 1.0], device="cpu:0").fit(X, Y)
+    np.testing.assert_array_equal(on_named.coef_, MLCEClassifierCV([0.1, 1.0]).fit(X, Y).coef_)
+
+
+@pytest.mark.parametrize("kind", ["mps", "xpu"])
+def test_devices_without_the_arithmetic_are_refused(monkeypatch, kind):
+    monkeypatch.setattr(getattr(torch, kind), "is_available", lambda: True)
+    monkeypatch.setattr(getattr(torch, kind), "device_count", lambda: 1)
+    X, Y = make_labels(np.random.default_rng(32))
+    with pytest.raises(ValueError, match=rf"device='{kind}', but the solvers .* Set device='cpu'"):
+        MLCEClassifier(device=kind).fit(X, Y)

@@ -315,6 +315,72 @@ def test_predicts_with_what_was_fitted_and_says_where_that_is_another():
         model.predict(X)
 
 
+class RandomFeatures(nn.Module):
+    """What is drawn and not stored, or shown by its address, is the same again."""
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__()
+        self.frequencies = torch.randn(n_features, 16, dtype=torch.float64)
+        self.linear = nn.Linear(16, n_outputs)
+
+    def extra_repr(self):
+        return f"phase={object()}"
+
+    def forward(self, x):
+        """Scores of rows."""
+        return self.linear(torch.cos(x @ self.frequencies.to(x.dtype)))
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_what_a_module_draws_without_storing_it_is_kept(early_stopping):
+    last = []
+
+    class Keep(Callback):
+        def on_train_end(self, net, **kwargs):
+            last.append(net.module_)
+
+    options = {"early_stopping": early_stopping, "max_epochs": 8, "precision": "full"}
+    model = with_module(RandomFeatures, scoring="f1_micro", callbacks=[Keep()], **options)
+    model.fit(X, Y)
+    if not early_stopping:
+        with torch.no_grad():
+            expected = last[0](torch.from_numpy(X)).numpy()
+        np.testing.assert_allclose(model.decision_function(X), expected, rtol=1e-12)
+    model.set_params(callbacks=None)
+    loaded = pickle.loads(pickle.dumps(model))
+    assert_same_scores(loaded, model, X)
+    assert_same_outputs(model, X)
+    if early_stopping:
+        return
+    first, second = (slice(None, 60), slice(60, None))
+    streamed = with_module(RandomFeatures, random_state=None).partial_fit(X[first], Y[first])
+    kept = streamed.decision_function(X)
+    streamed.set_params(learning_rate_init=1e-12).partial_fit(X[second], Y[second])
+    np.testing.assert_allclose(streamed.decision_function(X), kept, atol=1e-6)
+
+
+def test_weights_that_others_use_are_copied():
+    pretrained, vectors = small_net(6, 4).double(), torch.randn(4, 6, dtype=torch.float64)
+
+    class FromVectors(nn.Module):
+        def __init__(self, n_features, n_outputs):
+            super().__init__()
+            self.weight = nn.Parameter(vectors)
+
+        def forward(self, x):
+            return x @ self.weight.T
+
+    before = [part.detach().clone() for part in (*pretrained.parameters(), vectors)]
+    options = {"precision": "full", "learning_rate_init": 0.05, "early_stopping": True}
+    for module in (lambda *_: pretrained, FromVectors):
+        first = with_module(module, scoring="f1_micro", **options).fit(X, Y)
+        assert_same_scores(with_module(module, scoring="f1_micro", **options).fit(X, Y), first, X)
+        assert first.best_epoch_ == 1 + np.argmax(first.validation_scores_)
+    for part, old in zip((*pretrained.parameters(), vectors), before, strict=True):
+        assert torch.equal(part, old)
+    assert pretrained.training
+
+
 def test_in_searches_and_wrappers():
     search = GridSearchCV(with_module(), {"module": [small_net, ResidualNet]}, cv=2).fit(X, Y)
     assert search.best_params_["module"] in (small_net, ResidualNet)
@@ -357,6 +423,11 @@ class Pair(nn.Module):
         return self.linear(x), x
 
 
+class Detached(nn.Linear):
+    def forward(self, x):
+        return super().forward(x).detach()
+
+
 REFUSED = {
     "no module": (
         lambda *_: np.ones(3),
@@ -370,6 +441,12 @@ REFUSED = {
     ),
     "no function": ("resnet", ValueError, "The 'module' parameter"),
     "no parameters": (lambda *_: nn.ReLU(), ValueError, "a ReLU without parameters to train"),
+    "lazy": (
+        lambda _, n_outputs: nn.LazyLinear(n_outputs),
+        ValueError,
+        r"made a LazyLinear with lazy layers, .* Type nn\.Linear",
+    ),
+    "cut off": (Detached, ValueError, r"Detached, .* returned scores that do not depend on its"),
     "frozen": (lambda *s: nn.Linear(*s).requires_grad_(False), ValueError, "without parameters"),
     "too few scores": (
         too_few,

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 import torch
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
@@ -135,6 +136,9 @@ def test_wrappers(name, kind, inner, dtype):
 
 def test_wrappers_of_fitted_estimators():
     fitted = linear().fit(X, Y)
+    search = GridSearchCV(linear(), {"C": [0.1, 1.0]}, cv=2)
+    assert_same_outputs(Tuned(search, cv=2, random_state=0).fit(X, Y), X)
+    assert_same_outputs(Calibrated(search.fit(X, Y), cv=2).fit(X, Y), X)
     assert_same_outputs(Tuned(fitted, cv="prefit", refit=False).fit(X, Y), X)
     assert_same_outputs(Calibrated(FrozenEstimator(fitted)).fit(X, Y), X)
 
