@@ -119,10 +119,9 @@ class IsotonicMember(CalibratedMember):
     def _isotonic(self, scores: Tensor) -> Tensor:
         """Probabilities ``(n, L)`` by the regressions."""
         on_ramp = (scores[:, self.labels] - self.lefts).clamp(min=0).minimum(self.widths)
-        places = torch.arange(len(self.lowest), device=scores.device)
-        of_label = (self.labels[:, None] == places).to(scores.dtype)
-        rises = on_ramp * (self.rises / self.widths) @ of_label
-        return (self.lowest + rises).clamp(0, 1)
+        rises = on_ramp * (self.rises / self.widths)
+        of_labels = torch.zeros_like(scores).scatter_add(1, self.labels.expand_as(rises), rises)
+        return (self.lowest + of_labels).clamp(0, 1)
 
 
 class CalibratedModel(ExportedModel):

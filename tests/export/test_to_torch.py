@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
 from sklearn_mlce._export.best_labels import shifted_to_best
@@ -147,6 +148,28 @@ def test_wrappers_of_fitted_estimators():
 def test_extreme_scores_of_a_calibrator(method):
     model = Calibrated(linear(), method=method, cv=2, random_state=0).fit(X, CONSTANT)
     assert_same_outputs(model, 1e4 * X)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Number of the entries of the largest tensor that an operation has made."""
+
+    n_entries = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        """Run the operation and look at what it made."""
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor):
+            self.n_entries = max(self.n_entries, made.numel())
+        return made
+
+
+def test_isotonic_maps_take_memory_for_their_knots_alone():
+    module = Calibrated(linear(), method="isotonic", cv=2, random_state=0).fit(X, Y).to_torch()
+    n_knots = len(module.members[0].labels)
+    assert n_knots > 2 * X.shape[1]
+    with LargestTensor() as largest:
+        module(torch.from_numpy(X[:1]))
+    assert largest.n_entries == n_knots
 
 
 @pytest.mark.parametrize("make", [linear, mlp])
