@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from sklearn_mlce._targets.targets import weighted_label_counts
-from sklearn_mlce._utils.wrapped import part_with
 from sklearn_mlce.inspection._axes import GREY, MOST_BOLD_POINTS, add_legend, axes_for, name_points
 from sklearn_mlce.inspection._fitted_scores import (
     check_some_known,
@@ -160,50 +159,6 @@ class F1ByFrequencyDisplay:
             ax=ax,
             **kwargs,
         )
-
-    @classmethod
-    def from_tuned(
-        cls, tuned: Any, *, label_names: Any = None, ax: Any = None, **kwargs: Any
-    ) -> F1ByFrequencyDisplay:
-        """Draw what thresholds bought on the rows that they were tuned on, out of fold.
-
-        Parameters
-        ----------
-        tuned : MultilabelTunedThresholdClassifierCV
-            Fitted; alone, in a search or at the end of a pipeline.
-        label_names : array-like of shape (n_labels,), default=None
-            Names of the labels. None takes `label_names_` of the tuner, or column numbers.
-        ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a new figure.
-        **kwargs : dict
-            For :meth:`plot`.
-
-        Returns
-        -------
-        F1ByFrequencyDisplay
-            The display, drawn: F1 of each label before tuning and after it.
-
-        Raises
-        ------
-        ValueError
-            If this is no fitted tuner, or it tuned another F-measure than F1.
-        """
-        tuner = part_with(tuned, "label_results_")
-        results = getattr(tuner, "label_results_", {})
-        if "f1_after" not in results:
-            raise ValueError(
-                f"{type(tuned).__name__} has no F1 of labels; expected a fitted "
-                "MultilabelTunedThresholdClassifierCV with an F1 as scoring. Type "
-                "F1ByFrequencyDisplay.from_estimator(estimator, X, y)"
-            )
-        names = getattr(tuner, "label_names_", None) if label_names is None else label_names
-        display = cls(
-            results["positives"],
-            results["f1_after"],
-            f1_before=results["f1_before"],
-            label_names=names,
-        )
-        return display.plot(ax=ax, **kwargs)
 
     @classmethod
     def from_predictions(

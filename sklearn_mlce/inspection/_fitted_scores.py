@@ -9,12 +9,25 @@ import numpy as np
 
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.targets import Targets
-from sklearn_mlce._utils.estimator_scores import (
-    checked_probabilities,
-    default_threshold,
-    scores_of,
-)
-from sklearn_mlce._utils.wrapped import last_or_best, learned_label_names
+from sklearn_mlce._utils.estimator_scores import default_threshold, probabilities_of, scores_of
+
+
+def part_with(estimator: Any, attribute: str) -> Any:
+    """The estimator, or the first of those that it wraps, that has an attribute; or None.
+
+    Looks into pipelines, searches, the tuner and the calibrator.
+    """
+    while estimator is not None and not hasattr(estimator, attribute):
+        found = _last_or_best(estimator)
+        estimator = getattr(estimator, "estimator_", None) if found is None else found
+    return estimator
+
+
+def _last_or_best(estimator: Any) -> Any:
+    """What gives a pipeline or a search its predictions; None of any other estimator."""
+    if hasattr(estimator, "steps"):
+        return estimator.steps[-1][1]
+    return getattr(estimator, "best_estimator_", None)
 
 
 def _tuned_part(estimator: Any) -> Any:
@@ -25,7 +38,7 @@ def _tuned_part(estimator: Any) -> Any:
     while estimator is not None:
         if hasattr(estimator, "best_thresholds_") or _has_folded(estimator):
             return estimator
-        estimator = last_or_best(estimator)
+        estimator = _last_or_best(estimator)
     return None
 
 
@@ -42,7 +55,7 @@ def names_of_labels(targets: Targets, label_names: Any, estimator: Any = None) -
     ValueError
         If another number of names is given, or y and the estimator name their labels differently.
     """
-    known = learned_label_names(estimator)
+    known = getattr(part_with(estimator, "label_names_"), "label_names_", None)
     advice = "Pass y[list(names)] with the names that the estimator has learned"
     check_label_names(targets.label_names, known, "y", advice)
     if label_names is None:
@@ -114,7 +127,7 @@ def thresholded_scores(estimator: Any, X: Any, n_labels: int) -> ThresholdedScor
     while estimator is not tuned:
         if len(getattr(estimator, "steps", ())) > 1:
             X = estimator[:-1].transform(X)
-        estimator = last_or_best(estimator)
+        estimator = _last_or_best(estimator)
     inner = tuned.estimator_
     scores = scores_of(inner, X, n_labels)
     return ThresholdedScores(scores, tuned.best_thresholds_, default_threshold(inner))
@@ -147,4 +160,10 @@ def label_probabilities(estimator: Any, X: Any, n_labels: int) -> np.ndarray:
             f"{name} has no predict_proba; expected an estimator with probabilities. Wrap it with "
             "sklearn_mlce.calibration.MultilabelCalibratedClassifierCV"
         )
-    return checked_probabilities(estimator, X, n_labels)
+    probabilities = np.asarray(probabilities_of(estimator, X))
+    if probabilities.ndim != 2 or probabilities.shape[1] != n_labels:
+        raise ValueError(
+            f"predict_proba of {name} gave an array of shape {probabilities.shape}; expected one "
+            f"column for each of {n_labels} labels"
+        )
+    return probabilities

@@ -7,9 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sklearn_mlce._targets.tags import as_objects
 from sklearn_mlce._utils.estimator_scores import default_threshold
-from sklearn_mlce._utils.wrapped import part_with
 from sklearn_mlce.inspection._axes import (
     GREY,
     MOST_NAMED_LINES,
@@ -22,6 +20,7 @@ from sklearn_mlce.inspection._fitted_scores import (
     check_some_known,
     columns_of,
     names_of_labels,
+    part_with,
     thresholded_scores,
 )
 from sklearn_mlce.metrics._inputs import labels_of, scores_of, weights_of
@@ -262,26 +261,13 @@ class ThresholdCurveDisplay:
         return display.plot(ax=ax, **kwargs)
 
     @classmethod
-    def from_tuned(
-        cls,
-        tuned: Any,
-        *,
-        labels: Any = None,
-        label_names: Any = None,
-        ax: Any = None,
-        **kwargs: Any,
-    ) -> ThresholdCurveDisplay:
-        """Draw the out-of-fold curves that a tuner has kept, which needs no rows.
+    def from_tuned(cls, tuned: Any, *, ax: Any = None, **kwargs: Any) -> ThresholdCurveDisplay:
+        """Draw the out-of-fold curve that a tuner has kept, which needs no rows.
 
         Parameters
         ----------
         tuned : MultilabelTunedThresholdClassifierCV
             Fitted with ``store_cv_results=True``; alone, in a search or at the end of a pipeline.
-        labels : list of label names, "all" or None, default=None
-            Labels to draw a curve of as well, of a tuner with ``thresholds="per_label"``; by column
-            numbers where there are no names.
-        label_names : array-like of shape (n_labels,), default=None
-            Names of the labels. None takes `label_names_` of the tuner, or column numbers.
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a new figure.
         **kwargs : dict
@@ -295,7 +281,7 @@ class ThresholdCurveDisplay:
         Raises
         ------
         ValueError
-            If the tuner has not kept its curve, or has none of single labels.
+            If the tuner has not kept its curve.
         """
         tuner = part_with(tuned, "best_thresholds_")
         if not hasattr(tuner, "cv_results_"):
@@ -304,16 +290,13 @@ class ThresholdCurveDisplay:
                 "MultilabelTunedThresholdClassifierCV(..., store_cv_results=True). For a curve of "
                 "other rows type ThresholdCurveDisplay.from_estimator(estimator, X, y)"
             )
-        measure = f_measure_of(tuner.scoring, tuner.thresholds)
         display = cls(
             tuner.cv_results_["thresholds"],
             tuner.cv_results_["scores"],
-            measure=f"out-of-fold {_name_of(measure)}",
+            measure=f"out-of-fold {_name_of(f_measure_of(tuner.scoring, tuner.thresholds))}",
             chosen=tuner.best_thresholds_,
             chosen_score=tuner.best_score_,
             default=default_threshold(tuner.estimator_),
-            default_score=tuner.scores_by_thresholds_["default"],
-            label_curves=_kept_curves(tuner, measure, labels, label_names),
         )
         return display.plot(ax=ax, **kwargs)
 
@@ -401,37 +384,6 @@ def _curve_of(held_out: HeldOut, measure: FMeasure, column: int, chosen: float) 
     measure = replace(measure, average="micro")  # of the cells of one label
     curve = global_curve(of_one, measure)
     return LabelCurve(curve.thresholds, curve.values, float(chosen), measure.score(of_one, chosen))
-
-
-def _kept_curves(
-    tuner: Any, measure: FMeasure, labels: Any, label_names: Any
-) -> dict[Any, LabelCurve]:
-    """Curves of labels, by name, of a tuner with a threshold for each.
-
-    Raises
-    ------
-    ValueError
-        If it has one threshold for all, and labels are asked for.
-    """
-    results = tuner.label_results_
-    if label_names is None:
-        label_names = getattr(tuner, "label_names_", np.arange(len(results["threshold"])))
-    columns = columns_of(labels, as_objects(label_names))
-    if len(columns) and "label_thresholds" not in tuner.cv_results_:
-        raise ValueError(
-            f"labels={labels!r} asks for curves of single labels, which a tuner keeps that has "
-            f"thresholds='per_label', got {tuner.thresholds!r}. Set it, or type "
-            "ThresholdCurveDisplay.from_estimator(estimator, X, y, labels=...)"
-        )
-    return {
-        label_names[column]: LabelCurve(
-            tuner.cv_results_["label_thresholds"][column],
-            tuner.cv_results_["label_scores"][column],
-            float(results["threshold"][column]),
-            float(results[f"f{measure.beta:g}_after"][column]),
-        )
-        for column in columns.tolist()
-    }
 
 
 def _name_of(measure: FMeasure) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_mlce._utils.wrapped import part_with
 from sklearn_mlce.inspection._axes import GREY, add_legend, axes_for, panel_below
+from sklearn_mlce.inspection._fitted_scores import part_with
 
 
 class TrainingCurveDisplay:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from sklearn_mlce._targets.tags import as_objects
-from sklearn_mlce._utils.wrapped import learned_label_names
 from sklearn_mlce.labels._tags import check_names
 
 
@@ -70,7 +69,12 @@ def names_of_labels(estimator: Any, labels: Any, n_labels: int) -> np.ndarray:
     ValueError
         If as many as there are labels are expected and others given.
     """
-    names = learned_label_names(estimator) if labels is None else labels
+    names = labels
+    while names is None and estimator is not None:
+        _, estimator = split_transformers(estimator)
+        names = getattr(estimator, "label_names_", None)
+        members = getattr(estimator, "calibrated_classifiers_", ())
+        estimator = None if len(members) > 1 else inner_of(estimator)
     names = as_objects(range(n_labels) if names is None else names)
     check_names(names, n_labels)
     return names

@@ -443,31 +443,6 @@ def test_threshold_curve_that_the_tuner_kept():
         ThresholdCurveDisplay.from_tuned(published().fit(X, Y))
 
 
-def test_curves_of_labels_that_the_tuner_kept():
-    model = tuner(thresholds="per_label", store_cv_results=True).fit(X[TRAIN], Y[TRAIN])
-    display = ThresholdCurveDisplay.from_tuned(model, labels=[2, 0], ax=axes())
-    assert display.default_score == model.scores_by_thresholds_["default"]
-    assert list(display.label_curves) == [2, 0]
-    curve = display.label_curves[2]
-    np.testing.assert_array_equal(curve.thresholds, model.cv_results_["label_thresholds"][2])
-    assert curve.chosen == model.best_thresholds_[2]
-    assert curve.chosen_score == model.label_results_["f1_after"][2]
-    named = ThresholdCurveDisplay.from_tuned(model, labels="all", label_names=NAMES, ax=axes())
-    assert {line.get_label() for line in named.label_lines_} == set(NAMES)
-    with pytest.raises(ValueError, match=r"labels=\[0\] asks for curves.*thresholds='per_label'"):
-        ThresholdCurveDisplay.from_tuned(tuned(), labels=[0], ax=axes())
-
-
-def test_f1_that_the_tuner_kept():
-    model = tuner(thresholds="per_label").fit(X[TRAIN], Y[TRAIN])
-    display = F1ByFrequencyDisplay.from_tuned(make_pipeline(StandardScaler(), model), ax=axes())
-    np.testing.assert_array_equal(display.f1, model.label_results_["f1_after"])
-    np.testing.assert_array_equal(display.f1_before, model.label_results_["f1_before"])
-    np.testing.assert_array_equal(display.label_counts, model.label_results_["positives"])
-    with pytest.raises(ValueError, match=r"has no F1 of labels.*from_estimator"):
-        F1ByFrequencyDisplay.from_tuned(published().fit(X, Y))
-
-
 def test_one_place_is_marked_where_nothing_was_tuned():
     display = ThresholdCurveDisplay.from_predictions(Y, SCORES, thresholds=0, ax=axes())
     texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
