@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sklearn_mlce._objectives.weights import checked_weight
+from sklearn_mlce._targets.tags import tag_rows
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._utils.estimator_scores import finite_scores, to_dense
 from sklearn_mlce.model_selection._f_measure import HeldOut
@@ -37,6 +38,12 @@ def given_scores(y_true: Any, y_score: Any, sample_weight: Any) -> GivenScores:
     """
     if y_true is None:
         raise ValueError("y_true is None; expected the labels of the rows of y_score")
+    if tag_rows(y_true, certain=True) is not None:
+        raise ValueError(
+            "y_true holds tags, but y_score does not say which column is of which tag; expected a "
+            "matrix of 0 and 1 with the columns of y_score. Pass tags_to_y(y_true, labels=names), "
+            "of sklearn_mlce.labels, with the names of these columns"
+        )
     targets = encode_thresholded(y_true)
     scores = checked_scores(y_score, targets)
     return GivenScores(targets, scores, checked_weight(sample_weight, scores, np.float64))

@@ -9,6 +9,8 @@ from sklearn.metrics import f1_score, fbeta_score, make_scorer
 from sklearn.model_selection import KFold, cross_val_predict
 
 from sklearn_mlce import MLCEClassifier
+from sklearn_mlce.calibration import fit_calibration_map
+from sklearn_mlce.labels import tags_to_y
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV, tune_thresholds
 from tests.helpers.estimators import labelled_rows
 
@@ -106,3 +108,11 @@ def test_two_classes():
 def test_what_is_refused(y, scores, options, message):
     with pytest.raises(ValueError, match=message):
         tune_thresholds(y, scores, **options)
+
+
+@pytest.mark.parametrize("function", [tune_thresholds, fit_calibration_map])
+def test_tags_do_not_say_which_column_they_are(function):
+    tags, scores = [["b"], ["a", "b"], ["a"]] * 4, np.random.default_rng(0).normal(size=(12, 2))
+    with pytest.raises(ValueError, match=r"y_true holds tags.*tags_to_y\(y_true, labels=names\)"):
+        function(tags, scores)
+    function(tags_to_y(tags, labels=["b", "a"]), scores)
