@@ -36,7 +36,7 @@ ALLOWED = {
     "model_selection": {"_objectives", "_targets", "_utils"},
     "calibration": {"_objectives", "_targets", "_utils", "model_selection"},
     "decisions": {"_objectives", "_targets", "_utils", "model_selection"},
-    "inspection": {"_targets", "_utils", "metrics", "model_selection"},
+    "inspection": {"_targets", "_utils", "labels", "metrics", "model_selection"},
     "labels": {"_targets", "_utils"},
     "nn": set(),
     "_estimators": {
