@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -31,6 +32,8 @@ _ROW_RULES: dict[str, tuple[str, Any, Any]] = {
     "top_k": ("k", 1, best_of_rows),
     "best_and_above": ("threshold", 0.5, best_and_others),
 }
+
+_SINGLE_LABEL = ("binary", "multiclass")  # kinds of y whose rows have one label, their class
 
 _ROUNDING = 1e-5  # beyond 0 and 1, of probabilities in float32
 
@@ -82,7 +85,7 @@ class MultilabelDecisionClassifier(BaseWrapper):
         Threshold that a probability has to exceed, or each label's. inf for a label that is never
         predicted. Only of "f1_micro" and "f1_macro".
     classes_ : ndarray
-        Classes of a binary `y`; ``np.arange(n_labels)`` of a multi-label one.
+        Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one.
     label_names_ : ndarray of shape (n_labels,)
         Column names of `y`. Only where `y` was a DataFrame.
     n_features_in_ : int
@@ -103,10 +106,14 @@ class MultilabelDecisionClassifier(BaseWrapper):
     The thresholds of "f1_micro" and "f1_macro" do not look at the labels of held-out rows, only at
     the probabilities of these rows: a rare label has as many as a frequent one.
 
-    `y` may be a 0/1 matrix, dense or sparse, soft in [0, 1], with NaN for unknown labels, or, for
-    "f1_micro" and "f1_macro", 1-D with two classes, as far as the estimator takes such a `y`. A
-    label that no row carries is never predicted, and has the score -1e9, unless the estimator is
-    frozen.
+    `y` may be a 0/1 matrix, dense or sparse, soft in [0, 1], with NaN for unknown labels, or 1-D,
+    as far as the estimator takes such a `y`. A label that no row carries is never predicted, and has
+    the score -1e9, unless the estimator is frozen.
+
+    The rows of a 1-D `y` have one label each, their class. The rules that decide each row by itself
+    then predict the most probable class: the expected F1 of a row is its probability. A `k` above
+    1 or a `threshold` below 0.5, which would give a row a second class, is refused. "f1_micro" and
+    "f1_macro" are about the second of two classes, and take no more than two.
 
     Examples
     --------
@@ -164,6 +171,13 @@ class MultilabelDecisionClassifier(BaseWrapper):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator).classifier_tags
+        by_rows = self.decision in _ROW_RULES
+        tags.classifier_tags.multi_class = by_rows and (inner is None or inner.multi_class)
+        return tags
+
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> Self:
@@ -174,7 +188,8 @@ class MultilabelDecisionClassifier(BaseWrapper):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features, in any form that the estimator takes.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or two classes.
+            Labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or tags, a list, tuple or
+            set of text for each row; or classes.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row in the thresholds and, if the estimator's `fit` takes
             it (with metadata routing: if it was requested), in the fits.
@@ -209,10 +224,18 @@ class MultilabelDecisionClassifier(BaseWrapper):
                 else "of the thresholds"
             )
             arguments = self._validate_fit(
-                X, y, sample_weight, params, prefit=frozen, weighs=f"the rows {weighed}"
+                X,
+                y,
+                sample_weight,
+                params,
+                prefit=frozen,
+                weighs=f"the rows {weighed}",
+                for_classes="decision='f1_samples', which predicts the most probable",
+                takes_classes=self.decision in _ROW_RULES,
             )
             targets, weight = arguments.targets, arguments.sample_weight
-            self._check_kind(targets.kind)
+            if targets.kind in _SINGLE_LABEL:
+                _check_one_label(*rule)
             folds = self._fit_estimators(arguments, frozen)
             self._never_predicted = np.zeros(targets.n_outputs, dtype=bool)
             if not frozen:
@@ -241,14 +264,6 @@ class MultilabelDecisionClassifier(BaseWrapper):
                 )
         given = None if own is None else getattr(self, own)
         return default if given is None else given
-
-    def _check_kind(self, kind: str) -> None:
-        """Raise ValueError if the rule means nothing for y of this kind."""
-        if kind == "binary" and self.decision in _ROW_RULES:
-            raise ValueError(
-                f"decision={self.decision!r} compares the labels of a row, but y is binary: its "
-                "rows have one label each. Pass decision='f1_micro', or a matrix of labels"
-            )
 
     def _fit_estimators(self, arguments: FitArguments, frozen: bool) -> FoldScores | None:
         """Set the estimator that predicts; held-out probabilities if the rule has thresholds."""
@@ -307,7 +322,8 @@ class MultilabelDecisionClassifier(BaseWrapper):
         ndarray of shape (n_samples,) or (n_samples, n_labels), float64
             Less the threshold; of a rule that decides each row by itself, less the midpoint between
             the last label predicted and the first one that is not. -1e9 for labels that are never
-            predicted.
+            predicted. Of a y of more than two classes the probabilities, of which the highest
+            is predicted.
         """
         check_is_fitted(self)
         scores = self._zero_scores(X)
@@ -352,11 +368,29 @@ class MultilabelDecisionClassifier(BaseWrapper):
         decision, parameter = self._rule
         if decision in _ROW_RULES:
             p = p[:, able]
-            scores[:, able] = _margins(p, _ROW_RULES[decision][2](p, parameter))
+            kind = self._target_format.kind
+            if kind in _SINGLE_LABEL:
+                scores[:, able] = p - 0.5 if kind == "binary" else p
+            else:
+                scores[:, able] = _margins(p, _ROW_RULES[decision][2](p, parameter))
         else:
             thresholds = np.broadcast_to(self.thresholds_, len(able))
             scores[:, able] = p[:, able] - thresholds[able]
         return scores
+
+
+def _check_one_label(decision: str, parameter: float | None) -> None:
+    """Raise ValueError if a rule may give a row more than one label."""
+    given = None
+    if decision == "top_k" and parameter != 1:
+        given = f"k={parameter}"
+    if decision == "best_and_above" and parameter is not None and parameter < 0.5:
+        given = f"threshold={parameter}"
+    if given:
+        raise ValueError(
+            f"{given} may predict several labels for a row, but y is 1-D: its rows have one class "
+            "each. Leave it out, or pass a matrix of labels"
+        )
 
 
 def _probabilities(estimator: Any, X: Any, n_outputs: int) -> np.ndarray:

@@ -11,7 +11,9 @@ from sklearn_mlce.inspection._axes import GREY, MOST_BOLD_POINTS, add_legend, ax
 from sklearn_mlce.inspection._fitted_scores import (
     check_some_known,
     is_tuned,
+    label_names_of_fitted,
     names_of_labels,
+    part_with,
     thresholded_scores,
 )
 from sklearn_mlce.metrics import masked_f1_score
@@ -24,7 +26,8 @@ _N_MEANS = 10
 class F1ByFrequencyDisplay:
     """F1 of each label against its frequency, before and after thresholds were tuned.
 
-    Make it by :meth:`from_estimator` or :meth:`from_predictions`, which draw it at once.
+    Make it by :meth:`from_estimator`, :meth:`from_predictions` or :meth:`from_tuned`, which draw it
+    at once.
 
     Parameters
     ----------
@@ -225,6 +228,53 @@ class F1ByFrequencyDisplay:
         display = cls(counts, f1, f1_before=before, label_names=names)
         return display.plot(ax=ax, **kwargs)
 
+    @classmethod
+    def from_tuned(
+        cls, tuned: Any, *, label_names: Any = None, ax: Any = None, **kwargs: Any
+    ) -> F1ByFrequencyDisplay:
+        """Draw the out-of-fold F1 that a tuner has kept, which needs no rows.
+
+        It is that of the rows that the thresholds were chosen on, and flatters a little. A label
+        that none of these rows carries is not drawn.
+
+        Parameters
+        ----------
+        tuned : MultilabelTunedThresholdClassifierCV
+            Fitted; alone, in a search or at the end of a pipeline.
+        label_names : array-like of shape (n_labels,), default=None
+            Names of the labels. None takes those of the tuner, or column numbers.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None makes a new figure.
+        **kwargs : dict
+            For :meth:`plot`.
+
+        Returns
+        -------
+        F1ByFrequencyDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If no tuner is found, or the names do not go with its labels.
+        """
+        tuner = part_with(tuned, "label_results_")
+        if tuner is None:
+            raise ValueError(
+                f"{type(tuned).__name__} has no out-of-fold results; expected a fitted "
+                "MultilabelTunedThresholdClassifierCV. For F1 of other rows type "
+                "F1ByFrequencyDisplay.from_estimator(estimator, X, y)"
+            )
+        results = tuner.label_results_
+        counts = results["positives"]
+        display = cls(
+            counts,
+            _kept_f1(results, "after"),
+            f1_before=_kept_f1(results, "before"),
+            label_names=label_names_of_fitted(tuner, label_names, len(counts)),
+        )
+        return display.plot(ax=ax, **kwargs)
+
     def plot(
         self, ax: Any = None, *, n_names: int | None = None, **kwargs: Any
     ) -> F1ByFrequencyDisplay:
@@ -292,6 +342,14 @@ class F1ByFrequencyDisplay:
         )
         if many:
             _draw_means(ax, counts, before, "C1", "--")
+
+
+def _kept_f1(results: dict[str, np.ndarray], when: str) -> np.ndarray:
+    """F1 of a tuner's labels, which may have been tuned for another F-measure; NaN without rows."""
+    precision, recall = results[f"precision_{when}"], results[f"recall_{when}"]
+    both = precision + recall
+    f1 = np.divide(2 * precision * recall, both, out=np.zeros(len(both)), where=both > 0)
+    return np.where(results["positives"] > 0, f1, np.nan)
 
 
 def _draw_means(ax: Any, counts: np.ndarray, f1: np.ndarray, color: str, style: str) -> None:

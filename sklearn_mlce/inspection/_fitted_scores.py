@@ -9,7 +9,12 @@ import numpy as np
 
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.targets import Targets
-from sklearn_mlce._utils.estimator_scores import default_threshold, probabilities_of, scores_of
+from sklearn_mlce._utils.estimator_scores import (
+    checked_probabilities,
+    default_threshold,
+    scores_of,
+)
+from sklearn_mlce.labels import _names
 
 
 def part_with(estimator: Any, attribute: str) -> Any:
@@ -55,21 +60,23 @@ def names_of_labels(targets: Targets, label_names: Any, estimator: Any = None) -
     ValueError
         If another number of names is given, or y and the estimator name their labels differently.
     """
-    known = getattr(part_with(estimator, "label_names_"), "label_names_", None)
+    known = _names.known_names(estimator)
     advice = "Pass y[list(names)] with the names that the estimator has learned"
     check_label_names(targets.label_names, known, "y", advice)
     if label_names is None:
         label_names = known if targets.label_names is None else targets.label_names
-    if label_names is None:
-        return np.arange(targets.n_outputs)
-    names = np.empty(len(label_names), dtype=object)
-    names[:] = list(label_names)
-    if len(names) != targets.n_outputs:
-        raise ValueError(
-            f"label_names has {len(names)} names, but y has {targets.n_outputs} labels; expected "
-            "one for each column of y"
-        )
-    return names
+    return _names.names_of_labels(None, label_names, targets.n_outputs, "label_names")
+
+
+def label_names_of_fitted(estimator: Any, label_names: Any, n_labels: int) -> np.ndarray:
+    """Names ``(n_labels,)`` that are given, or those of a fitted estimator, or column numbers.
+
+    Raises
+    ------
+    ValueError
+        If another number of names is given.
+    """
+    return _names.names_of_labels(estimator, label_names, n_labels, "label_names")
 
 
 def check_some_known(targets: Targets, name: str) -> None:
@@ -152,18 +159,12 @@ def label_probabilities(estimator: Any, X: Any, n_labels: int) -> np.ndarray:
     TypeError
         If it has none.
     ValueError
-        If they have another shape.
+        If they have another shape, or are NaN.
     """
-    name = type(estimator).__name__
     if not hasattr(estimator, "predict_proba"):
         raise TypeError(
-            f"{name} has no predict_proba; expected an estimator with probabilities. Wrap it with "
+            f"{type(estimator).__name__} has no predict_proba; expected an estimator with "
+            "probabilities. Wrap it with "
             "sklearn_mlce.calibration.MultilabelCalibratedClassifierCV"
         )
-    probabilities = np.asarray(probabilities_of(estimator, X))
-    if probabilities.ndim != 2 or probabilities.shape[1] != n_labels:
-        raise ValueError(
-            f"predict_proba of {name} gave an array of shape {probabilities.shape}; expected one "
-            f"column for each of {n_labels} labels"
-        )
-    return probabilities
+    return checked_probabilities(estimator, X, n_labels)

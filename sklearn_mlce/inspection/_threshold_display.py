@@ -19,6 +19,7 @@ from sklearn_mlce.inspection._axes import (
 from sklearn_mlce.inspection._fitted_scores import (
     check_some_known,
     columns_of,
+    label_names_of_fitted,
     names_of_labels,
     part_with,
     thresholded_scores,
@@ -261,13 +262,26 @@ class ThresholdCurveDisplay:
         return display.plot(ax=ax, **kwargs)
 
     @classmethod
-    def from_tuned(cls, tuned: Any, *, ax: Any = None, **kwargs: Any) -> ThresholdCurveDisplay:
-        """Draw the out-of-fold curve that a tuner has kept, which needs no rows.
+    def from_tuned(
+        cls,
+        tuned: Any,
+        *,
+        labels: Any = None,
+        label_names: Any = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> ThresholdCurveDisplay:
+        """Draw the out-of-fold curves that a tuner has kept, which need no rows.
 
         Parameters
         ----------
         tuned : MultilabelTunedThresholdClassifierCV
             Fitted with ``store_cv_results=True``; alone, in a search or at the end of a pipeline.
+        labels : list of label names, "all" or None, default=None
+            Labels to draw the curve of as well, which a tuner with ``thresholds="per_label"``
+            has kept; by column numbers where it was fitted without names.
+        label_names : array-like of shape (n_labels,), default=None
+            Names of the labels. None takes those of the tuner, or column numbers.
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a new figure.
         **kwargs : dict
@@ -281,7 +295,7 @@ class ThresholdCurveDisplay:
         Raises
         ------
         ValueError
-            If the tuner has not kept its curve.
+            If the tuner has not kept its curves, or the others do not go with them.
         """
         tuner = part_with(tuned, "best_thresholds_")
         if not hasattr(tuner, "cv_results_"):
@@ -297,6 +311,8 @@ class ThresholdCurveDisplay:
             chosen=tuner.best_thresholds_,
             chosen_score=tuner.best_score_,
             default=default_threshold(tuner.estimator_),
+            default_score=tuner.scores_by_thresholds_["default"],
+            label_curves=_kept_curves(tuner, labels, label_names),
         )
         return display.plot(ax=ax, **kwargs)
 
@@ -384,6 +400,35 @@ def _curve_of(held_out: HeldOut, measure: FMeasure, column: int, chosen: float) 
     measure = replace(measure, average="micro")  # of the cells of one label
     curve = global_curve(of_one, measure)
     return LabelCurve(curve.thresholds, curve.values, float(chosen), measure.score(of_one, chosen))
+
+
+def _kept_curves(tuner: Any, labels: Any, label_names: Any) -> dict[Any, LabelCurve]:
+    """Out-of-fold curves of some labels by name, as a tuner has kept them.
+
+    Raises
+    ------
+    ValueError
+        If it has kept none, or one of the labels is not among the names.
+    """
+    results = tuner.label_results_
+    names = label_names_of_fitted(tuner, label_names, len(results["threshold"]))
+    columns = columns_of(labels, names).tolist()
+    if columns and "label_thresholds" not in tuner.cv_results_:
+        raise ValueError(
+            f"the tuner was fitted with thresholds={tuner.thresholds!r} and has kept no curves of "
+            'single labels; expected thresholds="per_label". For curves of other rows type '
+            "ThresholdCurveDisplay.from_estimator(estimator, X, y, labels=...)"
+        )
+    beta = f_measure_of(tuner.scoring, tuner.thresholds).beta
+    return {
+        names[column]: LabelCurve(
+            tuner.cv_results_["label_thresholds"][column],
+            tuner.cv_results_["label_scores"][column],
+            float(results["threshold"][column]),
+            float(results[f"f{beta:g}_after"][column]),
+        )
+        for column in columns
+    }
 
 
 def _name_of(measure: FMeasure) -> str:

@@ -61,20 +61,27 @@ def inner_of(estimator: Any) -> Any:
     return estimator.estimator if is_frozen else None
 
 
-def names_of_labels(estimator: Any, labels: Any, n_labels: int) -> np.ndarray:
+def names_of_labels(estimator: Any, labels: Any, n_labels: int, what: str = "labels") -> np.ndarray:
     """Names ``(n_labels,)``: those given, or `label_names_` of the estimator, or numbers.
 
     Raises
     ------
     ValueError
-        If as many as there are labels are expected and others given.
+        If as many as there are labels are expected and others given; `what` is the argument.
     """
-    names = labels
-    while names is None and estimator is not None:
+    names = known_names(estimator) if labels is None else labels
+    names = as_objects(range(n_labels) if names is None else names)
+    check_names(names, n_labels, what)
+    return names
+
+
+def known_names(estimator: Any) -> np.ndarray | None:
+    """`label_names_` of a fitted estimator, or of the one inside; None where there are none."""
+    while estimator is not None:
         _, estimator = split_transformers(estimator)
         names = getattr(estimator, "label_names_", None)
+        if names is not None:
+            return names
         members = getattr(estimator, "calibrated_classifiers_", ())
         estimator = None if len(members) > 1 else inner_of(estimator)
-    names = as_objects(range(n_labels) if names is None else names)
-    check_names(names, n_labels)
-    return names
+    return None

@@ -267,9 +267,9 @@ def _check_are_labels(values: np.ndarray) -> None:
         )
 
 
-def check_names(names: np.ndarray, n_labels: int) -> None:
-    """Raise ValueError unless there is a name for each label."""
+def check_names(names: np.ndarray, n_labels: int, what: str = "labels") -> None:
+    """Raise ValueError unless there is a name for each label; `what` is the argument's name."""
     if len(names) != n_labels:
         raise ValueError(
-            f"labels has {len(names)} names; expected {n_labels}, one for each column of y"
+            f"{what} has {len(names)} names; expected {n_labels}, one for each column of y"
         )

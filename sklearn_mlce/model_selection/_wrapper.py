@@ -190,17 +190,18 @@ class BaseWrapper(
         prefit: bool,
         weighs: str,
         for_classes: str | None = None,
+        takes_classes: bool = False,
     ) -> FitArguments:
         """Validate the arguments of `fit`, of which nothing is fitted where `prefit`.
 
-        The warning says what weights weigh where the estimator takes none, and the error which
-        class takes a y of more than two classes.
+        The warning says what weights weigh where the estimator takes none, and the error what
+        takes a y of more than two classes, unless these are taken.
         """
         monitor = FitMonitor(self, X, y, sample_weight)
         label_names = getattr(self.estimator, "label_names_", None) if prefit else None
         if prefit and label_names is None:
             check_no_tags(y)
-        targets = encode_thresholded(y, for_classes, label_names)
+        targets = encode_thresholded(y, for_classes, label_names, takes_classes=takes_classes)
         check_X_given(X)
         (X,) = indexable(X)
         check_consistent_length(X, np.empty(targets.n_rows))
@@ -260,11 +261,15 @@ def torch_model_of(estimator: Any, output: str, wrapper: Any) -> nn.Module:
 
 
 def encode_thresholded(
-    y: Any, for_classes: str | None = None, label_names: np.ndarray | None = None
+    y: Any,
+    for_classes: str | None = None,
+    label_names: np.ndarray | None = None,
+    *,
+    takes_classes: bool = False,
 ) -> Targets:
     """Encode a y that is predicted by thresholds; `for_classes` names what takes more classes.
 
-    Tags are encoded by `label_names`, where these are given.
+    Tags are encoded by `label_names`, where these are given. More classes pass if `takes_classes`.
 
     Raises
     ------
@@ -277,7 +282,7 @@ def encode_thresholded(
             "y is multiclass-multioutput: the best class of each output is predicted, and no "
             "threshold plays a part; expected a matrix of labels, or two classes"
         )
-    if targets.kind == "multiclass":
+    if targets.kind == "multiclass" and not takes_classes:
         instead = f". For more classes use {for_classes}" if for_classes else ""
         raise ValueError(
             f"Only binary classification is supported. y has the {len(targets.classes)} classes "

@@ -1,7 +1,5 @@
 """The wrapper: the rules on the probabilities of any estimator, for every y."""
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,6 +56,7 @@ DECISIONS = {
     "top_k": ({"k": 2}, lambda p: best_within_budget(p, per_row=2)),
     "best_and_above": ({"threshold": 0.3}, lambda p: best_and_above(p, 0.3)),
 }
+ONE_LABEL = {"top_k": {"k": 1}, "best_and_above": {"threshold": 0.5}}
 LEARNED = ["f1_micro", "f1_macro"]
 
 
@@ -164,6 +163,26 @@ def test_two_classes(name, decision):
     np.testing.assert_allclose(scores, p[:, 1] - threshold)
 
 
+@pytest.mark.parametrize("kind", SINGLE)
+@pytest.mark.parametrize("name", ["mlce", "mlce mlp", "forest", "pipeline", "frozen"])
+@pytest.mark.parametrize("decision", [name for name in DECISIONS if name not in LEARNED])
+def test_rows_of_one_label_get_the_most_probable_class(decision, name, kind):
+    estimator = ESTIMATORS.get(name, LOGISTIC)
+    y = SINGLE[kind]
+    if name == "frozen":
+        estimator = FrozenEstimator(clone(LOGISTIC).fit(X, y))
+    model = decided(estimator, decision, y, **ONE_LABEL.get(decision, {}))
+    p, scores = model.predict_proba(X), model.decision_function(X)
+    np.testing.assert_array_equal(model.classes_, np.unique(y))
+    np.testing.assert_array_equal(model.predict(X), model.classes_[p.argmax(axis=1)])
+    if kind == "binary":
+        np.testing.assert_array_equal(model.predict(X) == "yes", scores > 0)
+    else:
+        np.testing.assert_allclose(scores, p)
+    assert model.score(X, y) == np.mean(model.predict(X) == y)
+    assert not hasattr(model, "thresholds_")
+
+
 @pytest.mark.parametrize("decision", DECISIONS)
 @pytest.mark.filterwarnings("ignore:Label not:UserWarning")
 def test_labels_that_no_row_carries_are_never_predicted(decision):
@@ -234,9 +253,10 @@ def test_rows_are_decided_by_themselves(decision):
 @pytest.mark.parametrize("decision", DECISIONS)
 @pytest.mark.parametrize("form", Y_FORMS)
 def test_stored_models(decision, form):
-    if form == "classes" and decision not in LEARNED:
-        pytest.skip("a row of one label has no others to compare with")
-    model = decided(MLCEClassifier(), decision, Y_FORMS[form](Y), cv=3, random_state=0)
+    options = {"cv": 3, "random_state": 0}
+    if form == "classes":
+        options |= ONE_LABEL.get(decision, {})
+    model = decided(MLCEClassifier(), decision, Y_FORMS[form](Y), **options)
     own = "sklearn_mlce.decisions.MultilabelDecisionClassifier"
     assert public_names_stored(model) == {own, "sklearn_mlce.MLCEClassifier"}
     assert_same_answers(model, X)
@@ -336,9 +356,28 @@ def test_rounding_is_undone_and_other_scores_are_refused(decision):
 @pytest.mark.parametrize(
     ("estimator", "options", "y", "error", "message"),
     [
-        (LOGISTIC, {}, SINGLE["multiclass"], ValueError, "highest score is predicted"),
+        (
+            LOGISTIC,
+            {"decision": "f1_micro"},
+            SINGLE["multiclass"],
+            ValueError,
+            "highest score is predicted.*use decision='f1_samples', which predicts the most prob",
+        ),
+        (
+            LOGISTIC,
+            {"decision": "top_k", "k": 2},
+            SINGLE["multiclass"],
+            ValueError,
+            "k=2 may predict",
+        ),
+        (
+            LOGISTIC,
+            {"decision": "best_and_above", "threshold": 0.4},
+            SINGLE["binary"],
+            ValueError,
+            "threshold=0.4 may predict several labels for a row, but y is 1-D",
+        ),
         (LOGISTIC, {}, Y + Y[::-1], ValueError, "multiclass-multioutput: the best class of each"),
-        (LOGISTIC, {}, SINGLE["binary"], ValueError, "'f1_samples' compares the labels of a row"),
         (LOGISTIC, {}, Y[1:], ValueError, "inconsistent numbers of samples"),
         (LOGISTIC, {"decision": "f1"}, Y, ValueError, "'decision' parameter"),
         (LOGISTIC, {"k": 3}, Y, ValueError, "k=3 says nothing to decision='f1_samples'. Leave it"),
@@ -363,7 +402,7 @@ def test_what_cannot_be_decided_is_refused(estimator, options, y, error, message
 def test_an_earlier_fit_survives_a_failed_one():
     model = decided(LOGISTIC, "f1_macro")
     before, state = model.predict(X), dict(vars(model))
-    with pytest.raises(ValueError, match=re.escape("Only binary")):
+    with pytest.raises(ValueError, match="Only binary"):
         model.fit(X, SINGLE["multiclass"])
     model.set_params(k=2)
     with pytest.raises(ValueError, match="k=2 says nothing"):

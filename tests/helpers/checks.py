@@ -53,6 +53,9 @@ FULL_MODES = [
     Calibrated(LogisticRegression(), method="scale", cv=3, random_state=0),
     Decided(MLCEClassifier(), decision="f1_micro", random_state=0),
     Decided(LogisticRegression(), decision="f1_macro", random_state=0),
+    Decided(MLCEClassifier(), decision="f1_samples"),
+    Decided(LogisticRegression(), decision="top_k"),
+    Decided(LogisticRegression(), decision="best_and_above"),
 ]
 LOSS_MODES = [
     MLCEClassifier(fit_intercept=False),

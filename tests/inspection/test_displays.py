@@ -10,10 +10,12 @@ import pytest
 import scipy.sparse as sp
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from scipy.stats import hmean
 from sklearn.calibration import calibration_curve
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, fbeta_score, make_scorer
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
@@ -31,7 +33,10 @@ from sklearn_mlce.inspection import (
     ThresholdCurveDisplay,
     TrainingCurveDisplay,
 )
+from sklearn_mlce.inspection._fitted_scores import names_of_labels
+from sklearn_mlce.labels._names import known_names
 from sklearn_mlce.metrics import masked_f1_score
+from sklearn_mlce.metrics._inputs import labels_of
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 from tests.helpers.estimators import labelled_rows, mlp
 from tests.project.test_packaging import run_python
@@ -72,6 +77,7 @@ DRAW = {
         tuned(), X[TEST], Y[TEST], labels="all", **kwargs
     ),
     "tuned": lambda **kwargs: ThresholdCurveDisplay.from_tuned(tuned(), **kwargs),
+    "tuned f1": lambda **kwargs: F1ByFrequencyDisplay.from_tuned(tuned(), **kwargs),
     "calibration": lambda **kwargs: MultilabelCalibrationDisplay.from_predictions(
         Y, PROBABILITIES, labels=[1], **kwargs
     ),
@@ -367,7 +373,7 @@ def test_refuses_what_holds_no_labels(make, arguments):
         make(np.full(Y.shape, np.nan), *arguments)
     with pytest.raises(ValueError, match="a column for each of two labels or more"):
         make(Y[:, 0], *arguments)
-    with pytest.raises(ValueError, match="label_names has 1 names, but y has 4 labels"):
+    with pytest.raises(ValueError, match="label_names has 1 names; expected 4"):
         make(Y, *arguments, label_names=["sea"])
     assert not plt.get_fignums()
 
@@ -439,8 +445,77 @@ def test_threshold_curve_that_the_tuner_kept():
     np.testing.assert_array_equal(xy(display.line_)[:, 0], model.cv_results_["thresholds"])
     np.testing.assert_array_equal(xy(display.line_)[:, 1], model.cv_results_["scores"])
     assert display.chosen_score == model.best_score_
+    assert display.default_score == model.scores_by_thresholds_["default"]
+    assert display.label_lines_ == []
     with pytest.raises(ValueError, match="store_cv_results=True"):
         ThresholdCurveDisplay.from_tuned(published().fit(X, Y))
+    with pytest.raises(ValueError, match="thresholds='global' and has kept no curves of single"):
+        ThresholdCurveDisplay.from_tuned(model, labels=[0])
+
+
+@functools.cache
+def tuned_by_label(scoring="f1_macro", y_names=True):
+    """Return a tuner of a threshold per label; no row carries the last of five labels."""
+    y = np.column_stack([Y, np.zeros(len(Y), dtype=int)])[TRAIN]
+    y = pd.DataFrame(y, columns=[*NAMES, "never"]) if y_names else y
+    scoring = make_scorer(fbeta_score, beta=2, average="macro") if scoring == "f2" else scoring
+    return tuner(thresholds="per_label", scoring=scoring).fit(X[TRAIN], y)
+
+
+@pytest.mark.parametrize("scoring", ["f1_macro", "f2"])
+def test_curves_of_labels_that_the_tuner_kept(scoring):
+    model = tuned_by_label(scoring)
+    wanted = [NAMES[2], "never", NAMES[0]]
+    whole = make_pipeline(StandardScaler(), model)
+    display = ThresholdCurveDisplay.from_tuned(whole, labels=wanted, ax=axes())
+    assert list(display.label_curves) == wanted
+    table = model.label_table()
+    for name, line in zip(wanted, display.label_lines_, strict=True):
+        column = model.label_names_.tolist().index(name)
+        np.testing.assert_array_equal(xy(line)[:, 0], model.cv_results_["label_thresholds"][column])
+        np.testing.assert_array_equal(xy(line)[:, 1], model.cv_results_["label_scores"][column])
+        curve = display.label_curves[name]
+        assert curve.chosen == table["threshold"][name]
+        assert curve.chosen_score == table["f2_after" if scoring == "f2" else "f1_after"][name]
+    drawn = ThresholdCurveDisplay.from_tuned(
+        tuned_by_label(y_names=False), labels="all", label_names=list("abcde"), ax=axes()
+    )
+    assert [line.get_label() for line in drawn.label_lines_] == list("abcde")
+    with pytest.raises(ValueError, match="labels has 'see'"):
+        ThresholdCurveDisplay.from_tuned(model, labels=["see"])
+    with pytest.raises(ValueError, match="label_names has 2 names; expected 5"):
+        ThresholdCurveDisplay.from_tuned(model, label_names=["a", "b"])
+
+
+@pytest.mark.parametrize("scoring", ["f1_macro", "f2"])
+def test_f1_that_the_tuner_kept(scoring):
+    model = tuned_by_label(scoring)
+    search = GridSearchCV(model, {"refit": [True]}, cv=2, scoring="f1_micro")
+    search.best_estimator_ = model  # as fitted
+    display = F1ByFrequencyDisplay.from_tuned(search, ax=axes())
+    table = model.label_table()
+    assert list(display.label_names) == table.index.tolist()
+    np.testing.assert_array_equal(display.label_counts, table["positives"])
+    assert np.isnan([display.f1[-1], display.f1_before[-1]]).all()  # carried by no row
+    for when, f1 in (("before", display.f1_before), ("after", display.f1)):
+        parts = table[[f"precision_{when}", f"recall_{when}"]].to_numpy()[:-1]
+        np.testing.assert_allclose(f1[:-1], hmean(parts, axis=1))
+        if scoring != "f2":
+            np.testing.assert_allclose(f1[:-1], table[f"f1_{when}"][:-1])
+    with pytest.raises(ValueError, match="has no out-of-fold results; expected a fitted Multil"):
+        F1ByFrequencyDisplay.from_tuned(published().fit(X, Y))
+
+
+def test_names_are_found_wherever_the_estimator_stands():
+    model = published().fit(X, pd.DataFrame(Y, columns=NAMES))
+    for whole in (
+        model,
+        make_pipeline(StandardScaler(), model),
+        FrozenEstimator(model),
+        tuner(FrozenEstimator(model), cv="prefit", refit=False).fit(X, Y),
+    ):
+        names = names_of_labels(labels_of(Y, "y"), None, whole)
+        assert names.tolist() == known_names(whole).tolist() == list(NAMES)
 
 
 def test_one_place_is_marked_where_nothing_was_tuned():

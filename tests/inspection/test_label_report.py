@@ -289,7 +289,7 @@ class Answering:
         ((Y, SCORES[:, :3]), {}, ValueError, "a number for each of 150 rows and 4 labels"),
         ((Y, SCORES > 0), {}, ValueError, r"as probabilities do.*Pass thresholds=0.5"),
         ((Y, SCORES), {"thresholds": [1, 2]}, ValueError, "or one for each of 4 labels"),
-        ((Y, SCORES), {"label_names": ["a"]}, ValueError, "label_names has 1 names, but y has 4"),
+        ((Y, SCORES), {"label_names": ["a"]}, ValueError, "label_names has 1 names; expected 4"),
         ((Y, SCORES), {"label_counts": [1, 2]}, ValueError, "one entry for each of the 4"),
         ((Y, SCORES), {"zero_division": 2}, ValueError, "zero_division must be"),
         ((Y, MLCEClassifier().fit(X, Y)), {}, ValueError, "needs rows to score, but X is None"),

@@ -37,7 +37,7 @@ ALLOWED = {
     "model_selection": {"_export", "_objectives", "_targets", "_utils"},
     "calibration": {"_export", "_objectives", "_targets", "_utils", "model_selection"},
     "decisions": {"_objectives", "_targets", "_utils", "model_selection"},
-    "inspection": {"_targets", "_utils", "metrics", "model_selection"},
+    "inspection": {"_targets", "_utils", "labels", "metrics", "model_selection"},
     "labels": {"_targets", "_utils"},
     "nn": set(),
     "_estimators": {
