@@ -36,6 +36,7 @@ from sklearn_mlce._network.plan import SCHEDULES, TrainingPlan
 from sklearn_mlce._objectives.objective import Objective
 from sklearn_mlce._objectives.prepared_targets import TargetPreparer
 from sklearn_mlce._targets.targets import LabelCounts
+from sklearn_mlce._utils.optional import import_torch
 from sklearn_mlce._utils.random import EpochRandomness
 
 # Added to the root of AdamW's mean squares for the weights of features of which few rows have each,
@@ -90,6 +91,7 @@ def train(
     """
     if start.finished:
         return start
+    import_torch("MLCEMLP.fit", "torch._dynamo")  # torch's optimisers do at their first step
     tracker = BestEpochTracker(start, plan.patience, plan.keep_moments)
     of_net = training_callbacks(
         tracker,
