@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,10 +164,10 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         self,
         estimator: Any,
         *,
-        method: str = "sigmoid",
+        method: Literal["sigmoid", "isotonic", "scale"] = "sigmoid",
         cv: Any = 5,
         n_jobs: int | None = None,
-        ensemble: bool | str = False,
+        ensemble: bool | Literal["auto"] = False,
         random_state: Any = None,
     ) -> None:
         self.estimator = estimator
