@@ -55,6 +55,9 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
     margin_: Any
     _n_best: int | None  # labels of a row, where it is known
     classes_: Any
+    label_names_: NDArray[Any]
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
 
     learn_threshold = False  # a parameter of the network
 

@@ -224,7 +224,7 @@ class MLCEClassifierCV(MLCEClassifier):
         cv: Any = 3,
         scoring: Any = "f1_micro",
         thresholds: Literal["global", "per_label"] | None = "global",
-        threshold_shrinkage: Any = "auto",
+        threshold_shrinkage: float | Literal["auto"] = "auto",
         n_jobs: int | None = None,
         loss: ThresholdedLossName | nn.Module = "auto",
         fit_intercept: bool = True,

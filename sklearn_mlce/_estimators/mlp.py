@@ -320,7 +320,7 @@ class MLCEMLP(BaseMLCE):
         input_scaling: Literal["auto", "robust", "overall"] | None = "auto",
         alpha: float = 0.1,
         batch_size: int | Literal["auto"] = "auto",
-        learning_rate: str = "one_cycle",
+        learning_rate: Literal["constant", "one_cycle"] = "one_cycle",
         learning_rate_init: float = 0.003,
         max_epochs: int | Literal["auto"] = "auto",
         gradient_clipping: float | None = None,
@@ -338,7 +338,7 @@ class MLCEMLP(BaseMLCE):
         checkpoint_dir: Any = None,
         resume: bool = False,
         device: str = "cpu",
-        precision: str = "auto",
+        precision: Literal["auto", "full", "mixed"] = "auto",
         warm_start: bool = False,
         random_state: Any = None,
     ) -> None:

@@ -40,6 +40,7 @@ from sklearn_mlce._network.user_network import UserNetwork, make_module
 from sklearn_mlce._objectives.objective import Objective
 from sklearn_mlce._objectives.prepared_targets import TargetPreparer
 from sklearn_mlce._targets.targets import LabelCounts
+from sklearn_mlce._utils.optional import import_torch
 
 # Added to the root of AdamW's mean squares for the weights of features of which few rows have each,
 # per unit of their entries, as gradients grow with these. Without it a feature that one row has
@@ -93,6 +94,7 @@ def train(
     """
     if start.finished:
         return start
+    import_torch("MLCEMLP.fit", "torch._dynamo")  # torch's optimisers do at their first step
     tracker = BestEpochTracker(start, plan.patience, plan.keep_moments)
     of_net = training_callbacks(
         tracker,

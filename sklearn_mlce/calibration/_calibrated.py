@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,10 +168,10 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         self,
         estimator: Any,
         *,
-        method: str = "sigmoid",
+        method: Literal["sigmoid", "isotonic", "scale"] = "sigmoid",
         cv: Any = 5,
         n_jobs: int | None = None,
-        ensemble: bool | str = False,
+        ensemble: bool | Literal["auto"] = False,
         random_state: Any = None,
     ) -> None:
         self.estimator = estimator

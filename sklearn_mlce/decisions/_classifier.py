@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,7 +154,9 @@ class MultilabelDecisionClassifier(BaseWrapper):
         self,
         estimator: Any,
         *,
-        decision: str = "f1_samples",
+        decision: Literal[
+            "f1_samples", "top_k", "best_and_above", "f1_micro", "f1_macro"
+        ] = "f1_samples",
         zero_division: float | None = None,
         k: int | None = None,
         threshold: float | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -211,8 +211,8 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         estimator: Any,
         *,
         scoring: Any = "f1_micro",
-        thresholds: str = "global",
-        threshold_shrinkage: Any = "auto",
+        thresholds: Literal["global", "per_label"] = "global",
+        threshold_shrinkage: float | Literal["auto"] = "auto",
         cv: Any = 3,
         refit: bool = True,
         n_jobs: int | None = None,

@@ -187,7 +187,7 @@ def test_public_names_are_there():
 def test_public_classes_are_of_the_module_that_exports_them(name):
     """A pickle and a trust list of skops name that module, wherever the class stands."""
     module = importlib.import_module(name)
-    for item in map(module.__dict__.get, module.__all__):
+    for item in (getattr(module, public) for public in module.__all__):
         if isinstance(item, type):
             assert item.__module__ == name
 
@@ -217,7 +217,8 @@ def surroundings():
     }
 
 before = surroundings()
-import sklearn_mlce, sklearn_mlce.losses
+import sklearn_mlce.losses
+from sklearn_mlce import *
 after = surroundings()
 print(json.dumps([key for key in before if before[key] != after[key]]))
 """
@@ -236,7 +237,8 @@ class Absent:
             raise ModuleNotFoundError("not installed: " + name)
 
 sys.meta_path.insert(0, Absent())
-import sklearn_mlce, sklearn_mlce.losses
+import sklearn_mlce.losses
+from sklearn_mlce import *
 """
     run_python(code, "-W", "error")
 

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
@@ -42,6 +43,7 @@ from pathlib import Path
 import joblib, numpy as np
 import skops.io
 from sklearn.base import clone
+from sklearn_mlce.inspection import label_report
 from sklearn_mlce.labels import predicted_labels, top_features, top_labels
 
 warnings.simplefilter("error")
@@ -66,6 +68,11 @@ for model in models:
         n_rows = np.shape(X)[0]
         assert len(predicted_labels(model, X)) == n_rows
         assert top_labels(model, X, 2).shape[0] == 2 * n_rows
+        assert top_features(model, 1, X=X)["feature"].notna().all()
+        if hasattr(model, "predict_topk"):
+            assert model.predict_topk(X, 2)[0].shape == (n_rows, 2)
+        if hasattr(y, "shape"):  # tags have no report
+            assert "micro" in str(label_report(y, model, X))
     clone(model), model.get_params(), model._repr_html_(), repr(model)
 assert not {"torch", "skorch"} & set(sys.modules)
 """
@@ -76,6 +83,7 @@ MODELS = {
     "streamed": MLCEClassifier(random_state=0),
     "published loss": MLCEClassifier(loss="mlce"),
     "search": MLCEClassifierCV(Cs=[0.1, 1.0], random_state=0),
+    "grid search": GridSearchCV(MLCEClassifier(), {"C": [0.1, 1.0]}, cv=3),
     "tuner": MultilabelTunedThresholdClassifierCV(MLCEClassifier(), **TUNED),
     "calibrator": MultilabelCalibratedClassifierCV(MLCEClassifier(), **TUNED),
     "decision": MultilabelDecisionClassifier(MLCEClassifier()),
