@@ -107,8 +107,8 @@ class MultilabelDecisionClassifier(BaseWrapper):
     the probabilities of these rows: a rare label has as many as a frequent one.
 
     `y` may be a 0/1 matrix, dense or sparse, soft in [0, 1], with NaN for unknown labels, or 1-D,
-    as far as the estimator takes such a `y`. A label that no row carries is never predicted, and has
-    the score -1e9, unless the estimator is frozen.
+    as far as the estimator takes such a `y`. A label that no row carries is never predicted, and
+    has the score -1e9, unless the estimator is frozen.
 
     The rows of a 1-D `y` have one label each, their class. The rules that decide each row by itself
     then predict the most probable class: the expected F1 of a row is its probability. A `k` above

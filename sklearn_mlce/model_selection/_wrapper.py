@@ -17,12 +17,13 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._targets.encoding import check_y_given, encode_targets, label_names_of
-from sklearn_mlce._targets.label_names import check_names_of_fitted
+from sklearn_mlce._targets.label_names import check_label_names, check_names_of_fitted
 from sklearn_mlce._targets.tags import check_no_tags, tag_accuracy, tag_rows
 from sklearn_mlce._targets.targets import TargetFormatMixin, Targets
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin, FitMonitor
 from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of
 from sklearn_mlce._utils.features import check_X_given
+from sklearn_mlce.labels._names import known_names
 from sklearn_mlce.model_selection._out_of_fold import (
     clone_for,
     fit_as_task,
@@ -94,7 +95,8 @@ class FitArguments:
     ) -> FoldScores:
         """Score all rows by an estimator that was fitted on others."""
         check_is_fitted(estimator)
-        check_names_of_fitted(estimator, self.targets.label_names)
+        advice = "Pass y[list(names)] with the names that the estimator has learned"
+        check_label_names(self.targets.label_names, known_names(estimator), "y", advice)
         scores = score(estimator, self.X, n_outputs=self.targets.n_outputs)
         return FoldScores([estimator], [(self.all_rows, self.all_rows)], [scores])
 
@@ -194,7 +196,7 @@ class BaseWrapper(
         takes a y of more than two classes, unless these are taken.
         """
         monitor = FitMonitor(self, X, y, sample_weight)
-        label_names = getattr(self.estimator, "label_names_", None) if prefit else None
+        label_names = known_names(self.estimator) if prefit else None
         if prefit and label_names is None:
             check_no_tags(y)
         targets = encode_thresholded(y, for_classes, label_names, takes_classes=takes_classes)

@@ -9,6 +9,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
 from sklearn_mlce._targets import tags
@@ -138,9 +140,15 @@ def test_validation_rows_have_tags_too():
 
 
 @pytest.mark.parametrize("wrapper", ["tuner", "calibrator"])
-def test_a_fitted_estimator_is_wrapped_by_its_own_tags(wrapper):
+@pytest.mark.parametrize("inside", ["alone", "pipeline", "tuned"])
+def test_a_fitted_estimator_is_wrapped_by_its_own_tags(wrapper, inside):
     """The held-out rows need not carry all of them."""
-    fitted = MLCEClassifier().fit(X, TAGS)
+    fitted = MLCEClassifier()
+    if inside == "pipeline":
+        fitted = make_pipeline(StandardScaler(), fitted)
+    if inside == "tuned":
+        fitted = MultilabelTunedThresholdClassifierCV(fitted, cv=2, random_state=0)
+    fitted.fit(X, TAGS)
     few = [tag_row if "sun" not in tag_row else ("sea",) for tag_row in TAGS]
     model = (
         MultilabelTunedThresholdClassifierCV(fitted, cv="prefit", refit=False)
@@ -150,6 +158,8 @@ def test_a_fitted_estimator_is_wrapped_by_its_own_tags(wrapper):
     model.fit(X, few)
     assert model.label_names_.tolist() == sorted(NAMES)
     assert model.predict(X).shape == (90, 4)
+    with pytest.raises(ValueError, match="are not the labels that the model learns"):
+        model.fit(X, pd.DataFrame(Y, columns=NAMES))
 
 
 @on_both
