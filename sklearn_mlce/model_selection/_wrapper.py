@@ -52,11 +52,12 @@ class FitArguments:
     fit_params: dict[str, Any]  # of the estimator
     split_params: dict[str, Any]  # of the splitter
     monitor: FitMonitor  # tells callbacks of the fits
+    estimator: Any  # not fitted, but for a frozen or prefit one
 
     @cached_property
     def y(self) -> Any:
         """The y that the estimator and the splitter are given."""
-        return to_sklearn_y(self.targets)
+        return to_sklearn_y(self.targets, self.estimator)
 
     @property
     def all_rows(self) -> np.ndarray:
@@ -208,7 +209,7 @@ class BaseWrapper(
         if not prefit:
             default_threshold(self.estimator)  # refused before anything is fitted
         of_fit, of_split = routed.estimator.fit, routed.splitter.split
-        return FitArguments(X, targets, weight, of_fit, of_split, monitor)
+        return FitArguments(X, targets, weight, of_fit, of_split, monitor, self.estimator)
 
     def _remember(self, targets: Targets, fitted: Any, **attributes: Any) -> None:
         """Set what predictions need of y, and those attributes that are not None.

@@ -211,3 +211,22 @@ def test_without_pandas_tags_are_a_matrix(monkeypatch):
     assert model.label_names_.tolist() == sorted(NAMES)
     np.testing.assert_array_equal(model.predict(X), expected.predict(X))
     assert model.score(X, TAGS) == expected.score(X, TAGS)
+
+
+class Seen(MLCEClassifier):
+    """Remembers whether y had sparse columns."""
+
+    def fit(self, X, y, sample_weight=None):
+        self.sparse_ = hasattr(y, "sparse") and all(hasattr(d, "subtype") for d in y.dtypes)
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.parametrize("y", [TAGS, FRAME], ids=["tags", "frame"])
+def test_wrappers_make_no_dense_matrix_of_tags(y):
+    """Where the estimator is ours; trees, which refuse sparse columns, are given dense ones."""
+    inner = make_pipeline(StandardScaler(), Seen())
+    calibrator = MultilabelCalibratedClassifierCV(inner, cv=2, ensemble=False, random_state=0)
+    tuner = MultilabelTunedThresholdClassifierCV(calibrator, cv=2, random_state=0).fit(X, y)
+    (member,) = tuner.estimator_.calibrated_classifiers_
+    assert member.estimator[-1].sparse_ == (y is TAGS)
+    assert isinstance(tuner.predict(X), np.ndarray)
