@@ -325,7 +325,7 @@ class MLCEClassifierCV(MLCEClassifier):
             if not monitor.stopped:
                 candidates.warn_at_end()
             final = model.set_params(C=self.C_, n_jobs=self.n_jobs).fit(
-                X, to_sklearn_y(targets), weight
+                X, to_sklearn_y(targets, model), weight
             )
             self._adopt(final, targets)
             monitor.close()
@@ -342,7 +342,7 @@ class MLCEClassifierCV(MLCEClassifier):
     def _splits(self, X: Any, targets: Targets, weight: np.ndarray | None, groups: Any) -> Splits:
         """Return the splits by `cv`, checked."""
         split_params = {} if groups is None else {"groups": groups}
-        y = to_sklearn_y(targets)
+        y = to_sklearn_y(targets, self)
         splits = splits_of(self.cv, X, y, targets.kind, self.random_state, split_params)
         check_held_out(targets, splits, weight, stacklevel=7)
         if targets.kind == "multioutput":
@@ -361,7 +361,7 @@ class MLCEClassifierCV(MLCEClassifier):
         splits: Splits,
     ) -> None:
         """Set C, its thresholds, and the score of each C."""
-        y = to_sklearn_y(targets)
+        y = to_sklearn_y(targets, model)
         # Epochs from C to C would add up, beside those of the one fit on all rows.
         warm_start = model.solver == "newton-cg"
         models: list[Any] = []

@@ -167,7 +167,7 @@ def encode_tags(rows: list[Any], labels: np.ndarray | None = None) -> Targets:
     # int64, since scikit-learn's metrics and permutations take it as it is.
     classes, dtype = np.arange(len(matrix.labels)), np.dtype(np.int64)
     target_format = TargetFormat("multilabel", classes, dtype, None, matrix.labels)
-    return Targets(target_format, positives=matrix.positives, frame=_data_frame())
+    return Targets(target_format, positives=matrix.positives, frame=_data_frame(), tags=True)
 
 
 def without_tags(y: Any) -> Any:

@@ -131,6 +131,7 @@ class Targets:
     positives: sp.csr_array | None = None
     dense: np.ndarray | None = None  # soft: (n, L) in [0, 1], NaN where unknown
     frame: type | None = None  # the class of y, where it was a DataFrame of several columns
+    tags: bool = False  # whether y was rows of tags, which need no dense matrix
 
     @property
     def kind(self) -> str:

@@ -122,6 +122,7 @@ def fit_calibration_map(
     method: str = "sigmoid",
     probabilities: bool | None = None,
     sample_weight: Any = None,
+    label_names: Any = None,
 ) -> CalibrationMap:
     """Map of given scores to calibrated probabilities, fitted on rows that were held out.
 
@@ -132,7 +133,8 @@ def fit_calibration_map(
     Parameters
     ----------
     y_true : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-        Labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or two classes.
+        Labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or tags, a list, tuple or set
+        of text for each row; or two classes.
     y_score : array-like of shape (n_samples,) or (n_samples, n_labels)
         Scores or probabilities of rows that the model was not fitted on; for two classes those of
         the second.
@@ -143,6 +145,10 @@ def fit_calibration_map(
         all scores lie in [0, 1]; None is False for others.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weight of each row.
+    label_names : array-like of shape (n_labels,), default=None
+        Names of the columns of `y_score`, in order, such as `label_names_` of the model. None
+        takes those of a DataFrame. Needed where `y_true` is tags; the columns of a DataFrame
+        `y_true` are compared with them.
 
     Returns
     -------
@@ -172,7 +178,7 @@ def fit_calibration_map(
     >>> calibration.predict_proba([[0.0, 5.0, 10.0]]).round(2)
     array([[0.5 , 0.41, 0.25]])
     """
-    given = given_scores(y_true, y_score, sample_weight)
+    given = given_scores(y_true, y_score, sample_weight, label_names)
     targets, scores = given.targets, given.scores
     if scores.size and scores.min() >= 0 and scores.max() <= 1 and probabilities is None:
         raise ValueError(

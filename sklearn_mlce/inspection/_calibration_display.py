@@ -325,7 +325,8 @@ class MultilabelCalibrationDisplay:
             label = short(names[column]) if few else None
             if number == 0 and not few:
                 label = f"{len(columns)} labels"
-            (line,) = ax.plot(x, y, marker=".", color=color, lw=1, alpha=alpha, label=label)
+            marker = "." if few else ""  # of hundreds, points would hide the lines
+            (line,) = ax.plot(x, y, marker=marker, color=color, lw=1, alpha=alpha, label=label)
             self.label_lines_.append(line)
 
 

@@ -7,9 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sklearn_mlce._objectives.weights import checked_weight
-from sklearn_mlce._targets.tags import tag_rows
+from sklearn_mlce._targets.encoding import label_names_of
+from sklearn_mlce._targets.label_names import check_label_names
+from sklearn_mlce._targets.tags import as_objects, tag_rows
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._utils.estimator_scores import finite_scores, to_dense
+from sklearn_mlce.labels._tags import check_names
 from sklearn_mlce.model_selection._f_measure import HeldOut
 from sklearn_mlce.model_selection._out_of_fold import held_out_of
 from sklearn_mlce.model_selection._wrapper import encode_thresholded
@@ -28,8 +31,13 @@ class GivenScores(NamedTuple):
         return held_out_of(self.targets, rows, self.scores, self.sample_weight)
 
 
-def given_scores(y_true: Any, y_score: Any, sample_weight: Any) -> GivenScores:
+def given_scores(
+    y_true: Any, y_score: Any, sample_weight: Any, label_names: Any = None
+) -> GivenScores:
     """Encode labels, and check scores and weights of the same rows.
+
+    Names of the columns of the scores, which are given or those of a DataFrame, say which label
+    each column is of.
 
     Raises
     ------
@@ -38,13 +46,20 @@ def given_scores(y_true: Any, y_score: Any, sample_weight: Any) -> GivenScores:
     """
     if y_true is None:
         raise ValueError("y_true is None; expected the labels of the rows of y_score")
-    if tag_rows(y_true, certain=True) is not None:
+    columns = label_names_of(y_score)
+    if columns is not None and columns.tolist() == list(range(len(columns))):
+        columns = None  # numbers that pandas gives where there are no names
+    names = columns if label_names is None else as_objects(label_names)
+    check_label_names(columns, names, "y_score", "Pass y_score[list(label_names)]")
+    if names is None and tag_rows(y_true, certain=True) is not None:
         raise ValueError(
-            "y_true holds tags, but y_score does not say which column is of which tag; expected a "
-            "matrix of 0 and 1 with the columns of y_score. Pass tags_to_y(y_true, labels=names), "
-            "of sklearn_mlce.labels, with the names of these columns"
+            "y_true holds tags, but nothing says which tag each column of y_score is of. Pass "
+            "label_names=model.label_names_, the names of the columns in order"
         )
-    targets = encode_thresholded(y_true)
+    targets = encode_thresholded(y_true, label_names=names)
+    check_label_names(targets.label_names, names, "y_true", "Pass y_true[list(label_names)]")
+    if names is not None and targets.kind != "binary":
+        check_names(names, targets.n_outputs, "label_names")
     scores = checked_scores(y_score, targets)
     return GivenScores(targets, scores, checked_weight(sample_weight, scores, np.float64))
 

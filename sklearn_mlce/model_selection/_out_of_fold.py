@@ -56,15 +56,20 @@ def clone_for(estimator: Any, target_format: TargetFormat) -> Any:
     return copied
 
 
-def to_sklearn_y(targets: Targets) -> Any:
+def to_sklearn_y(targets: Targets, estimator: Any = None) -> Any:
     """Decode to a y for any estimator: int64 labels, since scikit-learn permutes narrower ones.
 
-    A DataFrame becomes one again, since a dict of label weights goes by its column names. Several
-    outputs become :func:`text_codes`.
+    A DataFrame becomes one again, since a dict of label weights goes by its column names. So do
+    tags, of sparse columns if the estimator is ours: others refuse these. Several outputs become
+    :func:`text_codes`.
     """
     if targets.kind == "multioutput":
         return text_codes(targets)
-    labels = targets.labels(replace(targets.format, dtype=np.dtype(np.int64)))
+    container = targets.format.sparse_container
+    if targets.tags and targets.frame is not None and _takes_sparse_frames(estimator):
+        container = sp.csr_matrix
+    int64 = np.dtype(np.int64)
+    labels = targets.labels(replace(targets.format, dtype=int64, sparse_container=container))
     if targets.frame is None:
         return labels
     names = list(targets.label_names)  # type: ignore[arg-type]
@@ -72,6 +77,16 @@ def to_sklearn_y(targets: Targets) -> Any:
         return targets.frame.sparse.from_spmatrix(labels, columns=names)  # type: ignore[attr-defined]
     of_polars = targets.frame.__module__.startswith("polars")
     return targets.frame(labels, **{"schema" if of_polars else "columns": names})
+
+
+def _takes_sparse_frames(estimator: Any) -> bool:
+    """Whether an estimator is ours, at the end of a pipeline or inside wrappers of ours."""
+    while estimator is not None and not hasattr(estimator, "_objective_for"):
+        if hasattr(estimator, "steps"):
+            estimator = estimator.steps[-1][1]
+        else:
+            estimator = estimator.estimator if hasattr(estimator, "_zero_scores") else None
+    return estimator is not None
 
 
 def never_positive(

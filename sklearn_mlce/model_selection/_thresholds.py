@@ -22,6 +22,7 @@ def tune_thresholds(
     thresholds: str = "global",
     threshold_shrinkage: Any = "auto",
     sample_weight: Any = None,
+    label_names: Any = None,
 ) -> float | np.ndarray:
     """Thresholds of given scores that maximise an F-measure.
 
@@ -33,7 +34,8 @@ def tune_thresholds(
     Parameters
     ----------
     y_true : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-        Labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or two classes.
+        Labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or tags, a list, tuple or set
+        of text for each row; or two classes.
     y_score : array-like of shape (n_samples,) or (n_samples, n_labels)
         Scores or probabilities of rows that the model was not fitted on.
     scoring : {"f1_micro", "f1_macro", "f1_samples"} or scorer, default="f1_micro"
@@ -48,6 +50,10 @@ def tune_thresholds(
         :class:`MultilabelTunedThresholdClassifierCV`.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weight of each row.
+    label_names : array-like of shape (n_labels,), default=None
+        Names of the columns of `y_score`, in order, such as `label_names_` of the model. None
+        takes those of a DataFrame. Needed where `y_true` is tags; the columns of a DataFrame
+        `y_true` are compared with them.
 
     Returns
     -------
@@ -82,7 +88,7 @@ def tune_thresholds(
     """
     measure = f_measure_of(scoring, thresholds)
     shrinkage = resolve_shrinkage(threshold_shrinkage, thresholds)
-    given = given_scores(y_true, y_score, sample_weight)
+    given = given_scores(y_true, y_score, sample_weight, label_names)
     measure.check_kind(given.targets.kind)
     held_out = given.held_out()
     if not held_out.positives.nnz:

@@ -18,12 +18,13 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._targets.encoding import check_y_given, encode_targets, label_names_of
-from sklearn_mlce._targets.label_names import check_names_of_fitted
+from sklearn_mlce._targets.label_names import check_label_names, check_names_of_fitted
 from sklearn_mlce._targets.tags import check_no_tags, tag_accuracy, tag_rows
 from sklearn_mlce._targets.targets import TargetFormatMixin, Targets
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin, FitMonitor
 from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of
 from sklearn_mlce._utils.features import check_X_given
+from sklearn_mlce.labels._names import known_names
 from sklearn_mlce.model_selection._out_of_fold import (
     clone_for,
     fit_as_task,
@@ -55,11 +56,12 @@ class FitArguments:
     fit_params: dict[str, Any]  # of the estimator
     split_params: dict[str, Any]  # of the splitter
     monitor: FitMonitor  # tells callbacks of the fits
+    estimator: Any  # not fitted, but for a frozen or prefit one
 
     @cached_property
     def y(self) -> Any:
         """The y that the estimator and the splitter are given."""
-        return to_sklearn_y(self.targets)
+        return to_sklearn_y(self.targets, self.estimator)
 
     @property
     def all_rows(self) -> np.ndarray:
@@ -98,7 +100,8 @@ class FitArguments:
     ) -> FoldScores:
         """Score all rows by an estimator that was fitted on others."""
         check_is_fitted(estimator)
-        check_names_of_fitted(estimator, self.targets.label_names)
+        advice = "Pass y[list(names)] with the names that the estimator has learned"
+        check_label_names(self.targets.label_names, known_names(estimator), "y", advice)
         scores = score(estimator, self.X, n_outputs=self.targets.n_outputs)
         return FoldScores([estimator], [(self.all_rows, self.all_rows)], [scores])
 
@@ -198,7 +201,7 @@ class BaseWrapper(
         takes a y of more than two classes, unless these are taken.
         """
         monitor = FitMonitor(self, X, y, sample_weight)
-        label_names = getattr(self.estimator, "label_names_", None) if prefit else None
+        label_names = known_names(self.estimator) if prefit else None
         if prefit and label_names is None:
             check_no_tags(y)
         targets = encode_thresholded(y, for_classes, label_names, takes_classes=takes_classes)
@@ -210,7 +213,7 @@ class BaseWrapper(
         if not prefit:
             default_threshold(self.estimator)  # refused before anything is fitted
         of_fit, of_split = routed.estimator.fit, routed.splitter.split
-        return FitArguments(X, targets, weight, of_fit, of_split, monitor)
+        return FitArguments(X, targets, weight, of_fit, of_split, monitor, self.estimator)
 
     def _remember(self, targets: Targets, fitted: Any, **attributes: Any) -> None:
         """Set what predictions need of y, and those attributes that are not None.

@@ -9,6 +9,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
 from sklearn_mlce._targets import tags
@@ -138,9 +140,15 @@ def test_validation_rows_have_tags_too():
 
 
 @pytest.mark.parametrize("wrapper", ["tuner", "calibrator"])
-def test_a_fitted_estimator_is_wrapped_by_its_own_tags(wrapper):
+@pytest.mark.parametrize("inside", ["alone", "pipeline", "tuned"])
+def test_a_fitted_estimator_is_wrapped_by_its_own_tags(wrapper, inside):
     """The held-out rows need not carry all of them."""
-    fitted = MLCEClassifier().fit(X, TAGS)
+    fitted = MLCEClassifier()
+    if inside == "pipeline":
+        fitted = make_pipeline(StandardScaler(), fitted)
+    if inside == "tuned":
+        fitted = MultilabelTunedThresholdClassifierCV(fitted, cv=2, random_state=0)
+    fitted.fit(X, TAGS)
     few = [tag_row if "sun" not in tag_row else ("sea",) for tag_row in TAGS]
     model = (
         MultilabelTunedThresholdClassifierCV(fitted, cv="prefit", refit=False)
@@ -150,6 +158,8 @@ def test_a_fitted_estimator_is_wrapped_by_its_own_tags(wrapper):
     model.fit(X, few)
     assert model.label_names_.tolist() == sorted(NAMES)
     assert model.predict(X).shape == (90, 4)
+    with pytest.raises(ValueError, match="are not the labels that the model learns"):
+        model.fit(X, pd.DataFrame(Y, columns=NAMES))
 
 
 @on_both
@@ -201,3 +211,22 @@ def test_without_pandas_tags_are_a_matrix(monkeypatch):
     assert model.label_names_.tolist() == sorted(NAMES)
     np.testing.assert_array_equal(model.predict(X), expected.predict(X))
     assert model.score(X, TAGS) == expected.score(X, TAGS)
+
+
+class Seen(MLCEClassifier):
+    """Remembers whether y had sparse columns."""
+
+    def fit(self, X, y, sample_weight=None):
+        self.sparse_ = hasattr(y, "sparse") and all(hasattr(d, "subtype") for d in y.dtypes)
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.parametrize("y", [TAGS, FRAME], ids=["tags", "frame"])
+def test_wrappers_make_no_dense_matrix_of_tags(y):
+    """Where the estimator is ours; trees, which refuse sparse columns, are given dense ones."""
+    inner = make_pipeline(StandardScaler(), Seen())
+    calibrator = MultilabelCalibratedClassifierCV(inner, cv=2, ensemble=False, random_state=0)
+    tuner = MultilabelTunedThresholdClassifierCV(calibrator, cv=2, random_state=0).fit(X, y)
+    (member,) = tuner.estimator_.calibrated_classifiers_
+    assert member.estimator[-1].sparse_ == (y is TAGS)
+    assert isinstance(tuner.predict(X), np.ndarray)

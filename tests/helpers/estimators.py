@@ -3,8 +3,18 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 from sklearn_mlce import MLCEMLP, MLCEClassifier
+from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
+from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 
 CONVEX = ("auto", "mlce", "bce", "pairwise", "squared_hinge")
 
@@ -54,3 +64,20 @@ def assert_same_scores(model, other, X, other_X=None):
         for labels in (model.predict(X), other.predict(other_X))
     )
     np.testing.assert_array_equal(labels, other_labels)
+
+
+def any_estimators():
+    """Return estimators of many kinds by name, which whatever takes any estimator has to serve."""
+    logistic = OneVsRestClassifier(LogisticRegression())
+    folds = KFold(2, shuffle=True, random_state=0)
+    return {
+        "linear": MLCEClassifier(),
+        "network": mlp(),
+        "support vectors": OneVsRestClassifier(LinearSVC(dual=True, random_state=0)),
+        "trees": RandomForestClassifier(5, random_state=0),
+        "perceptron": MLPClassifier((8,), solver="lbfgs", alpha=1.0, max_iter=3000, random_state=0),
+        "pipeline": make_pipeline(StandardScaler(), logistic),
+        "search": GridSearchCV(MLCEClassifier(), {"C": [0.1, 1.0]}, cv=folds, scoring="f1_micro"),
+        "tuner": MultilabelTunedThresholdClassifierCV(MLCEClassifier(), cv=folds),
+        "calibrator": MultilabelCalibratedClassifierCV(MLCEClassifier(), cv=folds),
+    }

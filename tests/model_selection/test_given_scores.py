@@ -10,7 +10,7 @@ from sklearn.model_selection import KFold, cross_val_predict
 
 from sklearn_mlce import MLCEClassifier
 from sklearn_mlce.calibration import fit_calibration_map
-from sklearn_mlce.labels import tags_to_y
+from sklearn_mlce.labels import y_to_tags
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV, tune_thresholds
 from tests.helpers.estimators import labelled_rows
 
@@ -110,9 +110,38 @@ def test_what_is_refused(y, scores, options, message):
         tune_thresholds(y, scores, **options)
 
 
-@pytest.mark.parametrize("function", [tune_thresholds, fit_calibration_map])
-def test_tags_do_not_say_which_column_they_are(function):
-    tags, scores = [["b"], ["a", "b"], ["a"]] * 4, np.random.default_rng(0).normal(size=(12, 2))
-    with pytest.raises(ValueError, match=r"y_true holds tags.*tags_to_y\(y_true, labels=names\)"):
-        function(tags, scores)
-    function(tags_to_y(tags, labels=["b", "a"]), scores)
+NAMES = ["sea", "sand", "sky", "sun"]  # in another order than that of tags
+TAGS = y_to_tags(pd.DataFrame(Y, columns=NAMES))
+
+
+def columns_of_map(y, scores, **options):
+    """Return the slopes of a calibration map, one for each column of the scores."""
+    return fit_calibration_map(y, scores, **options).slopes
+
+
+def each_threshold(y, scores, **options):
+    return tune_thresholds(y, scores, thresholds="per_label", scoring="f1_macro", **options)
+
+
+@pytest.mark.parametrize("function", [each_threshold, columns_of_map])
+def test_tags_go_by_the_names_of_the_columns_of_scores(function):
+    expected = function(Y, SCORES)
+    np.testing.assert_allclose(function(TAGS, SCORES, label_names=NAMES), expected)
+    framed = pd.DataFrame(SCORES, columns=NAMES)
+    np.testing.assert_allclose(function(TAGS, framed), expected)
+    np.testing.assert_allclose(function(pd.DataFrame(Y, columns=NAMES), framed), expected)
+    np.testing.assert_allclose(function(Y, SCORES, label_names=NAMES), expected)
+
+
+@pytest.mark.parametrize("function", [each_threshold, columns_of_map])
+def test_columns_of_scores_that_may_be_of_other_tags_are_refused(function):
+    with pytest.raises(ValueError, match=r"which tag each column.*label_names=model.label_names_"):
+        function(TAGS, SCORES)
+    with pytest.raises(ValueError, match="y holds tags such as 'sun' that are none of the 4"):
+        function(TAGS, SCORES, label_names=["sea", "sand", "sky", "moon"])
+    with pytest.raises(ValueError, match=r"columns of y_true are not the labels.*another order"):
+        function(pd.DataFrame(Y, columns=sorted(NAMES)), SCORES, label_names=NAMES)
+    with pytest.raises(ValueError, match="columns of y_score are not the labels"):
+        function(Y, pd.DataFrame(SCORES, columns=sorted(NAMES)), label_names=NAMES)
+    with pytest.raises(ValueError, match="label_names has 2 names; expected 4"):
+        function(Y, SCORES, label_names=NAMES[:2])

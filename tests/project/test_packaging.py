@@ -34,7 +34,7 @@ ALLOWED = {
     "_solvers": {"_kernels", "_objectives", "_targets", "_utils"},
     "_network": {"_kernels", "_objectives", "_targets", "_utils"},
     "metrics": {"_objectives", "_targets"},
-    "model_selection": {"_export", "_objectives", "_targets", "_utils"},
+    "model_selection": {"_export", "_objectives", "_targets", "_utils", "labels"},
     "calibration": {"_export", "_objectives", "_targets", "_utils", "model_selection"},
     "decisions": {"_objectives", "_targets", "_utils", "model_selection"},
     "inspection": {"_targets", "_utils", "labels", "metrics", "model_selection"},
