@@ -6,7 +6,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from sklearn_mlce.losses import (
     asymmetric_loss,
@@ -92,12 +92,13 @@ LOSSES: dict[str, Callable[[Problem], Tensor]] = {
     "mlce_loss, dense targets": lambda p: mlce_loss(p.scores, p.dense),
 }
 
-#: Classes of each output, where the labels are taken for the classes of several outputs.
+#: Most classes of an output, where the labels are taken for the classes of several outputs.
 N_CLASSES = 10
 
 
 def _outputs(values: Tensor) -> Tensor:
-    return values.unflatten(1, (-1, N_CLASSES))
+    n_classes = max(n for n in range(1, N_CLASSES + 1) if values.shape[1] % n == 0)
+    return values.unflatten(1, (-1, n_classes))
 
 
 #: The relatives of MLCE and the losses it is compared with, from dense targets.
@@ -115,6 +116,86 @@ RELATIVES: dict[str, Callable[[Problem], Tensor]] = {
     "multioutput_loss": lambda p: multioutput_loss(_outputs(p.scores), p.codes),
     "soft_multioutput_loss": lambda p: soft_multioutput_loss(_outputs(p.scores), p.probabilities),
 }
+
+
+#: The same formulas as one would write them in operations of torch and leave to autograd, with the
+#: losses' default options and without checks: what ours are held to where batches are small. For
+#: the binary cross-entropy torch has a fused function.
+PLAIN: dict[str, Callable[[Problem], Tensor]] = {
+    "mlce_loss": lambda p: _plain_mlce(p.scores, p.dense > 0),
+    "mlce_loss_from_indices": lambda p: _plain_mlce(p.scores, _mask_of_indices(p)),
+    "pairwise_loss": lambda p: softplus(sum(_log_sums(p.scores, p.dense > 0))).mean(),
+    "focal_loss": lambda p: _plain_focal(p).sum(dim=1).mean(),
+    "class_balanced_focal_loss": lambda p: (
+        (_plain_focal(p) * _effective_number_weights(p.counts)).sum(dim=1).mean()
+    ),
+    "distribution_balanced_loss": lambda p: _plain_distribution_balanced(p),
+    "asymmetric_loss": lambda p: _plain_asymmetric(p.scores, p.dense),
+    "binary_cross_entropy_loss": LOSSES[BASELINE],
+    "multioutput_loss": lambda p: _plain_multioutput(_outputs(p.scores), p.codes),
+    "soft_multioutput_loss": lambda p: _plain_soft_multioutput(_outputs(p.scores), p.probabilities),
+}
+
+
+def _log_sums(scores: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
+    negatives = scores.masked_fill(positive, -torch.inf)
+    positives = (-scores).masked_fill(~positive, -torch.inf)
+    return torch.logsumexp(negatives, dim=1), torch.logsumexp(positives, dim=1)
+
+
+def _plain_mlce(scores: Tensor, positive: Tensor) -> Tensor:
+    of_negatives, of_positives = _log_sums(scores, positive)
+    return (softplus(of_negatives) + softplus(of_positives)).mean()
+
+
+def _mask_of_indices(problem: Problem) -> Tensor:
+    n_rows, n_labels = problem.scores.shape
+    rows = torch.repeat_interleave(torch.arange(n_rows), problem.indptr.diff())
+    mask = torch.zeros(n_rows, n_labels, dtype=torch.bool)
+    mask[rows, problem.indices] = True
+    return mask
+
+
+def _plain_focal(problem: Problem) -> Tensor:
+    z = (1 - 2 * problem.dense) * problem.scores
+    return torch.sigmoid(z) ** 2 * softplus(z)
+
+
+def _effective_number_weights(counts: Tensor) -> Tensor:
+    weights = 0.1 / (1 - 0.9 ** counts.clamp(min=1))
+    return weights / weights[counts > 0].mean()
+
+
+def _plain_distribution_balanced(problem: Problem) -> Tensor:
+    n_rows, targets = len(problem.scores), problem.dense
+    counts = problem.counts.clamp(1, n_rows - 1)
+    inverse = 1 / counts
+    ratio = inverse / (targets @ inverse)[:, None]
+    weights = 0.1 + torch.sigmoid(10 * (ratio - 0.2))
+    scale = 2 - 3 * targets
+    z = scale * (problem.scores - 0.05 * torch.log(n_rows / counts - 1))
+    return (weights * torch.sigmoid(z) ** 2 * softplus(z) / scale.abs()).sum(dim=1).mean()
+
+
+def _plain_asymmetric(scores: Tensor, targets: Tensor) -> Tensor:
+    shifted = (torch.sigmoid(scores) - 0.05).clamp(min=0)
+    negatives = (1 - targets) * shifted**4 * torch.log1p(-shifted)
+    return (targets * softplus(-scores) - negatives).sum(dim=1).mean()
+
+
+def _plain_multioutput(scores: Tensor, codes: Tensor) -> Tensor:
+    own = codes[..., None]
+    others = torch.logsumexp(scores.scatter(2, own, -torch.inf), dim=2, keepdim=True)
+    differences = others - scores.gather(2, own)
+    of_classes = torch.full_like(scores, -torch.inf).scatter(2, own, differences)
+    # A class that no output carries would have an infinite logarithm, and a slope of NaN.
+    zeros = scores.new_zeros(len(scores), 1, scores.shape[2])
+    return torch.logsumexp(torch.cat([of_classes, zeros], dim=1), dim=1).sum(dim=1).mean()
+
+
+def _plain_soft_multioutput(scores: Tensor, probabilities: Tensor) -> Tensor:
+    exponents = scores.mean(dim=2, keepdim=True) - scores + probabilities.log()
+    return softplus(torch.logsumexp(exponents, dim=1)).sum(dim=1).mean()
 
 
 def step(loss: Callable[[Problem], Tensor], problem: Problem) -> None:

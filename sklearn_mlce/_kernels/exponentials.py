@@ -16,7 +16,7 @@ from torch import Tensor
 _LOG2_OF_E = 1 / math.log(2)
 # A million squared exponentials of less still have a sum in float32, and a row whose largest one
 # is not below loses 1e-24 of it at most.
-_NEAR_ZERO = 30.0
+NEAR_ZERO = 30.0
 # Elements per block: 4 MiB of float32 stay in cache; a GPU wants fewer, larger blocks.
 _BLOCK_ELEMENTS = 2**20
 _BLOCK_ELEMENTS_OF_GPU = 2**24
@@ -61,8 +61,13 @@ def need_no_shift(exponents: Tensor) -> bool:
     """
     if exponents.device.type != "cpu" or not exponents.numel():
         return False
-    smallest, largest = exponents.aminmax()
-    return bool(smallest > -_NEAR_ZERO) and bool(largest < _NEAR_ZERO)
+    return within(exponents, NEAR_ZERO)
+
+
+def within(values: Tensor, bound: float) -> bool:
+    """Whether all of some values, which may not be empty, are smaller than a bound."""
+    smallest, largest = values.aminmax()
+    return smallest.item() > -bound and largest.item() < bound
 
 
 class RowReduction(Protocol):
@@ -135,6 +140,21 @@ def softmax_(exponents: Tensor, reduction: RowReduction) -> Tensor:
     _, shift, sums = exponentiate_(exponents, reduction)
     exponents.div_(reduction.broadcast(sums))
     return shift.add_(sums.log_())
+
+
+def plain_log_sum_exp(exponents: Tensor, dim: int = 1) -> Tensor:
+    """Log-sum-exp over a dimension, differentiable any number of times.
+
+    Exponents of -inf take no part. Where no other is, the result is the lowest finite number and
+    has no slope; that of ``torch.logsumexp`` would be NaN.
+    """
+    lowest = torch.finfo(exponents.dtype)
+    if exponents.shape[dim] == 0:
+        return exponents.sum(dim) + lowest.min
+    shift = exponents.detach().amax(dim, keepdim=True).clamp(lowest.min, lowest.max)
+    # The largest term is 1: only a sum of none is clamped.
+    sums = torch.exp(exponents - shift).sum(dim).clamp(min=0.5)
+    return shift.squeeze(dim) + sums.log()
 
 
 class LogSumExp:

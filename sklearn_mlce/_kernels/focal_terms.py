@@ -16,8 +16,12 @@ from torch import Tensor
 from sklearn_mlce._kernels.exponentials import softplus
 
 #: Memory of a term, of the shape of its scores: of its values, its slopes, and three to work in.
-Buffers = Sequence[Tensor]
+#: None stands for fresh memory, which is the cheaper one for few scores.
+Buffers = Sequence[Tensor | None]
 N_BUFFERS = 5
+FRESH: Buffers = (None,) * N_BUFFERS
+# Numbers of which one is at most so many times the other: their difference costs no digits.
+_CLOSE = 4
 
 
 class Term(Protocol):
@@ -25,6 +29,9 @@ class Term(Protocol):
 
     def evaluate(self, z: Tensor, buffers: Buffers) -> tuple[Tensor, Tensor]:
         """Values and slopes at ``z``, which are the first two of `N_BUFFERS` buffers."""
+
+    def plain(self, z: Tensor) -> Tensor:
+        """Values at ``z`` by operations that are differentiable any number of times."""
 
 
 class FocalTerm(NamedTuple):
@@ -35,16 +42,16 @@ class FocalTerm(NamedTuple):
     scale: float = 1.0
 
     def evaluate(self, z: Tensor, buffers: Buffers) -> tuple[Tensor, Tensor]:
-        values, slopes, p, scaled, _ = buffers
-        scaled = z if self.scale == 1 else torch.mul(z, self.scale, out=scaled)
-        softplus(scaled, out=values)
+        of_values, of_slopes, of_p, of_scaled, _ = buffers
+        scaled = z if self.scale == 1 else torch.mul(z, self.scale, out=of_scaled)
+        values = softplus(scaled, out=of_values)
         if self.gamma == 0:
-            torch.sigmoid(scaled, out=slopes)
+            slopes = torch.sigmoid(scaled, out=of_slopes)
         else:
-            torch.sigmoid(scaled, out=p)
+            p = torch.sigmoid(scaled, out=of_p)
             # p^gamma (p + gamma (1 - p) softplus)
-            torch.addcmul(values, values, p, value=-1, out=slopes)
-            torch.add(p, slopes, alpha=self.gamma, out=slopes)
+            slopes = torch.addcmul(values, values, p, value=-1, out=of_slopes)
+            slopes = torch.add(p, slopes, alpha=self.gamma, out=of_slopes)
             focus = _power_(p, self.gamma)
             slopes.mul_(focus)
             values.mul_(focus)
@@ -54,6 +61,12 @@ class FocalTerm(NamedTuple):
             slopes.mul_(self.factor)
         return values, slopes
 
+    def plain(self, z: Tensor) -> Tensor:
+        scaled = self.scale * z
+        values = self.factor / self.scale * softplus(scaled)
+        # By its logarithm: powers of what underflows to 0 have no slope.
+        return values * torch.exp(-self.gamma * softplus(-scaled)) if self.gamma else values
+
     def mixed(
         self, positive: FocalTerm, z: Tensor, targets: Tensor, buffers: Buffers
     ) -> tuple[Tensor, Tensor]:
@@ -61,22 +74,22 @@ class FocalTerm(NamedTuple):
 
         This is the term of the negatives; that of the positives has the same gamma.
         """
-
-        def by_target(negative: float, positive: float, out: Tensor) -> Tensor:
-            # One of the two is 0: a difference of the constants would cancel where one is large.
-            return torch.sub(1, targets, out=out).mul_(negative).add_(targets, alpha=positive)
-
         # Of the buffers, `evaluate` leaves the last two alone where the scale is 1.
-        *_, spare, signed, scales = buffers
-        by_target(self.scale, -positive.scale, out=scales)
-        signed = torch.mul(z, scales, out=signed)
+        *_, spare, of_signed, of_scales = buffers
+        if self == positive:
+            sign = _by_target(targets, 1, -1, out=of_scales)
+            values, slopes = self.evaluate(torch.mul(z, sign, out=of_signed), buffers)
+            return values, slopes.mul_(sign)
+        scales = _by_target(targets, self.scale, -positive.scale, out=of_scales)
+        signed = torch.mul(z, scales, out=of_signed)
         values, slopes = FocalTerm(self.gamma).evaluate(signed, buffers)
         factors = (self.factor, positive.factor)
         if factors == (self.scale, positive.scale):
             return values, slopes.mul_(scales)
-        ratios = (self.factor / self.scale, positive.factor / positive.scale)
-        values.mul_(by_target(*ratios, out=spare))
-        return values, slopes.mul_(by_target(self.factor, -positive.factor, out=spare))
+        ratios = _by_target(
+            targets, self.factor / self.scale, positive.factor / positive.scale, out=spare
+        )
+        return values.mul_(ratios), slopes.mul_(ratios).mul_(scales)
 
 
 class ShiftedFocalTerm(NamedTuple):
@@ -86,21 +99,38 @@ class ShiftedFocalTerm(NamedTuple):
     margin: float
 
     def evaluate(self, z: Tensor, buffers: Buffers) -> tuple[Tensor, Tensor]:
-        values, slopes, p, opposite, divisor = buffers
-        torch.sigmoid(z, out=p)
-        torch.sigmoid(torch.neg(z, out=opposite), out=opposite)
+        of_values, of_slopes, of_p, of_opposite, of_divisor = buffers
+        p = torch.sigmoid(z, out=of_p)
+        opposite = torch.neg(z, out=of_opposite).sigmoid_()
         # 1 / (1 - p_m) where p_m is not 0, by what p leaves of 1, which p near 1 does not tell
-        torch.add(opposite, self.margin, out=slopes).reciprocal_()
+        slopes = torch.add(opposite, self.margin, out=of_slopes).reciprocal_()
         bent = opposite.mul_(p)  # p (1 - p), the slope of p_m where it has one
         shifted = p.sub_(self.margin).clamp_(min=0)
-        torch.mul(shifted, slopes, out=values).log1p_()  # 1 / (1 - p_m) is 1 + p_m / (1 - p_m)
+        values = torch.mul(
+            shifted, slopes, out=of_values
+        ).log1p_()  # 1 / (1 - p_m) is 1 + p_m / (1 - p_m)
         # p_m^gamma (1 / (1 - p_m) + gamma (-log(1 - p_m)) / p_m)
         if self.gamma == 0:
             return values, slopes.mul_(bent).mul_(shifted.sign_())
         tiny = torch.finfo(p.dtype).tiny  # where p_m is 0 so is the logarithm
-        slopes.addcdiv_(values, torch.clamp(shifted, min=tiny, out=divisor), value=self.gamma)
+        slopes.addcdiv_(values, torch.clamp(shifted, min=tiny, out=of_divisor), value=self.gamma)
         focus = _power_(shifted, self.gamma)
         return values.mul_(focus), slopes.mul_(bent).mul_(focus)
+
+    def plain(self, z: Tensor) -> Tensor:
+        shifted = torch.sigmoid(z) - self.margin
+        inside = shifted > 0
+        shifted = torch.where(inside, shifted, 1.0)  # off zero, where powers have no slope
+        values = torch.log1p(shifted / (torch.sigmoid(-z) + self.margin))
+        return torch.where(inside, values * shifted**self.gamma, 0.0)
+
+
+def _by_target(targets: Tensor, negative: float, positive: float, out: Tensor | None) -> Tensor:
+    """One number where a target is 0, another one where it is 1."""
+    if abs(negative) <= _CLOSE * abs(positive) and abs(positive) <= _CLOSE * abs(negative):
+        return torch.add(negative, targets, alpha=positive - negative, out=out)
+    # One of the two is 0: the difference of the constants would cancel.
+    return torch.sub(1, targets, out=out).mul_(negative).add_(targets, alpha=positive)
 
 
 def _power_(base: Tensor, exponent: float) -> Tensor:

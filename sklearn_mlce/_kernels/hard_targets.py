@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sklearn_mlce._kernels.loss_function import check_soft_targets, is_small, is_traced
+
 # Where one entry in so many is positive, a list of them takes as long as a matrix.
 _FEW = 64
 _WORD = 8  # entries of a mask that are compared to 0 at once
@@ -26,6 +28,11 @@ class PositiveEntries(NamedTuple):
         """Sums ``(n_rows,)`` of values ``(L,)`` over the positive labels of each row."""
         sums = label_values.new_zeros(n_rows)
         return sums.index_add_(0, self.rows, label_values[self.columns])
+
+    def to_matrix(self, scores: Tensor) -> Tensor:
+        """Targets as a matrix of 0 and 1 like some scores; unknown ones would be 0."""
+        zeros = scores.new_zeros(scores.numel())
+        return zeros.scatter(0, self.flat_index, 1.0).reshape(scores.shape)
 
 
 class DenseTargets(NamedTuple):
@@ -48,8 +55,8 @@ class DenseTargets(NamedTuple):
 
     def sum_positives(self, label_values: Tensor, n_rows: int) -> Tensor:
         """Sums ``(n_rows,)`` of values ``(L,)`` over the positive labels of each row."""
-        assert self.all_known
-        return self.targets.to(label_values.dtype) @ label_values
+        positive = self.targets if self.all_known else self.targets == 1
+        return positive.to(label_values.dtype) @ label_values
 
 
 HardTargets = PositiveEntries | DenseTargets
@@ -58,7 +65,10 @@ HardTargets = PositiveEntries | DenseTargets
 def entries_from_indices(indptr: Tensor, indices: Tensor, n_labels: int) -> PositiveEntries:
     """Entries of hard targets given in compressed sparse row form."""
     n_rows = len(indptr) - 1
-    if indices.device.type == "cpu":  # a fifth of the time of torch's repeat_interleave
+    if is_traced(indptr, indices):
+        places = torch.arange(len(indices), device=indices.device)
+        rows = torch.searchsorted(indptr, places, right=True) - 1
+    elif indices.device.type == "cpu":  # a fifth of the time of torch's repeat_interleave
         rows = torch.from_numpy(np.repeat(np.arange(n_rows), np.diff(indptr.numpy())))
     else:
         rows = torch.repeat_interleave(
@@ -74,6 +84,31 @@ def entries_from_dense(targets: Tensor) -> PositiveEntries | None:
     return _entries(targets, _flat_nonzero(masked))
 
 
+def checked_form(targets: Tensor) -> Tensor | HardTargets:
+    """Targets ``(n, L)`` in the form that a closed form of a loss takes them in.
+
+    Few targets stay a matrix, whether they are hard or soft, and so do traced ones.
+
+    Raises
+    ------
+    ValueError
+        If a target is not in [0, 1] or NaN.
+    """
+    hard = None if is_traced(targets) or is_small(targets) else hard_from_dense(targets)
+    if hard is not None:
+        return hard
+    check_soft_targets(targets)
+    return targets
+
+
+def cheaper_form(targets: Tensor | HardTargets) -> Tensor | HardTargets:
+    """Few targets that :func:`checked_form` left a matrix, as hard ones where they are."""
+    if isinstance(targets, Tensor) and is_small(targets):
+        hard = hard_from_dense(targets)
+        return targets if hard is None else hard
+    return targets
+
+
 def hard_from_dense(targets: Tensor) -> PositiveEntries | DenseTargets | None:
     """Dense targets ``(n, L)`` in their cheaper form, or None when some target is soft."""
     # In memory of its own, that it can be read by words.
@@ -87,6 +122,11 @@ def hard_from_dense(targets: Tensor) -> PositiveEntries | DenseTargets | None:
     if targets.is_floating_point() and n_positive + _count(targets.isnan()) == n_masked:
         return DenseTargets(targets, False)
     return None
+
+
+def is_hard(targets: Tensor) -> bool:
+    """Whether targets are all 0 or 1: of few targets the fastest way to tell."""
+    return torch.equal(targets, targets.bool().to(targets.dtype))
 
 
 def _count_ones(targets: Tensor) -> int:

@@ -1,19 +1,65 @@
 """The shell of a loss function: arguments checked and brought to rows, gradient, reduction.
 
 Recording every intermediate of such a loss costs several copies of the scores and passes over
-them; a formula for the gradient, evaluated along with the loss, costs one.
+them; a formula for the gradient, evaluated along with the loss, costs one. So each loss has two
+expressions: a closed form of its value and gradient, which reads values, branches on them and
+reuses memory; and a plain form of its value in operations of torch. :func:`is_traced` says where
+the plain form runs, and the closed form calls it where its gradient is to be differentiated again.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 _REDUCTIONS = ("mean", "sum", "none")
+_PLAIN_TYPES = (Tensor, torch.nn.Parameter)
+# Entries of scores that are few: a pass over them takes less time than a call of a few functions.
+_SMALL = 2**16
+
+
+def _never() -> bool:
+    return False
+
+
+# Torch has no public name for these. Without them a transform fails with a message of torch.
+_transforms_active: Callable[[], bool] = getattr(
+    torch._C, "_are_functorch_transforms_active", _never
+)
+_modes_active: Callable[[], int] = getattr(torch._C, "_len_torch_dispatch_stack", _never)
+_is_compiling, _is_jit_tracing = torch.compiler.is_compiling, torch.jit.is_tracing
+
+
+def is_traced(*tensors: Tensor) -> bool:
+    """Whether torch has to see every operation, so that no value may be read.
+
+    So it is under ``torch.compile``, ``torch.export`` and ``torch.jit.trace``, under the
+    transforms of ``torch.func``, in forward-mode differentiation, under a dispatch mode (fake
+    tensors, ``make_fx``), and for meta tensors and subclasses of tensors.
+    """
+    if (
+        _is_compiling()
+        or _transforms_active()
+        or _modes_active()
+        or forward_ad._current_level >= 0
+        or _is_jit_tracing()
+    ):
+        return True
+    # A tenth of a small loss's time goes by in calls of any() and the like.
+    for tensor in tensors:  # noqa: SIM110
+        if type(tensor) not in _PLAIN_TYPES or tensor.is_meta:
+            return True
+    return False
+
+
+def is_small(scores: Tensor) -> bool:
+    """Whether a pass over the scores is cheaper on this device than to look for a better form."""
+    return scores.is_cpu and scores.numel() <= _SMALL
 
 
 def computing_dtype(scores: Tensor) -> torch.dtype:
@@ -25,7 +71,9 @@ def flatten_rows(values: Tensor) -> Tensor:
     """Values ``(..., L)`` as ``(n_rows, L)``."""
     if values.ndim == 0:
         raise ValueError("scores and targets need a last dimension of labels, got a scalar")
-    return values.reshape(values.shape[:-1].numel(), values.shape[-1])
+    if values.ndim == 2:
+        return values  # autograd would record a reshape
+    return values.reshape(math.prod(values.shape[:-1]), values.shape[-1])
 
 
 def computed_rows(scores: Tensor) -> Tensor:
@@ -34,12 +82,13 @@ def computed_rows(scores: Tensor) -> Tensor:
     Torch casts them, so that it rounds a gradient to half precision after what comes from above
     has multiplied it, and the factor of a gradient scaler keeps it from vanishing.
     """
-    return flatten_rows(scores).to(computing_dtype(scores))
+    flat = flatten_rows(scores)
+    return flat if flat.dtype == torch.float32 else flat.to(computing_dtype(flat))
 
 
 def check_options(scale: float, reduction: str) -> None:
     """Raise ValueError unless scale and reduction are usable."""
-    if not (math.isfinite(scale) and scale > 0):
+    if not 0 < scale < math.inf:
         raise ValueError(f"scale must be a positive finite number, got {scale!r}")
     check_reduction(reduction)
 
@@ -59,26 +108,29 @@ def check_same_shape(scores: Tensor, targets: Tensor) -> None:
         )
 
 
-def check_soft_targets(targets: Tensor) -> None:
-    """Raise ValueError unless every target is in [0, 1] or NaN."""
+def check_soft_targets(targets: Tensor) -> bool:
+    """Return whether some targets may be NaN; raise ValueError unless the rest is in [0, 1].
+
+    Traced targets are not checked.
+    """
     if targets.dtype == torch.bool or targets.numel() == 0:
-        return
+        return False
+    if is_traced(targets):
+        return targets.is_floating_point()
+    edges = torch.aminmax(targets)
+    smallest, largest = edges.min.item(), edges.max.item()
+    unknown = bool(smallest != smallest)
     known = targets
-    smallest, largest = torch.aminmax(known)  # a quarter of the time of comparing every entry
-    if targets.is_floating_point() and bool(smallest.isnan()):
+    if unknown:
         known = targets.nan_to_num(nan=0.0)
-        smallest, largest = torch.aminmax(known)
+        smallest, largest = known.min().item(), known.max().item()
     if smallest < 0 or largest > 1:
         seen = known[(known < 0) | (known > 1)].unique()[:5].tolist()
         raise ValueError(
             f"targets must be 0, 1, a number between, or NaN for unknown; got {seen}. "
             "Pass (targets > 0) if they are coded as -1 and 1"
         )
-
-
-def any_unknown(targets: Tensor) -> bool:
-    """Whether some of the targets, each in [0, 1] or NaN, are NaN."""
-    return bool(targets.sum().isnan())  # a tenth of the time of asking every entry
+    return unknown
 
 
 def check_indices(indptr: Any, indices: Any, n_rows: int, n_labels: int) -> None:
@@ -136,8 +188,7 @@ def check_label_weight(
             f"{name} has shape {tuple(weight.shape)}; it must broadcast to the scores' "
             f"shape {tuple(scores.shape)}"
         )
-    if not bool((weight >= 0).all()):
-        raise ValueError(f"{name} must not be negative or NaN")
+    _check_not_negative(weight, name)
     if weight.ndim > 1:
         return flatten_rows(weight.expand(scores.shape))
     return weight.expand(scores.shape[-1:])
@@ -165,9 +216,14 @@ def check_label_counts(label_counts: Tensor, scores: Tensor) -> Tensor:
             f"label_counts has shape {tuple(counts.shape)}; it must have one entry per label, "
             f"shape {tuple(scores.shape[-1:])}"
         )
-    if not bool((counts >= 0).all()):
-        raise ValueError("label_counts must not be negative or NaN")
+    _check_not_negative(counts, "label_counts")
     return counts
+
+
+def _check_not_negative(values: Tensor, name: str) -> None:
+    """Raise ValueError if one is negative or NaN; traced values are not checked."""
+    if values.numel() and not is_traced(values) and not values.min().item() >= 0:
+        raise ValueError(f"{name} must not be negative or NaN")
 
 
 def per_row(values: Tensor | None, scores: Tensor, name: str) -> Tensor | None:
@@ -187,30 +243,65 @@ def row_factors(
     sample_weight: Tensor | None, scores: Tensor, reduction: str, dtype: torch.dtype
 ) -> Tensor | None:
     """What multiplies each row's loss before the rows are summed."""
-    n_rows = scores.shape[:-1].numel()
-    weight = per_row(sample_weight, scores, "sample_weight")
-    if weight is None:
+    if sample_weight is None:
         if reduction != "mean":
             return None
-        return torch.full((n_rows,), 1 / max(n_rows, 1), dtype=dtype, device=scores.device)
+        n_rows = math.prod(scores.shape[:-1])  # numel() would be a constant to torch.export
+        if _is_compiling():  # torch would take the number of rows in the value for a constant
+            return scores.new_ones(n_rows, dtype=dtype) / max(n_rows, 1)
+        return scores.new_full((n_rows,), 1 / max(n_rows, 1), dtype=dtype)
+    weight = per_row(sample_weight, scores, "sample_weight")
+    assert weight is not None
     weight = weight.detach().to(dtype)
-    if not bool((weight >= 0).all()):
-        raise ValueError("sample_weight must not be negative or NaN")
+    _check_not_negative(weight, "sample_weight")
     return weight / weight.sum() if reduction == "mean" else weight
 
 
-# Of inputs that have an entry for each row, and `with_gradient`, a keyword: the losses of the rows,
-# and the gradient of their sum in each input where it is wanted.
-Evaluate = Callable[..., tuple[Tensor, tuple[Tensor, ...] | None]]
+# Of inputs that have an entry for each row and the keywords `weight`, (n,) or None, and
+# `with_gradient`: the losses of the rows times their weights, and the gradient of their sum in each
+# input where it is wanted.
+ClosedForm = Callable[..., tuple[Tensor, tuple[Tensor, ...] | None]]
+# Of the same inputs: the losses of the rows.
+PlainForm = Callable[..., Tensor]
 
 
-def closed_form_loss(
-    evaluate: Evaluate, *inputs: Tensor, reduction: str, shape: torch.Size
+class _Loss(NamedTuple):
+    """A loss of rows in both of its forms, and what becomes of the rows."""
+
+    closed: ClosedForm
+    plain: PlainForm
+    weight: Tensor | None  # (n,)
+    is_sum: bool
+
+    def of_plain_form(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Reduced losses of rows, by operations that torch can trace."""
+        rows = self.plain(*inputs)
+        rows = rows if self.weight is None else rows * self.weight
+        return rows.sum() if self.is_sum else rows
+
+
+def reduced_loss(
+    closed: ClosedForm,
+    plain: PlainForm,
+    *inputs: Tensor,
+    weight: Tensor | None,
+    reduction: str,
+    shape: torch.Size,
+    traced: bool,
 ) -> Tensor:
-    """Loss of rows of inputs ``(n, ...)``, reduced to a sum or of a shape; differentiable once."""
-    wanted = torch.is_grad_enabled() and any(given.requires_grad for given in inputs)
-    rows = _ClosedForm.apply(evaluate, wanted, *inputs)
-    return rows.reshape(shape) if reduction == "none" else rows.sum()
+    """Loss of rows of inputs ``(n, ...)``, reduced to a sum or of a shape.
+
+    ``traced`` is what :func:`is_traced` says of the scores and the targets.
+    """
+    loss = _Loss(closed, plain, weight, reduction != "none")
+    if traced:
+        values = loss.of_plain_form(inputs)
+    elif torch.is_grad_enabled() and any(given.requires_grad for given in inputs):
+        values = _ClosedFormLoss.apply(loss, *inputs)
+    else:
+        rows, _ = closed(*inputs, weight=weight, with_gradient=False)
+        values = rows.sum() if loss.is_sum else rows
+    return values if loss.is_sum else values.reshape(shape)
 
 
 def empty_gradient(scores: Tensor) -> Tensor:
@@ -218,27 +309,36 @@ def empty_gradient(scores: Tensor) -> Tensor:
     return torch.empty_like(scores, memory_format=torch.contiguous_format)
 
 
-class _ClosedForm(torch.autograd.Function):
-    """Loss of each row; the gradients are made along with it."""
+class _ClosedFormLoss(torch.autograd.Function):
+    """Loss of each row, or their sum; the gradients are made along with it."""
 
     @staticmethod
-    def forward(ctx: Any, evaluate: Evaluate, with_gradient: bool, *inputs: Tensor) -> Tensor:
+    def forward(ctx: Any, loss: _Loss, *inputs: Tensor) -> Tensor:
         ctx.save_for_backward(*inputs)
-        ctx.evaluate = evaluate
-        loss, ctx.gradients = evaluate(*inputs, with_gradient=with_gradient)
-        return loss
+        ctx.loss = loss
+        values, ctx.gradients = loss.closed(*inputs, weight=loss.weight, with_gradient=True)
+        return values.sum() if loss.is_sum else values
 
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
-            raise RuntimeError(
-                "this loss cannot be differentiated a second time; call backward or "
-                "torch.autograd.grad with create_graph=False"
-            )
-        gradients, ctx.gradients = ctx.gradients, None
+            return None, *_differentiable_gradients(ctx, grad_output)
+        loss, gradients, ctx.gradients = ctx.loss, ctx.gradients, None
         if gradients is None:  # a second backward pass through a retained graph
-            _, gradients = ctx.evaluate(*ctx.saved_tensors, with_gradient=True)
-        if grad_output.is_cuda or not bool((grad_output == 1).all()):
+            _, gradients = loss.closed(*ctx.saved_tensors, weight=loss.weight, with_gradient=True)
+        if not loss.is_sum:
             for gradient in gradients:
                 gradient.mul_(grad_output.reshape(-1, *[1] * (gradient.ndim - 1)))
-        return None, None, *gradients
+        elif grad_output.is_cuda or grad_output.item() != 1:  # a GPU would have to be waited for
+            for gradient in gradients:
+                gradient.mul_(grad_output)
+        return None, *gradients
+
+
+def _differentiable_gradients(ctx: Any, grad_output: Tensor) -> Iterator[Tensor | None]:
+    """Gradients in the inputs that can be differentiated again (``create_graph=True``)."""
+    inputs, wanted = ctx.saved_tensors, ctx.needs_input_grad[1:]
+    variables = [given for given, is_wanted in zip(inputs, wanted, strict=True) if is_wanted]
+    loss = ctx.loss.of_plain_form(inputs)
+    found = iter(torch.autograd.grad(loss, variables, grad_output, create_graph=True))
+    return (next(found) if is_wanted else None for is_wanted in wanted)

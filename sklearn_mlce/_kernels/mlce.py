@@ -13,6 +13,7 @@ kept as a list of entries, over which their log-sum-exp is reduced; else both si
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
@@ -21,17 +22,21 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._kernels.exponentials import (
+    NEAR_ZERO,
     DenseReduction,
     LogSumExp,
     SegmentReduction,
     exponentiate_,
+    plain_log_sum_exp,
     row_blocks,
     softmax_hessian_diagonal_,
+    softplus,
     subtract_sides_,
     weighted_total,
+    within,
 )
-from sklearn_mlce._kernels.hard_targets import DenseTargets, PositiveEntries
-from sklearn_mlce._kernels.loss_function import empty_gradient
+from sklearn_mlce._kernels.hard_targets import DenseTargets, PositiveEntries, cheaper_form
+from sklearn_mlce._kernels.loss_function import empty_gradient, is_small
 
 NEGATIVES, POSITIVES = 1, -1  # the sign of a score in the exponents of each
 
@@ -176,6 +181,41 @@ def exponent_matrix(
     return matrix
 
 
+def plain_rows(
+    scores: Tensor, threshold: Tensor | None = None, *, targets: Tensor, transform: LogitTransform
+) -> Tensor:
+    """Losses ``(n,)`` of rows by differentiable operations, of targets as a matrix.
+
+    ``threshold`` is as in :func:`evaluate_rows`, which gives the same values.
+    """
+    logit = None if threshold is None else transform.scale * threshold
+    negatives, positives = (
+        _beside_threshold(
+            plain_log_sum_exp(plain_exponents(scores, targets, transform, sign)),
+            None if logit is None else sign * logit,
+        )
+        for sign in (NEGATIVES, POSITIVES)
+    )
+    return negatives + positives
+
+
+def _beside_threshold(labels: Tensor, logit: Tensor | None) -> Tensor:
+    """Log-sum-exp of the labels and the threshold's logit."""
+    # The second derivative of torch.logaddexp is NaN where one is far below the other.
+    return softplus(labels) if logit is None else logit + softplus(labels - logit)
+
+
+def plain_exponents(
+    scores: Tensor, targets: Tensor, transform: LogitTransform, sign: int
+) -> Tensor:
+    """Exponents ``(n, L)`` of one side by differentiable operations, -inf of no part."""
+    margin = transform.margins[0 if sign == NEGATIVES else 1]
+    exponents = sign * transform.scale * (scores + sign * margin)
+    if transform.log_weight is not None:
+        exponents = exponents + transform.log_weight
+    return exponents + log_target_weights(targets.to(scores.dtype), sign)
+
+
 def evaluate_rows(
     scores: Tensor,
     threshold: Tensor | None = None,
@@ -208,6 +248,10 @@ def evaluate_rows(
     gradients : tuple of Tensor, or None
         In the scores and, where there are any, in the threshold scores.
     """
+    if threshold is None and (sides := near_zero_sides(scores, targets, transform)) is not None:
+        losses, gradient = _near_zero_rows(*sides, transform.scale, weight)
+        return losses, (gradient,) if with_gradient else None
+    targets = cheaper_form(targets)
     out = empty_gradient(scores) if with_gradient else None
     logit = None if threshold is None else transform.scale * threshold
     scale = transform.scale
@@ -223,6 +267,55 @@ def evaluate_rows(
         return losses, None
     # The loss depends on the scores less the threshold.
     return losses, (out,) if threshold is None else (out, out.sum(dim=1).neg_())
+
+
+def near_zero_sides(
+    scores: Tensor, targets: Tensor | DenseTargets | PositiveEntries, transform: LogitTransform
+) -> tuple[Tensor, Tensor] | None:
+    """Weighted exponentials ``(n, L)`` of both sides of few scores that are near zero, or None.
+
+    One exponential serves both sides, and the targets are factors of it: of few scores this takes
+    a third of the time of exponents and shifts, which they need not.
+    """
+    if isinstance(targets, PositiveEntries) or not is_small(scores) or not scores.numel():
+        return None
+    matrix = targets.targets if isinstance(targets, DenseTargets) else targets
+    scale, log_weight = transform.scale, transform.log_weight
+    logits = scores if scale == 1 else scores * scale
+    reach = scale * max(map(abs, transform.margins))
+    if log_weight is not None:
+        reach += max(0.0, log_weight.max().item())
+    if not within(logits, NEAR_ZERO - reach):
+        return None
+    matrix = matrix.to(logits.dtype)
+    if matrix.sum().isnan():  # a tenth of the time of asking every entry
+        weights = (1 - matrix).nan_to_num_(0), matrix.nan_to_num(0)
+    else:
+        weights = 1 - matrix, matrix
+    exponentials = logits.exp()
+    positives = weights[1] / exponentials
+    negatives = exponentials.mul_(weights[0])
+    for side, margin in zip((negatives, positives), transform.margins, strict=True):
+        if margin:
+            side.mul_(math.exp(scale * margin))
+        if log_weight is not None:
+            side.mul_(log_weight.exp())
+    return negatives, positives
+
+
+def _near_zero_rows(
+    negatives: Tensor, positives: Tensor, scale: float, weight: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Losses ``(n,)`` of rows times their weights, and their gradient, of exponentials."""
+    of_negatives, of_positives = (side.sum(dim=1, keepdim=True) for side in (negatives, positives))
+    losses = of_negatives.log1p().add_(of_positives.log1p()).squeeze(1)
+    negatives.div_(of_negatives.add_(1))
+    gradient = negatives.sub_(positives.div_(of_positives.add_(1)))
+    if scale != 1:
+        gradient.mul_(scale)
+    if weight is None:
+        return losses, gradient
+    return losses.mul_(weight), gradient.mul_(weight.unsqueeze(1))
 
 
 def loss_and_gradient(

@@ -11,7 +11,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sklearn_mlce._kernels.exponentials import exp_, need_no_shift, weighted_total
+from sklearn_mlce._kernels.exponentials import (
+    exp_,
+    need_no_shift,
+    plain_log_sum_exp,
+    softplus,
+    weighted_total,
+)
 from sklearn_mlce._kernels.output_layout import ABSENT, OutputLayout
 
 
@@ -38,6 +44,19 @@ def hard_rows(
     return losses, gradient
 
 
+def plain_hard_rows(scores: Tensor, *, codes: Tensor, log_weight: Tensor | None = None) -> Tensor:
+    """Losses ``(n,)`` of rows by differentiable operations."""
+    own = codes.clamp(min=0)[..., None]
+    is_own = own == torch.arange(scores.shape[2], device=scores.device)
+    others = plain_log_sum_exp(scores.masked_fill(is_own, -torch.inf), 2)[..., None]
+    exponents = others - scores.gather(2, own)
+    if log_weight is not None:
+        exponents = exponents + log_weight.expand_as(scores).gather(2, own)
+    counts = is_own & (codes >= 0)[..., None]
+    pooled = plain_log_sum_exp(torch.where(counts, exponents, -torch.inf), 1)
+    return softplus(pooled).sum(dim=1)
+
+
 def _pool_by_class(exponents: Tensor, classes: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
     """Losses ``(n,)`` of outputs ``(n, n_outputs)`` pooled by class, and their gradient."""
     largest = exponents.new_zeros(len(exponents), n_classes)  # 0 is the exponent of the 1
@@ -61,7 +80,7 @@ def _softmax_of_others(others: Tensor, in_range: bool) -> Tensor:
 
 
 def soft_rows(
-    scores: Tensor, target_weight: Tensor, factor: Tensor | None
+    scores: Tensor, target_weight: Tensor, factor: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Losses ``(n,)`` of rows times their factors, and their gradient."""
     terms = _mean_of_classes(scores).sub(scores)
@@ -78,6 +97,12 @@ def soft_rows(
     if factor is not None:
         losses, pull = losses * factor, pull.mul_(factor[:, None, None])
     return losses, _mean_of_classes(pull).sub(pull)
+
+
+def plain_soft_rows(scores: Tensor, *, target_weight: Tensor) -> Tensor:
+    """Losses ``(n,)`` of rows by differentiable operations."""
+    exponents = scores.mean(dim=2, keepdim=True) - scores + target_weight.log()
+    return softplus(plain_log_sum_exp(exponents, 1)).sum(dim=1)
 
 
 def _mean_of_classes(entries: Tensor) -> Tensor:

@@ -16,11 +16,12 @@ from torch import Tensor
 from sklearn_mlce._kernels.exponentials import (
     DenseReduction,
     SegmentReduction,
+    plain_log_sum_exp,
     softmax_,
     softplus,
     weighted_total,
 )
-from sklearn_mlce._kernels.hard_targets import DenseTargets, PositiveEntries
+from sklearn_mlce._kernels.hard_targets import DenseTargets, PositiveEntries, cheaper_form
 from sklearn_mlce._kernels.loss_function import empty_gradient
 from sklearn_mlce._kernels.mlce import (
     NEGATIVES,
@@ -30,6 +31,8 @@ from sklearn_mlce._kernels.mlce import (
     exponent_blocks,
     exponent_matrix,
     exponents_of_positives,
+    near_zero_sides,
+    plain_exponents,
 )
 
 
@@ -41,10 +44,36 @@ def pairwise_rows(
     transform: LogitTransform,
 ) -> tuple[Tensor, Tensor]:
     """Losses ``(n,)`` of rows times their weights, and the gradient ``(n, L)`` of their sum."""
+    if (sides := near_zero_sides(scores, targets, transform)) is not None:
+        return _near_zero_pairs(*sides, transform.scale, weight)
+    targets = cheaper_form(targets)
     out = empty_gradient(scores)
     if isinstance(targets, PositiveEntries):
         return _pairs_of_entries(scores, targets, transform, weight, out), out
     return _pairs_of_matrix(scores, targets, transform, weight, out), out
+
+
+def plain_pairs(scores: Tensor, *, targets: Tensor, transform: LogitTransform) -> Tensor:
+    """Losses ``(n,)`` of rows by differentiable operations, of targets as a matrix."""
+    negatives, positives = (
+        plain_log_sum_exp(plain_exponents(scores, targets, transform, sign))
+        for sign in (NEGATIVES, POSITIVES)
+    )
+    return softplus(negatives + positives)
+
+
+def _near_zero_pairs(
+    negatives: Tensor, positives: Tensor, scale: float, weight: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Losses ``(n,)`` of rows times their weights, and their gradient, of exponentials."""
+    of_negatives, of_positives = (side.sum(dim=1, keepdim=True) for side in (negatives, positives))
+    paired = of_negatives * of_positives
+    losses = paired.log1p().squeeze(1)
+    slope = paired.add_(1).reciprocal_().mul_(scale)
+    if weight is not None:
+        losses, slope = losses.mul_(weight), slope.mul_(weight[:, None])
+    positives.mul_(of_negatives.mul_(slope))
+    return losses, negatives.mul_(of_positives.mul_(slope)).sub_(positives)
 
 
 def _pairs_of_entries(

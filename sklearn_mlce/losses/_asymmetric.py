@@ -118,9 +118,10 @@ def asymmetric_labels(
     """What labels cost, by checked options."""
     check_asymmetric_options(gamma_positive, gamma_negative, margin)
     negative = ShiftedFocalTerm(gamma_negative, margin) if margin else FocalTerm(gamma_negative)
+    loss = LabelLoss(negative, FocalTerm(gamma_positive))
 
     def make_loss(targets: HardTargets, scores: Tensor, weight: Tensor | None) -> LabelLoss:
-        return LabelLoss(negative, FocalTerm(gamma_positive), weight=weights_of(weight))
+        return loss if weight is None else loss._replace(weight=weights_of(weight))
 
     return make_loss
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from sklearn_mlce._kernels.exponentials import softplus
 from sklearn_mlce._kernels.loss_function import (
-    any_unknown,
     check_label_weight,
     check_options,
     check_same_shape,
     check_soft_targets,
-    computing_dtype,
+    computed_rows,
     flatten_rows,
     row_factors,
 )
@@ -102,42 +100,49 @@ def binary_cross_entropy_loss(
     check_options(scale, reduction)
     margins = check_margin(margin)
     check_same_shape(scores, targets)
-    check_soft_targets(targets)
-    dtype = computing_dtype(scores)
-    flat, targets = flatten_rows(scores).to(dtype), flatten_rows(targets.detach()).to(dtype)
+    unknown = check_soft_targets(targets)
+    flat = computed_rows(scores)
+    dtype = flat.dtype
+    targets = flatten_rows(targets.detach()).to(dtype)
     weight = check_label_weight(label_weight, scores, dtype)
-    if any_unknown(targets):
-        unknown = targets.isnan()
+    if unknown:
+        known = targets.isnan().logical_not().to(dtype)
         targets = targets.nan_to_num()
-        weight = torch.where(unknown, 0.0, 1.0 if weight is None else weight).to(dtype)
+        weight = known if weight is None else known * weight
     pos_weight = check_label_weight(pos_weight, scores, dtype, name="pos_weight")
-    cells = _label_losses(flat, targets, scale, margins, weight, pos_weight)
-    rows = cells.sum(dim=1)
-    factor = row_factors(sample_weight, scores, reduction, dtype)
+    logits = flat if scale == 1 else scale * flat
+    together = sample_weight is None and reduction != "none"  # the rows need not be told apart
+    how = "sum" if together else "none"
+    if margins == (0.0, 0.0):
+        losses = binary_cross_entropy_with_logits(
+            logits, targets, weight=weight, pos_weight=pos_weight, reduction=how
+        )
+    else:
+        shifts = (scale * margins[0], scale * margins[1])
+        losses = _with_margins(logits, targets, shifts, weight, pos_weight, how)
+    if together:
+        return losses if reduction == "sum" else losses / max(flat.shape[0], 1)
+    rows, factor = losses.sum(dim=1), row_factors(sample_weight, scores, reduction, dtype)
     rows = rows if factor is None else rows * factor
     return rows.reshape(scores.shape[:-1]) if reduction == "none" else rows.sum()
 
 
-def _label_losses(
-    scores: Tensor,
+def _with_margins(
+    logits: Tensor,
     targets: Tensor,
-    scale: float,
-    margins: tuple[float, float],
+    shifts: tuple[float, float],
     weight: Tensor | None,
     pos_weight: Tensor | None,
+    reduction: str,
 ) -> Tensor:
-    """Loss of each label of each row, by torch's own function where there is no margin."""
-    logits = scores if scale == 1 else scale * scores
-    if margins == (0.0, 0.0):
-        return binary_cross_entropy_with_logits(
-            logits, targets, weight=weight, pos_weight=pos_weight, reduction="none"
-        )
-    of_negatives = (1 - targets) * softplus(logits + scale * margins[0])
-    of_positives = targets * softplus(scale * margins[1] - logits)
+    """Torch's binary cross-entropy with logits, of logits that each side shifts its own way."""
+    of_negatives = (1 - targets) * softplus(logits + shifts[0])
+    of_positives = targets * softplus(shifts[1] - logits)
     if pos_weight is not None:
         of_positives = pos_weight * of_positives
     losses = of_negatives + of_positives
-    return losses if weight is None else weight * losses
+    losses = losses if weight is None else weight * losses
+    return losses.sum() if reduction == "sum" else losses
 
 
 class BinaryCrossEntropyLoss(RowLoss):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from sklearn_mlce._kernels.focal_terms import FocalTerm
 from sklearn_mlce._kernels.hard_targets import HardTargets
-from sklearn_mlce._kernels.loss_function import check_label_counts
+from sklearn_mlce._kernels.loss_function import check_label_counts, is_traced
 from sklearn_mlce.losses._focal import check_focal_options
 from sklearn_mlce.losses._module import RowLoss
 from sklearn_mlce.losses._per_label import LabelLoss, MakeLoss, per_label_loss, weights_of
@@ -122,11 +124,12 @@ def class_balanced_labels(counts: Tensor, beta: float = 0.9, gamma: float = 2.0)
     """What labels cost, by checked counts and options."""
     check_class_balanced_options(beta, gamma)
     balanced = effective_number_weights(counts, beta)
+    term = FocalTerm(gamma)
 
     def make_loss(targets: HardTargets, scores: Tensor, weight: Tensor | None) -> LabelLoss:
-        own = balanced.to(scores.device, torch.float64)
-        own = (own if weight is None else own * weight).to(scores.dtype)
-        return LabelLoss(FocalTerm(gamma), FocalTerm(gamma), weight=weights_of(own))
+        own = balanced if weight is None else balanced.to(scores.device, torch.float64) * weight
+        own = own.to(scores.device, scores.dtype)
+        return LabelLoss(term, term, weight=weights_of(own))
 
     return make_loss
 
@@ -134,10 +137,13 @@ def class_balanced_labels(counts: Tensor, beta: float = 0.9, gamma: float = 2.0)
 def effective_number_weights(counts: Tensor, beta: float) -> Tensor:
     """Inverse effective numbers of rows ``(n_labels,)``, with a mean of 1 over labels in use."""
     # 1 - beta^n; with beta near 1 the difference would cancel
-    log_beta = torch.tensor(beta, dtype=torch.float64).log()
-    inverse = -1 / torch.expm1(counts.clamp(min=1) * log_beta)
-    in_use = counts > 0 if bool((counts > 0).any()) else counts == counts
-    return inverse / inverse[in_use].mean()
+    log_beta = math.log(beta) if beta else -math.inf
+    inverse = torch.expm1(counts.clamp(min=1) * log_beta).reciprocal_()  # negative, as is its mean
+    if not is_traced(counts) and counts.numel() and counts.min().item() > 0:
+        return inverse.div_(inverse.mean())
+    in_use = counts > 0
+    in_use = torch.where(in_use.any(), in_use, ~in_use).to(counts.dtype)
+    return inverse * (in_use.sum() / torch.dot(inverse, in_use))
 
 
 def check_class_balanced_options(beta: float, gamma: float) -> None:

@@ -162,17 +162,19 @@ def distribution_balanced_labels(
     """What labels cost, by checked counts and options."""
     check_distribution_balanced_options(n_samples, weight_map, negative_scale, bias_scale, gamma)
     counts = counts.clamp(1, n_samples - 1)
-    biases = bias_scale * torch.log(n_samples / counts - 1)
+    biases = torch.logit(counts / n_samples).mul_(-bias_scale)  # bias_scale log(n / n_i - 1)
+    negative, positive = FocalTerm(gamma, scale=negative_scale), FocalTerm(gamma)
 
     def make_loss(targets: HardTargets, scores: Tensor, weight: Tensor | None) -> LabelLoss:
         device, dtype = scores.device, scores.dtype
         weights = weights_of(weight)
         if weight_map is not None:
             inverse = counts.reciprocal().to(device, dtype)
-            weights = _rebalanced_weights(targets, inverse, len(scores), weight_map, weights)
+            n_rows = scores.shape[0]  # in Python, len of a tensor takes longer
+            weights = _rebalanced_weights(targets, inverse, n_rows, weight_map, weights)
         return LabelLoss(
-            FocalTerm(gamma, scale=negative_scale),
-            FocalTerm(gamma),
+            negative,
+            positive,
             shift=biases.to(device, dtype) if bias_scale else None,
             weight=weights,
         )
@@ -191,7 +193,7 @@ def _rebalanced_weights(
     alpha, beta, mu = weight_map
     total = targets.sum_positives(inverse, n_rows)
     # inf for a row without positives, whose weight is alpha + 1; 0 / 0 would be no limit
-    steepness = beta / total if beta else torch.zeros_like(total)
+    steepness = total.reciprocal().mul_(beta) if beta else torch.zeros_like(total)
 
     def weights(block: slice) -> Tensor:
         ratio = torch.outer(steepness[block], inverse)

@@ -111,11 +111,10 @@ def focal_labels(gamma: float = 2.0, alpha: float | None = None) -> MakeLoss:
     """What labels cost, by checked options."""
     check_focal_options(gamma, alpha)
     positive, negative = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
+    loss = LabelLoss(FocalTerm(gamma, negative), FocalTerm(gamma, positive))
 
     def make_loss(targets: HardTargets, scores: Tensor, weight: Tensor | None) -> LabelLoss:
-        return LabelLoss(
-            FocalTerm(gamma, negative), FocalTerm(gamma, positive), weight=weights_of(weight)
-        )
+        return loss if weight is None else loss._replace(weight=weights_of(weight))
 
     return make_loss
 

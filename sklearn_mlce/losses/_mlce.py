@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from sklearn_mlce._kernels.hard_targets import HardTargets, entries_from_indices, hard_from_dense
+from sklearn_mlce._kernels.hard_targets import (
+    HardTargets,
+    PositiveEntries,
+    checked_form,
+    entries_from_indices,
+)
 from sklearn_mlce._kernels.loss_function import (
     check_ascending,
     check_indices,
     check_options,
     check_same_shape,
-    check_soft_targets,
-    closed_form_loss,
     computed_rows,
     flatten_rows,
+    is_small,
+    is_traced,
     log_label_weight,
     per_row,
+    reduced_loss,
     row_factors,
 )
-from sklearn_mlce._kernels.mlce import LogitTransform, evaluate_rows
+from sklearn_mlce._kernels.mlce import LogitTransform, evaluate_rows, plain_rows
 from sklearn_mlce._utils.numbers import check_margin
 
 
@@ -122,12 +128,10 @@ def mlce_loss(
     """
     check_same_shape(scores, targets)
     targets = flatten_rows(targets.detach())
-    hard = hard_from_dense(targets)
-    if hard is None:
-        check_soft_targets(targets)
-    arguments = _rows(
+    return _loss(
         scores,
-        targets if hard is None else hard,
+        targets,
+        checked_form(targets),
         sample_weight=sample_weight,
         label_weight=label_weight,
         threshold_scores=threshold_scores,
@@ -135,7 +139,6 @@ def mlce_loss(
         margin=margin,
         reduction=reduction,
     )
-    return closed_form_loss(*arguments, reduction=reduction, shape=scores.shape[:-1])
 
 
 def mlce_loss_from_indices(
@@ -206,14 +209,16 @@ def mlce_loss_from_indices(
     tensor([1.2311, 1.0422])
     """
     indptr, indices = indptr.long(), indices.long()
-    on_cpu = indices.device.type == "cpu"
-    form = (indptr.numpy(), indices.numpy()) if on_cpu else (indptr, indices)
-    check_indices(*form, *flatten_rows(scores).shape)
-    positives = entries_from_indices(indptr, indices, scores.shape[-1])
-    check_ascending(positives.flat_index.numpy() if on_cpu else positives.flat_index)
-    arguments = _rows(
+    rows = flatten_rows(scores.detach())
+    traced = is_traced(scores, indptr, indices)
+    if traced:  # values cannot be checked
+        positives = entries_from_indices(indptr, indices, rows.shape[1])
+    else:
+        positives = _checked_entries(indptr, indices, rows.shape)
+    return _loss(
         scores,
         positives,
+        positives if traced or not is_small(rows) else positives.to_matrix(rows),
         sample_weight=sample_weight,
         label_weight=label_weight,
         threshold_scores=threshold_scores,
@@ -221,12 +226,28 @@ def mlce_loss_from_indices(
         margin=margin,
         reduction=reduction,
     )
-    return closed_form_loss(*arguments, reduction=reduction, shape=scores.shape[:-1])
 
 
-def _rows(
+def _checked_entries(indptr: Tensor, indices: Tensor, shape: torch.Size) -> PositiveEntries:
+    """Entries of a compressed form for scores of a shape.
+
+    Raises
+    ------
+    ValueError
+        If the form does not fit the shape, or lists a row's labels twice or out of order.
+    """
+    form = (indptr.numpy(), indices.numpy()) if indices.is_cpu else (indptr, indices)
+    check_indices(*form, *shape)
+    positives = entries_from_indices(indptr, indices, shape[1])
+    places = positives.flat_index
+    check_ascending(places.numpy() if places.is_cpu else places)
+    return positives
+
+
+def _loss(
     scores: Tensor,
-    targets: Tensor | HardTargets,
+    targets: Tensor | PositiveEntries,
+    form: Tensor | HardTargets,
     *,
     sample_weight: Tensor | None,
     label_weight: Tensor | None,
@@ -234,19 +255,27 @@ def _rows(
     scale: float,
     margin: float | tuple[float, float],
     reduction: str,
-) -> tuple[Any, ...]:
-    """Check the options; return the loss of rows as a function, and its inputs as rows."""
+) -> Tensor:
     check_options(scale, reduction)
     flat = computed_rows(scores)
     log_weight = log_label_weight(label_weight, scores, flat.dtype)
+    transform = LogitTransform(scale, check_margin(margin), log_weight)
     threshold = per_row(threshold_scores, scores, "threshold_scores")
-    evaluate = partial(
-        evaluate_rows,
-        targets=targets,
-        transform=LogitTransform(scale, check_margin(margin), log_weight),
+
+    def plain(*inputs: Tensor) -> Tensor:
+        matrix = targets if isinstance(targets, Tensor) else targets.to_matrix(flat.detach())
+        return plain_rows(*inputs, targets=matrix, transform=transform)
+
+    return reduced_loss(
+        partial(evaluate_rows, targets=form, transform=transform),
+        plain,
+        flat,
+        *(() if threshold is None else (threshold.to(flat.dtype),)),
         weight=row_factors(sample_weight, scores, reduction, flat.dtype),
+        reduction=reduction,
+        shape=scores.shape[:-1],
+        traced=is_traced(flat, targets if isinstance(targets, Tensor) else targets.flat_index),
     )
-    return evaluate, flat, *(() if threshold is None else (threshold.to(flat.dtype),))
 
 
 class MLCELoss(nn.Module):

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import partial
+
 from torch import Tensor
 
 from sklearn_mlce._kernels.loss_function import (
-    Evaluate,
-    any_unknown,
+    ClosedForm,
     check_label_weight,
     check_reduction,
     check_same_shape,
     check_soft_targets,
-    closed_form_loss,
     computing_dtype,
+    is_traced,
+    reduced_loss,
     row_factors,
 )
-from sklearn_mlce._kernels.multioutput import hard_rows, soft_rows
+from sklearn_mlce._kernels.multioutput import (
+    hard_rows,
+    plain_hard_rows,
+    plain_soft_rows,
+    soft_rows,
+)
 from sklearn_mlce.losses._module import RowLoss
 
 
@@ -104,14 +113,17 @@ def multioutput_loss(
     codes = _check_codes(scores, targets)
     dtype = computing_dtype(scores)
     weight = check_label_weight(label_weight, scores, dtype)
-    factor = row_factors(sample_weight, scores[..., 0], reduction, dtype)
-
-    def evaluate(scores: Tensor, *, with_gradient: bool) -> tuple[Tensor, tuple[Tensor]]:
-        log_weight = None if weight is None else _by_class(weight, scores).log()
-        losses, gradient = hard_rows(scores, codes, log_weight, factor)
-        return losses, (gradient,)
-
-    return _reduce(scores, evaluate, reduction)
+    flat = _flatten(scores).to(dtype)
+    log_weight = None if weight is None else _by_class(weight, flat).log()
+    return reduced_loss(
+        _closed(partial(hard_rows, codes=codes, log_weight=log_weight)),
+        partial(plain_hard_rows, codes=codes, log_weight=log_weight),
+        flat,
+        weight=row_factors(sample_weight, scores[..., 0], reduction, dtype),
+        reduction=reduction,
+        shape=scores.shape[:-2],
+        traced=is_traced(flat, targets),
+    )
 
 
 def soft_multioutput_loss(
@@ -196,26 +208,35 @@ def soft_multioutput_loss(
     targets = _check_probabilities(scores, targets)
     dtype = computing_dtype(scores)
     weight = check_label_weight(label_weight, scores, dtype)
-    factor = row_factors(sample_weight, scores[..., 0], reduction, dtype)
+    flat, target_weight = _flatten(scores).to(dtype), targets.to(dtype)
+    if weight is not None:
+        target_weight = target_weight * _by_class(weight, flat)
+    return reduced_loss(
+        _closed(partial(soft_rows, target_weight=target_weight)),
+        partial(plain_soft_rows, target_weight=target_weight),
+        flat,
+        weight=row_factors(sample_weight, scores[..., 0], reduction, dtype),
+        reduction=reduction,
+        shape=scores.shape[:-2],
+        traced=is_traced(flat, targets),
+    )
 
-    def evaluate(scores: Tensor, *, with_gradient: bool) -> tuple[Tensor, tuple[Tensor]]:
-        target_weight = targets.to(dtype)
-        if weight is not None:
-            target_weight = target_weight * _by_class(weight, scores)
-        losses, gradient = soft_rows(scores, target_weight, factor)
+
+def _closed(rows: Callable[..., tuple[Tensor, Tensor]]) -> ClosedForm:
+    def closed(
+        scores: Tensor, *, weight: Tensor | None, with_gradient: bool
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        losses, gradient = rows(scores, factor=weight)
         return losses, (gradient,)
 
-    return _reduce(scores, evaluate, reduction)
-
-
-def _reduce(scores: Tensor, evaluate: Evaluate, reduction: str) -> Tensor:
-    flat = _flatten(scores).to(computing_dtype(scores))
-    return closed_form_loss(evaluate, flat, reduction=reduction, shape=scores.shape[:-2])
+    return closed
 
 
 def _flatten(scores: Tensor) -> Tensor:
     """Scores ``(..., n_outputs, n_classes)`` as ``(n_rows, n_outputs, n_classes)``."""
-    return scores.reshape(scores.shape[:-2].numel(), *scores.shape[-2:])
+    if scores.ndim == 3:
+        return scores  # autograd would record a reshape
+    return scores.reshape(math.prod(scores.shape[:-2]), *scores.shape[-2:])
 
 
 def _by_class(weight: Tensor, scores: Tensor) -> Tensor:
@@ -232,17 +253,31 @@ def _check_codes(scores: Tensor, targets: Tensor) -> Tensor:
             "(..., n_outputs), the code of each output's class"
         )
     known = targets.detach()
-    unknown = known.isnan()
     codes = known.nan_to_num(0.0) if known.is_floating_point() else known
-    outside = (codes < 0) | (codes >= scores.shape[-1]) | (codes != codes.long())
-    if bool(outside.any()):
-        seen = codes[outside].unique()[:5].tolist()
-        raise ValueError(
-            f"targets must be class codes from 0 to {scores.shape[-1] - 1}, or NaN for unknown; "
-            f"got {seen}"
-        )
-    codes = codes.long().masked_fill(unknown, -1)
-    return codes.reshape(scores.shape[:-2].numel(), scores.shape[-2])
+    if not is_traced(targets):
+        _check_range(codes, scores.shape[-1])
+    if known.is_floating_point():
+        codes = codes.long().masked_fill(known.isnan(), -1)
+    codes = codes.long()
+    return codes.reshape(math.prod(scores.shape[:-2]), scores.shape[-2])
+
+
+def _check_range(codes: Tensor, n_classes: int) -> None:
+    """Raise ValueError unless codes are whole and in [0, n_classes)."""
+    whole = codes.long()
+    if codes.is_floating_point() and bool((codes != whole).any()):
+        outside = (codes < 0) | (codes >= n_classes) | (codes != whole)
+    elif not codes.numel():
+        return
+    else:
+        smallest, largest = (edge.item() for edge in whole.aminmax())
+        if smallest >= 0 and largest < n_classes:
+            return
+        outside = (codes < 0) | (codes >= n_classes)
+    seen = codes[outside].unique()[:5].tolist()
+    raise ValueError(
+        f"targets must be class codes from 0 to {n_classes - 1}, or NaN for unknown; got {seen}"
+    )
 
 
 def _check_probabilities(scores: Tensor, targets: Tensor) -> Tensor:
@@ -252,12 +287,12 @@ def _check_probabilities(scores: Tensor, targets: Tensor) -> Tensor:
             f"scores must be (..., n_outputs, n_classes), got shape {tuple(scores.shape)}"
         )
     check_same_shape(scores, targets)
-    check_soft_targets(targets)
+    may_be_unknown = check_soft_targets(targets)
     targets = _flatten(targets.detach())
-    if not any_unknown(targets):
+    if not may_be_unknown:
         return targets
     unknown = targets.isnan()
-    if bool((unknown.any(dim=-1) != unknown.all(dim=-1)).any()):
+    if not is_traced(targets) and bool((unknown.any(dim=-1) != unknown.all(dim=-1)).any()):
         raise ValueError(
             "targets of an output must be NaN for all of its classes or for none: an output is "
             "known or unknown as a whole"

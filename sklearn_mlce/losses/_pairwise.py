@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor
 
-from sklearn_mlce._kernels.hard_targets import hard_from_dense
+from sklearn_mlce._kernels.hard_targets import checked_form
 from sklearn_mlce._kernels.loss_function import (
     check_options,
     check_same_shape,
-    check_soft_targets,
-    closed_form_loss,
     computed_rows,
     flatten_rows,
+    is_traced,
     log_label_weight,
+    reduced_loss,
     row_factors,
 )
 from sklearn_mlce._kernels.mlce import LogitTransform
-from sklearn_mlce._kernels.pairwise import pairwise_rows
+from sklearn_mlce._kernels.pairwise import pairwise_rows, plain_pairs
 from sklearn_mlce._utils.numbers import check_number
 from sklearn_mlce.losses._module import RowLoss
 
@@ -114,22 +116,26 @@ def pairwise_loss(
     """
     check_pairwise_options(scale, margin, reduction)
     check_same_shape(scores, targets)
-    flat = computed_rows(scores)
-    targets = flatten_rows(targets.detach())
-    hard = hard_from_dense(targets)
-    if hard is None:
-        check_soft_targets(targets)
-    transform = LogitTransform(
-        scale, (margin, 0.0), log_label_weight(label_weight, scores, flat.dtype)
-    )
-    factor = row_factors(sample_weight, scores, reduction, flat.dtype)
+    flat, targets = computed_rows(scores), flatten_rows(targets.detach())
+    form = checked_form(targets)
+    log_weight = log_label_weight(label_weight, scores, flat.dtype)
+    transform = LogitTransform(scale, (margin, 0.0), log_weight)
 
-    def evaluate(scores: Tensor, *, with_gradient: bool) -> tuple[Tensor, tuple[Tensor] | None]:
-        of_rows = targets if hard is None else hard
-        losses, gradient = pairwise_rows(scores, of_rows, factor, transform=transform)
+    def closed(
+        scores: Tensor, *, weight: Tensor | None, with_gradient: bool
+    ) -> tuple[Tensor, tuple[Tensor] | None]:
+        losses, gradient = pairwise_rows(scores, form, weight, transform=transform)
         return losses, (gradient,) if with_gradient else None
 
-    return closed_form_loss(evaluate, flat, reduction=reduction, shape=scores.shape[:-1])
+    return reduced_loss(
+        closed,
+        partial(plain_pairs, targets=targets, transform=transform),
+        flat,
+        weight=row_factors(sample_weight, scores, reduction, flat.dtype),
+        reduction=reduction,
+        shape=scores.shape[:-1],
+        traced=is_traced(flat, targets),
+    )
 
 
 def check_pairwise_options(scale: float, margin: float, reduction: str) -> None:

@@ -8,30 +8,40 @@ cost the same, targets that are a matrix turn the positives' scores, and one pas
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from sklearn_mlce._kernels.exponentials import row_blocks
-from sklearn_mlce._kernels.focal_terms import N_BUFFERS, Buffers, FocalTerm, Term
+from sklearn_mlce._kernels.focal_terms import (
+    FRESH,
+    N_BUFFERS,
+    Buffers,
+    FocalTerm,
+    Term,
+)
 from sklearn_mlce._kernels.hard_targets import (
     DenseTargets,
     HardTargets,
     PositiveEntries,
     entries_from_dense,
     hard_from_dense,
+    is_hard,
 )
 from sklearn_mlce._kernels.loss_function import (
     check_label_weight,
     check_reduction,
     check_same_shape,
     check_soft_targets,
-    closed_form_loss,
     computed_rows,
     empty_gradient,
     flatten_rows,
+    is_small,
+    is_traced,
+    reduced_loss,
     row_factors,
 )
 
@@ -52,11 +62,7 @@ class LabelLoss(NamedTuple):
     def of_one_form(self) -> bool:
         """Whether positives cost what negatives of the opposite score do, but for constants."""
         negative, positive = self.negative, self.positive
-        return (
-            isinstance(negative, FocalTerm)
-            and isinstance(positive, FocalTerm)
-            and negative.gamma == positive.gamma
-        )
+        return type(negative) is type(positive) is FocalTerm and negative.gamma == positive.gamma
 
 
 # Of hard targets, the flattened scores, which tell the number of rows, the dtype and the device,
@@ -78,22 +84,45 @@ def per_label_loss(
     check_reduction(reduction)
     check_same_shape(scores, targets)
     flat, targets = computed_rows(scores), flatten_rows(targets.detach())
-    weight = check_label_weight(label_weight, scores, flat.dtype)
+    label_weight = check_label_weight(label_weight, scores, flat.dtype)
+    traced = is_traced(flat, targets)
+    hard = DenseTargets(targets, all_known=False) if traced else _hard_form(targets, name)
+    loss = make_loss(hard, flat, label_weight)
+    if isinstance(hard, DenseTargets) and not (loss.of_one_form or traced or is_small(flat)):
+        hard = _hard_entries(targets, name)
+        loss = make_loss(hard, flat, label_weight)
+
+    def closed(
+        scores: Tensor, *, weight: Tensor | None, with_gradient: bool
+    ) -> tuple[Tensor, tuple[Tensor] | None]:
+        losses, gradient = evaluate_labels(scores, hard, loss, weight, with_gradient)
+        return losses, None if gradient is None else (gradient,)
+
+    return reduced_loss(
+        closed,
+        partial(plain_labels, targets=targets, loss=loss),
+        flat,
+        weight=row_factors(sample_weight, scores, reduction, flat.dtype),
+        reduction=reduction,
+        shape=scores.shape[:-1],
+        traced=traced,
+    )
+
+
+def _hard_form(targets: Tensor, name: str) -> HardTargets:
+    """Hard targets ``(n, L)`` in the form that is cheapest for a loss of one form.
+
+    Raises
+    ------
+    ValueError
+        If a target is not 0, 1 or NaN.
+    """
+    if is_small(targets) and is_hard(targets):
+        return DenseTargets(targets, all_known=True)
     hard = hard_from_dense(targets)
     if hard is None or (isinstance(hard, DenseTargets) and not hard.all_known):
-        hard = _hard_entries(targets, name)
-    loss = make_loss(hard, flat, weight)
-    if isinstance(hard, DenseTargets) and not loss.of_one_form:
-        hard = _hard_entries(targets, name)
-        loss = make_loss(hard, flat, weight)
-    factor = row_factors(sample_weight, scores, reduction, flat.dtype)
-
-    def evaluate(scores: Tensor, *, with_gradient: bool) -> tuple[Tensor, tuple[Tensor] | None]:
-        out = empty_gradient(scores) if with_gradient else None
-        losses = evaluate_labels(scores, hard, loss, factor, out)
-        return losses, None if out is None else (out,)
-
-    return closed_form_loss(evaluate, flat, reduction=reduction, shape=scores.shape[:-1])
+        return _hard_entries(targets, name)
+    return hard
 
 
 def _hard_entries(targets: Tensor, name: str) -> PositiveEntries:
@@ -121,18 +150,30 @@ def weights_of(label_weight: Tensor | None) -> Callable[[slice], Tensor | None]:
     return lambda block: label_weight[block]
 
 
+def plain_labels(scores: Tensor, *, targets: Tensor, loss: LabelLoss) -> Tensor:
+    """Losses ``(n,)`` of rows by differentiable operations, of targets as a matrix."""
+    z = scores if loss.shift is None else scores - loss.shift
+    cells = torch.where(targets == 1, loss.positive.plain(-z), loss.negative.plain(z))
+    cells = torch.where(targets.isnan(), 0.0, cells)
+    weight = loss.weight(slice(None))
+    return (cells if weight is None else cells * weight).sum(dim=1)
+
+
 def evaluate_labels(
     scores: Tensor,
     targets: HardTargets,
     loss: LabelLoss,
     factor: Tensor | None,
-    out: Tensor | None,
-) -> Tensor:
-    """Losses ``(n,)`` of rows times their factors; their gradient is written to ``out``.
+    with_gradient: bool = True,
+) -> tuple[Tensor, Tensor | None]:
+    """Losses ``(n,)`` of rows times their factors, and the gradient ``(n, L)`` of their sum.
 
     A matrix of targets is for a loss of one form.
     """
+    if is_small(scores):
+        return _few_labels(scores, targets, loss, factor)
     losses = scores.new_zeros(len(scores))
+    out = empty_gradient(scores) if with_gradient else None
     if isinstance(targets, DenseTargets):
         evaluated = _of_matrix(scores, targets, loss)
     else:
@@ -144,18 +185,64 @@ def evaluate_labels(
             if weight is not None:
                 slopes.mul_(weight)
             torch.mul(slopes, 1 if factor is None else factor[block, None], out=out[block])
-    return losses if factor is None else losses.mul_(factor)
+    return losses if factor is None else losses.mul_(factor), out
+
+
+def _few_labels(
+    scores: Tensor, targets: HardTargets, loss: LabelLoss, factor: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The same of few scores, in one block, and of a matrix for losses of any form."""
+    scores = scores.contiguous()
+    z = scores if loss.shift is None else scores - loss.shift
+    if isinstance(targets, DenseTargets) and loss.of_one_form:
+        values, slopes = _mixed(z, targets.targets, loss, FRESH)
+    elif isinstance(targets, DenseTargets):
+        values, slopes = loss.negative.evaluate(z, FRESH)
+        of_positives, slopes_of_positives = loss.positive.evaluate(-z, FRESH)
+        is_positive = targets.targets.to(z.dtype)
+        values.lerp_(of_positives, is_positive)  # exact at 0 and at 1
+        slopes.lerp_(slopes_of_positives.neg_(), is_positive)
+    else:
+        values, slopes = loss.negative.evaluate(z, FRESH)
+        unknown = None if targets.masked is targets.flat_index else targets.masked
+        positives = _positives(scores, targets, loss)
+        _write_positives_(values, slopes, positives, targets.flat_index, unknown)
+    weight = loss.weight(slice(None))
+    losses = _sum_labels(values, weight)
+    if weight is not None:
+        slopes.mul_(weight)
+    if factor is None:
+        return losses, slopes
+    return losses.mul_(factor), slopes.mul_(factor.unsqueeze(1))
+
+
+def _mixed(z: Tensor, targets: Tensor, loss: LabelLoss, buffers: Buffers) -> tuple[Tensor, Tensor]:
+    """Values and slopes of a loss of one form."""
+    negative, positive = cast(FocalTerm, loss.negative), cast(FocalTerm, loss.positive)
+    return negative.mixed(positive, z, targets.to(z.dtype), buffers)
+
+
+def _write_positives_(
+    values: Tensor,
+    slopes: Tensor,
+    positives: tuple[Tensor, Tensor],
+    places: Tensor,
+    unknown: Tensor | None,
+) -> None:
+    """Write those of positives at their flat places, and 0 where labels are unknown."""
+    for matrix, of_positives in zip((values, slopes), positives, strict=True):
+        flat = matrix.view(-1)
+        if unknown is not None:
+            flat.index_fill_(0, unknown, 0)
+        flat.index_copy_(0, places, of_positives)
 
 
 def _of_matrix(
     scores: Tensor, matrix: DenseTargets, loss: LabelLoss
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Blocks of rows with the values and slopes of their cells, whose memory is used again."""
-    assert isinstance(loss.negative, FocalTerm)
-    assert isinstance(loss.positive, FocalTerm)
     for block, z, buffers in _shifted_blocks(scores, loss.shift):
-        targets = matrix.targets[block].to(scores.dtype)
-        yield block, *loss.negative.mixed(loss.positive, z, targets, buffers)
+        yield block, *_mixed(z, matrix.targets[block], loss, buffers)
 
 
 def _of_entries(
@@ -166,10 +253,8 @@ def _of_entries(
     blocks = zip(_shifted_blocks(scores, loss.shift), _places(scores, entries), strict=False)
     for (block, z, buffers), (span, positive, unknown) in blocks:
         values, slopes = loss.negative.evaluate(z, buffers)
-        for matrix, of_positives in ((values, positive_values), (slopes, positive_slopes)):
-            if unknown is not None:
-                matrix.view(-1).index_fill_(0, unknown, 0)
-            matrix.view(-1).index_copy_(0, positive, of_positives[span])
+        of_block = (positive_values[span], positive_slopes[span])
+        _write_positives_(values, slopes, of_block, positive, unknown)
         yield block, values, slopes
 
 
@@ -178,7 +263,7 @@ def _positives(scores: Tensor, entries: PositiveEntries, loss: LabelLoss) -> tup
     z = scores.reshape(-1).index_select(0, entries.flat_index).neg_()
     if loss.shift is not None:
         z += loss.shift[entries.columns]
-    values, slopes = loss.positive.evaluate(z, z.new_empty(N_BUFFERS, len(z)).unbind())
+    values, slopes = loss.positive.evaluate(z, FRESH)
     return values, slopes.neg_()
 
 
@@ -197,12 +282,15 @@ def _shifted_blocks(
 
     The buffers are the same memory for every block: fresh memory costs as much as a pass.
     """
-    _n_rows, n_labels = scores.shape
+    n_labels = scores.shape[1]
     blocks = list(row_blocks(scores, _BLOCK_ELEMENTS)) if n_labels else []
     longest = blocks[0].stop if blocks else 0
-    memory = scores.new_empty(N_BUFFERS + (shift is not None), longest, n_labels)
+    n_buffers = N_BUFFERS + (shift is not None)
+    memory = scores.new_empty(n_buffers, longest, n_labels)
+    whole = memory.unbind()
     for block in blocks:
-        buffers = memory[:, : block.stop - block.start].unbind()
+        n_rows = block.stop - block.start
+        buffers = whole if n_rows == longest else memory[:, :n_rows].unbind()
         z = scores[block]
         if shift is not None:
             z = torch.sub(z, shift, out=buffers[N_BUFFERS])
@@ -249,9 +337,10 @@ class HardRows:
         self, scores: Tensor, targets: PositiveEntries, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Losses ``(n,)`` of rows times their weights, and the gradient ``(n, L)`` of their sum."""
-        gradient = empty_gradient(scores)
         loss = self._make_loss(targets, scores, self._label_weight)
-        return evaluate_labels(scores, targets, loss, weight, gradient), gradient
+        losses, gradient = evaluate_labels(scores, targets, loss, weight)
+        assert gradient is not None
+        return losses, gradient
 
     def curvature(self, n_labels: int) -> float | Tensor:
         """Largest second derivative of a term and its factor, times the weight of each label."""
@@ -269,5 +358,5 @@ class HardRows:
 def _steepest(term: Term) -> float:
     """Largest change of a term's slope per unit of its score."""
     z = torch.arange(-_REACH, _REACH, _SPACING, dtype=torch.float64)
-    _, slopes = term.evaluate(z, z.new_empty(N_BUFFERS, len(z)).unbind())
+    _, slopes = term.evaluate(z, FRESH)
     return float(slopes.diff().abs().max()) / _SPACING

@@ -140,9 +140,9 @@ def test_a_matrix_gives_sums_over_labels_what_its_entries_give(name, size, label
     scores = size * torch.randn(40, 30, generator=torch.Generator().manual_seed(0)).to(dtype)
     found = []
     for targets in (hard_from_dense(dense), entries_from_dense(dense)):
-        loss, gradient = TERMS[name](targets, scores, weight), torch.empty_like(scores)
+        loss = TERMS[name](targets, scores, weight)
         assert loss.of_one_form
-        found.append((evaluate_labels(scores, targets, loss, None, gradient), gradient))
+        found.append(evaluate_labels(scores, targets, loss, None))
     torch.testing.assert_close(*found)
 
 

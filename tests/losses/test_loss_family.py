@@ -11,6 +11,8 @@ from sklearn_mlce import losses
 from tests.helpers import family_oracles as oracles
 from tests.helpers.targets import N_LABELS, N_ROWS, random_targets
 
+pytestmark = pytest.mark.usefixtures("_of_each_size")
+
 COUNTS = torch.tensor([40, 3, 0, 100, 17])
 BALANCED = {"label_counts": COUNTS}
 DISTRIBUTION = {"label_counts": COUNTS, "n_samples": 100}
@@ -252,26 +254,6 @@ def test_backward_twice_through_a_retained_graph(case):
     torch.testing.assert_close(scores.grad, 2 * first)
     with torch.no_grad():
         assert not case.function(scores, torch.eye(3, N_LABELS), **case.options).requires_grad
-
-
-@every_case
-def test_a_second_derivative_is_there_or_says_that_it_is_not(case):
-    case = CASES[case]
-    scores = torch.zeros(3, N_LABELS, requires_grad=True)
-
-    def of(scores):
-        return case.function(scores, torch.eye(3, N_LABELS), **case.options)
-
-    loss = of(scores)
-    if case.name == "binary_cross_entropy_loss":
-        (gradient,) = torch.autograd.grad(loss, scores, create_graph=True)
-        assert gradient.requires_grad
-        torch.testing.assert_close(torch.func.grad(of)(scores.detach()), gradient.detach())
-    else:
-        with pytest.raises(RuntimeError):  # torch's own; the guide says that it comes
-            torch.func.grad(of)(scores.detach())
-        with pytest.raises(RuntimeError, match="cannot be differentiated a second time"):
-            torch.autograd.grad(loss, scores, create_graph=True)
 
 
 @every_case
