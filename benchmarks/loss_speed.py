@@ -1,12 +1,13 @@
 """Time of the loss, forward and backward, beside torch's binary cross-entropy."""
 
 import time
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from .environment import load_average
-from .loss_cases import BASELINE, LOSSES, RELATIVES, make_problem, step
+from .loss_cases import BASELINE, LOSSES, PLAIN, RELATIVES, make_problem, step
 from .report import Table
 
 
@@ -82,6 +83,27 @@ RELATIVES_SHAPES = (
 )
 
 
+#: Small batches, beside the same formulas left to autograd: rows, labels, positives, rounds, calls,
+#: and the most that a loss may take of their time. Torch's fused function is a harder mark.
+SMALL_SHAPES = tuple(
+    Shape(
+        rows,
+        labels,
+        positives,
+        rounds,
+        calls,
+        dict.fromkeys(PLAIN, 1.1) | {"binary_cross_entropy_loss": fused},
+    )
+    for rows, labels, positives, rounds, calls, fused in (
+        (64, 14, 3, 201, 20, 1.5),
+        (256, 200, 5, 101, 5, 1.2),
+    )
+)
+
+
+PREDICTION = ""
+
+
 def take_turns(actions: dict, rounds: int, calls: int = 1) -> dict[str, np.ndarray]:
     """Time actions in turns, so that whatever slows the machine slows them all.
 
@@ -149,6 +171,46 @@ def relatives_table(shapes=RELATIVES_SHAPES) -> Table:
     Table
     """
     return table(shapes, RELATIVES, "Time of forward + backward of the relatives, dense targets")
+
+
+def small_batches_table(shapes=SMALL_SHAPES) -> Table:
+    """Measure small batches beside autograd through the plain formulas, and lay out.
+
+    Each loss takes turns with its own plain form, so that both find the same in the caches.
+
+    Parameters
+    ----------
+    shapes : sequence of Shape, default=SMALL_SHAPES
+
+    Returns
+    -------
+    Table
+    """
+    columns = ("rows x labels", "loss", "time / plain", "at most", "holds", "quartiles", "us")
+    result = Table("Time of small batches beside autograd through the plain formula", columns)
+    busy = load_average()
+    ours = {**RELATIVES, **LOSSES}
+    for shape in shapes:
+        for name, plain in PLAIN.items():
+            problem = make_problem(shape.rows, shape.labels, shape.positives)
+            actions = {
+                "ours": partial(step, ours[name], problem),
+                "plain": partial(step, plain, problem),
+            }
+            seconds = take_turns(actions, shape.rounds, shape.calls)
+            ratios = np.quantile(seconds["ours"] / seconds["plain"], [0.5, 0.25, 0.75])
+            result.add(
+                f"{shape.rows} x {shape.labels}",
+                name,
+                f"{ratios[0]:.2f}",
+                f"{shape.limits[name]:.2f}",
+                "yes" if ratios[0] <= shape.limits[name] else "NO",
+                f"{ratios[1]:.2f} to {ratios[2]:.2f}",
+                f"{1e6 * np.median(seconds['ours']):.0f}",
+            )
+    result.note(f"Load average before: {busy:.1f}.")
+    result.note(PREDICTION)
+    return result
 
 
 def table(shapes=SHAPES, losses: dict = LOSSES, title: str = "Time of forward + backward") -> Table:

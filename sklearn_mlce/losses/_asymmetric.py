@@ -85,8 +85,9 @@ def asymmetric_loss(
     With both powers equal and no margin this is :func:`focal_loss`; with both 0, binary
     cross-entropy. The defaults are the paper's.
 
-    The gradient is exact and comes with the forward pass. It cannot be differentiated a second
-    time: a backward pass with ``create_graph=True`` raises a RuntimeError that says so.
+    The gradient is exact and comes with the forward pass. Compiled, exported, under
+    :mod:`torch.func` or to be differentiated a second time, the loss is computed by operations that
+    torch traces, and values of tensors are not checked.
 
     References
     ----------

@@ -88,8 +88,9 @@ def class_balanced_focal_loss(
 
     Notes
     -----
-    The gradient is exact and comes with the forward pass. It cannot be differentiated a second
-    time: a backward pass with ``create_graph=True`` raises a RuntimeError that says so.
+    The gradient is exact and comes with the forward pass. Compiled, exported, under
+    :mod:`torch.func` or to be differentiated a second time, the loss is computed by operations that
+    torch traces, and values of tensors are not checked.
 
     References
     ----------

@@ -117,8 +117,9 @@ def distribution_balanced_loss(
     an even chance is :math:`\nu_i`, not 0; with the default :math:`\kappa` that is 0.23 for a
     label of one row in a hundred.
 
-    The gradient is exact and comes with the forward pass. It cannot be differentiated a second
-    time: a backward pass with ``create_graph=True`` raises a RuntimeError that says so.
+    The gradient is exact and comes with the forward pass. Compiled, exported, under
+    :mod:`torch.func` or to be differentiated a second time, the loss is computed by operations that
+    torch traces, and values of tensors are not checked.
 
     References
     ----------

@@ -104,10 +104,8 @@ def mlce_loss(
     (:func:`binary_cross_entropy_loss`), which is never smaller.
 
     The gradient in `scores` and `threshold_scores` is exact and comes with the forward pass.
-    It cannot be differentiated a second time: a backward pass with ``create_graph=True`` raises
-    a RuntimeError that says so. The transforms of :mod:`torch.func` (``grad``, ``vmap`` ...) do
-    not go through it and fail with a RuntimeError of torch: use ``backward`` or
-    :func:`torch.autograd.grad`.
+    Compiled, exported, under :mod:`torch.func` or to be differentiated a second time, the loss is
+    computed by operations that torch traces, and values of tensors are not checked.
 
     References
     ----------

@@ -96,8 +96,9 @@ def pairwise_loss(
     zero, so such rows teach nothing here. At the minimum for soft targets
     :math:`s_i = \log(t_i / (1 - t_i)) / (2 \gamma)` but for a constant of the row.
 
-    The gradient is exact and comes with the forward pass. It cannot be differentiated a second
-    time: a backward pass with ``create_graph=True`` raises a RuntimeError that says so.
+    The gradient is exact and comes with the forward pass. Compiled, exported, under
+    :mod:`torch.func` or to be differentiated a second time, the loss is computed by operations that
+    torch traces, and values of tensors are not checked.
 
     References
     ----------
