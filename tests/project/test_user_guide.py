@@ -20,3 +20,12 @@ def test_sessions_of_a_page_run_as_shown(name):
     report = []
     outcome = doctest.DocTestRunner().run(test, out=report.append)
     assert outcome.failed == 0, "".join(report)
+
+
+def test_the_table_of_the_serving_page_is_that_of_the_benchmark():
+    results = GUIDE.parents[1] / "benchmarks" / "results" / "serving.md"
+    measured = results.read_text(encoding="utf-8").splitlines()
+    page = (GUIDE / "serving.md").read_text(encoding="utf-8").splitlines()
+    shown = [line for line in page if line.startswith("| MLCE")]
+    assert len(shown) == 12
+    assert all(line in measured for line in shown)
