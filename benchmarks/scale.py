@@ -1,0 +1,156 @@
+"""Time and memory of fits of many labels, and what pruning leaves, each fit in its own process.
+
+``python -m benchmarks.scale`` measures every case and writes ``results/scale.md``;
+``python -m benchmarks.scale CASE`` prints the figures of one as JSON.
+"""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.feature_extraction.text import TfidfTransformer
+
+from .datasets import ROOT, load
+from .loss_memory import kernel_bytes
+from .report import Table
+
+N_WORDS, N_TAGS, N_OWN_WORDS, N_OWN_DRAWN = 80, 5, 10, 4
+#: Rows, features and labels, the parameters, and the passes over the rows.
+CASES = {
+    "50k x 100k x 10k": ((50_000, 100_000, 10_000), {}, 2),
+    "50k x 100k x 10k, pruned": ((50_000, 100_000, 10_000), {"coef_threshold": 1e-4}, 2),
+    "20k x 50k x 10k, one job": ((20_000, 50_000, 10_000), {"label_block_size": 1250}, 2),
+    "20k x 50k x 10k, two jobs": (
+        (20_000, 50_000, 10_000),
+        {"label_block_size": 1250, "n_jobs": 2},
+        2,
+    ),
+    "20k x 50k x 100k, pruned": ((20_000, 50_000, 100_000), {"coef_threshold": 1e-4}, 2),
+}
+PRUNED = ("bibtex", "cooking", "delicious", "asklibrarian_yso")
+THRESHOLD = 1e-4
+
+
+def made_rows(n_rows: int, n_features: int, n_labels: int, seed: int = 0):
+    """TF-IDF rows whose words and labels follow Zipf's law; each label has words of its own.
+
+    Returns
+    -------
+    tuple of csr_matrix
+        Float32 features and int8 labels.
+    """
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(N_TAGS - 1, n_rows) + 1
+    columns = rng.choice(n_labels, counts.sum(), p=_zipf(n_labels))
+    labels = _counted(np.repeat(np.arange(n_rows), counts), columns, (n_rows, n_labels))
+    labels.data[:] = 1
+    row, label = labels.nonzero()
+    own = rng.integers(n_features, size=(n_labels, N_OWN_WORDS))
+    drawn = own[label][:, rng.permutation(N_OWN_WORDS)[:N_OWN_DRAWN]]
+    words = rng.choice(n_features, (n_rows, N_WORDS), p=_zipf(n_features))
+    rows = np.concatenate([np.repeat(np.arange(n_rows), N_WORDS), np.repeat(row, N_OWN_DRAWN)])
+    features = _counted(rows, np.concatenate([words.ravel(), drawn.ravel()]), (n_rows, n_features))
+    features = TfidfTransformer(sublinear_tf=True).fit_transform(features)
+    return features.astype(np.float32).tocsr(), labels.astype(np.int8).tocsr()
+
+
+def _zipf(size):
+    weight = 1 / np.arange(1, size + 1)
+    return weight / weight.sum()
+
+
+def _counted(rows, columns, shape):
+    return sp.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
+
+
+def measure(case: str) -> dict:
+    """Fit a case, and return seconds, bytes at the highest, before and of the model, and P@1."""
+    from sklearn_mlce import MLCEClassifier
+    from sklearn_mlce.metrics import precision_at_k
+
+    sizes, parameters, n_epochs = CASES[case]
+    X, Y = made_rows(*sizes)
+    model = MLCEClassifier(solver="sgd", max_iter=n_epochs, random_state=0, **parameters)
+    before = kernel_bytes("VmRSS")
+    start = time.perf_counter()
+    model.fit(X, Y)
+    seconds, peak = time.perf_counter() - start, kernel_bytes("VmHWM")
+    coef = model.coef_
+    size = coef.data.nbytes + coef.indices.nbytes if sp.issparse(coef) else coef.nbytes
+    best, _ = model.predict_topk(X[:500], 5)
+    scores = np.zeros((500, sizes[2]), np.float32)
+    np.put_along_axis(scores, best, np.arange(5, 0, -1, dtype=np.float32), axis=1)
+    precision = precision_at_k(Y[:500], scores, k=1)
+    return {
+        "seconds": seconds,
+        "peak": peak,
+        "before": before,
+        "coef": size,
+        "precision": precision,
+    }
+
+
+def pruning(name: str) -> dict:
+    """Compare a fit with its pruned one on a public set."""
+    from sklearn.metrics import f1_score
+
+    from sklearn_mlce import MLCEClassifier
+    from sklearn_mlce.metrics import precision_at_k
+
+    data, found = load(name), {}
+    for threshold in (0.0, THRESHOLD):
+        model = MLCEClassifier(coef_threshold=threshold, random_state=0)
+        model.fit(data.X_train, data.Y_train)
+        scores, coef = model.decision_function(data.X_test), model.coef_
+        size = coef.data.nbytes + coef.indices.nbytes if sp.issparse(coef) else coef.nbytes
+        found["pruned" if threshold else "dense"] = {
+            "coef": size,
+            "p1": precision_at_k(data.Y_test, scores, k=1),
+            "p5": precision_at_k(data.Y_test, scores, k=5),
+            "f1": f1_score(data.Y_test, (scores > 0).astype(int), average="micro", zero_division=0),
+        }
+    return found
+
+
+def _in_process(case: str) -> dict:
+    command = [sys.executable, "-m", "benchmarks.scale", case]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Measure all cases and write the tables."""
+    fits = Table(
+        "Made TF-IDF rows, float32: rows x features x labels",
+        ("case", "seconds", "peak GB", "of it before the fit", "coef_ GB", "P@1, training rows"),
+    )
+    for case in CASES:
+        found = _in_process(case)
+        sizes = (f"{found[key] / 1e9:.2f}" for key in ("peak", "before", "coef"))
+        fits.add(case, f"{found['seconds']:.0f}", *sizes, f"{found['precision']:.3f}")
+        print(case, found, file=sys.stderr)
+    fits.note(
+        "Two passes over the rows, where a fit makes ten: the memory does not depend on them. Each "
+        "fit in a process of its own, imports and rows included, with one thread a process."
+    )
+    pruned = Table(
+        f"coef_threshold={THRESHOLD:g} on public sets, test rows",
+        ("set", "coefficients", "MB", "P@1", "P@5", "micro-F1"),
+    )
+    for name in PRUNED:
+        for kind, row in _in_process(name).items():
+            measures = (f"{row[key]:.4f}" for key in ("p1", "p5", "f1"))
+            pruned.add(name, kind, f"{row['coef'] / 1e6:.1f}", *measures)
+    text = fits.markdown() + "\n\n" + pruned.markdown() + "\n"
+    (ROOT / "benchmarks" / "results" / "scale.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        print(json.dumps((measure if sys.argv[1] in CASES else pruning)(sys.argv[1])))
+    else:
+        main()
