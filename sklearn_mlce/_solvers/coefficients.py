@@ -49,14 +49,20 @@ class WarmStart(NamedTuple):
     coefficients: Any  # (L, n_features), ndarray or sparse
     intercepts: np.ndarray  # (L,), 0 of a label that was not trained
 
-    def write(self, parameters: np.ndarray, places: np.ndarray) -> None:
-        """Write those of some labels over ``(n_features, n)``, or that and a row of intercepts."""
+    def of_outputs(self, places: np.ndarray) -> WarmStart:
+        """Those of some labels, a view where they are all."""
+        if len(places) == len(self.intercepts):
+            return self
+        return WarmStart(self.coefficients[places], self.intercepts[places])
+
+    def write(self, parameters: np.ndarray) -> None:
+        """Write them over ``(n_features, L)``, or that and a row of intercepts."""
         n_features = self.coefficients.shape[1]
-        for part in gen_batches(len(places), rows_that_fit(n_features, _MOVED_ENTRIES)):
-            chosen = self.coefficients[places[part]]
+        for part in gen_batches(parameters.shape[1], rows_that_fit(n_features, _MOVED_ENTRIES)):
+            chosen = self.coefficients[part]
             parameters[:n_features, part] = (chosen.toarray() if sp.issparse(chosen) else chosen).T
         if len(parameters) > n_features:
-            parameters[-1] = self.intercepts[places]
+            parameters[-1] = self.intercepts
 
 
 class Coefficients:

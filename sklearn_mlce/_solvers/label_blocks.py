@@ -59,31 +59,36 @@ class LinearSolver(NamedTuple):
     def __call__(
         self,
         problem: LinearProblem,
-        first: np.ndarray,
-        is_warm: bool,
+        warm: WarmStart | None,
         monitor: IterationMonitor,
+        memory: np.ndarray | None = None,
     ) -> FittedBlock:
-        """Fit a block from first parameters, which are overwritten.
+        """Fit a block.
 
         Parameters
         ----------
         problem : LinearProblem
             The block's.
-        first : ndarray of shape (n_parameters, n)
-            First parameters, zero unless `is_warm`.
-        is_warm : bool
-            Whether they are of an earlier fit.
+        warm : WarmStart or None
+            First parameters of its labels.
         monitor : IterationMonitor
             Told of each iteration.
+        memory : ndarray of shape (n_parameters, n), default=None
+            Zeros to write the parameters into. None takes memory of its own: what is sent to a
+            process may be mapped from a file, and not writeable.
         """
-        if is_warm:
-            start = dense_tensor(multiply_coefficients_(first, problem.sizes), problem.device)
+        if memory is None:
+            shape = (problem.X.shape[1] + problem.fit_intercept, problem.targets.n_outputs)
+            memory = np.zeros(shape, problem.X.dtype)
+        if warm is not None:
+            warm.write(memory)
+            start = dense_tensor(multiply_coefficients_(memory, problem.sizes), problem.device)
         else:
-            start = constant_parameters(problem, first)
+            start = constant_parameters(problem, memory)
         if self.plan is not None:
             found = fit_sgd(problem, self.features, start, plan=self.plan, monitor=monitor)
             return self.fitted(problem, found.parameters, found.loss_curve)
-        constant = constant_parameters(problem) if is_warm else start
+        constant = start if warm is None else constant_parameters(problem, np.zeros_like(memory))
         result = fit_newton(
             problem,
             self.features,
@@ -245,10 +250,8 @@ def _fit_one(
         return kept.with_block(places, block.coefficients, block.intercepts)
 
     monitor.attributes_of = attributes_of
-    first = kept.reserve(n_parameters, places)
-    if start is not None:
-        start.write(first, places)
-    block = solver(problem, first, start is not None, monitor)
+    warm = None if start is None else start.of_outputs(places)
+    block = solver(problem, warm, monitor, kept.reserve(n_parameters, places))
     kept.put(places, block.coefficients, block.intercepts)
     return block._replace(coefficients=None, intercepts=None)
 
@@ -259,18 +262,12 @@ def _in_rounds(
     """Fit a few blocks at a time, which bounds what is held, and yield each with its places."""
     blocks = options.label_blocks
     of_round = 1 if options.n_jobs == 1 else _BLOCKS_OF_ROUND * options.n_jobs
-
-    def first_of(places: np.ndarray) -> np.ndarray:
-        n_parameters = problem.X.shape[1] + problem.fit_intercept
-        first = np.zeros((n_parameters, len(places)), problem.X.dtype)
-        if start is not None:
-            start.write(first, places)
-        return first
-
     for part in gen_batches(len(blocks), of_round):
         fitted = Parallel(n_jobs=options.n_jobs)(
             delayed(solver)(
-                _select(problem, places), first_of(places), start is not None, _Unheard()
+                _select(problem, places),
+                None if start is None else start.of_outputs(places),
+                _Unheard(),
             )
             for places in blocks[part]
         )
@@ -303,16 +300,11 @@ def _select(problem: LinearProblem, places: np.ndarray) -> LinearProblem:
     )
 
 
-def constant_parameters(problem: LinearProblem, memory: np.ndarray | None = None) -> Tensor:
-    """Parameters ``(n_parameters, n_outputs)`` that are best without features.
-
-    They are written into `memory`, an array of zeros, if it is given.
-    """
-    shape = (problem.X.shape[1] + problem.fit_intercept, problem.targets.n_outputs)
-    parameters = np.zeros(shape, problem.X.dtype) if memory is None else memory
+def constant_parameters(problem: LinearProblem, memory: np.ndarray) -> Tensor:
+    """Parameters ``(n_parameters, n_outputs)`` that are best without features; over zeros."""
     if problem.fit_intercept:
-        parameters[-1] = _constant_scores(problem)
-    return dense_tensor(parameters, problem.device)
+        memory[-1] = _constant_scores(problem)
+    return dense_tensor(memory, problem.device)
 
 
 def _constant_scores(problem: LinearProblem) -> np.ndarray:

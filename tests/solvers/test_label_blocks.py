@@ -75,9 +75,11 @@ def test_blocks_are_the_same_in_threads_and_processes(solver, threshold):
     shared = {"label_block_size": 7, "coef_threshold": threshold, "solver": solver}
     shared |= {"random_state": 0, **SOLVERS[solver]}
     alone = MLCEClassifier(**shared).fit(X, Y)
-    for backend in ("threading", "loky"):
-        with parallel_config(backend=backend):
-            assert_equal_fits(MLCEClassifier(n_jobs=2, **shared).fit(X, Y), alone)
+    for options in ({"backend": "threading"}, {"backend": "loky", "max_nbytes": 100}):
+        with parallel_config(**options):  # processes that are sent files to read, not to write
+            model = MLCEClassifier(n_jobs=2, warm_start=True, **shared).fit(X, Y)
+            assert_equal_fits(model, alone)
+            model.fit(X, Y)  # from there on
     with parallel_config(backend="threading", n_jobs=2):
         assert_equal_fits(MLCEClassifier(**shared).fit(X, Y), alone)
 
@@ -88,9 +90,9 @@ def test_jobs_share_the_labels_out(monkeypatch):
     sizes = []
     solve = label_blocks.LinearSolver.__call__
 
-    def recorded(self, problem, first, *rest):
-        sizes.append(first.shape[1])
-        return solve(self, problem, first, *rest)
+    def recorded(self, problem, *rest):
+        sizes.append(problem.targets.n_outputs)
+        return solve(self, problem, *rest)
 
     monkeypatch.setattr(label_blocks.LinearSolver, "__call__", recorded)
     with parallel_config(backend="threading"):
