@@ -119,7 +119,12 @@ def _check(parser, what, given, known):
 
 def run_loss(options) -> Path:
     """Measure the loss and write ``loss.md``."""
-    tables = [loss_speed.table(), loss_speed.relatives_table(), loss_memory.table(options.threads)]
+    tables = [
+        loss_speed.table(),
+        loss_speed.relatives_table(),
+        loss_speed.small_batches_table(),
+        loss_memory.table(options.threads),
+    ]
     header = describe(options.threads)
     return write(options.out, "loss", "The loss beside binary cross-entropy", header, tables)
 

@@ -106,9 +106,8 @@ class ShiftedFocalTerm(NamedTuple):
         slopes = torch.add(opposite, self.margin, out=of_slopes).reciprocal_()
         bent = opposite.mul_(p)  # p (1 - p), the slope of p_m where it has one
         shifted = p.sub_(self.margin).clamp_(min=0)
-        values = torch.mul(
-            shifted, slopes, out=of_values
-        ).log1p_()  # 1 / (1 - p_m) is 1 + p_m / (1 - p_m)
+        # 1 / (1 - p_m) is 1 + p_m / (1 - p_m)
+        values = torch.mul(shifted, slopes, out=of_values).log1p_()
         # p_m^gamma (1 / (1 - p_m) + gamma (-log(1 - p_m)) / p_m)
         if self.gamma == 0:
             return values, slopes.mul_(bent).mul_(shifted.sign_())

@@ -19,6 +19,7 @@ from torch.autograd import forward_ad
 
 _REDUCTIONS = ("mean", "sum", "none")
 _PLAIN_TYPES = (Tensor, torch.nn.Parameter)
+_PLAIN = Tensor.__torch_dispatch__  # that of subclasses which leave operations to torch
 # Entries of scores that are few: a pass over them takes less time than a call of a few functions.
 _SMALL = 2**16
 
@@ -40,7 +41,7 @@ def is_traced(*tensors: Tensor) -> bool:
 
     So it is under ``torch.compile``, ``torch.export`` and ``torch.jit.trace``, under the
     transforms of ``torch.func``, in forward-mode differentiation, under a dispatch mode (fake
-    tensors, ``make_fx``), and for meta tensors and subclasses of tensors.
+    tensors, ``make_fx``), for meta tensors, and for subclasses that dispatch operations themselves.
     """
     if (
         _is_compiling()
@@ -51,8 +52,9 @@ def is_traced(*tensors: Tensor) -> bool:
     ):
         return True
     # A tenth of a small loss's time goes by in calls of any() and the like.
-    for tensor in tensors:  # noqa: SIM110
-        if type(tensor) not in _PLAIN_TYPES or tensor.is_meta:
+    for tensor in tensors:
+        kind = type(tensor)
+        if tensor.is_meta or (kind not in _PLAIN_TYPES and kind.__torch_dispatch__ is not _PLAIN):
             return True
     return False
 

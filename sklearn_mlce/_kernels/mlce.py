@@ -279,6 +279,7 @@ def near_zero_sides(
     """
     if isinstance(targets, PositiveEntries) or not is_small(scores) or not scores.numel():
         return None
+    all_known = isinstance(targets, DenseTargets) and targets.all_known
     matrix = targets.targets if isinstance(targets, DenseTargets) else targets
     scale, log_weight = transform.scale, transform.log_weight
     logits = scores if scale == 1 else scores * scale
@@ -288,7 +289,7 @@ def near_zero_sides(
     if not within(logits, NEAR_ZERO - reach):
         return None
     matrix = matrix.to(logits.dtype)
-    if matrix.sum().isnan():  # a tenth of the time of asking every entry
+    if not all_known and matrix.sum().isnan():  # a tenth of the time of asking every entry
         weights = (1 - matrix).nan_to_num_(0), matrix.nan_to_num(0)
     else:
         weights = 1 - matrix, matrix

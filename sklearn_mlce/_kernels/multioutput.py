@@ -18,6 +18,7 @@ from sklearn_mlce._kernels.exponentials import (
     softplus,
     weighted_total,
 )
+from sklearn_mlce._kernels.loss_function import is_small
 from sklearn_mlce._kernels.output_layout import ABSENT, OutputLayout
 
 
@@ -32,12 +33,14 @@ def hard_rows(
     softmax = scores.clone()
     target_scores = softmax.gather(2, own)
     softmax.scatter_(2, own, -torch.inf)
-    log_sums = _softmax_of_others(softmax, need_no_shift(scores))
+    in_range = need_no_shift(scores)
+    log_sums = _softmax_of_others(softmax, in_range)
     exponents = log_sums.sub_(target_scores)
     if log_weight is not None:
         exponents.add_(log_weight.expand_as(scores).gather(2, own))
     exponents = exponents.squeeze(2).masked_fill_(codes < 0, -torch.inf)
-    losses, pull = _pool_by_class(exponents, own.squeeze(2), scores.shape[2])
+    in_range = in_range and log_weight is None
+    losses, pull = _pool_by_class(exponents, own.squeeze(2), scores.shape[2], in_range)
     if factor is not None:
         losses, pull = losses * factor, pull * factor[:, None]
     gradient = softmax.mul_(pull[..., None]).scatter_(2, own, -pull[..., None])
@@ -57,8 +60,15 @@ def plain_hard_rows(scores: Tensor, *, codes: Tensor, log_weight: Tensor | None 
     return softplus(pooled).sum(dim=1)
 
 
-def _pool_by_class(exponents: Tensor, classes: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
+def _pool_by_class(
+    exponents: Tensor, classes: Tensor, n_classes: int, in_range: bool
+) -> tuple[Tensor, Tensor]:
     """Losses ``(n,)`` of outputs ``(n, n_outputs)`` pooled by class, and their gradient."""
+    if in_range:
+        terms = exp_(exponents)
+        sums = exponents.new_zeros(len(exponents), n_classes).scatter_add_(1, classes, terms)
+        losses = sums.log1p().sum(dim=1)
+        return losses, terms.div_(sums.add_(1).gather(1, classes))
     largest = exponents.new_zeros(len(exponents), n_classes)  # 0 is the exponent of the 1
     largest.scatter_reduce_(1, classes, exponents, "amax")
     terms = exp_(exponents.sub(largest.gather(1, classes)))
@@ -106,7 +116,9 @@ def plain_soft_rows(scores: Tensor, *, target_weight: Tensor) -> Tensor:
 
 
 def _mean_of_classes(entries: Tensor) -> Tensor:
-    """Means ``(n, n_outputs, 1)``; few classes are summed faster by a product."""
+    """Means ``(n, n_outputs, 1)``; few classes of many rows are summed faster by a product."""
+    if is_small(entries):
+        return entries.mean(dim=2, keepdim=True)
     n_classes = entries.shape[2]
     return entries @ entries.new_full((n_classes, 1), 1 / n_classes)
 

@@ -36,7 +36,7 @@ def check_number(
 ) -> None:
     """Raise ValueError unless an option is a finite number within its bound."""
     # Asking for an abstract class takes as long as a pass over a small batch.
-    fits = (type(value) is float or isinstance(value, Real)) and _is_finite(value)
+    fits = (type(value) in (float, int) or isinstance(value, Real)) and _is_finite(value)
     if not (fits and (at_least is None or value >= at_least) and (above is None or value > above)):
         bound = "" if at_least is None else f" of at least {at_least}"
         bound = bound if above is None else f" greater than {above}"

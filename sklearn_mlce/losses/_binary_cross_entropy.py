@@ -103,7 +103,9 @@ def binary_cross_entropy_loss(
     unknown = check_soft_targets(targets)
     flat = computed_rows(scores)
     dtype = flat.dtype
-    targets = flatten_rows(targets.detach()).to(dtype)
+    targets = flatten_rows(targets.detach())
+    if targets.dtype != dtype:
+        targets = targets.to(dtype)
     weight = check_label_weight(label_weight, scores, dtype)
     if unknown:
         known = targets.isnan().logical_not().to(dtype)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_mlce._kernels.hard_targets import (
+    DenseTargets,
     HardTargets,
     PositiveEntries,
     checked_form,
@@ -216,7 +217,9 @@ def mlce_loss_from_indices(
     return _loss(
         scores,
         positives,
-        positives if traced or not is_small(rows) else positives.to_matrix(rows),
+        positives
+        if traced or not is_small(rows)
+        else DenseTargets(positives.to_matrix(rows), all_known=True),
         sample_weight=sample_weight,
         label_weight=label_weight,
         threshold_scores=threshold_scores,

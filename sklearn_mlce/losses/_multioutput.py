@@ -120,7 +120,7 @@ def multioutput_loss(
         _closed(partial(hard_rows, codes=codes, log_weight=log_weight)),
         partial(plain_hard_rows, codes=codes, log_weight=log_weight),
         flat,
-        weight=row_factors(sample_weight, scores[..., 0], reduction, dtype),
+        weight=row_factors(sample_weight, scores.detach()[..., 0], reduction, dtype),
         reduction=reduction,
         shape=scores.shape[:-2],
         traced=is_traced(flat, targets),
@@ -217,7 +217,7 @@ def soft_multioutput_loss(
         _closed(partial(soft_rows, target_weight=target_weight)),
         partial(plain_soft_rows, target_weight=target_weight),
         flat,
-        weight=row_factors(sample_weight, scores[..., 0], reduction, dtype),
+        weight=row_factors(sample_weight, scores.detach()[..., 0], reduction, dtype),
         reduction=reduction,
         shape=scores.shape[:-2],
         traced=is_traced(flat, targets),
@@ -255,28 +255,25 @@ def _check_codes(scores: Tensor, targets: Tensor) -> Tensor:
             "(..., n_outputs), the code of each output's class"
         )
     known = targets.detach()
-    codes = known.nan_to_num(0.0) if known.is_floating_point() else known
+    given = known.nan_to_num(0.0) if known.is_floating_point() else known
+    codes = given.long()
     if not is_traced(targets):
-        _check_range(codes, scores.shape[-1])
+        _check_range(given, codes, scores.shape[-1])
     if known.is_floating_point():
-        codes = codes.long().masked_fill(known.isnan(), -1)
-    codes = codes.long()
+        codes = codes.masked_fill(known.isnan(), -1)
     return codes.reshape(math.prod(scores.shape[:-2]), scores.shape[-2])
 
 
-def _check_range(codes: Tensor, n_classes: int) -> None:
-    """Raise ValueError unless codes are whole and in [0, n_classes)."""
-    whole = codes.long()
-    if codes.is_floating_point() and bool((codes != whole).any()):
-        outside = (codes < 0) | (codes >= n_classes) | (codes != whole)
-    elif not codes.numel():
+def _check_range(given: Tensor, codes: Tensor, n_classes: int) -> None:
+    """Raise ValueError unless the given numbers are whole, as codes are, and in [0, n_classes)."""
+    if not codes.numel():
         return
-    else:
-        smallest, largest = (edge.item() for edge in whole.aminmax())
-        if smallest >= 0 and largest < n_classes:
-            return
-        outside = (codes < 0) | (codes >= n_classes)
-    seen = codes[outside].unique()[:5].tolist()
+    edges = codes.aminmax()
+    is_whole = given is codes or bool((given == codes).all())
+    if is_whole and edges.min.item() >= 0 and edges.max.item() < n_classes:
+        return
+    outside = (given < 0) | (given >= n_classes) | (given != codes)
+    seen = given[outside].unique()[:5].tolist()
     raise ValueError(
         f"targets must be class codes from 0 to {n_classes - 1}, or NaN for unknown; got {seen}"
     )

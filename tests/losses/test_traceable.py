@@ -352,7 +352,8 @@ def test_where_operations_are_traced():
     scores = torch.zeros(2, 3)
     assert not is_traced(scores, nn.Parameter(scores))
     assert is_traced(scores.to("meta"))
-    assert is_traced(scores, torch.Tensor._make_subclass(_Subclass, scores))
+    assert not is_traced(torch.Tensor._make_subclass(_Subclass, scores))
+    assert is_traced(scores, torch.Tensor._make_subclass(_DispatchingSubclass, scores))
     seen = []
 
     def note(scores):
@@ -375,6 +376,12 @@ def test_where_operations_are_traced():
 
 class _Subclass(torch.Tensor):
     pass
+
+
+class _DispatchingSubclass(torch.Tensor):
+    @classmethod
+    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
+        return function(*args, **(kwargs or {}))
 
 
 def test_values_are_checked_where_they_can_be_read():

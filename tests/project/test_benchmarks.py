@@ -229,6 +229,23 @@ def test_every_relative_has_a_bar():
     assert set(verdicts.values()) <= {"yes", "NO"}
 
 
+@pytest.mark.parametrize(("rows", "labels"), [(64, 14), (30, 40)])
+@pytest.mark.parametrize("name", loss_cases.PLAIN)
+def test_a_plain_formula_is_the_loss_that_it_is_timed_beside(name, rows, labels):
+    problem = loss_cases.make_problem(rows, labels, 3)
+    # Torch's mean of the binary cross-entropy is over the labels too.
+    factor = labels if name == "binary_cross_entropy_loss" else 1
+    ours = {**loss_cases.RELATIVES, **loss_cases.LOSSES}[name](problem)
+    torch.testing.assert_close(factor * loss_cases.PLAIN[name](problem), ours, rtol=1e-4, atol=0)
+
+
+def test_small_batches_have_a_bar_for_every_loss():
+    limits = loss_speed.SMALL_SHAPES[0].limits
+    table = loss_speed.small_batches_table([loss_speed.Shape(8, 20, 3, 3, 1, limits)])
+    assert [row[1] for row in table.rows] == list(limits)
+    assert {row[table.columns.index("holds")] for row in table.rows} <= {"yes", "NO"}
+
+
 def test_turns_are_taken_in_a_changing_order():
     calls = []
     actions = {name: (lambda name=name: calls.append(name)) for name in "abc"}
