@@ -92,14 +92,8 @@ def per_label_loss(
         hard = _hard_entries(targets, name)
         loss = make_loss(hard, flat, label_weight)
 
-    def closed(
-        scores: Tensor, *, weight: Tensor | None, with_gradient: bool
-    ) -> tuple[Tensor, tuple[Tensor] | None]:
-        losses, gradient = evaluate_labels(scores, hard, loss, weight, with_gradient)
-        return losses, None if gradient is None else (gradient,)
-
     return reduced_loss(
-        closed,
+        partial(evaluate_labels, targets=hard, loss=loss),
         partial(plain_labels, targets=targets, loss=loss),
         flat,
         weight=row_factors(sample_weight, scores, reduction, flat.dtype),
@@ -163,15 +157,15 @@ def evaluate_labels(
     scores: Tensor,
     targets: HardTargets,
     loss: LabelLoss,
-    factor: Tensor | None,
+    weight: Tensor | None,
     with_gradient: bool = True,
-) -> tuple[Tensor, Tensor | None]:
-    """Losses ``(n,)`` of rows times their factors, and the gradient ``(n, L)`` of their sum.
+) -> tuple[Tensor, tuple[Tensor] | None]:
+    """Losses ``(n,)`` of rows times their weights, and the gradient ``(n, L)`` of their sum.
 
-    A matrix of targets is for a loss of one form.
+    A matrix of targets is for a loss of one form, unless scores are few.
     """
     if is_small(scores):
-        return _few_labels(scores, targets, loss, factor)
+        return _few_labels(scores, targets, loss, weight)
     losses = scores.new_zeros(len(scores))
     out = empty_gradient(scores) if with_gradient else None
     if isinstance(targets, DenseTargets):
@@ -179,41 +173,42 @@ def evaluate_labels(
     else:
         evaluated = _of_entries(scores, targets, loss)
     for block, values, slopes in evaluated:
-        weight = loss.weight(block)
-        losses[block] = _sum_labels(values, weight)
+        factor = loss.weight(block)
+        losses[block] = _sum_labels(values, factor)
         if out is not None:
-            if weight is not None:
-                slopes.mul_(weight)
-            torch.mul(slopes, 1 if factor is None else factor[block, None], out=out[block])
-    return losses if factor is None else losses.mul_(factor), out
+            if factor is not None:
+                slopes.mul_(factor)
+            torch.mul(slopes, 1 if weight is None else weight[block, None], out=out[block])
+    losses = losses if weight is None else losses.mul_(weight)
+    return losses, None if out is None else (out,)
 
 
 def _few_labels(
-    scores: Tensor, targets: HardTargets, loss: LabelLoss, factor: Tensor | None
-) -> tuple[Tensor, Tensor]:
+    scores: Tensor, targets: HardTargets, loss: LabelLoss, weight: Tensor | None
+) -> tuple[Tensor, tuple[Tensor]]:
     """The same of few scores, in one block, and of a matrix for losses of any form."""
     scores = scores.contiguous()
     z = scores if loss.shift is None else scores - loss.shift
-    if isinstance(targets, DenseTargets) and loss.of_one_form:
+    if not isinstance(targets, DenseTargets):
+        values, slopes = loss.negative.evaluate(z, FRESH)
+        unknown = None if targets.masked is targets.flat_index else targets.masked
+        positives = _positives(scores, targets, loss)
+        _write_positives_(values, slopes, positives, targets.flat_index, unknown)
+    elif loss.of_one_form:
         values, slopes = _mixed(z, targets.targets, loss, FRESH)
-    elif isinstance(targets, DenseTargets):
+    else:
         values, slopes = loss.negative.evaluate(z, FRESH)
         of_positives, slopes_of_positives = loss.positive.evaluate(-z, FRESH)
         is_positive = targets.targets.to(z.dtype)
         values.lerp_(of_positives, is_positive)  # exact at 0 and at 1
         slopes.lerp_(slopes_of_positives.neg_(), is_positive)
-    else:
-        values, slopes = loss.negative.evaluate(z, FRESH)
-        unknown = None if targets.masked is targets.flat_index else targets.masked
-        positives = _positives(scores, targets, loss)
-        _write_positives_(values, slopes, positives, targets.flat_index, unknown)
-    weight = loss.weight(slice(None))
-    losses = _sum_labels(values, weight)
-    if weight is not None:
-        slopes.mul_(weight)
-    if factor is None:
-        return losses, slopes
-    return losses.mul_(factor), slopes.mul_(factor.unsqueeze(1))
+    factor = loss.weight(slice(None))
+    losses = _sum_labels(values, factor)
+    if factor is not None:
+        slopes.mul_(factor)
+    if weight is None:
+        return losses, (slopes,)
+    return losses.mul_(weight), (slopes.mul_(weight.unsqueeze(1)),)
 
 
 def _mixed(z: Tensor, targets: Tensor, loss: LabelLoss, buffers: Buffers) -> tuple[Tensor, Tensor]:
@@ -338,9 +333,9 @@ class HardRows:
     ) -> tuple[Tensor, Tensor]:
         """Losses ``(n,)`` of rows times their weights, and the gradient ``(n, L)`` of their sum."""
         loss = self._make_loss(targets, scores, self._label_weight)
-        losses, gradient = evaluate_labels(scores, targets, loss, weight)
-        assert gradient is not None
-        return losses, gradient
+        losses, gradients = evaluate_labels(scores, targets, loss, weight)
+        assert gradients is not None
+        return losses, gradients[0]
 
     def curvature(self, n_labels: int) -> float | Tensor:
         """Largest second derivative of a term and its factor, times the weight of each label."""
