@@ -95,3 +95,22 @@ def test_learns_which_pairs_carry_which_label():
         mlce_loss(score(h).flatten(-2), targets.flatten(-2)).backward()
         optimizer.step()
     assert torch.equal(score(h) > 0, targets)
+
+
+def test_is_traced_together_with_its_loss():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        score, h = PairScore(6, 3, pair_features=4), torch.randn(2, 5, 6)
+    targets = torch.zeros(2, 3, 25)
+    targets[0, 1, 3] = 1
+
+    def loss_of(h):
+        return mlce_loss(score(h).flatten(-2), targets)
+
+    variable = h.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss_of(variable), variable)
+    torch.testing.assert_close(torch.func.grad(loss_of)(h), gradient)
+    torch.testing.assert_close(torch.func.vmap(score)(h), score(h))
+    torch._dynamo.reset()
+    compiled = torch.compile(loss_of, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(h), loss_of(h))
