@@ -112,7 +112,8 @@ class NetworkModel(ExportedModel):
         """Scores ``(n, n_outputs)``."""
         dtype = next(self.parameters()).dtype
         # Rows are scaled in the precision that they are predicted in.
-        scores = self.network(self.input_scaling(x.to(dtype), dtype))
+        wide = torch.promote_types(dtype, torch.float32)  # squares overflow in float16
+        scores = self.network(self.input_scaling(x.to(wide), wide).to(dtype))
         if self.learned_threshold:
             scores = scores[:, :-1] - scores[:, -1:]
         return torch.where(self.constant_scores.isnan(), scores, self.constant_scores.to(dtype))

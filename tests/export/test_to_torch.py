@@ -298,6 +298,15 @@ def test_is_a_plain_module(name):
     torch.testing.assert_close(half.double(), module(x).double(), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_network_in_half_precision_scales_its_rows_in_float32(dtype):
+    model = mlp().fit(X, Y)
+    module = model.to_torch().to(dtype)
+    far = torch.tensor(1e3 * X, dtype=dtype)  # whose squares are infinite in float16
+    expected = model.decision_function(1e3 * X)
+    np.testing.assert_allclose(module(far).detach().float().numpy(), expected, rtol=0.1, atol=0.1)
+
+
 def test_can_be_trained_further():
     module = linear().fit(X, Y).to_torch()
     x, labels = torch.from_numpy(X), torch.from_numpy(Y).double()
