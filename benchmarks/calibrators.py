@@ -69,7 +69,7 @@ def figures(name: str, make) -> dict[str, float]:
     dataset = datasets.load(name)
     X, Y = dataset.X_train, dataset.Y_train
     monitor = FitMonitor(MultilabelCalibratedClassifierCV(make()), X, Y, None)
-    arguments = FitArguments(X, encode_targets(Y), None, {}, {}, monitor)
+    arguments = FitArguments(X, encode_targets(Y), None, {}, {}, monitor, make())
     splits = list(KFold(FOLDS, shuffle=True, random_state=0).split(X))
     folds = arguments.score_folds(make(), splits, None)
     parts = held_out_parts(folds, arguments)

@@ -59,7 +59,7 @@ def figures(name: str, make) -> dict[str, float]:
     X, Y, n_labels = dataset.X_train, dataset.Y_train, dataset.Y_train.shape[1]
     calibrated = MultilabelCalibratedClassifierCV(make(), cv=FOLDS, random_state=0)
     monitor = FitMonitor(calibrated, X, Y, None)
-    arguments = FitArguments(X, encode_targets(Y), None, {}, {}, monitor)
+    arguments = FitArguments(X, encode_targets(Y), None, {}, {}, monitor, calibrated)
     splits = list(KFold(FOLDS, shuffle=True, random_state=1).split(X))
     folds = arguments.score_folds(calibrated, splits, None, checked_probabilities)
     held_out = held_out_of_folds(arguments.targets, splits, folds.scores, None)

@@ -10,9 +10,9 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlce._estimators.base import BaseMLCE
+from sklearn_mlce._estimators.stored_coefficients import StoredCoefficientsMixin
 from sklearn_mlce._estimators.streaming import in_precision, learns_from_chunks, validate_chunk
 from sklearn_mlce._objectives.registry import LOSSES, LossName
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
@@ -58,7 +58,7 @@ _C_WITHOUT_MARGIN = 100.0
 _C_OF_OUTPUTS = 10.0
 
 
-class MLCEClassifier(BaseMLCE):
+class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
     r"""Linear multi-label classifier, fitted exactly or, where that is slow, in mini-batches.
 
     By default, ``loss="auto"``, labels of 0 and 1 are trained with a smooth hinge for each label,
@@ -295,13 +295,11 @@ class MLCEClassifier(BaseMLCE):
 
     __module__ = "sklearn_mlce"
 
-    coef_: np.ndarray
     intercept_: np.ndarray
     C_: float
     input_scaling_: str | None
     loss_curve_: list[float]
     _stream: dict[str, Any]  # fields of a StreamState
-    _live: LiveWeights  # in the place of coef_ after a chunk, until coef_ is read
 
     _parameter_constraints: ClassVar[dict] = {
         "C": [Interval(Real, 0, None, closed="neither"), None],
@@ -548,74 +546,6 @@ class MLCEClassifier(BaseMLCE):
         self.loss_curve_ = [objective] if first else [*self.loss_curve_, objective]
         self.n_iter_ = len(self.loss_curve_)
         self._stream = vars(state)
-
-    @property
-    def _is_started(self) -> bool:
-        """Whether a fit or a chunk went before."""
-        return "coef_" in vars(self) or "_live" in vars(self)
-
-    def _write_coef(self) -> None:
-        """Write the coefficients of a stream out of the form in which chunks move them."""
-        live = self.__dict__.pop("_live", None)
-        if live is not None:
-            # Not a copy: they lie by features, as the next chunk, which takes one, wants them.
-            self.coef_ = live.parameters()[: self.n_features_in_].T
-
-    if not TYPE_CHECKING:  # which would take any name for an attribute
-
-        def __getattr__(self, name):
-            if name == "coef_" and "_live" in vars(self):
-                self._write_coef()
-                return self.coef_
-            # Where a property raised AttributeError: again, with its message.
-            return object.__getattribute__(self, name)
-
-    def __getstate__(self) -> dict[str, Any]:
-        self._write_coef()
-        return super().__getstate__()
-
-    def sparsify(self) -> Self:
-        """Store `coef_` as a sparse array, where many coefficients are zero.
-
-        Predictions are the same, and need the memory of the non-zero ones alone: less where more
-        than half are zero. :meth:`partial_fit` needs :meth:`densify` first. `coef_threshold` makes
-        a fit sparse from the start.
-
-        Returns
-        -------
-        MLCEClassifier
-            The estimator.
-        """
-        check_is_fitted(self)
-        self.coef_ = sp.csc_array(self.coef_)
-        return self
-
-    def densify(self) -> Self:
-        """Store `coef_` as an ndarray again.
-
-        Returns
-        -------
-        MLCEClassifier
-            The estimator.
-        """
-        check_is_fitted(self)
-        coefficients: Any = self.coef_
-        if sp.issparse(coefficients):
-            self.coef_ = coefficients.T.toarray().T  # by features, as a fit leaves them
-        return self
-
-    def _check_not_pruned(self) -> None:
-        """Raise ValueError unless chunks can move every coefficient."""
-        if self.coef_threshold > 0:
-            raise ValueError(
-                f"coef_threshold={self.coef_threshold} leaves out coefficients of a whole fit, and "
-                "chunks may move any. Set coef_threshold=0, and call sparsify() after the last "
-                "chunk"
-            )
-        if sp.issparse(vars(self).get("coef_")):
-            raise ValueError(
-                "coef_ is sparse, and chunks may move any coefficient. Call densify() first"
-            )
 
     def _problem(
         self,
