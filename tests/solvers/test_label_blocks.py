@@ -23,8 +23,8 @@ SOLVERS = {"newton-cg": {"tol": 1e-6}, "sgd": {"max_iter": 5}}
 
 def documents(container=sp.csr_array, constant=False):
     rng = np.random.default_rng(0)
-    X = sp.random_array((N_ROWS, N_FEATURES), density=0.2, rng=rng, format="csr")
-    X = normalize(X)
+    X = np.where(rng.random((N_ROWS, N_FEATURES)) < 0.2, rng.random((N_ROWS, N_FEATURES)), 0)
+    X = normalize(sp.csr_array(X))
     scores = X @ rng.normal(size=(N_FEATURES, N_LABELS)) + 0.3 * rng.normal(size=(N_ROWS, N_LABELS))
     Y = (scores > np.quantile(scores, 0.85, axis=0)).astype(int)
     if constant:
