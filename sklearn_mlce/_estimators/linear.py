@@ -171,8 +171,7 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
     n_jobs : int, default=None
         Blocks of labels that are fitted at a time, by :mod:`joblib`: in threads, unless its
         ``parallel_config`` says otherwise. None is 1 unless in a ``parallel_config``, -1 is all
-        processors. A loss that couples
-        the labels of a row is one block.
+        processors. A loss that couples the labels of a row is one block.
     device : str, default="cpu"
         Where to fit: "cpu", "cuda", one GPU of several such as "cuda:1", or "auto", which is "cuda"
         where torch finds a GPU, else "cpu". Predictions are made with NumPy.
