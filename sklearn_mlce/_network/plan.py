@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from sklearn_mlce._network.architecture import Architecture
 from sklearn_mlce._network.user_network import Factory
 from sklearn_mlce._objectives.objective import Objective
+from sklearn_mlce._utils.memory import free_memory, in_gigabytes
 from sklearn_mlce._utils.tensors import resolve_device
 
 # "auto", chosen over the data sets of the benchmarks: batches of about a tenth of the rows, and
@@ -20,6 +22,9 @@ from sklearn_mlce._utils.tensors import resolve_device
 _SMALLEST_BATCH, _LARGEST_BATCH = 32, 512
 _STEPS = 400
 _FEWEST_EPOCHS, _MOST_EPOCHS = 3, 60
+# Of the size of the weights: these, their gradient, AdamW's two moments, and copies of the last
+# and the best weights.
+_N_ARRAYS = 6
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,31 @@ class TrainingPlan:
     mixed_precision: bool
     keep_moments: bool  # of AdamW, at the end
     factory: Factory | None = None  # of the user's module; None is the perceptron
+
+    def __post_init__(self) -> None:
+        """Refuse a perceptron that the memory cannot hold.
+
+        Raises
+        ------
+        MemoryError
+            If its weights need more than is free.
+        """
+        if self.factory is None and self.device.type == "cpu":
+            check_memory(self.architecture.sizes, self.dtype)
+
+
+def check_memory(sizes: tuple[int, ...], dtype: np.dtype) -> None:
+    """Raise MemoryError where the weights between layers of these widths need more than is free."""
+    n_weights = sum(n_in * n_out for n_in, n_out in pairwise(sizes))
+    needed, free = _N_ARRAYS * n_weights * dtype.itemsize, free_memory()
+    if free is None or needed <= free:
+        return
+    raise MemoryError(
+        f"training holds {_N_ARRAYS} arrays of the weights, which for layers of {sizes} need "
+        f"{in_gigabytes(needed)} in {dtype}, and {in_gigabytes(free)} are free. To fit in less, "
+        "set hidden_layer_sizes smaller, pass X with fewer features, or take MLCEClassifier with "
+        "coef_threshold=1e-4, which fits a block of labels at a time"
+    )
 
 
 def resolve_batch_size(batch_size: int | str, n_rows: int) -> int:

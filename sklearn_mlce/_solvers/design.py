@@ -11,11 +11,13 @@ the divided ones are those that are called given here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 import torch
+from sklearn.utils import gen_batches
 from torch import Tensor
 
 from sklearn_mlce._kernels.exponentials import row_blocks
@@ -70,13 +72,17 @@ class Design:
         self._products.forward(parameters[: self.n_features], out)
         return out.add_(parameters[-1]) if self.fit_intercept else out
 
-    def transposed(self, row_values: Tensor, out: Tensor | None = None) -> Tensor:
-        """Transpose times ``row_values``, shape (n_parameters, n_outputs)."""
-        return self._with_intercept(self._products.backward, row_values, out)
+    def transposed(
+        self, row_values: Tensor, out: Tensor | None = None, *, add: bool = False
+    ) -> Tensor:
+        """Transpose times ``row_values``, shape (n_parameters, n_outputs); added to ``out``."""
+        return self._with_intercept(self._products.backward, row_values, out, add)
 
-    def transposed_squared(self, row_values: Tensor) -> Tensor:
-        """Transpose of the squared entries times ``row_values``."""
-        return self._with_intercept(self._products.backward_squared, row_values, None)
+    def transposed_squared(
+        self, row_values: Tensor, out: Tensor | None = None, *, add: bool = False
+    ) -> Tensor:
+        """Transpose of the squared entries times ``row_values``; added to ``out``."""
+        return self._with_intercept(self._products.backward_squared, row_values, out, add)
 
     def to_centred(self, parameters: Tensor) -> Tensor:
         """Parameters of the centred features that give the scores of these parameters."""
@@ -101,16 +107,31 @@ class Design:
 
     def _with_intercept(
         self,
-        product: Callable[[Tensor, Tensor, Tensor], None],
+        product: Callable[[Tensor, Tensor, Tensor, bool], None],
         row_values: Tensor,
         out: Tensor | None,
+        add: bool,
     ) -> Tensor:
         sums = row_values.sum(dim=0)
         out = row_values.new_empty(self.n_parameters, len(sums)) if out is None else out
-        product(row_values, sums, out[: self.n_features])
+        product(row_values, sums, out[: self.n_features], add)
         if self.fit_intercept:
-            out[-1] = sums
+            out[-1] = out[-1] + sums if add else sums
         return out
+
+
+def row_designs(
+    X: Any, standardisation: Standardisation, device: torch.device, n_rows: int
+) -> list[Design]:
+    """Designs of `n_rows` consecutive rows each; their `largest_entries` are those of all rows."""
+    if n_rows >= X.shape[0]:
+        return [Design(X, standardisation, device)]
+    blocks = gen_batches(X.shape[0], n_rows)
+    designs = [Design(X[rows], standardisation, device) for rows in blocks]
+    largest = reduce(torch.maximum, (design.largest_entries for design in designs))
+    for design in designs:
+        design.largest_entries = largest
+    return designs
 
 
 class _DenseProducts:
@@ -122,11 +143,15 @@ class _DenseProducts:
     def forward(self, coefficients: Tensor, out: Tensor) -> None:
         torch.mm(self._matrix, coefficients, out=out)
 
-    def backward(self, row_values: Tensor, sums: Tensor, out: Tensor) -> None:
-        torch.mm(self._matrix.T, row_values, out=out)
+    def backward(self, row_values: Tensor, sums: Tensor, out: Tensor, add: bool) -> None:
+        if add:
+            out.addmm_(self._matrix.T, row_values)
+        else:
+            torch.mm(self._matrix.T, row_values, out=out)
 
-    def backward_squared(self, row_values: Tensor, sums: Tensor, out: Tensor) -> None:
-        out.zero_()
+    def backward_squared(self, row_values: Tensor, sums: Tensor, out: Tensor, add: bool) -> None:
+        if not add:
+            out.zero_()
         for block in row_blocks(self._matrix):  # never a squared copy of the whole matrix
             out.addmm_(self._matrix[block].square().T, row_values[block])
 
@@ -147,24 +172,28 @@ class _SparseProducts:
         self._offset = offset
 
     def forward(self, coefficients: Tensor, out: Tensor) -> None:
-        self._matrix(coefficients, out)
+        self._matrix(coefficients, out, False)
         if self._offset is not None:
             out.sub_(self._offset @ coefficients)
 
-    def backward(self, row_values: Tensor, sums: Tensor, out: Tensor) -> None:
-        self._transposed(row_values, out)
+    def backward(self, row_values: Tensor, sums: Tensor, out: Tensor, add: bool) -> None:
+        self._transposed(row_values, out, add)
         if self._offset is not None:
             out.addr_(self._offset, sums, alpha=-1)
 
-    def backward_squared(self, row_values: Tensor, sums: Tensor, out: Tensor) -> None:
-        self._squared(row_values, out)
+    def backward_squared(self, row_values: Tensor, sums: Tensor, out: Tensor, add: bool) -> None:
+        of_rows = torch.empty_like(out) if add else out
+        self._squared(row_values, of_rows, False)
         if self._offset is not None:
-            floor = torch.finfo(out.dtype).eps * out  # the difference may round to less than zero
+            # The difference may round to less than zero.
+            floor = torch.finfo(out.dtype).eps * of_rows
             cross = torch.empty_like(out)
-            self._transposed(row_values, cross)
-            out.addcmul_(self._offset[:, None], cross, value=-2)
-            out.addr_(self._offset.square(), sums)
-            torch.maximum(out, floor, out=out)
+            self._transposed(row_values, cross, False)
+            of_rows.addcmul_(self._offset[:, None], cross, value=-2)
+            of_rows.addr_(self._offset.square(), sums)
+            torch.maximum(of_rows, floor, out=of_rows)
+        if add:
+            out.add_(of_rows)
 
 
 def _largest_of_rows(matrix: Any) -> np.ndarray:
@@ -179,10 +208,21 @@ def _torch_multiplies_csr(device: torch.device) -> bool:
     return device.type != "cpu" or torch.backends.mkl.is_available()
 
 
-def _torch_product(matrix: Any, device: torch.device) -> Callable[[Tensor, Tensor], Any]:
+def _torch_product(matrix: Any, device: torch.device) -> Callable[[Tensor, Tensor, bool], Any]:
     tensor = csr_tensor(matrix, device)
-    return lambda dense, out: torch.mm(tensor, dense, out=out)
+
+    def product(dense: Tensor, out: Tensor, add: bool) -> None:
+        if add:
+            torch.addmm(out, tensor, dense, out=out)
+        else:
+            torch.mm(tensor, dense, out=out)
+
+    return product
 
 
-def _scipy_product(matrix: Any, device: torch.device) -> Callable[[Tensor, Tensor], Any]:
-    return lambda dense, out: out.copy_(torch.from_numpy(matrix @ dense.numpy()))
+def _scipy_product(matrix: Any, device: torch.device) -> Callable[[Tensor, Tensor, bool], Any]:
+    def product(dense: Tensor, out: Tensor, add: bool) -> None:
+        found = torch.from_numpy(matrix @ dense.numpy())
+        (out.add_ if add else out.copy_)(found)
+
+    return product

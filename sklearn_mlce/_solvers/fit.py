@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,16 +12,15 @@ from joblib import effective_n_jobs
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_mlce._solvers.coefficients import Coefficients, WarmStart
-from sklearn_mlce._solvers.label_blocks import fit_blocks, label_blocks
+from sklearn_mlce._solvers.coupled_newton import KEPT_SCORES, N_ARRAYS
+from sklearn_mlce._solvers.label_blocks import fit_blocks, label_blocks, splits_into_labels
 from sklearn_mlce._solvers.newton_cg import sum_of_curves
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.sgd import epochs_for
 from sklearn_mlce._utils.memory import free_memory, in_gigabytes
 
 _NEWTON_ITERATIONS = 100
-# Scores of all rows, of which the exact solver holds several copies where labels are one problem.
-_LARGE_SCORES = 10**8
-_LARGE_COEFFICIENTS = 5 * 10**8  # of which it holds several copies, 2 GB of float32 each
+_LARGE_COEFFICIENTS = 5 * 10**8  # of which the exact solver holds several copies, each of 2 GB
 
 
 class SolverOptions(NamedTuple):
@@ -83,7 +83,7 @@ def choose_solver(
     {"newton-cg", "sgd"}
         The name of the solver.
     """
-    if n_rows * n_outputs > _LARGE_SCORES or n_features * n_outputs > _LARGE_COEFFICIENTS:
+    if n_rows * n_outputs > KEPT_SCORES or n_features * n_outputs > _LARGE_COEFFICIENTS:
         return "sgd"
     if n_entries is None or n_outputs == 1:
         return "newton-cg"
@@ -134,7 +134,7 @@ def resolve_solver(
     n_jobs = effective_n_jobs(blocks.n_jobs)
     prunes = blocks.coef_threshold > 0
     parts = label_blocks(problem, trained, blocks.label_block_size, n_jobs, prunes)
-    _check_memory(problem, parts, len(fixed), prunes)
+    _check_memory(problem, solver, parts, len(fixed), prunes)
     return SolverOptions(solver, max_iter, tol, seed, parts, n_jobs, float(blocks.coef_threshold))
 
 
@@ -198,22 +198,34 @@ def _warn_not_converged(norm: float, n_iter: int, dtype: np.dtype, options: Solv
 
 
 def _check_memory(
-    problem: LinearProblem, parts: list[np.ndarray], n_outputs: int, prunes: bool
+    problem: LinearProblem, solver: str, parts: list[np.ndarray], n_outputs: int, prunes: bool
 ) -> None:
     """Raise MemoryError where the coefficients alone need more than there is."""
     n_features, dtype = problem.X.shape[1], problem.X.dtype
-    widest = max(map(len, parts), default=0)
-    columns = widest if prunes else n_outputs
-    needed, free = n_features * columns * dtype.itemsize, free_memory()
+    columns = max(map(len, parts), default=0) if prunes else n_outputs
+    several = solver == "newton-cg" and not problem.objective.separable
+    needed = n_features * columns * dtype.itemsize * (N_ARRAYS if several else 1)
+    free = free_memory()
     if free is None or needed <= free:
         return
-    advice = "pass X with fewer features"
-    if dtype != np.float32:
-        advice = f"pass X as float32, or {advice}"
-    if not prunes:
-        advice = f"set coef_threshold=1e-4, which leaves out coefficients near zero, or {advice}"
+    what = f"the coefficients of {n_features} features and {columns} labels need"
+    if several:
+        what = f"solver='newton-cg' holds {N_ARRAYS} arrays, and " + what
     raise MemoryError(
-        f"the coefficients of {n_features} features and {columns} labels need "
-        f"{in_gigabytes(needed)} in {dtype}, and {in_gigabytes(free)} are free. To fit in less, "
-        f"{advice}"
+        f"{what} {in_gigabytes(needed)} in {dtype}, and {in_gigabytes(free)} are free. To fit in "
+        f"less, {', or '.join(_advice(problem, several, prunes))}"
     )
+
+
+def _advice(problem: LinearProblem, several: bool, prunes: bool) -> Iterator[str]:
+    """What makes a fit need less memory."""
+    if several:
+        yield "set solver='sgd', which holds one array"
+    if splits_into_labels(problem.objective):
+        if not prunes:
+            yield "set coef_threshold=1e-4, which leaves out coefficients near zero"
+    elif problem.targets.kind != "multioutput":  # whose losses are never sums over labels
+        yield "set loss='bce' and coef_threshold=1e-4, which fit a block of labels at a time"
+    if problem.X.dtype != np.float32:
+        yield "pass X as float32"
+    yield "pass X with fewer features"

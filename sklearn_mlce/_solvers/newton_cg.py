@@ -7,14 +7,13 @@ direction none.
 Labels that share no curvature are independent problems with one design. They are solved side
 by side, each with its own conjugate-gradient steps, step length and end, in blocks of labels
 whose vectors stay in the processor's cache; a matrix of the scores of all labels is never held.
-Labels that are coupled are one problem.
+Labels that are coupled are one problem (:mod:`~sklearn_mlce._solvers.coupled_newton`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -24,18 +23,22 @@ from sklearn.utils import gen_batches
 from torch import Tensor
 
 from sklearn_mlce._objectives.objective import Derivatives, SecondOrderLoss
-from sklearn_mlce._objectives.target_tensors import encode
-from sklearn_mlce._solvers.conjugate_gradients import LabelSteps, TrustRegion, conjugate_gradients
+from sklearn_mlce._solvers.conjugate_gradients import LabelSteps, conjugate_gradients
+from sklearn_mlce._solvers.coupled_newton import coupled_objective, minimise_coupled
 from sklearn_mlce._solvers.design import Design
+from sklearn_mlce._solvers.newton_parts import (
+    FORCING,
+    MAX_SHORTENINGS,
+    Penalty,
+    SolverResult,
+    StoppingCriterion,
+    second_order_loss,
+    value_noise,
+)
 from sklearn_mlce._solvers.problem import IterationMonitor, LinearProblem, PreparedFeatures
 from sklearn_mlce._utils.rows import rows_that_fit
 from sklearn_mlce._utils.tensors import dense_tensor
 
-# Fraction of the residual that an inner solve may leave. Loose steps are the cheaper way to the
-# default tol; the fraction falls with the gradient, so that a tight tol is still reached fast.
-_FORCING = 0.3
-_MAX_SHORTENINGS = 30  # of a step
-_SUFFICIENT_DECREASE = 1e-4
 # A step is too long where the slope at its end is larger than this fraction of the first slope.
 _LARGEST_END_SLOPE = 0.5
 _DAMPING_KEPT = 0.1  # after a step of full length
@@ -45,69 +48,6 @@ _BLOCK_ENTRIES = 2**18
 _FEWEST_LABELS = 16  # one cache line of float32: narrower products read it all the same
 # Labels that are done are dropped from a block once they are a quarter of it.
 _LARGEST_ACTIVE_FRACTION = 0.75
-_ROUNDING_UNITS = 8  # of a sum of a gradient's terms
-
-
-class SolverResult(NamedTuple):
-    """Parameters that a solver found, and how it found them."""
-
-    parameters: Tensor  # (n_parameters, n_outputs)
-    converged: bool
-    gradient_norm: float  # largest of an output, relative to the one at constant scores
-    loss_curve: list[float]  # objective at the start and after each iteration
-
-    @property
-    def n_iter(self) -> int:
-        """Iterations made."""
-        return len(self.loss_curve) - 1
-
-
-@dataclass(frozen=True)
-class StoppingCriterion:
-    """Largest gradient at which each output is done, and the gradient's rounding error.
-
-    Rounding is that of each parameter on its own: beside features of a small unit the intercept's
-    is large, as is that of a feature that varies little beside its mean.
-    """
-
-    design: Design
-    rounding: Tensor  # (n_parameters, 1), of a sum of terms as large as 1
-    terms: Tensor  # (n_outputs,), sums of the row gradients' magnitudes
-    largest: Tensor  # (n_outputs,)
-
-    @classmethod
-    def at_constant_scores(
-        cls, design: Design, gradient: Tensor, row_gradient: Tensor, tol: float
-    ) -> StoppingCriterion:
-        """Allow `tol` times a gradient in the parameters of the centred features.
-
-        The gradient ``(n_parameters, n_outputs)`` is made of those of the rows, at the best
-        constant scores: there it is that in the given features too, but for what the intercepts
-        miss, which a large offset would blow up. Where it is itself rounding, an output is done.
-        """
-        eps = torch.finfo(gradient.dtype).eps
-        rounding = _ROUNDING_UNITS * eps * design.largest_entries[:, None]
-        terms = row_gradient.abs().sum(dim=0)
-        entries = gradient.abs()
-        first = torch.where(entries > rounding * terms, entries, 0).amax(dim=0)
-        return cls(design, rounding, terms, torch.where(first > 0, tol * first, torch.inf))
-
-    def relative_gradient_norm(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """Largest entry ``(n_outputs,)`` over the allowed one, and mask of the outputs not done.
-
-        An output is done as well where its gradient is rounding, which no iteration makes smaller.
-        """
-        entries = self.design.gradient_of_given(gradient).abs()
-        norms = entries.amax(dim=0).div_(self.largest).nan_to_num_(nan=torch.inf, posinf=torch.inf)
-        too_large = norms > 1
-        if bool((self.rounding.max() * self.terms > self.largest).any()):
-            least = torch.maximum(self.rounding * self.terms, self.largest)
-            too_large &= (entries > least).any(dim=0)
-        return norms, too_large
-
-    def of_outputs(self, places: Tensor) -> StoppingCriterion:
-        """Criterion of some of the outputs."""
-        return replace(self, terms=self.terms[places], largest=self.largest[places])
 
 
 @dataclass(frozen=True)
@@ -123,7 +63,7 @@ class Point:
     @property
     def noise(self) -> float:
         """Difference of the objective that its precision does not tell from zero."""
-        return 4 * torch.finfo(self.scores.dtype).eps * abs(self.value)
+        return value_noise(self.value, self.scores.dtype)
 
 
 class LinearObjective:
@@ -144,7 +84,8 @@ class LinearObjective:
     def __init__(
         self, design: Design, loss: SecondOrderLoss, l2: float, value_of_others: float = 0.0
     ) -> None:
-        self.design, self.loss, self.l2 = design, loss, l2
+        self.design, self.loss = design, loss
+        self.penalty = Penalty(l2, design.n_features)
         self.value_of_others = value_of_others
 
     def at(self, parameters: Tensor) -> Point:
@@ -157,45 +98,32 @@ class LinearObjective:
         self, parameters: Tensor, scores: Tensor, derivatives: Derivatives, row_gradient: Tensor
     ) -> Point:
         """Complete a point whose row losses are evaluated."""
-        gradient = self._add_penalty(self.design.transposed(row_gradient), parameters)
+        gradient = self.penalty.add_gradient_(self.design.transposed(row_gradient), parameters)
         value = self.value(parameters, derivatives)
         return Point(parameters, scores, derivatives, gradient, value)
 
     def value(self, parameters: Tensor, derivatives: Derivatives) -> float:
         """Objective of evaluated row losses."""
-        coefficients = parameters[: self.design.n_features]
-        square = float(coefficients.square().sum(dtype=torch.float64))
-        return self.value_of_others + derivatives.value + 0.5 * self.l2 * square
+        return self.value_of_others + derivatives.value + self.penalty.value(parameters)
 
-    def hessian(self, point: Point, diagonal: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+    def hessian(self, point: Point, diagonal: Tensor) -> Callable[[Tensor], Tensor]:
         """Product of the Hessian with a direction, whose memory the next call overwrites.
 
-        The Hessian in the scores is that of the row losses, or a `diagonal` ``(n_rows, L)``.
+        The Hessian in the scores is a `diagonal` ``(n_rows, L)``.
         """
         # Fresh memory for each product would cost more than the product.
         scores, product = torch.empty_like(point.scores), torch.empty_like(point.parameters)
 
         def times(direction: Tensor) -> Tensor:
-            self.design.scores(direction, out=scores)
-            if diagonal is None:
-                curved = point.derivatives.curvature_product(scores)
-            else:
-                curved = scores.mul_(diagonal)
-            return self._add_penalty(self.design.transposed(curved, out=product), direction)
+            curved = self.design.scores(direction, out=scores).mul_(diagonal)
+            self.design.transposed(curved, out=product)
+            return self.penalty.add_gradient_(product, direction)
 
         return times
 
     def inverse_diagonal(self, curvature: Tensor) -> Tensor:
         """Inverse of the Hessian's diagonal, from the curvature ``(n_rows, L)`` in the scores."""
-        diagonal = self.design.transposed_squared(curvature)
-        diagonal[: self.design.n_features] += self.l2
-        # Far from where the inverse overflows.
-        return diagonal.clamp_(min=torch.finfo(diagonal.dtype).tiny ** 0.5).reciprocal_()
-
-    def _add_penalty(self, product: Tensor, parameters: Tensor) -> Tensor:
-        coefficients = slice(self.design.n_features)
-        product[coefficients].add_(parameters[coefficients], alpha=self.l2)
-        return product
+        return self.penalty.inverse_diagonal_(self.design.transposed_squared(curvature))
 
 
 def fit_newton(
@@ -233,25 +161,21 @@ def fit_newton(
     SolverResult
         The parameters and how they were reached.
     """
-    design = features.design
     weight = dense_tensor(problem.row_weight, problem.device)
     positive = weight.clamp(min=torch.finfo(weight.dtype).tiny)  # it is divided by
-    targets = problem.targets.one_hot() if problem.objective.separable else problem.targets
-    all_outputs = np.arange(targets.n_outputs)
-
-    def loss_of(outputs: np.ndarray) -> SecondOrderLoss:
-        own = None
-        if problem.label_weight is not None:
-            own = dense_tensor(problem.label_weight[outputs], problem.device).to(weight.dtype)
-        chosen = targets.select_outputs(np.isin(all_outputs, outputs))
-        encoded = encode(chosen, problem.X.dtype, problem.device)
-        return problem.objective.second_order(encoded, len(outputs), positive, own)
-
     if not problem.objective.separable:
-        objective = LinearObjective(design, loss_of(all_outputs), problem.l2)
+        objective = coupled_objective(problem, features, positive)
         return minimise_coupled(
             objective, start, constant, tol=tol, max_iter=max_iter, monitor=monitor
         )
+    design = features.design
+    targets = problem.targets.one_hot()
+    all_outputs = np.arange(targets.n_outputs)
+
+    def loss_of(outputs: np.ndarray) -> SecondOrderLoss:
+        chosen = targets.select_outputs(np.isin(all_outputs, outputs))
+        return second_order_loss(problem, chosen, positive, outputs)
+
     curves, norm = [], 0.0
     for labels in _label_blocks(design, constant):
         # Each block reads its part of the start before it writes over it.
@@ -266,55 +190,6 @@ def fit_newton(
         curves.append(curve)
         norm = max(norm, block.norm)
     return SolverResult(start, norm <= 1, norm * tol, sum_of_curves(curves))
-
-
-def minimise_coupled(
-    objective: LinearObjective,
-    start: Tensor,
-    constant: Tensor,
-    *,
-    tol: float,
-    max_iter: int,
-    monitor: IterationMonitor,
-) -> SolverResult:
-    """Minimise an objective whose outputs are one problem; see :func:`fit_newton`."""
-    design = objective.design
-    point = objective.at(design.to_centred(constant))
-    criterion = StoppingCriterion.at_constant_scores(
-        design, point.gradient, point.derivatives.gradient(), tol
-    )
-    if start is not constant:
-        point = objective.at(design.to_centred(start))
-    norms, too_large = criterion.relative_gradient_norm(point.gradient)
-    first_norm = float(point.gradient.norm())
-    radius = math.inf
-    loss_curve = [point.value]
-    while bool(too_large.any()) and len(loss_curve) <= max_iter:
-        monitor.begin()
-        forcing = min(_FORCING, (float(point.gradient.norm()) / first_norm) ** 0.25)
-        region = TrustRegion(forcing, radius)
-        direction = conjugate_gradients(
-            objective.hessian(point),
-            objective.inverse_diagonal(point.derivatives.curvature_diagonal()),
-            point.gradient,
-            region,
-        )
-        accepted, step = _halve_until_lower(objective, point, direction)
-        # A step that had to be halved wasted inner steps on directions where the quadratic model
-        # does not hold: the next search goes no further than twice what was accepted.
-        radius = math.inf if step == 1 else 2 * step * region.norm
-        # Without a smaller value, or one told from the last, the precision is exhausted.
-        stalled = accepted is None or accepted.value >= point.value - point.noise
-        point = accepted or point
-        previous = float(norms.max())
-        norms, too_large = criterion.relative_gradient_norm(point.gradient)
-        loss_curve.append(point.value)
-        stopped = monitor.end(partial(design.from_centred, point.parameters))
-        if stopped or (stalled and float(norms.max()) >= previous):
-            break
-    norm = float(norms.max())
-    parameters = design.from_centred(point.parameters)
-    return SolverResult(parameters, norm <= 1, norm * tol, loss_curve)
 
 
 def _label_blocks(design: Design, constant: Tensor) -> Iterator[np.ndarray]:
@@ -377,7 +252,7 @@ class _LabelBlock:
         point = self._objective.at(self._own(self._result))
         measure = point if constant is None else self._objective.at(self._own(constant))
         self._criterion = StoppingCriterion.at_constant_scores(
-            design, measure.gradient, measure.derivatives.gradient(), tol
+            design, measure.gradient, measure.derivatives.gradient().abs().sum(dim=0), tol
         )
         norms, too_large = self._criterion.relative_gradient_norm(point.gradient)
         first_norms = norms.clone()
@@ -393,7 +268,7 @@ class _LabelBlock:
                 self._objective.hessian(point, curvature),
                 self._objective.inverse_diagonal(curvature),
                 point.gradient,
-                LabelSteps((norms / first_norms).pow_(0.25).clamp_(max=_FORCING)),
+                LabelSteps((norms / first_norms).pow_(0.25).clamp_(max=FORCING)),
             )
             point, step, along = _shorten_until_flat(self._objective, point, direction)
             self._adapt_damping(curvature, step, along)
@@ -425,7 +300,7 @@ class _LabelBlock:
             part.index_select(1, places)
             for part in (point.parameters, point.scores, point.gradient)
         )
-        design, l2 = self._objective.design, self._objective.l2
+        design, l2 = self._objective.design, self._objective.penalty.l2
         loss = self._loss_of(self.labels)
         derivatives = loss.evaluate(scores)
         others = point.value - LinearObjective(design, loss, l2).value(parameters, derivatives)
@@ -477,49 +352,20 @@ class _Line:
         scores = torch.addcmul(self._point.scores, self.along, step)
         derivatives = self._objective.loss.evaluate(scores)
         change = step * (self._linear + 0.5 * step * self._quadratic)
-        penalty = self._objective.l2 * float(change.sum())
+        penalty = self._objective.penalty.l2 * float(change.sum())
         loss = derivatives.value - self._point.derivatives.value
         return _Trial(scores, derivatives, self._point.value + (loss + penalty))
 
     def slope_at(self, row_gradient: Tensor, step: Tensor) -> Tensor:
         """Return the slope ``(n_outputs,)`` at a step, from the gradient in the scores there."""
         slope = (row_gradient * self.along).sum(dim=0)
-        slope.add_(self._linear, alpha=self._objective.l2)
-        return slope.addcmul_(self._quadratic, step, value=self._objective.l2)
+        slope.add_(self._linear, alpha=self._objective.penalty.l2)
+        return slope.addcmul_(self._quadratic, step, value=self._objective.penalty.l2)
 
     def end(self, trial: _Trial, row_gradient: Tensor, step: Tensor) -> Point:
         """Complete the point of a trial."""
         parameters = torch.addcmul(self._point.parameters, self._direction, step)
         return self._objective.point(parameters, trial.scores, trial.derivatives, row_gradient)
-
-
-def _halve_until_lower(
-    objective: LinearObjective, point: Point, direction: Tensor
-) -> tuple[Point | None, float]:
-    """Halve the step until the objective falls enough, and on while that makes it fall further.
-
-    Return None and 0 if it never falls enough. A full step is taken as it is. The longest step that
-    will do may lie far up the other side of a valley, from wall to wall of which the search would
-    then go: losses of a large scale bend sharply.
-    """
-    line = _Line(objective, point, direction)
-    slope = float(line.slope.sum())
-    accepted: tuple[_Trial, float] | None = None
-    step = 1.0
-    for _ in range(_MAX_SHORTENINGS):
-        trial = line.at(line.slope.new_tensor(step))
-        if accepted is not None and trial.value >= accepted[0].value:
-            break
-        if trial.value <= point.value + _SUFFICIENT_DECREASE * step * slope + point.noise:
-            accepted = trial, step
-            if step == 1:
-                break
-        step /= 2
-    if accepted is None:
-        return None, 0.0
-    trial, step = accepted
-    row_gradient = trial.derivatives.gradient()
-    return line.end(trial, row_gradient, line.slope.new_tensor(step)), step
 
 
 def _shorten_until_flat(
@@ -544,7 +390,7 @@ def _shorten_until_flat(
     line = _Line(objective, point, direction)
     first = -line.slope
     step = torch.ones_like(first)
-    for left in reversed(range(_MAX_SHORTENINGS)):
+    for left in reversed(range(MAX_SHORTENINGS)):
         trial = line.at(step)
         row_gradient = trial.derivatives.gradient()
         slope = line.slope_at(row_gradient, step)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._objectives.objective import Objective
-from sklearn_mlce._solvers.design import Design
+from sklearn_mlce._solvers.design import Design, row_designs
 from sklearn_mlce._solvers.standardisation import Standardisation
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._utils.tensors import resolve_device
@@ -53,6 +53,10 @@ class PreparedFeatures:
     def design(self) -> Design:
         """The design of the exact solver."""
         return Design(self._X, self.standardisation, self._device)
+
+    def row_designs(self, n_rows: int) -> list[Design]:
+        """Designs of blocks of rows, for the exact solver of outputs that are one problem."""
+        return row_designs(self._X, self.standardisation, self._device, n_rows)
 
     def __getstate__(self) -> dict[str, Any]:
         # A process makes its own design: it holds X three times.

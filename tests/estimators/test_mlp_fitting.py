@@ -176,6 +176,21 @@ def test_refused_parameters_keep_the_last_fit(data, monkeypatch):
         assert model.predict(X).shape == Y.shape
 
 
+def test_too_large_a_network_is_refused_before_it_is_made(data, monkeypatch):
+    X, Y = data
+    model = small(random_state=0).fit(X, Y)
+    last = model.state_dict_
+    shapes = [array.shape for array in last.values() if array.ndim == 2]
+    needed = 6 * 8 * sum(n_in * n_out for n_in, n_out in shapes)
+    monkeypatch.setattr("sklearn_mlce._network.plan.free_memory", lambda: needed - 1)
+    expected = r"layers of \(.*\) need .* in float64, and .* are free.*hidden_layer_sizes smaller"
+    with pytest.raises(MemoryError, match=expected):
+        model.fit(X, Y)
+    assert model.state_dict_ is last
+    monkeypatch.setattr("sklearn_mlce._network.plan.free_memory", lambda: needed)
+    model.fit(X, Y)
+
+
 def test_metadata_routing_changes_nothing(data):
     plain = small(early_stopping=True).fit(*data)
     with sklearn.config_context(enable_metadata_routing=True):

@@ -151,7 +151,15 @@ def test_a_module_is_one_block():
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize("options", [{}, {"loss": "mlce"}, {"solver": "sgd", "max_iter": 5}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"loss": "mlce"},
+        {"solver": "sgd", "max_iter": 5},
+        {"loss": "mlce", "solver": "sgd", "max_iter": 5},
+    ],
+)
 def test_small_coefficients_are_left_out(options, fit_intercept):
     X, Y = documents(constant=True)
     shared = {"random_state": 0, "fit_intercept": fit_intercept, **options}
@@ -252,6 +260,23 @@ def test_too_large_a_fit_is_refused_before_it_begins(dtype, monkeypatch):
         model.fit(X.astype(dtype), Y)
     assert model.coef_ is coef
     MLCEClassifier(coef_threshold=1e-3, label_block_size=10).fit(X.astype(dtype), Y)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("threshold", [0.0, 1e-3])
+def test_a_fit_of_coupled_labels_says_what_it_holds(solver, threshold, monkeypatch):
+    X, Y = documents()
+    n_arrays = 7 if solver == "newton-cg" else 1
+    needed = n_arrays * N_FEATURES * N_LABELS * 8
+    model = MLCEClassifier(loss="mlce", solver=solver, coef_threshold=threshold, random_state=0)
+    holds = "holds 7 arrays.*set solver='sgd'.*" if n_arrays > 1 else ""
+    expected = holds + "set loss='bce' and coef_threshold=1e-4, which fit a block"
+    monkeypatch.setattr("sklearn_mlce._solvers.fit.free_memory", lambda: needed - 1)
+    with pytest.raises(MemoryError, match=expected) as error:
+        model.fit(X, Y)
+    assert "near zero" not in str(error.value)  # pruned at the end, they need as much before
+    monkeypatch.setattr("sklearn_mlce._solvers.fit.free_memory", lambda: needed)
+    model.fit(X, Y)
 
 
 @pytest.mark.parametrize("n_columns", [5, 8])

@@ -7,12 +7,9 @@ import torch
 from sklearn_mlce import MLCEClassifier
 from sklearn_mlce._objectives.target_tensors import encode
 from sklearn_mlce._solvers.conjugate_gradients import LabelSteps, TrustRegion, conjugate_gradients
+from sklearn_mlce._solvers.coupled_newton import CoupledObjective, halve_until_lower
 from sklearn_mlce._solvers.design import Design
-from sklearn_mlce._solvers.newton_cg import (
-    LinearObjective,
-    _halve_until_lower,
-    _shorten_until_flat,
-)
+from sklearn_mlce._solvers.newton_cg import LinearObjective, _shorten_until_flat
 from sklearn_mlce._solvers.standardisation import Standardisation
 from sklearn_mlce._targets.encoding import encode_targets
 from tests.helpers.linear_problems import OF_EACH_SOLVER, make_labels
@@ -31,9 +28,20 @@ def objective_and_point(options, fit_intercept=True):
     objective = MLCEClassifier(**options)._objective_for(targets.format)
     encoded = encode(targets, X.dtype, torch.device("cpu"))
     loss = objective.second_order(encoded, Y.shape[1], torch.from_numpy(weight))
-    objective = LinearObjective(design, loss, L2)
+    if objective.separable:
+        objective = LinearObjective(design, loss, L2)
+    else:
+        objective = CoupledObjective([design], [loss], L2)
     parameters = torch.from_numpy(0.3 * rng.normal(size=(design.n_parameters, Y.shape[1])))
     return objective, objective.at(parameters)
+
+
+def curvature(objective, point):
+    """Product with the Hessian, and the inverse of its diagonal."""
+    if isinstance(objective, CoupledObjective):
+        return objective.hessian(point), objective.inverse_diagonal(point)
+    diagonal = point.derivatives.curvature_diagonal()
+    return objective.hessian(point, diagonal), objective.inverse_diagonal(diagonal)
 
 
 def dense_hessian(times, shape):
@@ -45,7 +53,7 @@ def dense_hessian(times, shape):
 @pytest.mark.parametrize("fit_intercept", [True, False])
 def test_gradient_and_hessian_are_differences(options, fit_intercept):
     objective, point = objective_and_point(options, fit_intercept)
-    times = objective.hessian(point)
+    times, _ = curvature(objective, point)
     generator = torch.Generator().manual_seed(1)
     for _ in range(3):
         move = torch.randn(point.parameters.shape, generator=generator, dtype=torch.float64)
@@ -58,13 +66,13 @@ def test_gradient_and_hessian_are_differences(options, fit_intercept):
 
 def test_labels_apart_have_a_diagonal_in_the_scores():
     objective, point = objective_and_point(OF_EACH_SOLVER["separable"])
-    diagonal = point.derivatives.curvature_diagonal()
+    times, inverse = curvature(objective, point)
+    coupled = CoupledObjective([objective.design], [objective.loss], L2)
     hessians = [
-        dense_hessian(times, point.parameters.shape)
-        for times in (objective.hessian(point), objective.hessian(point, diagonal))
+        dense_hessian(each, point.parameters.shape)
+        for each in (times, coupled.hessian(coupled.at(point.parameters)))
     ]
     torch.testing.assert_close(*hessians)
-    inverse = objective.inverse_diagonal(diagonal)
     torch.testing.assert_close(1 / inverse.reshape(-1), hessians[0].diagonal())
 
 
@@ -72,9 +80,9 @@ def test_labels_apart_have_a_diagonal_in_the_scores():
 def test_conjugate_gradients_solve_the_system(options):
     objective, point = objective_and_point(options)
     steps = TrustRegion(1e-8, np.inf) if options.get("loss") == "mlce" else LabelSteps(1e-8)
-    inverse = objective.inverse_diagonal(point.derivatives.curvature_diagonal())
-    found = conjugate_gradients(objective.hessian(point), inverse, point.gradient, steps)
-    hessian = dense_hessian(objective.hessian(point), point.parameters.shape)
+    times, inverse = curvature(objective, point)
+    found = conjugate_gradients(times, inverse, point.gradient, steps)
+    hessian = dense_hessian(times, point.parameters.shape)
     expected = torch.linalg.solve(hessian, -point.gradient.reshape(-1))
     torch.testing.assert_close(found.reshape(-1), expected, rtol=1e-6, atol=1e-8)
     if options.get("loss") == "mlce":
@@ -83,8 +91,7 @@ def test_conjugate_gradients_solve_the_system(options):
 
 def test_each_label_stops_by_its_own_residual():
     objective, point = objective_and_point(OF_EACH_SOLVER["separable"])
-    hessian = objective.hessian(point)
-    inverse = objective.inverse_diagonal(point.derivatives.curvature_diagonal())
+    hessian, inverse = curvature(objective, point)
     forcing = torch.tensor([1e-8, 0.3, 0.3, 1.0, 1e-8], dtype=torch.float64)
     found = conjugate_gradients(hessian, inverse, point.gradient, LabelSteps(forcing))
     residual = hessian(found).clone() + point.gradient
@@ -101,9 +108,9 @@ def test_each_label_stops_by_its_own_residual():
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9])
 def test_a_direction_ends_at_the_ball(fraction):
     objective, point = objective_and_point(OF_EACH_SOLVER["coupled"])
-    inverse = objective.inverse_diagonal(point.derivatives.curvature_diagonal())
+    times, inverse = curvature(objective, point)
     whole = TrustRegion(1e-8, np.inf)
-    arguments = (objective.hessian(point), inverse, point.gradient)
+    arguments = (times, inverse, point.gradient)
     conjugate_gradients(*arguments, whole)
     region = TrustRegion(1e-8, fraction * whole.norm)
     found = conjugate_gradients(*arguments, region)
@@ -116,23 +123,21 @@ def test_a_direction_ends_at_the_ball(fraction):
 @pytest.mark.parametrize("length", [1.0, 30.0, 1000.0])
 def test_a_line_search_goes_down_by_steps_that_it_tells(options, length):
     objective, point = objective_and_point(options)
-    direction = (
-        -length
-        * objective.inverse_diagonal(point.derivatives.curvature_diagonal())
-        * point.gradient
-    )
-    for search in (_halve_until_lower, _shorten_until_flat):
-        end, step, *_ = search(objective, point, direction)
-        assert end.value < point.value
-        again = objective.at(point.parameters + step * direction)
-        assert end.value == pytest.approx(again.value, rel=1e-12)
-        torch.testing.assert_close(end.gradient, again.gradient)
+    direction = -length * curvature(objective, point)[1] * point.gradient
+    coupled = isinstance(objective, CoupledObjective)
+    search = halve_until_lower if coupled else _shorten_until_flat
+    end, step, *_ = search(objective, point, direction)
+    assert end.value < point.value
+    again = objective.at(point.parameters + step * direction)
+    assert end.value == pytest.approx(again.value, rel=1e-12)
+    torch.testing.assert_close(end.gradient, again.gradient)
+    if not coupled:
         torch.testing.assert_close(end.scores, again.scores)
 
 
 def test_a_direction_that_leads_up_is_not_taken():
     objective, point = objective_and_point(OF_EACH_SOLVER["coupled"])
-    assert _halve_until_lower(objective, point, point.gradient) == (None, 0.0)
+    assert halve_until_lower(objective, point, point.gradient) == (None, 0.0)
 
 
 @on_each_solver
@@ -140,6 +145,6 @@ def test_an_inner_solve_that_runs_out_of_iterations_still_goes_down(options, mon
     monkeypatch.setattr("sklearn_mlce._solvers.conjugate_gradients._MAX_ITERATIONS", 2)
     objective, point = objective_and_point(options)
     steps = TrustRegion(1e-12, np.inf) if options.get("loss") == "mlce" else LabelSteps(1e-12)
-    inverse = objective.inverse_diagonal(point.derivatives.curvature_diagonal())
-    direction = conjugate_gradients(objective.hessian(point), inverse, point.gradient, steps)
+    times, inverse = curvature(objective, point)
+    direction = conjugate_gradients(times, inverse, point.gradient, steps)
     assert ((direction * point.gradient).sum(dim=0) < 0).all()
