@@ -187,6 +187,11 @@ class MLCEMLP(BaseMLCE):
         keeps weights and loss in float32, on a GPU or CPU that has instructions for it, and is
         refused elsewhere. "auto" is mixed on such a GPU, and float32 elsewhere, for float64 X
         too. Scaling and predictions are always made in the precision of X.
+    data_parallel : bool, default=False
+        Whether `fit` trains in all processes that ``torchrun`` or another launcher started, by
+        torch's DistributedDataParallel. All are given the same X and y; each computes its share
+        of every batch, with ``device="cuda"`` on a GPU of its own, and ends with the weights of
+        one process, up to rounding. See :doc:`/user_guide/long_trainings`.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights and moments of the last fit, whose classes or
         labels, number of features and layers must be the same, for `max_epochs` more epochs.

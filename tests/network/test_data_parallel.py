@@ -2,14 +2,17 @@
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.datasets import make_multilabel_classification
 
 from sklearn_mlce import MLCEMLP
 from sklearn_mlce._network import process_group
@@ -145,6 +148,27 @@ def test_a_process_that_is_gone_ends_the_others(group, ranks, directory):
         assert kind == "RuntimeError"
         assert "another rank has ended" in message
         assert seconds < 60
+
+
+@pytest.mark.slow
+def test_the_program_of_the_guide_runs(tmp_path):
+    page = (ROOT / "docs" / "user_guide" / "long_trainings.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n# train.py\n(.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "train.py").write_text(program, encoding="utf-8")
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    ran = subprocess.run(
+        [sys.executable, *launcher, "train.py"],
+        cwd=tmp_path,
+        env={**os.environ, **THREADS, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    model = joblib.load(tmp_path / "model.joblib")
+    X, Y = make_multilabel_classification(n_samples=400, n_classes=6, random_state=0)
+    alone = MLCEMLP(max_epochs=8, random_state=0).fit(X, Y)
+    assert_same_state(script.state_of(model), script.state_of(alone), 1e-6)
 
 
 def test_without_a_launcher_the_error_says_what_to_type(monkeypatch):
