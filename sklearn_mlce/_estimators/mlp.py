@@ -38,12 +38,7 @@ from sklearn_mlce._network.plan import (
     resolve_precision,
     training_dtype,
 )
-from sklearn_mlce._network.process_group import (
-    ALONE,
-    SingleProcess,
-    device_of_process,
-    joined_processes,
-)
+from sklearn_mlce._network.process_group import ALONE, SingleProcess, device_of_process, join_group
 from sklearn_mlce._network.train import train
 from sklearn_mlce._network.user_network import UserNetwork, check_not_shaped, of_module
 from sklearn_mlce._objectives.registry import LOSSES, LossName
@@ -419,13 +414,15 @@ class MLCEMLP(BaseMLCE):
             another fit, or if the loss or a weight becomes infinite or NaN. An earlier fit is
             then kept. Where there was none, and the loss was finite for an epoch, the estimator
             keeps the weights of the best epoch by then.
+        RuntimeError
+            If, with `data_parallel`, another process has ended before its time.
         KeyboardInterrupt
             If the fit is interrupted. After its first epoch the estimator keeps the weights of
             the best epoch by then, the last one where none is scored, and a ConvergenceWarning
             says so; before, it keeps an earlier fit.
         """
         fitted_before = hasattr(self, "state_dict_")
-        with fitted_state_kept(self), joined_processes(self.data_parallel) as processes:
+        with fitted_state_kept(self), join_group(self.data_parallel) as processes:
             monitor = self._monitor(X, y, sample_weight)
             rows = Rows(*self._validate_fit(X, y, sample_weight))
             warn_unknown_labels(rows.targets)
@@ -502,7 +499,7 @@ class MLCEMLP(BaseMLCE):
             If `early_stopping` is set: a chunk holds no rows out; or if `loss` or `label_weight`
             needs the labels of all rows.
         """
-        with fitted_state_kept(self), joined_processes(self.data_parallel) as processes:
+        with fitted_state_kept(self), join_group(self.data_parallel) as processes:
             first = not hasattr(self, "state_dict_")
             X, targets, sample_weight = validate_chunk(
                 self, X, y, classes, sample_weight, first=first

@@ -19,11 +19,6 @@ from torch.nn.parallel import DistributedDataParallel
 # A process that waits so long for the gradients of another gives up. It waits as long as torch
 # lets it, half an hour, where the others may be busy: before the first step, and between epochs.
 _LONGEST_STEP = timedelta(seconds=45)
-# Whether to copy the first process's buffers before each pass; torch < 2.13 calls it otherwise.
-_NEW_NAME, _OLD_NAME = "forward_sync_buffers", "broadcast_buffers"
-_SYNC_BUFFERS = (
-    _NEW_NAME if _NEW_NAME in signature(DistributedDataParallel).parameters else _OLD_NAME
-)
 _OF_A_LAUNCHER = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 Value = TypeVar("Value")
@@ -34,9 +29,7 @@ class Share(NamedTuple):
 
     rows: slice  # of the batch
     n_rows: int  # of the batch
-    counts: (
-        bool  # False where there are too few for each: its rows are another's, and weigh nothing
-    )
+    counts: bool  # False where rows are too few: these are another's, and weigh nothing
 
 
 class SingleProcess:
@@ -102,7 +95,7 @@ class ProcessGroup(SingleProcess):
         dist.barrier(self._agreements)  # which waits for longer than the gradients' group
         backend = "gloo" if device.type == "cpu" else self._backend_on_gpus
         self._gradients = dist.new_group(backend=backend, timeout=_LONGEST_STEP)
-        # Those of the perceptron never change, and need no copying before each pass.
+        # Buffers of the perceptron never change: they need no copying before each pass.
         known = signature(DistributedDataParallel).parameters
         name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
         options: dict[str, Any] = {name: optional, "find_unused_parameters": optional}
@@ -173,7 +166,7 @@ def device_of_process(device: torch.device) -> torch.device:
 
 
 @contextmanager
-def joined_processes(data_parallel: bool) -> Iterator[SingleProcess]:
+def join_group(data_parallel: bool) -> Iterator[SingleProcess]:
     """Join the processes that a launcher started, for the time of a block; alone without them.
 
     Parameters
@@ -199,7 +192,7 @@ def joined_processes(data_parallel: bool) -> Iterator[SingleProcess]:
     if ours:
         _join_default_group()
     try:
-        # In a user's group the network's gradients take the user's way.
+        # In a user's group the gradients take the user's way.
         group = ProcessGroup("nccl" if ours else None)
         try:
             yield group
@@ -207,7 +200,7 @@ def joined_processes(data_parallel: bool) -> Iterator[SingleProcess]:
             error.add_note(
                 f"Raised in rank {group.rank} of {group.size}, which train together with "
                 "data_parallel=True. Where it says that a connection was closed or reset, or that "
-                "time is out, another rank has ended, and its own error says why"
+                "it timed out, another rank has ended, and its own error says why"
             )
             raise
         finally:

@@ -16,7 +16,7 @@ from sklearn.datasets import make_multilabel_classification
 
 from sklearn_mlce import MLCEMLP
 from sklearn_mlce._network import process_group
-from sklearn_mlce._network.process_group import ALONE, device_of_process, joined_processes
+from sklearn_mlce._network.process_group import ALONE, device_of_process, join_group
 from tests.network import data_parallel_script as script
 
 ROOT = Path(__file__).parents[2]
@@ -185,7 +185,7 @@ def test_without_a_launcher_the_error_says_what_to_type(monkeypatch):
 
 def test_alone_no_process_group_is_looked_at(monkeypatch):
     monkeypatch.setattr(process_group, "dist", None)
-    with joined_processes(False) as processes:
+    with join_group(False) as processes:
         assert processes is ALONE
 
 
