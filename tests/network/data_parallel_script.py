@@ -13,12 +13,12 @@ import sys
 import time
 import warnings
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
 import torch
-import torch._dynamo  # as the first fit would
 import torch.distributed as dist
 from skorch.callbacks import Callback
 from torch import nn
@@ -249,6 +249,7 @@ def run_group(group, size, function, directory, lost=0):
 
 
 if __name__ == "__main__":
+    import_module("torch._dynamo")  # as the first fit does
     where = Path(sys.argv[1])
     for number in (2, 3):
         cut(where / f"cut for {number}")
