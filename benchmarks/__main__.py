@@ -57,7 +57,15 @@ SET_STUDIES = {
 #: Of these, those that are made on all their sets, which are their own or made.
 ON_ALL_SETS = ("column_scaling", "solver_choice", "outputs")
 #: Studies with a command, which has options of its own: ``python -m benchmarks.splits --help``.
-COMMANDS = ("early_stopping", "imports", "scale", "serving", "splits", "top_labels")
+COMMANDS = (
+    "data_parallel",
+    "early_stopping",
+    "imports",
+    "scale",
+    "serving",
+    "splits",
+    "top_labels",
+)
 # What decided a constant, a reference, or the peers' long runs; run by name only.
 STUDIES = (
     "network",
