@@ -4,6 +4,7 @@ import argparse
 import json
 import signal
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from . import (
@@ -34,11 +35,39 @@ from . import (
 )
 from .environment import describe, limited_threads
 from .methods import METHODS
-from .report import write
+from .report import RESULTS, write
 from .store import Store
 from .tuned_recipes import RECIPES
 
 PARTS = ("loss", "convergence", "linear", "tuned", "growth", "network_speed")
+#: Studies of one set after the other, with the titles of their pages.
+SET_STUDIES = {
+    "default_c": (default_c, "The factor of the default C"),
+    "column_scaling": (column_scaling, "The default scaling of columns"),
+    "preparation": (preparation, "Tables as they ship, and prepared"),
+    "solver_choice": (solver_choice, "Where the exact solver is too slow"),
+    "outputs": (outputs, "The default C of several outputs"),
+    "threshold_shrinkage": (
+        threshold_shrinkage,
+        "Thresholds per label: how far to draw them towards the global one",
+    ),
+    "calibrators": (calibrators, "Probabilities before and after calibration"),
+    "decisions": (decisions, "Labels decided by what they are to serve"),
+}
+#: Of these, those that are made on all their sets, which are their own or made.
+ON_ALL_SETS = ("column_scaling", "solver_choice", "outputs")
+#: Studies with a command, which has options of its own: ``python -m benchmarks.splits --help``.
+COMMANDS = (
+    "coupled_memory",
+    "data_parallel",
+    "early_stopping",
+    "imports",
+    "scale",
+    "serving",
+    "shortlist",
+    "splits",
+    "top_labels",
+)
 # What decided a constant, a reference, or the peers' long runs; run by name only.
 STUDIES = (
     "network",
@@ -46,17 +75,10 @@ STUDIES = (
     "family",
     "peers_tuned",
     "defaults",
-    "default_c",
-    "column_scaling",
-    "preparation",
-    "solver_choice",
-    "outputs",
-    "threshold_shrinkage",
-    "calibrators",
-    "decisions",
+    *SET_STUDIES,
     "reference",
+    *COMMANDS,
 )
-RESULTS = Path(__file__).with_name("results")
 
 
 def parse(arguments=None) -> argparse.Namespace:
@@ -89,6 +111,7 @@ def parse(arguments=None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     options.parts = options.parts or list(PARTS)
     _check(parser, "part", options.parts, (*PARTS, *STUDIES))
+    _check_commands(parser, options)
     usual = datasets.NAMES if options.full else linear.QUICK_SETS
     options.sets = options.sets.split(",") if options.sets else [*usual, *datasets.SMALL]
     _check(parser, "set", options.sets, _set_names())
@@ -115,6 +138,31 @@ def _check(parser, what, given, known):
     for name in given:
         if name not in known:
             parser.error(f"no {what} {name!r}; there are: {', '.join(known)}")
+
+
+def _check_commands(parser, options):
+    """End with an error if an option is given to a command that has options of its own."""
+    named = [part for part in options.parts if part in COMMANDS]
+    given = [
+        name
+        for name, value in vars(options).items()
+        if name not in ("parts", "out") and value != parser.get_default(name)
+    ]
+    if named and given:
+        parser.error(
+            f"{named[0]} does not take --{given[0].replace('_', '-')}; type "
+            f"python -m benchmarks.{named[0]} --help for what it takes"
+        )
+
+
+def _run(options, part) -> Path:
+    """Run one part: "loss" is done by `run_loss`, and so on."""
+    if part in COMMANDS:
+        return run_command(options, part)
+    with limited_threads(options.threads):
+        if part in SET_STUDIES:
+            return run_study(options, part)
+        return globals()[f"run_{part}"](options)
 
 
 def run_loss(options) -> Path:
@@ -247,58 +295,22 @@ def run_defaults(options) -> Path:
     return write(options.out, "defaults", title, describe(options.threads), tables)
 
 
-def run_default_c(options) -> Path:
-    """Search the factor of the default C and write ``default_c.md``."""
-    return _study(options, default_c, "default_c", "The factor of the default C")
-
-
-def run_column_scaling(options) -> Path:
-    """Search what columns are divided by, on sets of its own, and write ``column_scaling.md``."""
-    options = argparse.Namespace(**vars(options) | {"sets": column_scaling.SETS})
-    return _study(options, column_scaling, "column_scaling", "The default scaling of columns")
-
-
-def run_preparation(options) -> Path:
-    """Measure linear models on tables as they ship and prepared; write ``preparation.md``."""
-    return _study(options, preparation, "preparation", "Tables as they ship, and prepared")
-
-
-def run_solver_choice(options) -> Path:
-    """Time both solvers side by side, on sets of its own too, and write ``solver_choice.md``."""
-    options = argparse.Namespace(**vars(options) | {"sets": solver_choice.SETS})
-    return _study(options, solver_choice, "solver_choice", "Where the exact solver is too slow")
-
-
-def run_outputs(options) -> Path:
-    """Search the default C of several outputs, on sets of their own, and write ``outputs.md``."""
-    options = argparse.Namespace(**vars(options) | {"sets": outputs.SETS})
-    return _study(options, outputs, "outputs", "The default C of several outputs")
-
-
-def run_threshold_shrinkage(options) -> Path:
-    """Measure thresholds per label and write ``threshold_shrinkage.md``."""
-    title = "Thresholds per label: how far to draw them towards the global one"
-    return _study(options, threshold_shrinkage, "threshold_shrinkage", title)
-
-
-def run_calibrators(options) -> Path:
-    """Measure calibrated probabilities and write ``calibrators.md``."""
-    title = "Probabilities before and after calibration"
-    return _study(options, calibrators, "calibrators", title)
-
-
-def run_decisions(options) -> Path:
-    """Measure rules of deciding and write ``decisions.md``."""
-    return _study(options, decisions, "decisions", "Labels decided by what they are to serve")
-
-
-def _study(options, module, name, title):
+def run_study(options, name) -> Path:
+    """Measure one of `SET_STUDIES`, set by set, and write its page."""
+    module, title = SET_STUDIES[name]
     store, path = Store(options.out / ".state" / f"{name}.json", options.fresh), options.out
-    for one in (one for one in module.SETS if one in options.sets):
-        module.run(store, [one], options.threads, _say)
-        tables = module.tables(store, module.SETS)
-        path = write(options.out, name, title, describe(options.threads), tables)
+    for one in module.SETS:
+        if one in options.sets or name in ON_ALL_SETS:
+            module.run(store, [one], options.threads, _say)
+            tables = module.tables(store, module.SETS)
+            path = write(options.out, name, title, describe(options.threads), tables)
     return path
+
+
+def run_command(options, name) -> Path:
+    """Run one of `COMMANDS`, with its own defaults."""
+    import_module(f".{name}", __package__).main(["--out", str(options.out)])
+    return options.out / f"{name}.md"
 
 
 def run_reference(options) -> Path:
@@ -329,13 +341,12 @@ def main(arguments=None) -> int:
         Exit status: 0, or 2 where something that is needed is not there.
     """
     options = parse(arguments)
-    with limited_threads(options.threads):
-        for part in options.parts:
-            try:  # "loss" is done by run_loss, and so on
-                _say(f"wrote {globals()[f'run_{part}'](options)}")
-            except (FileNotFoundError, ModuleNotFoundError, RuntimeError) as error:
-                print(f"benchmarks: {part}: {error}", file=sys.stderr)
-                return 2
+    for part in options.parts:
+        try:
+            _say(f"wrote {_run(options, part)}")
+        except (FileNotFoundError, ModuleNotFoundError, RuntimeError) as error:
+            print(f"benchmarks: {part}: {error}", file=sys.stderr)
+            return 2
     return 0
 
 

@@ -1,15 +1,13 @@
 """Memory of fits whose loss couples the labels of a row, each fit in a process of its own.
 
-``python -m benchmarks.coupled_memory`` measures every case, and writes
+``python -m benchmarks coupled_memory`` measures every case, and writes
 ``results/coupled_memory.md``; with ``--case NUMBER`` it prints the bytes of one as JSON.
 """
 
-import argparse
 import json
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,9 +15,8 @@ import scipy.sparse as sp
 from .datasets import ROOT
 from .environment import describe, limited_threads
 from .loss_memory import RESET, kernel_bytes
-from .report import Table, write
+from .report import Table, command_parser, write
 
-RESULTS = Path(__file__).with_name("results")
 N_STORED, N_TAGS = 10, 3
 #: Estimator or solver, loss, and rows, features and labels.
 CASES = (
@@ -91,11 +88,8 @@ def measure(number: int) -> dict:
 
 def main(arguments=None) -> None:
     """Measure all cases and write the table, or print one."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.coupled_memory", description=__doc__
-    )
+    parser = command_parser("coupled_memory", __doc__)
     parser.add_argument("--case", type=int, choices=range(len(CASES)), help="print one alone")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the table")
     options = parser.parse_args(arguments)
     if options.case is not None:
         with limited_threads(1):

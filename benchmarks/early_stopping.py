@@ -1,13 +1,11 @@
-"""Which score should early stopping watch? ``python -m benchmarks.early_stopping``.
+"""Which score should early stopping watch? ``python -m benchmarks early_stopping``.
 
 A run trains once and writes down all scores of each epoch, on held-out rows and on the test rows.
 What each score would have stopped at and kept follows from that: one training compares them all.
 """
 
-import argparse
 import csv
 import sys
-from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import f1_score, label_ranking_average_precision_score
@@ -17,8 +15,8 @@ from skorch.callbacks import Callback
 from sklearn_mlce import MLCEMLP
 
 from .datasets import load
+from .report import command_parser
 
-RESULTS = Path(__file__).with_name("results")
 SETS = ("yeast", "birds", "bibtex")
 LOSSES = {
     "mlce": {"loss": "mlce"},
@@ -110,7 +108,7 @@ def summary(table):
         "# Which score should early stopping watch?",
         "",
         "Test metrics of the epoch that is kept, threshold zero; means over the seeds. "
-        '"none" makes all epochs. By `python -m benchmarks.early_stopping`.',
+        '"none" makes all epochs. By `python -m benchmarks early_stopping`.',
         "",
         "| " + " | ".join((*keys, *shown, "seeds")) + " |",
         "|" + "---|" * (len(keys) + len(shown) + 1),
@@ -124,15 +122,16 @@ def summary(table):
 
 def main(argv=None):
     """Run and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser("early_stopping", __doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--patience", type=int, nargs="+", default=[5, 10])
     parser.add_argument("--sets", nargs="+", default=SETS)
     parser.add_argument("--losses", nargs="+", choices=LOSSES, default=list(LOSSES))
-    parser.add_argument("--out", type=Path, default=RESULTS / "early_stopping.csv")
     arguments = parser.parse_args(argv)
-    with open(arguments.out, "w", newline="", encoding="utf-8") as file:
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    path = arguments.out / "early_stopping.csv"
+    with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["set", "loss", "seed", "patience", "watched", "kept", "made", *REPORTED])
         for name in arguments.sets:
@@ -145,7 +144,7 @@ def main(argv=None):
                         writer.writerows(rows)
                     file.flush()
                     print(name, loss, seed, file=sys.stderr, flush=True)
-    arguments.out.with_suffix(".md").write_text(summary(arguments.out), encoding="utf-8")
+    path.with_suffix(".md").write_text(summary(path), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,19 +1,16 @@
 """How long imports take, and what is imported, each in a fresh process, in turns."""
 
-import argparse
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 
 from .datasets import ROOT
 from .environment import describe
-from .report import Table, write
+from .report import Table, command_parser, write
 
-RESULTS = Path(__file__).with_name("results")
 REFERENCE = "from sklearn.linear_model import LogisticRegression"
 #: A bar is a ratio to the reference; None where torch has to come.
 BARS = {
@@ -91,9 +88,8 @@ def main(arguments=None):
     arguments : list of str or None, default=None
         None reads the process's own.
     """
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.imports", description=__doc__)
+    parser = command_parser("imports", __doc__)
     parser.add_argument("--runs", type=int, default=21)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     samples = {statement: [] for statement in BARS}
     for turn in range(options.runs + 1):

@@ -1,9 +1,12 @@
 """Tables as Markdown for people and CSV for programs."""
 
+import argparse
 import csv
 from pathlib import Path
 
 import numpy as np
+
+RESULTS = Path(__file__).with_name("results")
 
 
 class Table:
@@ -87,6 +90,25 @@ def holds(value: float, least: float) -> str:
     if np.isnan(value):
         return ""
     return "yes" if value >= least else "NO"
+
+
+def command_parser(name: str, description: str) -> argparse.ArgumentParser:
+    """Parser of the command of a study, ``python -m benchmarks.NAME``, with its folder ``--out``.
+
+    Parameters
+    ----------
+    name : str
+        The module.
+    description : str
+        What `--help` says.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the tables")
+    return parser
 
 
 def write(folder: Path, name: str, title: str, header, tables) -> Path:

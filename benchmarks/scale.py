@@ -14,8 +14,9 @@ import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from .datasets import ROOT, load
+from .environment import describe
 from .loss_memory import kernel_bytes
-from .report import Table
+from .report import Table, command_parser, write
 
 N_WORDS, N_TAGS, N_OWN_WORDS, N_OWN_DRAWN = 80, 5, 10, 4
 #: Rows, features and labels, the parameters, and the passes over the rows.
@@ -121,8 +122,24 @@ def _in_process(case: str) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def main() -> None:
-    """Measure all cases and write the tables."""
+def main(arguments=None) -> None:
+    """Measure, and write ``scale.md`` and ``scale.csv``; or print the figures of one case.
+
+    Parameters
+    ----------
+    arguments : list of str or None, default=None
+        None reads the process's own.
+    """
+    parser = command_parser("scale", __doc__)
+    parser.add_argument("case", nargs="?", choices=[*CASES, *PRUNED])
+    options = parser.parse_args(arguments)
+    if options.case:
+        print(json.dumps((measure if options.case in CASES else pruning)(options.case)))
+        return
+    write(options.out, "scale", "Fits of many labels", describe(1), [_fits(), _pruned()])
+
+
+def _fits() -> Table:
     fits = Table(
         "Made TF-IDF rows, float32: rows x features x labels",
         ("case", "seconds", "peak GB", "of it before the fit", "coef_ GB", "P@1, training rows"),
@@ -136,6 +153,10 @@ def main() -> None:
         "One pass over the rows, where a fit makes ten: the memory does not depend on them. Each "
         "fit in a process of its own, imports and rows included, with one thread a process."
     )
+    return fits
+
+
+def _pruned() -> Table:
     pruned = Table(
         f"coef_threshold={THRESHOLD:g} on public sets, test rows",
         ("set", "coefficients", "MB", "P@1", "P@5", "micro-F1"),
@@ -144,13 +165,8 @@ def main() -> None:
         for kind, row in _in_process(name).items():
             measures = (f"{row[key]:.4f}" for key in ("p1", "p5", "f1"))
             pruned.add(name, kind, f"{row['coef'] / 1e6:.1f}", *measures)
-    text = fits.markdown() + "\n\n" + pruned.markdown() + "\n"
-    (ROOT / "benchmarks" / "results" / "scale.md").write_text(text, encoding="utf-8")
-    print(text)
+    return pruned
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        print(json.dumps((measure if sys.argv[1] in CASES else pruning)(sys.argv[1])))
-    else:
-        main()
+    main()

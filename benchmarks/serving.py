@@ -21,8 +21,9 @@ from sklearn.utils import gen_batches
 from sklearn_mlce import MLCEMLP, MLCEClassifier
 from sklearn_mlce.onnx import register_converters
 
-from .datasets import ROOT, load
-from .report import Table
+from .datasets import load
+from .environment import describe
+from .report import Table, command_parser, write
 
 N_MANY = 1_000
 REPEATS = 5
@@ -150,12 +151,18 @@ def agreement_table():
     return table
 
 
-def main() -> None:
-    """Measure and write both tables."""
+def main(arguments=None) -> None:
+    """Measure, and write ``serving.md`` and ``serving.csv``.
+
+    Parameters
+    ----------
+    arguments : list of str or None, default=None
+        None reads the process's own.
+    """
+    options = command_parser("serving", __doc__).parse_args(arguments)
     torch.set_num_threads(1)
-    text = "\n".join(table.markdown() + "\n" for table in (speed_table(), agreement_table()))
-    (ROOT / "benchmarks" / "results" / "serving.md").write_text(text, encoding="utf-8")
-    print(text)
+    tables = [speed_table(), agreement_table()]
+    write(options.out, "serving", "Fitted models, served", describe(1), tables)
 
 
 if __name__ == "__main__":

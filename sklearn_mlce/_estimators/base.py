@@ -26,6 +26,7 @@ from sklearn_mlce._targets.tags import tag_accuracy, tag_rows, without_tags
 from sklearn_mlce._targets.targets import TargetFormat, TargetFormatMixin, Targets, row_blocks
 from sklearn_mlce._targets.top_k import largest_scores, shifted_to_best
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin, FitMonitor
+from sklearn_mlce._utils.estimator_scores import ProbabilitiesAt, at_columns
 from sklearn_mlce._utils.features import validated_features
 from sklearn_mlce._utils.rows import with_duplicates_summed
 from sklearn_mlce._utils.typing import TorchOutput, available_if
@@ -169,6 +170,19 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         scores = self._scores(X)
         return scores if self._n_best is None else shifted_to_best(scores, self._n_best)
 
+    def _probabilities(self, scores: np.ndarray) -> np.ndarray:
+        """Probabilities, in float64, of scores ``(n, n_outputs)`` of labels or of one y."""
+        target_format = self._target_format
+        objective = resolve_objective(self.loss_, self.scale_, self.margin_, target_format)
+        return clipped(objective.probabilities(scores.astype(np.float64, copy=False)))
+
+    def _scores_and_probabilities(self, X: Any) -> tuple[np.ndarray, ProbabilitiesAt | None]:
+        """Scores of a matrix of labels, as `decision_function` has them, and probabilities."""
+        scores = self._decision_scores(self._validate_predict(X))
+        if not hasattr(self, "predict_proba"):
+            return scores, None
+        return scores, lambda columns: self._probabilities(at_columns(scores, columns))
+
     def decision_function(self, X: Any) -> NDArray[Any]:
         """Scores of each label; above zero is what :meth:`predict` returns.
 
@@ -271,13 +285,13 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
             Float64, never exactly 0 or 1. Two columns for binary y. For multiclass-multioutput y
             the softmax of each output, an array of shape (n_samples, n_classes) each.
         """
-        scores = self._decision_scores(self._validate_predict(X)).astype(np.float64, copy=False)
+        scores = self._decision_scores(self._validate_predict(X))
         target_format = self._target_format
         if target_format.kind == "multioutput":
+            scores = scores.astype(np.float64, copy=False)
             parts = target_format.split(scores)
             return [clipped(softmax(part, axis=1)) for part in parts]  # type: ignore[return-value]
-        objective = resolve_objective(self.loss_, self.scale_, self.margin_, target_format)
-        return clipped(objective.probabilities(scores))
+        return self._probabilities(scores)
 
     @available_if(_has_probabilities)
     def predict_log_proba(self, X: Any) -> NDArray[Any]:

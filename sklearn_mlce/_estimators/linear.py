@@ -169,9 +169,9 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         the score of the mean row. Above 0 `coef_` is sparse, and is so from the first: each block
         of labels is thinned out as it is done. 1e-4 leaves rankings and F1 as they are.
     n_jobs : int, default=None
-        Blocks of labels that are fitted at a time, by :mod:`joblib`; its ``parallel_config`` says
-        where. None is 1 unless in a ``parallel_config``, -1 is all processors. A loss that couples
-        the labels of a row is one block.
+        Blocks of labels that are fitted at a time, by :mod:`joblib`: in threads, unless its
+        ``parallel_config`` says otherwise. None is 1 unless in a ``parallel_config``, -1 is all
+        processors. A loss that couples the labels of a row is one block.
     device : str, default="cpu"
         Where to fit: "cpu", "cuda", one GPU of several such as "cuda:1", or "auto", which is "cuda"
         where torch finds a GPU, else "cpu". Predictions are made with NumPy.

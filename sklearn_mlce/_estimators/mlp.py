@@ -24,8 +24,8 @@ from sklearn_mlce._estimators.validation_rows import epoch_scorer, given_rows
 from sklearn_mlce._network.architecture import Architecture
 from sklearn_mlce._network.batches import Rows
 from sklearn_mlce._network.callbacks import copy_callbacks
-from sklearn_mlce._network.checkpoint import CheckpointFile, TrainingState
-from sklearn_mlce._network.fingerprint import fingerprint
+from sklearn_mlce._network.checkpoint import CheckpointFile, TrainingState, open_checkpoint
+from sklearn_mlce._network.fingerprint import check_same_fit, fingerprint
 from sklearn_mlce._network.input_scaling import scaling_of
 from sklearn_mlce._network.perceptron import ACTIVATIONS, compute_scores, dtype_of, predictor
 from sklearn_mlce._network.plan import (
@@ -38,8 +38,9 @@ from sklearn_mlce._network.plan import (
     resolve_precision,
     training_dtype,
 )
+from sklearn_mlce._network.process_group import ALONE, SingleProcess, device_of_process, join_group
 from sklearn_mlce._network.train import train
-from sklearn_mlce._network.user_network import UserNetwork, of_module
+from sklearn_mlce._network.user_network import UserNetwork, check_not_shaped, of_module
 from sklearn_mlce._objectives.registry import LOSSES, LossName
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
 from sklearn_mlce._targets.label_names import check_label_names
@@ -181,6 +182,11 @@ class MLCEMLP(BaseMLCE):
         keeps weights and loss in float32, on a GPU or CPU that has instructions for it, and is
         refused elsewhere. "auto" is mixed on such a GPU, and float32 elsewhere, for float64 X
         too. Scaling and predictions are always made in the precision of X.
+    data_parallel : bool, default=False
+        Whether `fit` trains in all processes that ``torchrun`` or another launcher started, by
+        torch's DistributedDataParallel. All are given the same X and y; each computes its share
+        of every batch, with ``device="cuda"`` on a GPU of its own, and ends with the weights of
+        one process, up to rounding. See :doc:`/user_guide/long_trainings`.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights and moments of the last fit, whose classes or
         labels, number of features and layers must be the same, for `max_epochs` more epochs.
@@ -306,6 +312,7 @@ class MLCEMLP(BaseMLCE):
         "resume": ["boolean"],
         "device": [str],
         "precision": [StrOptions({"auto", "full", "mixed"})],
+        "data_parallel": ["boolean"],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
     }
@@ -339,6 +346,7 @@ class MLCEMLP(BaseMLCE):
         resume: bool = False,
         device: str = "cpu",
         precision: Literal["auto", "full", "mixed"] = "auto",
+        data_parallel: bool = False,
         warm_start: bool = False,
         random_state: Any = None,
     ) -> None:
@@ -356,6 +364,7 @@ class MLCEMLP(BaseMLCE):
         self.callbacks = callbacks
         self.checkpoint_dir, self.resume = checkpoint_dir, resume
         self.device, self.precision = device, precision
+        self.data_parallel = data_parallel
         self.warm_start, self.random_state = warm_start, random_state
 
     @with_callbacks
@@ -405,24 +414,26 @@ class MLCEMLP(BaseMLCE):
             another fit, or if the loss or a weight becomes infinite or NaN. An earlier fit is
             then kept. Where there was none, and the loss was finite for an epoch, the estimator
             keeps the weights of the best epoch by then.
+        RuntimeError
+            If, with `data_parallel`, another process has ended before its time.
         KeyboardInterrupt
             If the fit is interrupted. After its first epoch the estimator keeps the weights of
             the best epoch by then, the last one where none is scored, and a ConvergenceWarning
             says so; before, it keeps an earlier fit.
         """
         fitted_before = hasattr(self, "state_dict_")
-        with fitted_state_kept(self):
+        with fitted_state_kept(self), join_group(self.data_parallel) as processes:
             monitor = self._monitor(X, y, sample_weight)
             rows = Rows(*self._validate_fit(X, y, sample_weight))
             warn_unknown_labels(rows.targets)
             plan = self._plan(rows, self.max_epochs, self.warm_start, go_on=self.warm_start)
             monitor.open("epoch", plan.max_epochs, lambda net: {"state_dict_": net.weights()})
             start = self._start(plan, rows.targets.format, go_on=self.warm_start)
+            file, start = processes.call_on_first(partial(self._open_checkpoint, start))
             self._remember(rows.targets)
             given, held_out = (X_val, y_val, sample_weight_val), None
             if any(value is not None for value in given):
                 held_out = given_rows(self, *given, rows.X.dtype, used=self.early_stopping)
-            file, start = self._open_checkpoint(start)
             if self.early_stopping and held_out is None:
                 rows, held_out = rows.split(self.validation_fraction, start.seed)
             callbacks = copy_callbacks(self.callbacks or (), plan.schedule, self.resume)
@@ -430,7 +441,7 @@ class MLCEMLP(BaseMLCE):
             self._architecture = asdict(plan.architecture)
             self._factory, self._seed = plan.factory, start.seed
             score = None if held_out is None else epoch_scorer(self, self.scoring, held_out)
-            start, save = self._resume(file, plan, start, rows, held_out)
+            start, save = self._resume(file, plan, start, rows, held_out, processes)
             state = train(
                 plan,
                 start,
@@ -440,6 +451,7 @@ class MLCEMLP(BaseMLCE):
                 callbacks=callbacks,
                 monitor=monitor,
                 save=save,
+                processes=processes,
             )
             if isinstance(state.stopped_by, ValueError) and fitted_before:
                 raise state.stopped_by
@@ -487,7 +499,7 @@ class MLCEMLP(BaseMLCE):
             If `early_stopping` is set: a chunk holds no rows out; or if `loss` or `label_weight`
             needs the labels of all rows.
         """
-        with fitted_state_kept(self):
+        with fitted_state_kept(self), join_group(self.data_parallel) as processes:
             first = not hasattr(self, "state_dict_")
             X, targets, sample_weight = validate_chunk(
                 self, X, y, classes, sample_weight, first=first
@@ -497,7 +509,8 @@ class MLCEMLP(BaseMLCE):
             rows = Rows(X, targets, sample_weight)
             plan = self._plan(rows, 1, keep_moments=True, go_on=True)
             plan = replace(plan, schedule="constant")
-            start = self._start(plan, targets.format, go_on=True)
+            start = processes.broadcast(self._start(plan, targets.format, go_on=True))
+            self._resume(None, plan, start, rows, None, processes)
             fixed = constant_label_scores(targets)
             if first:
                 self._remember(targets)
@@ -507,13 +520,13 @@ class MLCEMLP(BaseMLCE):
                 self._fixed_scores = np.where(fixed == self._fixed_scores, fixed, np.nan)
             self._architecture = asdict(plan.architecture)
             self._factory, self._seed = plan.factory, start.seed
-            self._keep(train(plan, start, rows))
+            self._keep(train(plan, start, rows, processes=processes))
         return self
 
     def _plan(
         self, rows: Rows, max_epochs: int | str, keep_moments: bool, go_on: bool
     ) -> TrainingPlan:
-        device = network_device(self.device, rows.X.dtype, sparse=sp.issparse(rows.X))
+        device = self._network_device(rows.X, rows.X.dtype)
         objective = self._objective_for(rows.targets.format)
         batch_size = resolve_batch_size(self.batch_size, len(rows))
         return TrainingPlan(
@@ -537,6 +550,10 @@ class MLCEMLP(BaseMLCE):
             factory=self.module,
         )
 
+    def _network_device(self, X: Any, dtype: np.dtype) -> torch.device:
+        device = network_device(self.device, dtype, sparse=sp.issparse(X))
+        return device_of_process(device) if self.data_parallel else device
+
     def _planned_architecture(self, rows: Rows, go_on: bool) -> Architecture:
         scaling = scaling_of(self.input_scaling, rows.X)
         if go_on and self.input_scaling == "auto" and hasattr(self, "state_dict_"):
@@ -557,13 +574,7 @@ class MLCEMLP(BaseMLCE):
             "activation": (self.activation, _ACTIVATION),
             "dropout": (self.dropout, _DROPOUT),
         }
-        for name, (value, default) in shaping.items():
-            if value != default:
-                raise ValueError(
-                    f"{name}={value!r} shapes the perceptron, but module= brings a network of its "
-                    f"own. Set {name}={default!r}, its default, and shape the module in the "
-                    "function that makes it, or set module=None"
-                )
+        check_not_shaped(shaping)
         return of_module(architecture, self.module)
 
     def _start(self, plan: TrainingPlan, target_format: TargetFormat, go_on: bool) -> TrainingState:
@@ -594,20 +605,12 @@ class MLCEMLP(BaseMLCE):
 
     def _open_checkpoint(self, start: TrainingState) -> tuple[CheckpointFile | None, TrainingState]:
         """Return the checkpoint's file, and the state with the seed that the file may hold."""
-        if self.checkpoint_dir is None:
-            if self.resume:
-                raise ValueError(
-                    "resume=True goes on from a checkpoint, but checkpoint_dir is None. Set it to "
-                    "the directory of the fit to resume, or set resume=False"
-                )
-            return None, start
-        file = CheckpointFile(self.checkpoint_dir)
-        file.prepare()
-        if self.resume and self.random_state is None and not start.weights:
-            # The operating system will not give the seed again.
-            saved = file.read()
-            start = start if saved is None else replace(start, seed=saved[0].seed)
-        return file, start
+        return open_checkpoint(
+            self.checkpoint_dir,
+            start,
+            resume=self.resume,
+            seed_is_drawn=self.random_state is None,
+        )
 
     def _resume(
         self,
@@ -616,9 +619,10 @@ class MLCEMLP(BaseMLCE):
         start: TrainingState,
         rows: Rows,
         held_out: Rows | None,
+        processes: SingleProcess,
     ) -> tuple[TrainingState, Callable[[TrainingState], None] | None]:
         """Return the state to go on from, and the function that saves each state after it."""
-        if file is None:
+        if file is None and processes is ALONE:
             return start, None
         of_fit = fingerprint(
             plan,
@@ -628,8 +632,12 @@ class MLCEMLP(BaseMLCE):
             n_epochs_before=start.n_epochs_before,
             scoring=self.scoring,
         )
-        start = file.resumable(of_fit, start) if self.resume else start
-        return start, partial(file.write, fingerprint=of_fit)
+        check_same_fit(of_fit, processes)
+        if file is None:
+            return start, None
+        if self.resume:
+            start = processes.call_on_first(partial(file.resumable, of_fit, start))
+        return start, lambda state: processes.call_on_first(partial(file.write, state, of_fit))
 
     def _keep(self, state: TrainingState) -> None:
         """Set the fitted attributes of a state; the curves go on where the training did."""
@@ -660,7 +668,7 @@ class MLCEMLP(BaseMLCE):
 
     def _scores(self, X: Any) -> np.ndarray:
         architecture, weights = Architecture(**self._architecture), self.state_dict_
-        device = network_device(self.device, dtype_of(weights), sparse=sp.issparse(X))
+        device = self._network_device(X, dtype_of(weights))
         scores = compute_scores(architecture, weights, X, device, self._factory, self._seed)
         fixed = ~np.isnan(self._fixed_scores)
         scores[:, fixed] = self._fixed_scores[fixed]

@@ -22,6 +22,7 @@ from torch.utils.data import Dataset
 
 from sklearn_mlce._kernels.sparse_rows import CompressedRows
 from sklearn_mlce._network.holdout import held_out_rows
+from sklearn_mlce._network.process_group import ALONE, ProcessGroup, Share, SingleProcess
 from sklearn_mlce._objectives.prepared_targets import PreparedTargets, TargetPreparer
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._utils.tensors import dense_tensor
@@ -152,7 +153,10 @@ class BatchTargets(NamedTuple):
 
     encoded: PreparedTargets
     sample_weight: Tensor | None  # (n,)
-    total_weight: float  # sum of sample_weight, or the number of rows
+    # Sum of sample_weight, or the number of rows; of the whole batch over the number of processes
+    # where each has a share, as these average what they compute.
+    total_weight: float
+    share: Share | None = None
 
 
 Batch = tuple[Tensor | SparseBatch, BatchTargets]
@@ -177,6 +181,13 @@ def _index_rows(X: Any, chosen: slice | np.ndarray) -> Any:
     return X[chosen]
 
 
+def _total_weight(weight: np.ndarray | None, rows: slice | np.ndarray) -> float:
+    """Sum of the weights of rows of a slice or an index array, or their number."""
+    if weight is not None:
+        return float(weight[rows].sum(dtype=np.float64))
+    return float(rows.stop - rows.start if isinstance(rows, slice) else len(rows))
+
+
 class _Block:
     """Rows in memory, of which batches of tensors are views."""
 
@@ -194,10 +205,8 @@ class _Block:
 
     def batch(self, rows: slice) -> Batch:
         """Tensors of some of the rows."""
-        weight, total_weight = None, float(rows.stop - rows.start)
-        if self._weight is not None:
-            total_weight = float(self._weight[rows].sum(dtype=np.float64))
-            weight = dense_tensor(self._weight[rows], self._device)
+        weight = None if self._weight is None else dense_tensor(self._weight[rows], self._device)
+        total_weight = _total_weight(self._weight, rows)
         targets = BatchTargets(
             self._targets.slice_rows(rows.start, rows.stop), weight, total_weight
         )
@@ -225,6 +234,8 @@ class Batches:
     fewest_rows : int, default=1
         Of a batch, `batch_size` at most: a last one that would have fewer is joined to the one
         before.
+    processes : SingleProcess, default=ALONE
+        Processes that divide each batch between them; the batches are this one's shares.
     """
 
     def __init__(
@@ -236,8 +247,10 @@ class Batches:
         training: bool = False,
         order: Callable[[int], np.ndarray] | None = None,
         fewest_rows: int = 1,
+        processes: SingleProcess = ALONE,
     ) -> None:
         self._rows, self._batch_size = rows, batch_size
+        self._processes = processes
         self._fewest_rows = min(fewest_rows, batch_size)
         self._device, self._training, self._order = device, training, order
         self._encoder = encoder
@@ -250,7 +263,7 @@ class Batches:
         self._block_rows = batch_size * max(1, _BLOCK_BYTES // (bytes_per_row * batch_size))
         self._only: Batch | None = None
         if batch_size >= len(rows):
-            self._only = self._block(slice(0, len(rows))).batch(slice(0, len(rows)))
+            (self._only,) = self._cut(slice(0, len(rows)), [slice(0, len(rows))])
 
     def __len__(self) -> int:
         """Batches of a pass."""
@@ -265,11 +278,31 @@ class Batches:
         for chosen in gen_batches(
             len(self._rows), self._block_rows, min_batch_size=self._fewest_rows
         ):
-            block = self._block(chosen if order is None else order[chosen])
-            for part in gen_batches(
-                block.n_rows, self._batch_size, min_batch_size=self._fewest_rows
-            ):
-                yield block.batch(part)
+            n_rows = chosen.stop - chosen.start
+            parts = gen_batches(n_rows, self._batch_size, min_batch_size=self._fewest_rows)
+            yield from self._cut(chosen if order is None else order[chosen], list(parts))
+
+    def _cut(self, chosen: slice | np.ndarray, parts: list[slice]) -> Iterator[Batch]:
+        """Batches of parts of the rows of a slice or an index array, or this process's shares."""
+        if isinstance(self._processes, ProcessGroup):
+            yield from self._shares(np.arange(len(self._rows))[chosen], parts, self._processes)
+            return
+        block = self._block(chosen)
+        yield from map(block.batch, parts)
+
+    def _shares(
+        self, numbers: np.ndarray, parts: list[slice], processes: ProcessGroup
+    ) -> Iterator[Batch]:
+        """Share of this process in each part of some rows; it holds no other rows."""
+        batches = [numbers[part] for part in parts]
+        shares = [processes.share(len(batch), self._fewest_rows) for batch in batches]
+        mine = [batch[share.rows] for batch, share in zip(batches, shares, strict=True)]
+        block, stop = self._block(np.concatenate(mine)), 0
+        for batch, share, rows in zip(batches, shares, mine, strict=True):
+            start, stop = stop, stop + len(rows)
+            x, targets = block.batch(slice(start, stop))
+            total = _total_weight(self._rows.sample_weight, batch) / processes.size
+            yield x, targets._replace(total_weight=total, share=share)
 
     def _block(self, chosen: slice | np.ndarray) -> _Block:
         """Rows of a slice or an index array."""

@@ -6,12 +6,14 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from skorch.callbacks import Callback, LRScheduler
 
 from sklearn_mlce._network.checkpoint import TrainingState
 from sklearn_mlce._network.perceptron import Arrays
+from sklearn_mlce._network.process_group import ALONE, SingleProcess
 
 
 class Diverged(ValueError):
@@ -50,14 +52,23 @@ class ScoreEpochs(Callback):
     ----------
     score : callable, default=None
         Makes a number of the weights; None takes minus the mean loss of the held-out rows.
+    processes : SingleProcess, default=ALONE
+        Those that train together, of which the first calls it.
     """
 
-    def __init__(self, score: Callable[[Arrays], float] | None = None) -> None:
-        self.score = score
+    def __init__(
+        self,
+        score: Callable[[Arrays], float] | None = None,
+        processes: SingleProcess = ALONE,
+    ) -> None:
+        self.score, self.processes = score, processes
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Score the epoch that ended."""
-        score = -net.history[-1, "valid_loss"] if self.score is None else self.score(net.weights())
+        if self.score is None:
+            score = -net.history[-1, "valid_loss"]
+        else:
+            score = self.processes.call_on_first(partial(self.score, net.weights()))
         net.history.record("valid_score", score)
 
 
@@ -118,6 +129,23 @@ class NotifyMonitor(Callback):
             net.stop_asked = True
 
 
+class AgreeToStop(Callback):
+    """Let all processes stop where a callback of one of them asks for it.
+
+    Parameters
+    ----------
+    processes : SingleProcess
+        Those that train together.
+    """
+
+    def __init__(self, processes: SingleProcess) -> None:
+        self.processes = processes
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Ask the others, after all callbacks that may ask to stop."""
+        net.stop_asked = self.processes.any(net.stop_asked)
+
+
 class SaveState(Callback):
     """Save the state after each epoch, as the last of the callbacks.
 
@@ -152,6 +180,7 @@ def training_callbacks(
     score: Callable[[Arrays], float] | None = None,
     monitor: Any = None,
     save: Callable[[TrainingState], None] | None = None,
+    processes: SingleProcess = ALONE,
 ) -> list[Any]:
     """Callbacks of a net, in the order in which they see the end of an epoch.
 
@@ -171,6 +200,8 @@ def training_callbacks(
         Told of each epoch, with the net.
     save : callable, default=None
         Writes a TrainingState after each epoch.
+    processes : SingleProcess, default=ALONE
+        Those that train together.
 
     Returns
     -------
@@ -179,11 +210,13 @@ def training_callbacks(
     """
     callbacks: list[Any] = [RefuseNonFinite()]
     if scored:
-        callbacks.append(ScoreEpochs(score))
+        callbacks.append(ScoreEpochs(score, processes))
     # The user's see the score; what an interruption in the monitor leaves is this epoch.
     callbacks += [*users, tracker]
     if monitor is not None:
         callbacks.append(NotifyMonitor(monitor))
+    if processes is not ALONE:
+        callbacks.append(AgreeToStop(processes))
     if save is not None:
         callbacks.append(SaveState(save, tracker, max_epochs))
     return callbacks

@@ -160,6 +160,42 @@ class CheckpointFile:
         return f"{self.path} {what}. Delete it or set resume=False to start anew"
 
 
+def open_checkpoint(
+    directory: Any, start: TrainingState, *, resume: bool, seed_is_drawn: bool
+) -> tuple[CheckpointFile | None, TrainingState]:
+    """Return the file of a directory, and the state with the seed that the file may hold.
+
+    Parameters
+    ----------
+    directory : str, path or None
+        None makes no file.
+    start : TrainingState
+        Where the fit would begin.
+    resume : bool
+        Whether it is to go on where an earlier one stopped.
+    seed_is_drawn : bool
+        Whether the operating system gave the seed, which it will not give again.
+
+    Raises
+    ------
+    ValueError
+        If a fit is to be resumed without a directory, or from a file that is no checkpoint.
+    """
+    if directory is None:
+        if resume:
+            raise ValueError(
+                "resume=True goes on from a checkpoint, but checkpoint_dir is None. Set it to "
+                "the directory of the fit to resume, or set resume=False"
+            )
+        return None, start
+    file = CheckpointFile(directory)
+    file.prepare()
+    if resume and seed_is_drawn and not start.weights:
+        saved = file.read()
+        start = start if saved is None else replace(start, seed=saved[0].seed)
+    return file, start
+
+
 def _flat(prefix: str, weights: Arrays, moments: dict[str, Arrays]) -> Arrays:
     """Arrays of a network by the names that they have in the file."""
     arrays = {f"{prefix}/weights/{name}": array for name, array in weights.items()}

@@ -14,6 +14,7 @@ from torch import nn
 
 from sklearn_mlce._network.batches import Rows
 from sklearn_mlce._network.plan import TrainingPlan
+from sklearn_mlce._network.process_group import SingleProcess
 from sklearn_mlce._network.user_network import without_addresses
 from sklearn_mlce._objectives.objective import Objective
 
@@ -78,6 +79,18 @@ def fingerprint(
         "scoring": None if held_out is None else name_of(scoring),
     }
     return json.loads(json.dumps(fields, default=_plain))
+
+
+def check_same_fit(of_fit: dict[str, Any], processes: SingleProcess) -> None:
+    """Raise ValueError unless all processes were given the same parameters and data."""
+    for rank, other in enumerate(processes.gather(of_fit)):
+        differs = fingerprint_diff(other, of_fit)  # there, here
+        if differs:
+            raise ValueError(
+                f"data_parallel=True, but rank {rank}, there, and rank {processes.rank}, here, "
+                f"differ: {'; '.join(differs)}. Give all ranks the same parameters and the whole "
+                "X and y: each takes its share of each batch by itself"
+            )
 
 
 def fingerprint_diff(saved: dict[str, Any], now: dict[str, Any]) -> list[str]:

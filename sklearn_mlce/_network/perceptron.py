@@ -16,6 +16,7 @@ from torch.nn import functional
 from sklearn_mlce._network.architecture import Architecture
 from sklearn_mlce._network.batches import Rows, SparseBatch, features
 from sklearn_mlce._network.input_scaling import Scaling, make_scaling
+from sklearn_mlce._network.process_group import Share
 from sklearn_mlce._network.user_network import Factory, UserNetwork, remade_module
 from sklearn_mlce._objectives.objective import Objective
 from sklearn_mlce._targets.targets import LabelCounts
@@ -74,6 +75,9 @@ class Dropout(nn.Module):
     8 or 16: the probability that it works with is a multiple of 2**-8 within a hundredth of
     `probability`, or a multiple of 2**-16.
 
+    Where processes share a batch, each draws for all of its rows, and `share` says which are here:
+    so they thin out as one process would.
+
     Parameters
     ----------
     probability : float in [0, 1)
@@ -91,6 +95,8 @@ class Dropout(nn.Module):
     >>> dropout.eval()(torch.ones(2))
     tensor([1., 1.])
     """
+
+    share: Share | None = None
 
     def __init__(self, probability: float, generator: torch.Generator) -> None:
         super().__init__()
@@ -113,12 +119,14 @@ class Dropout(nn.Module):
 
     def _random_integers(self, like: Tensor) -> Tensor:
         """Uniform signed integers, drawn 64 bits at a time."""
-        n = like.numel()
+        shape = like.shape if self.share is None else (self.share.n_rows, *like.shape[1:])
+        n = math.prod(shape)
         words = torch.empty(
             -(-n * self._dtype.itemsize // 8), dtype=torch.int64, device=like.device
         )
         words.random_(-(2**63), None, generator=self.generator)
-        return words.view(self._dtype)[:n].view(like.shape)
+        drawn = words.view(self._dtype)[:n].view(shape)
+        return drawn if self.share is None else drawn[self.share.rows]
 
 
 class Perceptron(nn.Module):
@@ -151,6 +159,11 @@ class Perceptron(nn.Module):
     def output_bias(self) -> nn.Parameter:
         """Biases of the outputs."""
         return self.layers[-1].get_parameter("bias")
+
+    def take_share(self, share: Share) -> None:
+        """Expect a share of a batch as the next rows."""
+        if isinstance(self.dropout, Dropout):
+            self.dropout.share = share
 
     def forward(self, x: Tensor | SparseBatch) -> Tensor:
         """Scores ``(n, n_outputs)``."""

@@ -35,6 +35,7 @@ from sklearn_mlce._network.perceptron import (
     weights_to_arrays,
 )
 from sklearn_mlce._network.plan import SCHEDULES, TrainingPlan
+from sklearn_mlce._network.process_group import ALONE, SingleProcess
 from sklearn_mlce._network.randomness import EpochRandomness, global_generators_seeded
 from sklearn_mlce._network.user_network import UserNetwork, make_module
 from sklearn_mlce._objectives.objective import Objective
@@ -58,6 +59,7 @@ def train(
     callbacks: Sequence[Any] = (),
     monitor: Any = None,
     save: Callable[[TrainingState], None] | None = None,
+    processes: SingleProcess = ALONE,
 ) -> TrainingState:
     """Train a network.
 
@@ -79,6 +81,8 @@ def train(
         Told of each epoch, with the net.
     save : callable, default=None
         Writes the state after each epoch.
+    processes : SingleProcess, default=ALONE
+        Those that train together, in the same state and with the same rows.
 
     Returns
     -------
@@ -104,9 +108,10 @@ def train(
         score=score,
         monitor=monitor,
         save=save,
+        processes=processes,
     )
     may_stop = [entry[1] if isinstance(entry, tuple) else entry for entry in callbacks]
-    net = _make_net(plan, start, rows, held_out, callbacks=of_net, may_stop=may_stop)
+    net = _make_net(plan, start, rows, held_out, processes, callbacks=of_net, may_stop=may_stop)
     try:
         net.train(rows, epochs=plan.max_epochs - start.n_epochs)
         if callbacks and held_out is None:  # which may have changed it at the end of the training
@@ -123,6 +128,7 @@ def _make_net(
     start: TrainingState,
     rows: Rows,
     held_out: Rows | None,
+    processes: SingleProcess,
     **of_loop: Any,
 ) -> PerceptronNet:
     """Make an initialised net in a state."""
@@ -145,13 +151,16 @@ def _make_net(
         # BatchNorm.
         iterator_train__training=plan.factory is None,
         iterator_train__fewest_rows=1 if plan.factory is None else 2,
+        iterator_train__processes=processes,
         iterator_valid=Batches,
         iterator_valid__batch_size=batch_rows,
         iterator_valid__device=plan.device,
         iterator_valid__encoder=_encoder(plan, rows, batch_rows),
+        iterator_valid__processes=processes,
         train_split=None if held_out is None else predefined_split(held_out),
         device=plan.device,
         verbose=0,
+        processes=processes,
         randomness=randomness,
         n_epochs_before=start.n_epochs_before,
         schedule=SCHEDULES[plan.schedule],
@@ -255,6 +264,8 @@ class Criterion(nn.Module):
         else:
             weight = (targets.sample_weight / targets.total_weight).to(values.dtype)
         loss, gradient = targets.encoded.evaluate(values, weight)
+        if targets.share is not None and not targets.share.counts:
+            loss, gradient = torch.zeros_like(loss), torch.zeros_like(gradient)
         return loss, gradient if values.dtype == scores.dtype else gradient.to(scores.dtype)
 
 
@@ -274,6 +285,8 @@ class PerceptronNet(NeuralNet):
     ----------
     *args, **kwargs
         Those of :class:`skorch.NeuralNet`.
+    processes : SingleProcess, default=ALONE
+        Those that train together. Callbacks see the module; its `replica` computes the gradients.
     randomness : EpochRandomness
         Seeded at the beginning of each epoch by the number of the epoch.
     n_epochs_before : int, default=0
@@ -294,11 +307,13 @@ class PerceptronNet(NeuralNet):
 
     stop_asked = False
     first_bad_batch = 0  # of the epoch, from 1, where its loss was not finite
+    replica: nn.Module
     _parameters: list[nn.Parameter]
 
     def __init__(
         self,
         *args: Any,
+        processes: SingleProcess = ALONE,
         randomness: EpochRandomness,
         n_epochs_before: int = 0,
         schedule: Callable[[int, int], float] | None = None,
@@ -310,6 +325,7 @@ class PerceptronNet(NeuralNet):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.processes = processes
         self.randomness, self.n_epochs_before = randomness, n_epochs_before
         self.schedule, self.n_epochs_in_all = schedule, n_epochs_in_all
         self.largest_norm, self.mixed_precision = largest_norm, mixed_precision
@@ -318,6 +334,17 @@ class PerceptronNet(NeuralNet):
     @property
     def _default_callbacks(self) -> list:
         return []
+
+    def initialize(self) -> PerceptronNet:
+        """Make the module, its replica and the optimiser."""
+        super().initialize()
+        replica = self.processes.replicate(
+            self.module_,
+            torch.device(self.device),
+            optional=isinstance(self.module_, UserNetwork),
+        )
+        object.__setattr__(self, "replica", replica)  # skorch would count it as another module
+        return self
 
     def get_params_for_optimizer(self, *args: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Groups of the weights, those with the same options in one: each takes a kernel."""
@@ -366,10 +393,13 @@ class PerceptronNet(NeuralNet):
 
     def infer(self, x: Tensor | SparseBatch, **fit_params: Any) -> Tensor:
         """Scores of a batch."""
+        return self._scores(self.module_, x)
+
+    def _scores(self, module: nn.Module, x: Tensor | SparseBatch) -> Tensor:
         if not self.mixed_precision:
-            return self.module_(x)
+            return module(x)
         with torch.autocast(torch.device(self.device).type, torch.bfloat16):
-            return self.module_(x)
+            return module(x)
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Make one step of the optimiser.
@@ -377,9 +407,11 @@ class PerceptronNet(NeuralNet):
         The backward pass starts from the scores with the gradient that comes with the loss.
         """
         x, targets = batch
+        if targets.share is not None and isinstance(self.module_, Perceptron):
+            self.module_.take_share(targets.share)
         for parameter in self._parameters:
             parameter.grad = None
-        scores = self.infer(x)
+        scores = self._scores(self.replica, x)
         loss, gradient = self.criterion_.loss_and_gradient(scores, targets)
         torch.autograd.backward(scores, gradient)
         if self.largest_norm is not None:
@@ -413,8 +445,10 @@ class PerceptronNet(NeuralNet):
         self._set_training(training)
         if training and isinstance(self.module_, UserNetwork):  # whose dropout draws from these
             device = torch.device(self.device)
-            with global_generators_seeded(self.randomness.epoch_seed, device):
+            seed = self.randomness.epoch_seed + self.processes.rank
+            with global_generators_seeded(seed, device):
                 self._run_batches(iterator, training, prefix, step_fn, **fit_params)
+            self.processes.copy_buffers(self.module_)
         else:
             self._run_batches(iterator, training, prefix, step_fn, **fit_params)
 
@@ -440,9 +474,10 @@ class PerceptronNet(NeuralNet):
             weights.append(batch[1].total_weight)
             if told:
                 self.notify("on_batch_end", batch=batch, training=training, **step)
-        mean = float(_mean(losses, weights))
+        of_batches = self.processes.mean(torch.stack(losses))
+        mean = float(_mean(of_batches, weights))
         if training and not math.isfinite(mean):
-            self.first_bad_batch = 1 + int(torch.stack(losses).isfinite().int().argmin())
+            self.first_bad_batch = 1 + int(of_batches.isfinite().int().argmin())
         self.history.record(f"{prefix}_loss", mean)
 
     def _scale_step(self, factor: float) -> None:
@@ -455,7 +490,7 @@ class PerceptronNet(NeuralNet):
         return any(getattr(type(callback), event) is not ours for _, callback in self.callbacks_)
 
 
-def _mean(losses: list[Tensor], weights: list[float]) -> Tensor:
+def _mean(losses: Tensor, weights: list[float]) -> Tensor:
     """Weighted mean of the losses of batches, where they are."""
-    weight = torch.tensor(weights, dtype=torch.float64, device=losses[0].device)
-    return torch.stack(losses).double() @ (weight / weight.sum())
+    weight = torch.tensor(weights, dtype=torch.float64, device=losses.device)
+    return losses.double() @ (weight / weight.sum())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -160,6 +160,20 @@ def structure_of(module: nn.Module) -> tuple[str, ...]:
 def without_addresses(described: str) -> str:
     """Description of an object as every process has it."""
     return _ADDRESS.sub("", described)
+
+
+def check_not_shaped(shaping: Mapping[str, tuple[Any, Any]]) -> None:
+    """Raise ValueError unless the parameters that shape the perceptron have their defaults.
+
+    `shaping` has the value and the default of each, by name.
+    """
+    for name, (value, default) in shaping.items():
+        if value != default:
+            raise ValueError(
+                f"{name}={value!r} shapes the perceptron, but module= brings a network of its "
+                f"own. Set {name}={default!r}, its default, and shape the module in the "
+                "function that makes it, or set module=None"
+            )
 
 
 def of_module(architecture: Architecture, factory: Factory) -> Architecture:

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import gen_batches
 from sklearn.utils.parallel import Parallel, delayed
 from torch import Tensor
 
@@ -29,12 +28,12 @@ from sklearn_mlce._solvers.standardisation import (
 from sklearn_mlce._targets.targets import LabelCounts
 from sklearn_mlce._utils.rows import rows_that_fit
 from sklearn_mlce._utils.tensors import dense_tensor
+from sklearn_mlce._utils.warnings import ignored_warnings
 
 _BLOCK_BYTES = 2**27  # of the parameters of a block
 # Up to 128 columns another order of summation is faster, so that narrower blocks would round
 # otherwise than the whole does.
 _FEWEST_LABELS = 129
-_BLOCKS_OF_ROUND = 4  # for each process: they end at different times
 
 
 class FittedBlock(NamedTuple):
@@ -170,9 +169,9 @@ def label_blocks(
         block_size = max(n_outputs, 1)
         if n_jobs > 1 or prunes:
             bytes_of_label = problem.X.shape[1] * problem.X.dtype.itemsize
-            of_jobs = -(-n_outputs // n_jobs)
-            block_size = min(rows_that_fit(bytes_of_label, _BLOCK_BYTES), of_jobs)
-            block_size = max(block_size, _FEWEST_LABELS)
+            # Of as many for each job.
+            n_rounds = -(-n_outputs // (rows_that_fit(bytes_of_label, _BLOCK_BYTES) * n_jobs))
+            block_size = max(-(-n_outputs // max(n_rounds * n_jobs, 1)), _FEWEST_LABELS)
     n_blocks = -(-n_outputs // int(block_size))
     return np.array_split(trained, n_blocks) if n_blocks else []
 
@@ -208,7 +207,7 @@ def fit_blocks(
         kept.put_intercepts(np.concatenate(blocks), _constant_scores(trained))
     monitor.attributes_of = lambda state: kept.attributes(copy=True)
     fitted: list[FittedBlock] = []
-    for places, block in _in_rounds(solver, problem, start, options):
+    for places, block in _in_turn(solver, problem, start, options):
         monitor.begin()
         kept.put(places, block.coefficients, block.intercepts)
         fitted.append(block._replace(coefficients=None, intercepts=None))
@@ -256,22 +255,25 @@ def _fit_one(
     return block._replace(coefficients=None, intercepts=None)
 
 
-def _in_rounds(
+def _in_turn(
     solver: LinearSolver, problem: LinearProblem, start: WarmStart | None, options: Any
 ) -> Iterator[tuple[np.ndarray, FittedBlock]]:
-    """Fit a few blocks at a time, which bounds what is held, and yield each with its places."""
+    """Fit blocks and yield each with its places, while others are fitted if there are jobs."""
     blocks = options.label_blocks
-    of_round = 1 if options.n_jobs == 1 else _BLOCKS_OF_ROUND * options.n_jobs
-    for part in gen_batches(len(blocks), of_round):
-        fitted = Parallel(n_jobs=options.n_jobs)(
-            delayed(solver)(
-                _select(problem, places),
-                None if start is None else start.of_outputs(places),
-                _Unheard(),
-            )
-            for places in blocks[part]
+    # Threads need no copy of the rows and send no coefficients; torch holds no lock meanwhile.
+    fitted = Parallel(n_jobs=options.n_jobs, prefer="threads", return_as="generator")(
+        delayed(solver)(
+            _select(problem, places),
+            None if start is None else start.of_outputs(places),
+            _Unheard(),
         )
-        yield from zip(blocks[part], fitted, strict=True)
+        for places in blocks
+    )
+    try:
+        yield from zip(blocks, fitted, strict=True)
+    finally:  # a callback may have stopped the fit
+        with ignored_warnings(UserWarning, ".* have been cancelled"):
+            fitted.close()
 
 
 def _warn_stopped(n_fitted: int, n_blocks: int) -> None:

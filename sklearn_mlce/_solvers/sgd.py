@@ -34,6 +34,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from sklearn.utils import gen_batches
 from torch import Tensor
 
 from sklearn_mlce._objectives.batch_loss import BatchLoss
@@ -47,10 +48,12 @@ from sklearn_mlce._solvers.step_sizes import (
     steps_of_intercepts,
 )
 from sklearn_mlce._targets.targets import LabelCounts
+from sklearn_mlce._utils.rows import rows_that_fit
 from sklearn_mlce._utils.tensors import dense_tensor
 
 # Below this the factor is multiplied into the matrix: far from where float32 overflows.
 _SMALLEST_FACTOR = 1e-9
+_SQUARED_ENTRIES = 2**20  # at a time
 
 
 class Snapshot(NamedTuple):
@@ -151,8 +154,12 @@ class CentredWeights:
 
     def squares(self, rows: Tensor | slice = slice(None)) -> Tensor:
         """Sums ``(L,)`` of the squares of some rows of :math:`V`, in float64."""
-        norms = torch.linalg.vector_norm(self._matrix[rows], dim=0)
-        return norms.to(torch.float64).square_()
+        matrix = self._matrix[rows]
+        squares = torch.zeros(matrix.shape[1], dtype=torch.float64, device=matrix.device)
+        # A sum over the rows of a large matrix is faster in parts that stay in the cache.
+        for part in gen_batches(len(matrix), rows_that_fit(matrix.shape[1], _SQUARED_ENTRIES)):
+            squares += matrix[part].square().sum(dim=0)
+        return squares
 
     def squared_norm(self, squares: Tensor | None = None) -> float:
         """Sum of the squared coefficients, from the squares of all rows if they are at hand."""

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+
+from sklearn_mlce._utils.pipelines import split_transformers, transformed
+
+# Of columns (n, k), their probabilities (n, k).
+ProbabilitiesAt = Callable[[np.ndarray], np.ndarray]
 
 
 def default_threshold(estimator: Any) -> float:
@@ -42,6 +49,36 @@ def scores_of(estimator: Any, X: Any, n_outputs: int) -> np.ndarray:
         return checked_probabilities(estimator, X, n_outputs)
     scores = np.asarray(to_dense(estimator.decision_function(X)))
     return _checked_scores(estimator, "decision_function", scores, n_outputs)
+
+
+def scores_and_probabilities(
+    estimator: Any, X: Any, n_outputs: int
+) -> tuple[np.ndarray, ProbabilitiesAt | None]:
+    """Scores ``(n, n_outputs)``, as :func:`scores_of` has them, and probabilities on demand.
+
+    A function gives the probabilities of some columns of each row; None where there are none. Our
+    estimators score the rows once for both, and map no other column. Others are asked for all their
+    probabilities when the function is called.
+    """
+    transformers, estimator = split_transformers(estimator)
+    X = transformed(transformers, X)
+    if hasattr(estimator, "_scores_and_probabilities"):
+        scores, probabilities_at = estimator._scores_and_probabilities(X)
+        return _checked_scores(estimator, "decision_function", scores, n_outputs), probabilities_at
+    scores = scores_of(estimator, X, n_outputs)
+    if default_threshold(estimator) > 0:
+        return scores, partial(at_columns, scores)
+    if not hasattr(estimator, "predict_proba"):
+        return scores, None
+    return scores, lambda columns: at_columns(probabilities_of(estimator, X), columns)
+
+
+def at_columns(matrix: Any, columns: np.ndarray) -> np.ndarray:
+    """Entries ``(n, k)`` of a matrix, dense or sparse, in columns ``(n, k)`` of each row."""
+    if sp.issparse(matrix):
+        rows = np.arange(len(columns))[:, None]
+        return np.asarray(matrix.tocsr()[rows, columns].todense())
+    return np.take_along_axis(np.asarray(matrix), columns, axis=1)
 
 
 def checked_probabilities(estimator: Any, X: Any, n_outputs: int) -> np.ndarray:

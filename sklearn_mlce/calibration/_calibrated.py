@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_mlce._objectives.objective import clipped, log_of
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE, is_trainable
 from sklearn_mlce._utils.callbacks import fitted_state_kept
+from sklearn_mlce._utils.estimator_scores import ProbabilitiesAt, at_columns
 from sklearn_mlce._utils.typing import TorchOutput, fit_context, with_callbacks
 from sklearn_mlce.calibration._maps import FITS
 from sklearn_mlce.calibration._members import (
@@ -300,7 +301,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         if self._target_format.kind == "binary":
             scores = np.hstack([-scores, scores])
             prevalence, learned = np.append(1 - prevalence, prevalence), np.append(learned, learned)
-        return clipped(np.where(learned, expit(scores), prevalence))
+        return _probabilities(scores, prevalence, learned)
 
     def predict_log_proba(self, X: Any) -> NDArray[Any]:
         """Logarithms of what :meth:`predict_proba` returns.
@@ -354,6 +355,13 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         outputs = Outputs(self._target_format.kind, (), output)
         return CalibratedModel(members, self._learned, self._prevalence, outputs).eval()
 
+    def _scores_and_probabilities(self, X: Any) -> tuple[np.ndarray, ProbabilitiesAt]:
+        """Log-odds of a matrix of labels, and probabilities."""
+        scores, prevalence, learned = self._zero_scores(X), self._prevalence, self._learned
+        return scores, lambda columns: _probabilities(
+            at_columns(scores, columns), prevalence[columns], learned[columns]
+        )
+
     def _zero_scores(self, X: Any) -> np.ndarray:
         """Log-odds ``(n, n_outputs)``, with the scores of constant labels among them."""
         scores = mean_log_odds(self.calibrated_classifiers_, X)
@@ -361,3 +369,8 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         constant = np.where(self._prevalence > 0.5, limit, -limit)
         scores[:, ~self._learned] = constant[~self._learned]
         return scores
+
+
+def _probabilities(scores: np.ndarray, prevalence: np.ndarray, learned: np.ndarray) -> np.ndarray:
+    """Sigmoids of log-odds, and the prevalence of labels that were not learned."""
+    return clipped(np.where(learned, expit(scores), prevalence))

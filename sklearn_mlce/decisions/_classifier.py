@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
 
@@ -15,7 +16,12 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_mlce._objectives.objective import log_of
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce._utils.callbacks import fitted_state_kept
-from sklearn_mlce._utils.estimator_scores import checked_probabilities, to_dense
+from sklearn_mlce._utils.estimator_scores import (
+    ProbabilitiesAt,
+    at_columns,
+    checked_probabilities,
+    to_dense,
+)
 from sklearn_mlce._utils.typing import fit_context, with_callbacks
 from sklearn_mlce.decisions._rules import (
     best_and_others,
@@ -365,7 +371,14 @@ class MultilabelDecisionClassifier(BaseWrapper):
 
     def _zero_scores(self, X: Any) -> np.ndarray:
         """Probabilities less what they have to exceed, ``(n, n_outputs)``."""
+        return self._decided(_probabilities(self.estimator_, X, len(self._never_predicted)))
+
+    def _scores_and_probabilities(self, X: Any) -> tuple[np.ndarray, ProbabilitiesAt]:
+        """Probabilities less what they have to exceed, and themselves."""
         p = _probabilities(self.estimator_, X, len(self._never_predicted))
+        return self._decided(p), partial(at_columns, p)
+
+    def _decided(self, p: np.ndarray) -> np.ndarray:
         scores, able = np.full(p.shape, -CONSTANT_LABEL_SCORE), ~self._never_predicted
         decision, parameter = self._rule
         if decision in _ROW_RULES:

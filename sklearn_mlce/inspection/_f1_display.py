@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 
 from sklearn_mlce._targets.targets import weighted_label_counts
-from sklearn_mlce.inspection._axes import GREY, MOST_BOLD_POINTS, add_legend, axes_for, name_points
+from sklearn_mlce.inspection._axes import (
+    GREY,
+    MOST_BOLD_POINTS,
+    add_legend,
+    axes_for,
+    faintness,
+    name_points,
+)
 from sklearn_mlce.inspection._fitted_scores import (
     check_some_known,
     is_tuned,
@@ -329,7 +336,8 @@ class F1ByFrequencyDisplay:
 
     def _draw_before(self, ax: Any, counts: np.ndarray, many: bool) -> None:
         before = np.asarray(self.f1_before, dtype=float)
-        ax.vlines(counts, before, self.f1, color=GREY, lw=0.5 if many else 1, alpha=0.6, zorder=1)
+        faint = {"lw": 0.5, "alpha": faintness(len(before))} if many else {"lw": 1, "alpha": 0.6}
+        ax.vlines(counts, before, self.f1, color=GREY, zorder=1, **faint)
         self.points_before_ = ax.scatter(
             counts,
             before,

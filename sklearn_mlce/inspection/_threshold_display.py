@@ -379,7 +379,7 @@ class ThresholdCurveDisplay:
             )
             self.label_lines_.append(line)
             if few and np.isfinite(curve.chosen):
-                ax.plot(curve.chosen, curve.chosen_score, ".", color=color)
+                _draw_place(ax, curve, color)
 
 
 class LabelCurve(NamedTuple):
@@ -389,6 +389,17 @@ class LabelCurve(NamedTuple):
     scores: np.ndarray
     chosen: float
     chosen_score: float
+
+
+def _draw_place(ax: Any, curve: LabelCurve, color: Any) -> None:
+    """Mark the chosen threshold of a label, and join it with the curve if it lies beyond an end."""
+    ax.plot(curve.chosen, curve.chosen_score, ".", color=color)
+    if not len(curve.thresholds):
+        return
+    end = 0 if curve.chosen < curve.thresholds[0] else -1
+    if not curve.thresholds[0] <= curve.chosen <= curve.thresholds[-1]:
+        x, y = (curve.thresholds[end], curve.chosen), (curve.scores[end], curve.chosen_score)
+        ax.plot(x, y, color=color, ls=":", lw=1)
 
 
 def _curve_of(held_out: HeldOut, measure: FMeasure, column: int, chosen: float) -> LabelCurve:

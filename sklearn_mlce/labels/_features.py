@@ -11,8 +11,9 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from sklearn_mlce._targets.targets import is_trainable, row_blocks
 from sklearn_mlce._utils.estimator_scores import scores_of
 from sklearn_mlce._utils.optional import pandas_for
+from sklearn_mlce._utils.pipelines import split_transformers, transformed
 from sklearn_mlce._utils.warnings import ignored_warnings
-from sklearn_mlce.labels._names import inner_of, names_of_labels, split_transformers, transformed
+from sklearn_mlce.labels._names import inner_of, names_of_labels
 
 
 def top_features(

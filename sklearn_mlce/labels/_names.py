@@ -1,4 +1,4 @@
-"""What stands inside a fitted estimator: its transformers, its last step, its names of labels."""
+"""What stands inside a fitted estimator: the one that it was put around, its names of labels."""
 
 from __future__ import annotations
 
@@ -7,32 +7,8 @@ from typing import Any
 import numpy as np
 
 from sklearn_mlce._targets.tags import as_objects
+from sklearn_mlce._utils.pipelines import split_transformers
 from sklearn_mlce.labels._tags import check_names
-
-
-def split_transformers(estimator: Any) -> tuple[list[Any], Any]:
-    """Transformers of X, in order, and the estimator that is given what they make.
-
-    Pipelines and searches are taken apart. What is left predicts, on what the transformers make,
-    what the whole predicts.
-    """
-    transformers = []
-    while True:
-        if hasattr(estimator, "steps") and hasattr(estimator, "named_steps"):
-            if len(estimator.steps) > 1:
-                transformers.append(estimator[:-1])
-            estimator = estimator[-1]
-        elif hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        else:
-            return transformers, estimator
-
-
-def transformed(transformers: list[Any], X: Any) -> Any:
-    """X as the last of some transformers makes it."""
-    for transformer in transformers:
-        X = transformer.transform(X)
-    return X
 
 
 def inner_of(estimator: Any) -> Any:

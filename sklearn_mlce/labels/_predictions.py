@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from sklearn_mlce._targets.containers import container_of
-from sklearn_mlce._targets.targets import row_blocks
+from sklearn_mlce._targets.targets import TargetFormatMixin, row_blocks
 from sklearn_mlce._targets.top_k import largest_scores
-from sklearn_mlce._utils.estimator_scores import default_threshold, probabilities_of, scores_of
+from sklearn_mlce._utils.estimator_scores import at_columns, scores_and_probabilities
 from sklearn_mlce._utils.optional import pandas_for
-from sklearn_mlce.labels._names import names_of_labels, split_transformers, transformed
+from sklearn_mlce._utils.pipelines import split_transformers, transformed
+from sklearn_mlce.labels._names import names_of_labels
 from sklearn_mlce.labels._tags import y_to_tags
 
 
@@ -140,23 +140,18 @@ def _best_of_block(
     predictor: Any, X: Any, k: int, n_labels: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Columns, scores, probabilities and predictions ``(n, k)`` of the best labels of rows."""
-    scores = scores_of(predictor, X, n_labels)
+    scores, probabilities_at = scores_and_probabilities(predictor, X, n_labels)
     columns, best = largest_scores(scores, k)
-    if default_threshold(predictor) > 0:
-        probabilities = best
-    elif hasattr(predictor, "predict_proba"):
-        del scores  # two matrices at a time are enough
-        of_all = np.asarray(probabilities_of(predictor, X))
-        probabilities = np.take_along_axis(of_all, columns, axis=1)
-    else:
+    del scores  # two matrices at a time are enough
+    if probabilities_at is None:
         probabilities = np.full(best.shape, np.nan)
-    predicted = predictor.predict(X)
-    if sp.issparse(predicted):
-        rows = np.arange(len(columns))[:, None]
-        predicted = np.asarray(predicted.tocsr()[rows, columns].todense())
     else:
-        predicted = np.take_along_axis(np.asarray(predicted), columns, axis=1)
-    return columns, best, probabilities, predicted == 1
+        probabilities = probabilities_at(columns)
+    if isinstance(predictor, TargetFormatMixin):  # ours, which predict where scores are above zero
+        predicted = best > 0
+    else:
+        predicted = at_columns(predictor.predict(X), columns) == 1
+    return columns, best, probabilities, predicted
 
 
 def _blocks(estimator: Any, X: Any, n_labels: int) -> Iterator[tuple[Any, Any]]:

@@ -14,7 +14,13 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_mlce._objectives.objective import log_of
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce._utils.callbacks import fitted_state_kept
-from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of, to_dense
+from sklearn_mlce._utils.estimator_scores import (
+    ProbabilitiesAt,
+    default_threshold,
+    scores_and_probabilities,
+    scores_of,
+    to_dense,
+)
 from sklearn_mlce._utils.optional import pandas_for
 from sklearn_mlce._utils.typing import TorchOutput, available_if, fit_context, with_callbacks
 from sklearn_mlce.model_selection._f_measure import FMeasure, HeldOut, f_measure_of
@@ -450,7 +456,15 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
 
     def _zero_scores(self, X: Any) -> np.ndarray:
         """Scores less thresholds, ``(n, n_outputs)``, in float64 as the thresholds are."""
-        scores = scores_of(self.estimator_, X, len(self._never_predicted))
+        return self._shifted(scores_of(self.estimator_, X, len(self._never_predicted)))
+
+    def _scores_and_probabilities(self, X: Any) -> tuple[np.ndarray, ProbabilitiesAt | None]:
+        """Scores less thresholds, and the estimator's probabilities."""
+        n_outputs = len(self._never_predicted)
+        scores, probabilities_at = scores_and_probabilities(self.estimator_, X, n_outputs)
+        return self._shifted(scores), probabilities_at
+
+    def _shifted(self, scores: np.ndarray) -> np.ndarray:
         shifted = np.subtract(scores, self._thresholds, dtype=np.float64)
         shifted[:, self._never_predicted] = -CONSTANT_LABEL_SCORE
         return shifted

@@ -439,6 +439,19 @@ def test_threshold_curve_of_each_label_at_its_own_threshold():
     assert {line.get_label() for line in display.label_lines_} == set(NAMES)
 
 
+def test_a_chosen_threshold_beyond_the_end_of_a_curve_is_joined_with_it():
+    scores = np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [4.0, 0.0]])
+    labels = [[0, 0], [1, 0], [1, 0], [0, 1]]
+    for chosen, end in ((3.5, -1), (-9.0, 0)):
+        display = ThresholdCurveDisplay.from_predictions(
+            labels, scores, thresholds=chosen, labels=[0], ax=Figure().subplots()
+        )
+        (curve,) = display.label_curves.values()
+        joined = [line for line in display.ax_.lines if line.get_linestyle() == ":"]
+        ends = [line.get_xdata() for line in joined if list(line.get_xdata()) != [chosen, chosen]]
+        np.testing.assert_array_equal(ends, [[curve.thresholds[end], chosen]])
+
+
 def test_threshold_curve_that_the_tuner_kept():
     model = tuned()
     display = ThresholdCurveDisplay.from_tuned(make_pipeline(StandardScaler(), model), ax=axes())

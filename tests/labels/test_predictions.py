@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -18,6 +19,7 @@ from sklearn.svm import LinearSVC
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
 from sklearn_mlce._targets import targets
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
+from sklearn_mlce.decisions import MultilabelDecisionClassifier
 from sklearn_mlce.labels import predicted_labels, top_labels, y_to_tags
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 from tests.helpers.estimators import labelled_rows, mlp
@@ -48,7 +50,19 @@ OURS = {
     "tuner of pipeline": MultilabelTunedThresholdClassifierCV(
         make_pipeline(StandardScaler(), RandomForestClassifier(5, random_state=0)), cv=2
     ),
+    "tuner of our pipeline": MultilabelTunedThresholdClassifierCV(
+        make_pipeline(StandardScaler(), MLCEClassifier()), thresholds="per_label", cv=2
+    ),
+    "no probabilities": MultilabelTunedThresholdClassifierCV(
+        MLCEClassifier(loss="squared_hinge"), cv=2
+    ),
+    "k known": MLCEClassifier(loss="pairwise", n_labels_per_row=2),
     "calibrator": MultilabelCalibratedClassifierCV(MLCEClassifier(), cv=2, random_state=0),
+    "ensemble": MultilabelCalibratedClassifierCV(MLCEClassifier(), cv=2, ensemble=True),
+    "decision": MultilabelDecisionClassifier(MLCEClassifier(), decision="top_k", k=2),
+    "thresholds of a decision": MultilabelDecisionClassifier(
+        MultilabelCalibratedClassifierCV(MLCEClassifier(), cv=2), decision="f1_macro", cv=2
+    ),
 }
 THEIRS = {
     "OneVsRest": OneVsRestClassifier(LinearSVC()),
@@ -110,6 +124,15 @@ def test_tables_hold_the_best_of_each_row(fitted, n_entries, monkeypatch):
     else:
         expected = np.take_along_axis(probabilities, best, axis=1)
         np.testing.assert_allclose(table["probability"], expected.ravel())
+
+
+@pytest.mark.parametrize("name", ["MLCEClassifier", "tuner", "tuner of our pipeline", "calibrator"])
+def test_our_estimators_score_the_rows_once(name, monkeypatch):
+    model, scored = clone(OURS[name]).fit(ROWS, FRAME), []
+    plain = MLCEClassifier._scores
+    monkeypatch.setattr(MLCEClassifier, "_scores", lambda *a: scored.append(len(a[1])) or plain(*a))
+    top_labels(model, ROWS, k=2)
+    assert scored == [1, len(X)]  # the first row says how many labels there are
 
 
 @pytest.mark.parametrize("y", [Y, FRAME, SPARSE_FRAME, sp.csr_matrix(Y), TAGS], ids=range(5))

@@ -24,10 +24,9 @@ def test_the_study_writes_a_row_for_each_score(tmp_path, monkeypatch):
     labels = sp.csr_matrix(Y.astype(np.int64))
     data = datasets.DataSet("made", X[:80], labels[:80], X[80:], labels[80:])
     monkeypatch.setattr(early_stopping, "load", lambda name: data)
-    out = tmp_path / "table.csv"
-    early_stopping.main(
-        ["--seeds", "1", "--epochs", "3", "--patience", "2", "--sets", "made", "--out", str(out)]
-    )
+    few = ["--seeds", "1", "--epochs", "3", "--patience", "2", "--sets", "made"]
+    early_stopping.main([*few, "--out", str(tmp_path)])
+    out = tmp_path / "early_stopping.csv"
     with open(out, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     table = out.with_suffix(".md").read_text(encoding="utf-8")

@@ -12,6 +12,7 @@ from benchmarks import (
     convergence,
     datasets,
     environment,
+    imports,
     linear,
     loss_cases,
     loss_memory,
@@ -24,7 +25,7 @@ from benchmarks import (
     report,
     threshold_shrinkage,
 )
-from benchmarks.__main__ import parse
+from benchmarks.__main__ import PARTS, STUDIES, main, parse
 from benchmarks.methods import METHODS, Method, timed_fit
 from benchmarks.store import Job, Store, measure
 
@@ -318,6 +319,25 @@ def test_command_line_names_what_there_is(capsys):
     with pytest.raises(SystemExit):
         parse(["--sets", "iris"])
     assert "no set 'iris'; there are: yeast" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        parse(["splits", "--seeds", "3"])
+    assert "splits does not take --seeds; type python -m benchmarks.splits --help" in (
+        capsys.readouterr().err
+    )
+
+
+def test_studies_with_a_command_are_run_by_name(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(imports, "main", given.append)
+    assert main(["imports", "--out", str(tmp_path)]) == 0
+    assert given == [["--out", str(tmp_path)]]
+
+
+def test_each_page_of_results_is_made_by_a_part_that_the_readme_names():
+    pages = {path.stem for path in report.RESULTS.glob("*.md")}
+    assert pages - {"calibration"} <= {*PARTS, *STUDIES}  # which linear makes
+    readme = report.RESULTS.with_name("README.md").read_text(encoding="utf-8")
+    assert {page for page in pages if f"`{page}.md`" not in readme} == set()
 
 
 def test_known_optima_are_certified():

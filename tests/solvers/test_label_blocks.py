@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from joblib import parallel_config
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import normalize
 
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
@@ -105,6 +106,29 @@ def test_jobs_share_the_labels_out(monkeypatch):
     monkeypatch.setattr(label_blocks, "_BLOCK_BYTES", 5 * N_FEATURES * 8)
     MLCEClassifier(coef_threshold=1e-3).fit(X, Y)
     assert sizes == [5] * 6
+    sizes.clear()
+    with parallel_config(backend="threading"):
+        MLCEClassifier(n_jobs=4).fit(X, Y)
+    assert sorted(sizes) == [3, 3, 4, 4, 4, 4, 4, 4]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_callback_stops_the_blocks(n_jobs):
+    pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
+    from tests.estimators.test_callbacks import Recorder
+
+    class EndingWithTheSecondBlock(Recorder):
+        def on_fit_task_end(self, estimator, context):
+            return context.task_name == "label-block" and context.task_id == 1
+
+    X, Y = documents()
+    model = MLCEClassifier(label_block_size=7, n_jobs=n_jobs)
+    model.set_callbacks(EndingWithTheSecondBlock())
+    with pytest.warns(ConvergenceWarning, match="stopped the fit after 2 of 5 blocks"):
+        model.fit(X, Y)
+    assert model.coef_.any(axis=1).tolist() == [True] * 12 + [False] * 18
+    whole = MLCEClassifier(label_block_size=7).fit(X, Y)
+    np.testing.assert_array_equal(model.coef_[:12], whole.coef_[:12])
 
 
 @pytest.mark.parametrize("options", [{"loss": "mlce"}, {"loss": "class_balanced_focal"}])
