@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,8 @@ from sklearn_mlce._utils.estimator_scores import (
     checked_probabilities,
     to_dense,
 )
-from sklearn_mlce._utils.typing import fit_context, with_callbacks
+from sklearn_mlce._utils.typing import TorchOutput, fit_context, with_callbacks
+from sklearn_mlce.decisions._expected_f1 import quadrature_of
 from sklearn_mlce.decisions._rules import (
     best_and_others,
     best_f1_of_rows,
@@ -30,7 +31,15 @@ from sklearn_mlce.decisions._rules import (
     plug_in_thresholds,
 )
 from sklearn_mlce.model_selection._out_of_fold import never_positive, warn_unscored_labels
-from sklearn_mlce.model_selection._wrapper import BaseWrapper, FitArguments, FoldScores
+from sklearn_mlce.model_selection._wrapper import (
+    BaseWrapper,
+    FitArguments,
+    FoldScores,
+    torch_model_of,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # Rules that decide each row by itself, with the parameter that each has and its value for None.
 _ROW_RULES: dict[str, tuple[str, Any, Any]] = {
@@ -369,6 +378,70 @@ class MultilabelDecisionClassifier(BaseWrapper):
         """
         return log_of(self.predict_proba(X))
 
+    def to_torch(self, output: TorchOutput = "scores") -> nn.Module:
+        """Make a torch module of what was learned, the rule included.
+
+        The module, in evaluation mode and on the CPU, maps a dense tensor of rows, of shape
+        (n_samples, n_features), and can be exported, see :doc:`/user_guide/torch_modules`. Of
+        "f1_samples" it takes memory for some ``4 * n_labels * sqrt(n_labels)`` numbers a row.
+
+        Parameters
+        ----------
+        output : {"scores", "labels", "probabilities"}, default="scores"
+            What the module returns, in the shapes of :meth:`decision_function`, :meth:`predict`
+            or `predict_proba`. Labels are int64: 0 and 1, and for classes their index in
+            `classes_`.
+
+        Returns
+        -------
+        torch.nn.Module
+            The module.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no `to_torch`, as pipelines and those of other libraries.
+        ValueError
+            If `output` is another value.
+        """
+        check_is_fitted(self)
+        from sklearn_mlce._export.decided import PositiveProbabilities, RuleModel
+        from sklearn_mlce._export.models import ThresholdedModel
+        from sklearn_mlce._export.outputs import Outputs, check_output
+
+        check_output(output)
+        of_estimator = torch_model_of(self.estimator_, "probabilities", self)
+        if output == "probabilities":  # which no rule changes
+            return of_estimator
+        probabilities = PositiveProbabilities(of_estimator, len(self._never_predicted))
+        constant = np.where(self._never_predicted, -CONSTANT_LABEL_SCORE, np.nan)
+        outputs = Outputs(self._target_format.kind, (), output)
+        thresholds = self._thresholds_of_labels()
+        if thresholds is None:
+            return RuleModel(probabilities, self._torch_rule(), constant, outputs).eval()
+        return ThresholdedModel(probabilities, thresholds, constant, outputs).eval()
+
+    def _torch_rule(self) -> nn.Module:
+        """Module of a rule that decides each row by itself."""
+        from sklearn_mlce._export import decided
+
+        (decision, parameter), n_labels = self._rule, len(self._never_predicted)
+        if decision == "top_k":
+            return decided.BestLabels(parameter, n_labels)
+        if decision == "best_and_above":
+            return decided.BestAndAbove(parameter)
+        return decided.HighestExpectedF1(parameter, n_labels, *quadrature_of(n_labels))
+
+    def _thresholds_of_labels(self) -> np.ndarray | None:
+        """What probabilities have to exceed ``(n_outputs,)``; None where rows are looked at."""
+        able = ~self._never_predicted
+        if self._rule[0] not in _ROW_RULES:
+            return np.where(able, self.thresholds_, 0.0)
+        kind = self._target_format.kind
+        if kind not in _SINGLE_LABEL:
+            return None
+        return np.full(len(able), 0.5 if kind == "binary" else 0.0)
+
     def _zero_scores(self, X: Any) -> np.ndarray:
         """Probabilities less what they have to exceed, ``(n, n_outputs)``."""
         return self._decided(_probabilities(self.estimator_, X, len(self._never_predicted)))
@@ -380,17 +453,12 @@ class MultilabelDecisionClassifier(BaseWrapper):
 
     def _decided(self, p: np.ndarray) -> np.ndarray:
         scores, able = np.full(p.shape, -CONSTANT_LABEL_SCORE), ~self._never_predicted
-        decision, parameter = self._rule
-        if decision in _ROW_RULES:
-            p = p[:, able]
-            kind = self._target_format.kind
-            if kind in _SINGLE_LABEL:
-                scores[:, able] = p - 0.5 if kind == "binary" else p
-            else:
-                scores[:, able] = _margins(p, _ROW_RULES[decision][2](p, parameter))
-        else:
-            thresholds = np.broadcast_to(self.thresholds_, len(able))
+        thresholds = self._thresholds_of_labels()
+        if thresholds is not None:
             scores[:, able] = p[:, able] - thresholds[able]
+            return scores
+        decision, parameter = self._rule
+        scores[:, able] = _margins(p[:, able], _ROW_RULES[decision][2](p[:, able], parameter))
         return scores
 
 
