@@ -37,7 +37,7 @@ help:
 	@echo "make test-serving  run the tests of exports and stored models, with ONNX and safetensors"
 	@echo "make test-bare  serve models in an environment without torch"
 	@echo "make coverage   run the whole test suite, list the lines and branches it misses"
-	@echo "make lint       ruff, codespell and mypy"
+	@echo "make lint       ruff, codespell, mypy and pyright"
 	@echo "make format     let ruff put the code in order"
 	@echo "make docs       build docs/_build/html, warnings as errors"
 	@echo "make bench      compare with the peers, write benchmarks/results/"
@@ -74,6 +74,7 @@ lint: $(VENV)/.has-lint
 	$(VENV)/bin/python -m codespell_lib .
 	$(VENV)/bin/python -m mypy
 	$(VENV)/bin/python -m mypy --strict --follow-imports=silent tests/project/typed_user.py
+	$(VENV)/bin/python -m pyright --pythonpath $(VENV)/bin/python
 
 format: $(VENV)/.has-lint
 	$(VENV)/bin/python -m ruff check --fix .
