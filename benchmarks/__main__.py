@@ -58,11 +58,13 @@ SET_STUDIES = {
 ON_ALL_SETS = ("column_scaling", "solver_choice", "outputs")
 #: Studies with a command, which has options of its own: ``python -m benchmarks.splits --help``.
 COMMANDS = (
+    "coupled_memory",
     "data_parallel",
     "early_stopping",
     "imports",
     "scale",
     "serving",
+    "shortlist",
     "splits",
     "top_labels",
 )

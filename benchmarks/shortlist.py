@@ -4,13 +4,11 @@ A row's shortlist holds its positives, the negatives that a fit of the default l
 and a fresh uniform sample of the rest, whose exponentials are multiplied by the number of the rest
 over the number of the sample, so that the sum inside the logarithm is right in the mean.
 
-``python -m benchmarks.shortlist`` measures and writes ``results/shortlist.md``.
+``python -m benchmarks shortlist`` measures and writes ``results/shortlist.md``.
 """
 
-import argparse
 import sys
 import time
-from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
@@ -26,9 +24,8 @@ from sklearn_mlce.metrics import precision_at_k
 
 from .datasets import load
 from .environment import describe, limited_threads
-from .report import Table, write
+from .report import Table, command_parser, write
 
-RESULTS = Path(__file__).with_name("results")
 SETS = ("delicious", "cooking", "asklibrarian_yso")
 #: Of all fits alike: ten passes in small batches.
 SHARED = {"solver": "sgd", "max_iter": 10, "random_state": 0}
@@ -184,9 +181,8 @@ def _seconds(step):
 
 def main(arguments=None) -> None:
     """Measure and write the tables."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.shortlist", description=__doc__)
+    parser = command_parser("shortlist", __doc__)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the tables")
     options = parser.parse_args(arguments)
     figures = Table(
         "Quality on test rows, ten passes each",

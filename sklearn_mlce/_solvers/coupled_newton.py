@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import partial, reduce
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,8 +34,10 @@ from sklearn_mlce._solvers.problem import IterationMonitor, LinearProblem, Prepa
 from sklearn_mlce._utils.rows import rows_that_fit
 
 _SUFFICIENT_DECREASE = 1e-4
-# Scores of a block, unless there are many more parameters, all of which each block adds to.
-_BLOCK_ENTRIES = 2**20
+# Scores of a block, unless there are many more parameters, all of which each block adds to. The C
+# library takes memory of up to 32 MiB from a heap that aligned blocks leave holes in: half as much
+# again as is in use. What is larger goes back to the system.
+_BLOCK_BYTES = 33 * 2**20
 _SHARE_OF_PARAMETERS = 4
 #: Scores of all rows up to which derivatives are kept.
 KEPT_SCORES = 10**8
@@ -179,7 +182,7 @@ def coupled_objective(
 ) -> CoupledObjective:
     """Objective of all outputs of a problem, whose rows have positive weights ``(n,)``."""
     n_rows, n_outputs = problem.X.shape[0], problem.targets.n_outputs
-    designs = features.row_designs(rows_of_block(problem.X.shape[1], n_outputs))
+    designs = features.row_designs(rows_of_block(problem.X.shape[1], n_outputs, problem.X.dtype))
     losses, start = [], 0
     for design in designs:
         rows = slice(start, start + design.n_rows)
@@ -188,9 +191,10 @@ def coupled_objective(
     return CoupledObjective(designs, losses, problem.l2, n_rows * n_outputs <= KEPT_SCORES)
 
 
-def rows_of_block(n_features: int, n_outputs: int) -> int:
+def rows_of_block(n_features: int, n_outputs: int, dtype: np.dtype) -> int:
     """Rows whose scores are made at a time."""
-    return max(rows_that_fit(n_outputs, _BLOCK_ENTRIES), n_features // _SHARE_OF_PARAMETERS)
+    fitting = rows_that_fit(n_outputs * dtype.itemsize, _BLOCK_BYTES)
+    return max(fitting, n_features // _SHARE_OF_PARAMETERS)
 
 
 def minimise_coupled(

@@ -142,8 +142,10 @@ def test_a_shortened_step_ends_where_it_says(keeps, monkeypatch):
     torch.testing.assert_close(end.gradient, again.gradient)
 
 
-def test_blocks_are_not_small_beside_the_parameters():
+def test_blocks_are_not_small_beside_the_parameters(monkeypatch):
+    monkeypatch.setattr(coupled_newton, "_BLOCK_BYTES", 2**20)
     rows_of_block = coupled_newton.rows_of_block
-    assert rows_of_block(10, 2**10) == 2**10
-    assert rows_of_block(10, 2**30) == 2  # a quarter of the features
-    assert rows_of_block(4 * 10**5, 2**10) == 10**5
+    assert rows_of_block(10, 2**10, np.dtype(np.float32)) == 2**8
+    assert rows_of_block(10, 2**10, np.dtype(np.float64)) == 2**7
+    assert rows_of_block(10, 2**30, np.dtype(np.float64)) == 2  # a quarter of the features
+    assert rows_of_block(4 * 10**5, 2**10, np.dtype(np.float32)) == 10**5
