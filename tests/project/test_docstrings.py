@@ -106,7 +106,7 @@ def test_wrappers_say_the_same_of_what_they_share():
     )
     for name in ("X", "**params"):
         fits = [NumpyDocString(inspect.getdoc(wrapper.fit))["Parameters"] for wrapper in wrappers]
-        said = {" ".join(part.desc) for part in sum(fits, []) if part.name == name}
+        said = {" ".join(part.desc) for parts in fits for part in parts if part.name == name}
         assert len(said) == 1
     assert_docstring_consistency(
         wrappers,
