@@ -83,10 +83,12 @@ class MultilabelDecisionClassifier(BaseWrapper):
         Of "best_and_above": what the probabilities of further labels have to exceed. None is 0.5.
     cv : int, float, cross-validation generator or iterable, default=3
         How rows are held out for the thresholds of "f1_micro" and "f1_macro"; the other rules need
-        none. An integer is a number of folds, of shuffled rows, stratified for a binary `y`; a
-        float in (0, 1) is the fraction of rows in a single held-out part; None is five folds, not
-        shuffled. A splitter of another package than scikit-learn is given the labels as a dense
-        matrix of 0 and 1.
+        none. An integer is a number of folds, of shuffled rows, stratified by
+        :class:`~sklearn_mlce.model_selection.MultilabelStratifiedKFold`, or with groups by
+        :class:`~sklearn_mlce.model_selection.MultilabelStratifiedGroupKFold`; a float in (0, 1)
+        is the fraction of rows in a single held-out part, stratified as well; None is
+        scikit-learn's five folds, not shuffled. A splitter of another package is given the labels
+        as a dense matrix of 0 and 1.
     n_jobs : int, default=None
         Number of folds fitted at a time; -1 for as many as there are processors.
     random_state : int, RandomState instance or None, default=None
@@ -102,7 +104,7 @@ class MultilabelDecisionClassifier(BaseWrapper):
     classes_ : ndarray
         Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one.
     label_names_ : ndarray of shape (n_labels,)
-        Column names of `y`. Only where `y` was a DataFrame.
+        Column names of `y`, or its tags, sorted. Only where `y` was a DataFrame or tags.
     n_features_in_ : int
         Number of features. Only where the estimator says so.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -212,7 +214,8 @@ class MultilabelDecisionClassifier(BaseWrapper):
             it (with metadata routing: if it was requested), in the fits.
         **params : dict
             Passed to the estimator's `fit`; what has an entry per row is split with the rows.
-            With metadata routing, to whatever requested it, a splitter included.
+            `groups` go to the splitter instead: rows of a group are held out together. With
+            metadata routing, to whatever requested it, a splitter included.
 
         Returns
         -------
