@@ -34,10 +34,10 @@ help:
 	@echo "make demo       train on real films, print the result, draw examples/output/"
 	@echo "make test       run the whole test suite"
 	@echo "make test-fast  run the tests that are not marked slow"
-	@echo "make test-serving  run the tests of exports and stored models, with ONNX and safetensors"
+	@echo "make test-serving  run the tests of exports and stored models, with ONNX, MLflow and safetensors"
 	@echo "make test-bare  serve models in an environment without torch"
 	@echo "make coverage   run the whole test suite, list the lines and branches it misses"
-	@echo "make lint       ruff, codespell and mypy"
+	@echo "make lint       ruff, codespell, mypy and pyright"
 	@echo "make format     let ruff put the code in order"
 	@echo "make docs       build docs/_build/html, warnings as errors"
 	@echo "make bench      compare with the peers, write benchmarks/results/"
@@ -58,7 +58,8 @@ test-fast: $(VENV)/.has-test
 
 # What `make test` skips where the tools are absent.
 test-serving: $(VENV)/.has-test-serving
-	$(call RUN_TESTS,$(VENV),tests/export tests/onnx tests/project/test_saved_models.py)
+	$(call RUN_TESTS,$(VENV),tests/export tests/onnx tests/project/test_mlflow.py \
+	tests/project/test_saved_models.py)
 
 test-bare: $(VENV)/.has-test $(VENV_BARE)/.has-bare
 	SKLEARN_MLCE_BARE_PYTHON=$(CURDIR)/$(VENV_BARE)/bin/python \
@@ -74,6 +75,7 @@ lint: $(VENV)/.has-lint
 	$(VENV)/bin/python -m codespell_lib .
 	$(VENV)/bin/python -m mypy
 	$(VENV)/bin/python -m mypy --strict --follow-imports=silent tests/project/typed_user.py
+	$(VENV)/bin/python -m pyright --pythonpath $(VENV)/bin/python
 
 format: $(VENV)/.has-lint
 	$(VENV)/bin/python -m ruff check --fix .

@@ -1,7 +1,12 @@
 """What all tests share."""
 
+import os
+
 import pytest
 import torch
+
+# MLflow would report its use over the network.
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 # `make lint` checks its types; it is not to be run.
 collect_ignore = ["project/typed_user.py"]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sklearn_mlce._export.models import ExportedModel, as_columns
-from sklearn_mlce._export.outputs import Outputs, clipped
+from sklearn_mlce._export.outputs import Outputs, clipped, computing_dtype
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 
 
@@ -46,7 +46,7 @@ class CalibratedMember(ExportedModel):
 
     def scores(self, x: Tensor) -> Tensor:
         """Log-odds ``(n, L)``; they mean nothing for labels that were not learned."""
-        scores = as_columns(self.estimator(x)).to(self.slopes.dtype)
+        scores = as_columns(self.estimator(x)).to(computing_dtype(self.slopes))
         return self.log_odds(scores.clamp(-CONSTANT_LABEL_SCORE, CONSTANT_LABEL_SCORE))
 
     def log_odds(self, scores: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ class IsotonicMember(CalibratedMember):
     def log_odds(self, scores: Tensor) -> Tensor:
         """Log-odds of scores ``(n, L)``."""
         of_sigmoid = super().log_odds(scores)
-        weight, own = self.isotonic_weight, self._isotonic(scores)
+        weight, own = self.isotonic_weight.to(scores.dtype), self._isotonic(scores)
         for_it = torch.logaddexp(
             _log(weight * own), torch.log1p(-weight) + functional.logsigmoid(of_sigmoid)
         )
@@ -118,8 +118,10 @@ class IsotonicMember(CalibratedMember):
 
     def _isotonic(self, scores: Tensor) -> Tensor:
         """Probabilities ``(n, L)`` by the regressions."""
-        on_ramp = (scores[:, self.labels] - self.lefts).clamp(min=0).minimum(self.widths)
-        rises = on_ramp * (self.rises / self.widths)
+        # Half precision rounds narrow ramps to steps, of no width.
+        widths = self.widths.to(scores.dtype).clamp(min=torch.finfo(scores.dtype).tiny)
+        on_ramp = (scores[:, self.labels] - self.lefts).clamp(min=0).minimum(widths)
+        rises = on_ramp * (self.rises / widths)
         of_labels = torch.zeros_like(scores).scatter_add(1, self.labels.expand_as(rises), rises)
         return (self.lowest + of_labels).clamp(0, 1)
 
@@ -167,7 +169,8 @@ class CalibratedModel(ExportedModel):
 
     def scores(self, x: Tensor) -> Tensor:
         """Log-odds ``(n, L)``, with the scores of constant labels among them."""
-        limit = torch.full_like(self.prevalence, CONSTANT_LABEL_SCORE)
+        dtype = computing_dtype(self.prevalence)
+        limit = torch.full_like(self.prevalence, CONSTANT_LABEL_SCORE, dtype=dtype)
         constant = torch.where(self.prevalence > 0.5, limit, -limit)
         return torch.where(self.learned, self._mean_log_odds(x), constant)
 

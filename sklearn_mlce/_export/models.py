@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sklearn_mlce._export.best_labels import shifted_to_best
+from sklearn_mlce._export.outputs import computing_dtype
+from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 
 
 class ExportedModel(nn.Module):
@@ -112,7 +114,7 @@ class NetworkModel(ExportedModel):
         """Scores ``(n, n_outputs)``."""
         dtype = next(self.parameters()).dtype
         # Rows are scaled in the precision that they are predicted in.
-        wide = torch.promote_types(dtype, torch.float32)  # squares overflow in float16
+        wide = computing_dtype(next(self.parameters()))
         scores = self.network(self.input_scaling(x.to(wide), wide).to(dtype))
         if self.learned_threshold:
             scores = scores[:, :-1] - scores[:, -1:]
@@ -201,9 +203,12 @@ class ThresholdedModel(ExportedModel):
         self.keep("constant_scores", constant_scores)
 
     def scores(self, x: Tensor) -> Tensor:
-        """Scores ``(n, n_outputs)`` in the precision of the thresholds."""
-        scores = as_columns(self.estimator(x)).to(self.thresholds.dtype) - self.thresholds
-        return torch.where(self.constant_scores.isnan(), scores, self.constant_scores)
+        """Scores ``(n, n_outputs)`` in the precision of the thresholds, float32 at least."""
+        dtype, limit = computing_dtype(self.thresholds), CONSTANT_LABEL_SCORE
+        # float16 makes both infinite of a label that is always positive.
+        scores = as_columns(self.estimator(x)).to(dtype).clamp(-limit, limit)
+        scores = scores - self.thresholds.to(dtype).clamp(-0.75 * limit, 0.75 * limit)
+        return torch.where(self.constant_scores.isnan(), scores, self.constant_scores.to(dtype))
 
 
 def linear_layer(weight: np.ndarray, bias: np.ndarray) -> nn.Linear:

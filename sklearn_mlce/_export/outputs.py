@@ -81,3 +81,8 @@ def clipped(probabilities: Tensor) -> Tensor:
     """Probabilities that are never exactly 0 or 1."""
     info = torch.finfo(probabilities.dtype)
     return probabilities.clamp(info.tiny, 1 - info.eps / 2)
+
+
+def computing_dtype(tensor: Tensor) -> torch.dtype:
+    """At least float32: scores of constant labels, and squares, are out of the range of float16."""
+    return torch.promote_types(tensor.dtype, torch.float32)

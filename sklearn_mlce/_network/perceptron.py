@@ -156,6 +156,11 @@ class Perceptron(nn.Module):
         self.learned_threshold = architecture.learned_threshold
 
     @property
+    def weight_of_features(self) -> str:
+        """Name of the weights that have a column, or row, for each feature."""
+        return "layers.0.weight"
+
+    @property
     def output_bias(self) -> nn.Parameter:
         """Biases of the outputs."""
         return self.layers[-1].get_parameter("bias")

@@ -180,12 +180,13 @@ def _make_net(
 def _weight_groups(module: Network, alpha: float) -> list[tuple[str, dict[str, float]]]:
     """Options of AdamW for the weights, the first of these that fits a name; not for biases."""
     decayed = {"weight_decay": alpha}
+    groups, of_features = [("*.weight", decayed)], module.weight_of_features
     if isinstance(module, UserNetwork):
-        return [(escape(name), decayed) for name, w in module.named_parameters() if w.ndim > 1]
-    if not isinstance(module.input_scaling, OverallScaling):
-        return [("*.weight", decayed)]
+        groups = [(escape(name), decayed) for name, w in module.named_parameters() if w.ndim > 1]
+    if not isinstance(module.input_scaling, OverallScaling) or of_features is None:
+        return groups
     eps = _EPS * module.input_scaling.size.item()
-    return [("layers.0.weight", decayed | {"eps": eps}), ("*.weight", decayed)]
+    return [(escape(of_features), decayed | {"eps": eps}), *groups]
 
 
 def _encoder(plan: TrainingPlan, rows: Rows, batch_size: int) -> TargetPreparer:

@@ -51,6 +51,14 @@ class UserNetwork(nn.Module):
         self._dtype, self._sizes = dtype, architecture.sizes
 
     @property
+    def weight_of_features(self) -> str | None:
+        """Name of the weights of the first linear layer as wide as the rows, if there is one."""
+        for name, part in self.named_modules():
+            if isinstance(part, nn.Linear) and part.in_features == self._sizes[0]:
+                return f"{name}.weight"
+        return None
+
+    @property
     def output_bias(self) -> nn.Parameter | None:
         """Biases of the outputs: the last parameter, if it is called so and has their length."""
         name, last = list(self.module.named_parameters())[-1]

@@ -8,17 +8,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from sklearn_mlce._targets.row_exchanges import RowExchanges
 from sklearn_mlce._targets.targets import Targets
 
 # Mass of a label from which on it places a row; smaller ones of soft targets only count.
 _PLACING_MASS = 0.5
-# Exchanges of rows that are tried, and rows of either side that are tried in each.
-_MOST_EXCHANGES = 5000
-_TRIED_ROWS = 8
-# A missing label outweighs all deviations of the others from their shares.
-_PER_MISSING = 1e6
-_ROUNDING = 1e-9
-_ALMOST_ONE = 1 + _ROUNDING
 
 
 def label_masses(targets: Targets) -> sp.csr_array:
@@ -64,9 +58,9 @@ def stratified_parts(
        https://doi.org/10.1007/978-3-642-23808-6_10, 2011.
     """
     sizes = np.asarray(sizes)
+    row_sizes = np.ones(masses.shape[0], dtype=int) if group_sizes is None else group_sizes
     parts = _Allocation(masses, sizes, rng, group_sizes).place()
-    if group_sizes is None:
-        _Exchange(masses, parts, sizes / sizes.sum()).mend()
+    RowExchanges(masses, parts, sizes, row_sizes).mend()
     return parts
 
 
@@ -142,89 +136,3 @@ class _Allocation:
         self.lacking[labels] = of_labels
         room[part] -= size
         self.parts[row] = part
-
-
-class _Exchange:
-    """Exchange of rows for the sake of labels that a part lacks altogether.
-
-    A part should have a label if a row of it, moved there from another part, would bring both
-    nearer to their shares.
-
-    Parameters
-    ----------
-    masses : csr_array of shape (n, n_labels)
-    parts : ndarray of int, of shape (n,)
-        Changed in place.
-    fractions : ndarray of shape (n_parts,)
-        Of the rows in each part.
-    """
-
-    def __init__(self, masses: sp.csr_array, parts: np.ndarray, fractions: np.ndarray) -> None:
-        self.carried = sp.csr_array(masses > 0, dtype=np.float64)
-        self.parts = parts
-        n_parts, n_labels = len(fractions), masses.shape[1]
-        cells = np.repeat(parts, np.diff(self.carried.indptr)) * n_labels + self.carried.indices
-        self.counts = np.bincount(cells, minlength=n_parts * n_labels).reshape(n_parts, n_labels)
-        self.shares = np.outer(fractions, self.counts.sum(axis=0))
-
-    def mend(self) -> None:
-        """Exchange rows while that helps."""
-        by_label = self.carried.tocsc()
-        n_tries, helped = 0, True
-        while helped:
-            helped = False
-            for part, label in np.argwhere(self._missing()):
-                n_tries += 1
-                if n_tries > _MOST_EXCHANGES:
-                    return
-                rows = by_label.indices[by_label.indptr[label] : by_label.indptr[label + 1]]
-                if self.counts[part, label] == 0 and self._fetch(rows, label, part):
-                    helped = True
-
-    def _missing(self) -> np.ndarray:
-        """Mask ``(n_parts, n_labels)`` of the labels that a part should have and has not."""
-        excess = self.counts - self.shares
-        due = excess.max(axis=0) + self.shares > _ALMOST_ONE
-        return due & (self.counts == 0) & (self.shares > 0)  # a part may have no room at all
-
-    def _fetch(self, rows: np.ndarray, label: int, part: int) -> bool:
-        """Exchange a row that carries a label for one of a part; return False if none helps."""
-        excess = self.counts[:, label] - self.shares[:, label]
-        for other in np.argsort(-excess):
-            if excess[other] - excess[part] <= _ALMOST_ONE:
-                return False
-            fetched, given = self._gain(other, part), self._gain(part, other)
-            candidates = rows[self.parts[rows] == other]
-            gains = self.carried[candidates] @ fetched
-            theirs = np.flatnonzero(self.parts == part)
-            carried = self.carried[theirs]
-            for position in np.argsort(-gains)[:_TRIED_ROWS]:
-                row = candidates[position]
-                of_pair = given.copy()
-                shared = self._labels(row)
-                of_pair[shared] = -fetched[shared]  # what both carry stays where it is
-                best = carried @ of_pair
-                if gains[position] + best.max() > _ROUNDING:
-                    self._exchange(row, theirs[best.argmax()])
-                    return True
-        return False
-
-    def _gain(self, part: int, other: int) -> np.ndarray:
-        """Gain ``(n_labels,)`` of moving a row of each label: missing ones first, then shares."""
-        excess = self.counts - self.shares
-        largest = np.maximum(excess.max(axis=0), excess[other] + 1)
-        lost = (self.counts[part] == 1) & (largest + self.shares[part] > _ALMOST_ONE)
-        found = (self.counts[other] == 0) & (largest + self.shares[other] > _ALMOST_ONE)
-        nearer = (excess[part] - excess[other] - 1) / np.maximum(self.counts.sum(axis=0), 1)
-        return (found * 1.0 - lost) * _PER_MISSING + nearer
-
-    def _labels(self, row: int) -> np.ndarray:
-        return self.carried.indices[self.carried.indptr[row] : self.carried.indptr[row + 1]]
-
-    def _exchange(self, first: int, second: int) -> None:
-        here, there = self.parts[first], self.parts[second]
-        for row, source, target in ((first, here, there), (second, there, here)):
-            labels = self._labels(row)
-            self.counts[source, labels] -= 1
-            self.counts[target, labels] += 1
-        self.parts[[first, second]] = there, here

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,8 @@ from sklearn_mlce._utils.estimator_scores import (
     checked_probabilities,
     to_dense,
 )
-from sklearn_mlce._utils.typing import fit_context, with_callbacks
+from sklearn_mlce._utils.typing import TorchOutput, fit_context, with_callbacks
+from sklearn_mlce.decisions._expected_f1 import quadrature_of
 from sklearn_mlce.decisions._rules import (
     best_and_others,
     best_f1_of_rows,
@@ -30,7 +31,15 @@ from sklearn_mlce.decisions._rules import (
     plug_in_thresholds,
 )
 from sklearn_mlce.model_selection._out_of_fold import never_positive, warn_unscored_labels
-from sklearn_mlce.model_selection._wrapper import BaseWrapper, FitArguments, FoldScores
+from sklearn_mlce.model_selection._wrapper import (
+    BaseWrapper,
+    FitArguments,
+    FoldScores,
+    torch_model_of,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # Rules that decide each row by itself, with the parameter that each has and its value for None.
 _ROW_RULES: dict[str, tuple[str, Any, Any]] = {
@@ -74,10 +83,12 @@ class MultilabelDecisionClassifier(BaseWrapper):
         Of "best_and_above": what the probabilities of further labels have to exceed. None is 0.5.
     cv : int, float, cross-validation generator or iterable, default=3
         How rows are held out for the thresholds of "f1_micro" and "f1_macro"; the other rules need
-        none. An integer is a number of folds, of shuffled rows, stratified for a binary `y`; a
-        float in (0, 1) is the fraction of rows in a single held-out part; None is five folds, not
-        shuffled. A splitter of another package than scikit-learn is given the labels as a dense
-        matrix of 0 and 1.
+        none. An integer is a number of folds, of shuffled rows, stratified by
+        :class:`~sklearn_mlce.model_selection.MultilabelStratifiedKFold`, or with groups by
+        :class:`~sklearn_mlce.model_selection.MultilabelStratifiedGroupKFold`; a float in (0, 1)
+        is the fraction of rows in a single held-out part, stratified as well; None is
+        scikit-learn's five folds, not shuffled. A splitter of another package is given the labels
+        as a dense matrix of 0 and 1.
     n_jobs : int, default=None
         Number of folds fitted at a time; -1 for as many as there are processors.
     random_state : int, RandomState instance or None, default=None
@@ -93,7 +104,7 @@ class MultilabelDecisionClassifier(BaseWrapper):
     classes_ : ndarray
         Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one.
     label_names_ : ndarray of shape (n_labels,)
-        Column names of `y`. Only where `y` was a DataFrame.
+        Column names of `y`, or its tags, sorted. Only where `y` was a DataFrame or tags.
     n_features_in_ : int
         Number of features. Only where the estimator says so.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -203,7 +214,8 @@ class MultilabelDecisionClassifier(BaseWrapper):
             it (with metadata routing: if it was requested), in the fits.
         **params : dict
             Passed to the estimator's `fit`; what has an entry per row is split with the rows.
-            With metadata routing, to whatever requested it, a splitter included.
+            `groups` go to the splitter instead: rows of a group are held out together. With
+            metadata routing, to whatever requested it, a splitter included.
 
         Returns
         -------
@@ -369,6 +381,70 @@ class MultilabelDecisionClassifier(BaseWrapper):
         """
         return log_of(self.predict_proba(X))
 
+    def to_torch(self, output: TorchOutput = "scores") -> nn.Module:
+        """Make a torch module of what was learned, the rule included.
+
+        The module, in evaluation mode and on the CPU, maps a dense tensor of rows, of shape
+        (n_samples, n_features), and can be exported, see :doc:`/user_guide/torch_modules`. Of
+        "f1_samples" it takes memory for some ``4 * n_labels * sqrt(n_labels)`` numbers a row.
+
+        Parameters
+        ----------
+        output : {"scores", "labels", "probabilities"}, default="scores"
+            What the module returns, in the shapes of :meth:`decision_function`, :meth:`predict`
+            or `predict_proba`. Labels are int64: 0 and 1, and for classes their index in
+            `classes_`.
+
+        Returns
+        -------
+        torch.nn.Module
+            The module.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no `to_torch`, as pipelines and those of other libraries.
+        ValueError
+            If `output` is another value.
+        """
+        check_is_fitted(self)
+        from sklearn_mlce._export.decided import PositiveProbabilities, RuleModel
+        from sklearn_mlce._export.models import ThresholdedModel
+        from sklearn_mlce._export.outputs import Outputs, check_output
+
+        check_output(output)
+        of_estimator = torch_model_of(self.estimator_, "probabilities", self)
+        if output == "probabilities":  # which no rule changes
+            return of_estimator
+        probabilities = PositiveProbabilities(of_estimator, len(self._never_predicted))
+        constant = np.where(self._never_predicted, -CONSTANT_LABEL_SCORE, np.nan)
+        outputs = Outputs(self._target_format.kind, (), output)
+        thresholds = self._thresholds_of_labels()
+        if thresholds is None:
+            return RuleModel(probabilities, self._torch_rule(), constant, outputs).eval()
+        return ThresholdedModel(probabilities, thresholds, constant, outputs).eval()
+
+    def _torch_rule(self) -> nn.Module:
+        """Module of a rule that decides each row by itself."""
+        from sklearn_mlce._export import decided
+
+        (decision, parameter), n_labels = self._rule, len(self._never_predicted)
+        if decision == "top_k":
+            return decided.BestLabels(parameter, n_labels)
+        if decision == "best_and_above":
+            return decided.BestAndAbove(parameter)
+        return decided.HighestExpectedF1(parameter, n_labels, *quadrature_of(n_labels))
+
+    def _thresholds_of_labels(self) -> np.ndarray | None:
+        """What probabilities have to exceed ``(n_outputs,)``; None where rows are looked at."""
+        able = ~self._never_predicted
+        if self._rule[0] not in _ROW_RULES:
+            return np.where(able, self.thresholds_, 0.0)
+        kind = self._target_format.kind
+        if kind not in _SINGLE_LABEL:
+            return None
+        return np.full(len(able), 0.5 if kind == "binary" else 0.0)
+
     def _zero_scores(self, X: Any) -> np.ndarray:
         """Probabilities less what they have to exceed, ``(n, n_outputs)``."""
         return self._decided(_probabilities(self.estimator_, X, len(self._never_predicted)))
@@ -380,17 +456,12 @@ class MultilabelDecisionClassifier(BaseWrapper):
 
     def _decided(self, p: np.ndarray) -> np.ndarray:
         scores, able = np.full(p.shape, -CONSTANT_LABEL_SCORE), ~self._never_predicted
-        decision, parameter = self._rule
-        if decision in _ROW_RULES:
-            p = p[:, able]
-            kind = self._target_format.kind
-            if kind in _SINGLE_LABEL:
-                scores[:, able] = p - 0.5 if kind == "binary" else p
-            else:
-                scores[:, able] = _margins(p, _ROW_RULES[decision][2](p, parameter))
-        else:
-            thresholds = np.broadcast_to(self.thresholds_, len(able))
+        thresholds = self._thresholds_of_labels()
+        if thresholds is not None:
             scores[:, able] = p[:, able] - thresholds[able]
+            return scores
+        decision, parameter = self._rule
+        scores[:, able] = _margins(p[:, able], _ROW_RULES[decision][2](p[:, able], parameter))
         return scores
 
 

@@ -51,11 +51,16 @@ def best_label_counts(ordered: np.ndarray, zero_division: float) -> np.ndarray:
     counts = np.zeros(n_rows, dtype=np.int64)
     if n_labels == 0:
         return counts
-    nodes, _ = rule = _quadrature(_number_of_nodes(n_labels))
+    nodes, _ = rule = quadrature_of(n_labels)
     for rows in row_blocks(n_rows, max(len(nodes), n_labels), _ENTRIES_PER_BLOCK):
         p = ordered[rows].astype(np.float64, copy=False)
         counts[rows] = _counts_of_block(p, rule, zero_division)
     return counts
+
+
+def quadrature_of(n_labels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights that sum F_k for so many labels."""
+    return _quadrature(_number_of_nodes(n_labels))
 
 
 def _number_of_nodes(n_labels: int) -> int:

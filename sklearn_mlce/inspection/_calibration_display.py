@@ -21,6 +21,7 @@ from sklearn_mlce.inspection._fitted_scores import (
     check_some_known,
     columns_of,
     label_probabilities,
+    matrix_of_tags,
     names_of_labels,
 )
 from sklearn_mlce.metrics._inputs import labels_of, scores_of, weights_of
@@ -145,7 +146,7 @@ class MultilabelCalibrationDisplay:
             Rows that it was not fitted on.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels)
             Their labels: 0, 1, or NaN where unknown. A label in between counts as that fraction of
-            a positive.
+            a positive. Or tags, where the estimator has learned their names.
         n_bins : int, default=10
             Number of bins.
         strategy : {"uniform", "quantile"}, default="uniform"
@@ -175,6 +176,7 @@ class MultilabelCalibrationDisplay:
         ValueError
             If y is not a matrix of labels, or the others do not go with it.
         """
+        y = matrix_of_tags(y, estimator)
         targets = labels_of(y, "y")
         return cls.from_predictions(
             y,

@@ -10,9 +10,11 @@ import scipy.sparse as sp
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
+from sklearn_mlce._targets.tags import tag_rows
 from sklearn_mlce.inspection._axes import axes_for, short
 from sklearn_mlce.inspection._counts import carried_labels
 from sklearn_mlce.inspection._fitted_scores import columns_of, names_of_labels
+from sklearn_mlce.labels import tags_to_y
 from sklearn_mlce.metrics._inputs import labels_of
 
 MEASURES = {
@@ -161,8 +163,8 @@ class LabelCooccurrenceDisplay:
         Parameters
         ----------
         y : {array-like, sparse matrix} of shape (n_samples, n_labels)
-            Labels of each row. A soft label counts as carried where it is above one half, an
-            unknown one not at all.
+            Labels of each row, or tags. A soft label counts as carried where it is above one half,
+            an unknown one not at all.
         measure : {"jaccard", "conditional", "count"}, default="jaccard"
             Rows with both labels over rows with either; over rows with the label at the left, as an
             estimate of the probability of the one below given the one at the left; or their number.
@@ -192,6 +194,8 @@ class LabelCooccurrenceDisplay:
             raise ValueError(f"measure must be one of {list(MEASURES)}, got {measure!r}")
         if not isinstance(max_labels, Integral) or max_labels < 2:
             raise ValueError(f"max_labels must be an integer from 2 up, got {max_labels!r}")
+        if tag_rows(y, certain=True) is not None:
+            y = tags_to_y(y, sparse=True)
         targets = labels_of(y, "y")
         names = names_of_labels(targets, label_names)
         carried = carried_labels(targets)

@@ -19,6 +19,7 @@ from sklearn_mlce.inspection._fitted_scores import (
     check_some_known,
     is_tuned,
     label_names_of_fitted,
+    matrix_of_tags,
     names_of_labels,
     part_with,
     thresholded_scores,
@@ -129,7 +130,7 @@ class F1ByFrequencyDisplay:
             Rows that it was not fitted on.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels)
             Their labels: 0, 1, or NaN where unknown. A label in between counts as that fraction of
-            a positive.
+            a positive. Or tags, where the estimator has learned their names.
         label_counts : array-like of shape (n_labels,), default=None
             How many training rows carry each label, such as ``y_train.sum(axis=0)``. None counts
             those of `y`.
@@ -153,6 +154,7 @@ class F1ByFrequencyDisplay:
         ValueError
             If y is not a matrix of labels, or the others do not go with it.
         """
+        y = matrix_of_tags(y, estimator)
         targets = labels_of(y, "y")
         names = names_of_labels(targets, label_names, estimator)
         before = None

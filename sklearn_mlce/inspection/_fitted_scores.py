@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from sklearn_mlce._targets.label_names import check_label_names
+from sklearn_mlce._targets.tags import tag_rows
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._utils.estimator_scores import (
     checked_probabilities,
     default_threshold,
     scores_of,
 )
-from sklearn_mlce.labels import _names
+from sklearn_mlce.labels import _names, tags_to_y
 
 
 def part_with(estimator: Any, attribute: str) -> Any:
@@ -50,6 +51,17 @@ def _tuned_part(estimator: Any) -> Any:
 def _has_folded(estimator: Any) -> bool:
     """Whether this is MLCEClassifierCV, whose scores have their thresholds subtracted."""
     return hasattr(estimator, "thresholds_") and hasattr(estimator, "Cs_")
+
+
+def matrix_of_tags(y: Any, estimator: Any) -> Any:
+    """Tags as a table of 0 and 1, by the names that a fitted estimator has learned; others as is.
+
+    Tags that it has not learned have no column.
+    """
+    names = _names.known_names(estimator)
+    if names is None or tag_rows(y, certain=True) is None:
+        return y
+    return tags_to_y(y, labels=names, sparse=True)
 
 
 def names_of_labels(targets: Targets, label_names: Any, estimator: Any = None) -> np.ndarray:

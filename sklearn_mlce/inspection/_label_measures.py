@@ -10,7 +10,11 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_mlce._targets.targets import Targets, weighted_label_counts
 from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of
 from sklearn_mlce.inspection._average_precision import average_precisions, pooled_average_precision
-from sklearn_mlce.inspection._fitted_scores import names_of_labels, tuned_thresholds
+from sklearn_mlce.inspection._fitted_scores import (
+    matrix_of_tags,
+    names_of_labels,
+    tuned_thresholds,
+)
 from sklearn_mlce.inspection._label_report import LabelReport
 from sklearn_mlce.metrics import label_frequency_groups
 from sklearn_mlce.metrics._inputs import (
@@ -43,7 +47,8 @@ def label_report(
     ----------
     y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
         Labels of each row: 0, 1, or NaN where unknown, which are left out. A soft label in between
-        counts as that fraction of a positive. A DataFrame names its labels.
+        counts as that fraction of a positive. A DataFrame names its labels. Or tags, where an
+        estimator is given that has learned their names.
     scores_or_estimator : array-like of shape (n_samples, n_labels) or estimator
         Scores or probabilities of the rows; or a fitted multi-label estimator of any kind, with
         `decision_function` or else `predict_proba`: a pipeline, a search or a tuner as well.
@@ -116,6 +121,7 @@ def label_report(
       macro    4 labels      386                 0.656   0.943  0.773  0.885
       samples  4 labels      386                 0.647   0.864  0.711  0.976
     """
+    y_true = matrix_of_tags(y_true, scores_or_estimator)
     targets = labels_of(y_true, "y_true")
     weight = weights_of(sample_weight, y_true)
     zero_division = check_zero_division(zero_division)

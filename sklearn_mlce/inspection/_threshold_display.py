@@ -20,6 +20,7 @@ from sklearn_mlce.inspection._fitted_scores import (
     check_some_known,
     columns_of,
     label_names_of_fitted,
+    matrix_of_tags,
     names_of_labels,
     part_with,
     thresholded_scores,
@@ -143,7 +144,7 @@ class ThresholdCurveDisplay:
             Rows that it was not fitted on.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels)
             Their labels: 0, 1, or NaN where unknown. A label in between counts as that fraction of
-            a positive.
+            a positive. Or tags, where the estimator has learned their names.
         scoring : {"f1_micro", "f1_macro", "f1_samples"} or scorer, default="f1_micro"
             The F-measure, as the tuner takes it. Curves of single labels are F of the label.
         labels : list of label names, "all" or None, default=None
@@ -169,6 +170,7 @@ class ThresholdCurveDisplay:
         ValueError
             If y is not a matrix of labels, or the others do not go with it.
         """
+        y = matrix_of_tags(y, estimator)
         targets = labels_of(y, "y")
         found = thresholded_scores(estimator, X, targets.n_outputs)
         return cls.from_predictions(

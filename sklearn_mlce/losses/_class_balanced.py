@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sklearn_mlce._kernels.focal_terms import FocalTerm
 from sklearn_mlce._kernels.hard_targets import HardTargets
-from sklearn_mlce._kernels.loss_function import check_label_counts, is_traced
+from sklearn_mlce._kernels.loss_function import check_label_counts
 from sklearn_mlce.losses._focal import check_focal_options
 from sklearn_mlce.losses._module import RowLoss
 from sklearn_mlce.losses._per_label import LabelLoss, MakeLoss, per_label_loss, weights_of
@@ -140,10 +140,8 @@ def effective_number_weights(counts: Tensor, beta: float) -> Tensor:
     # 1 - beta^n; with beta near 1 the difference would cancel
     log_beta = math.log(beta) if beta else -math.inf
     inverse = torch.expm1(counts.clamp(min=1) * log_beta).reciprocal_()  # negative, as is its mean
-    if not is_traced(counts) and counts.numel() and counts.min().item() > 0:
-        return inverse.div_(inverse.mean())
-    in_use = counts > 0
-    in_use = torch.where(in_use.any(), in_use, ~in_use).to(counts.dtype)
+    # 1 for a label in use; the mean is over all labels where none is.
+    in_use = counts.sign().clamp_(min=torch.finfo(counts.dtype).tiny)
     return inverse * (in_use.sum() / torch.dot(inverse, in_use))
 
 

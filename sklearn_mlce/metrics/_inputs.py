@@ -12,6 +12,7 @@ from sklearn.utils.validation import _num_samples
 
 from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._targets.encoding import encode_argument
+from sklearn_mlce._targets.tags import tag_rows
 from sklearn_mlce._targets.targets import Targets, row_blocks
 from sklearn_mlce._targets.top_k import largest_scores
 
@@ -27,6 +28,11 @@ def labels_of(y: Any, name: str) -> Targets:
     if y is None:
         raise ValueError(
             f"{name} is None; expected a matrix of labels of shape (n_samples, n_labels)"
+        )
+    if tag_rows(y, certain=True) is not None:
+        raise ValueError(
+            f"{name} holds tags; expected a matrix of labels. Pass tags_to_y({name}, "
+            "labels=model.label_names_), of sklearn_mlce.labels"
         )
     shape = y.shape if hasattr(y, "shape") else np.shape(y)
     if len(shape) != 2 or shape[1] < 2:

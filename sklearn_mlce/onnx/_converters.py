@@ -10,6 +10,7 @@ from sklearn_mlce._estimators.linear import MLCEClassifier
 from sklearn_mlce._estimators.linear_cv import MLCEClassifierCV
 from sklearn_mlce._estimators.mlp import MLCEMLP
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
+from sklearn_mlce.decisions import MultilabelDecisionClassifier
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 
 ESTIMATORS = (
@@ -18,6 +19,7 @@ ESTIMATORS = (
     MLCEMLP,
     MultilabelTunedThresholdClassifierCV,
     MultilabelCalibratedClassifierCV,
+    MultilabelDecisionClassifier,
 )
 LABEL, SCORES, PROBABILITIES = "label", "scores", "probabilities"
 
@@ -27,8 +29,8 @@ def register_converters() -> None:
 
     Afterwards :func:`skl2onnx.to_onnx` takes a fitted
     :class:`~sklearn_mlce.MLCEClassifier`, :class:`~sklearn_mlce.MLCEClassifierCV`,
-    :class:`~sklearn_mlce.MLCEMLP`, and the tuner and the calibrator around one of them. The model
-    has the outputs
+    :class:`~sklearn_mlce.MLCEMLP`, and the tuner, the calibrator and the decision classifier
+    around one of them. The model has the outputs
 
     - ``label``: what `predict` returns; 0 and 1 as int64 for a matrix of labels, dense also where
       `y` was sparse;

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
+from sklearn_mlce.decisions import MultilabelDecisionClassifier as Decided
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV as Tuned
 from tests.helpers.estimators import labelled_rows, linear, mlp, single_labels
 from tests.helpers.modules import arrays_of, assert_same_outputs, normalised_net
@@ -36,6 +37,10 @@ CASES = {
         lambda: Calibrated(linear(), method="isotonic", cv=2, ensemble=True, random_state=0),
         Y,
     ),
+    "highest F1": (lambda: Decided(Calibrated(linear(), cv=2, random_state=0)), Y),
+    "one threshold": (lambda: Decided(linear(), decision="f1_micro", random_state=0), Y),
+    "two best": (lambda: Decided(linear(), decision="top_k", k=2), Y),
+    "best and above": (lambda: Decided(linear(), decision="best_and_above", threshold=0.3), Y),
 }
 any_case = pytest.mark.parametrize("name", CASES)
 

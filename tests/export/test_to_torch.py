@@ -18,8 +18,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
 from sklearn_mlce._export.best_labels import shifted_to_best
+from sklearn_mlce._export.decided import BestAndAbove, BestLabels, HighestExpectedF1
 from sklearn_mlce._targets import top_k
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
+from sklearn_mlce.decisions import MultilabelDecisionClassifier as Decided
+from sklearn_mlce.decisions._expected_f1 import quadrature_of
+from sklearn_mlce.decisions._rules import best_and_others, best_f1_of_rows, best_of_rows
 from sklearn_mlce.losses import FocalLoss
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV as Tuned
 from tests.helpers.estimators import labelled_rows, linear, mlp, single_labels
@@ -135,6 +139,47 @@ def test_wrappers(name, kind, inner, dtype):
     assert_same_outputs(model, features)
 
 
+BY_ROW = ["f1_samples", "top_k", "best_and_above"]
+
+
+@parametrize_pairwise(
+    decision=[*BY_ROW, "f1_micro", "f1_macro"], kind=["multilabel", "constant", "binary"]
+)
+def test_decisions(decision, kind):
+    model = Decided(linear(), decision=decision, cv=2, random_state=0).fit(X, TARGETS[kind])
+    assert_same_outputs(model, X)
+
+
+@pytest.mark.parametrize("decision", BY_ROW)
+def test_decisions_of_classes(decision):
+    assert_same_outputs(Decided(linear(), decision=decision).fit(X, TARGETS["multiclass"]), X)
+
+
+RULES = {
+    "top 1": lambda n_labels: (BestLabels(1, n_labels), best_of_rows, 1),
+    "top 3": lambda n_labels: (BestLabels(3, n_labels), best_of_rows, 3),
+    "best and above": lambda n_labels: (BestAndAbove(0.3), best_and_others, 0.3),
+    **{
+        f"F1, zero_division={value}": lambda n_labels, value=value: (
+            HighestExpectedF1(value, n_labels, *quadrature_of(n_labels)),
+            best_f1_of_rows,
+            value,
+        )
+        for value in (0.0, 0.6, 1.0)
+    },
+}
+
+
+@parametrize_pairwise(name=RULES, n_labels=[1, 2, 7, 40], power=[0.5, 3, 9], ties=[False, True])
+def test_rules_choose_the_labels_that_numpy_chooses(name, n_labels, power, ties):
+    probabilities = np.random.default_rng(0).random((50, n_labels)) ** power
+    if ties:  # 0 among them; two labels of 1 and 0.5 would make two sets equally good
+        probabilities = 0.97 * np.round(7 * probabilities) / 7
+    rule, in_numpy, parameter = RULES[name](n_labels)
+    chosen = rule(torch.from_numpy(probabilities)).numpy()
+    np.testing.assert_array_equal(chosen, in_numpy(probabilities, parameter))
+
+
 def test_wrappers_of_fitted_estimators():
     fitted = linear().fit(X, Y)
     search = GridSearchCV(linear(), {"C": [0.1, 1.0]}, cv=2)
@@ -142,6 +187,7 @@ def test_wrappers_of_fitted_estimators():
     assert_same_outputs(Calibrated(search.fit(X, Y), cv=2).fit(X, Y), X)
     assert_same_outputs(Tuned(fitted, cv="prefit", refit=False).fit(X, Y), X)
     assert_same_outputs(Calibrated(FrozenEstimator(fitted)).fit(X, Y), X)
+    assert_same_outputs(Decided(FrozenEstimator(fitted), decision="f1_micro").fit(X, Y), X)
 
 
 @pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
@@ -227,6 +273,7 @@ MODELS = {
     "tuner": lambda: Tuned(mlp(), thresholds="per_label", random_state=0),
     "calibrator": lambda: Calibrated(linear(), cv=2, random_state=0),
     "isotonic": lambda: Calibrated(linear(), method="isotonic", cv=2, ensemble=True),
+    "decided": lambda: Decided(Calibrated(linear(), cv=2, random_state=0)),
 }
 
 
@@ -307,6 +354,23 @@ def test_a_network_in_half_precision_scales_its_rows_in_float32(dtype):
     np.testing.assert_allclose(module(far).detach().float().numpy(), expected, rtol=0.1, atol=0.1)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", MODELS)
+def test_answers_in_half_precision_are_near(name, dtype):
+    model = MODELS[name]().fit(X, CONSTANT)
+    x = torch.from_numpy(X).to(dtype)
+    near = {torch.float16: 0.01, torch.bfloat16: 0.08}[dtype]
+    scores = model.decision_function(X)
+    clear = abs(scores) > 4 * near * abs(scores[:, [0, 3]]).max()
+    labels = model.to_torch("labels").to(dtype)(x)
+    np.testing.assert_array_equal(labels.numpy()[clear], model.predict(X)[clear])
+    probabilities = model.to_torch("probabilities").to(dtype)(x)
+    np.testing.assert_allclose(
+        probabilities.detach().float().numpy(), model.predict_proba(X), rtol=0, atol=near
+    )
+    assert not model.to_torch().to(dtype)(x).isnan().any()
+
+
 def test_can_be_trained_further():
     module = linear().fit(X, Y).to_torch()
     x, labels = torch.from_numpy(X), torch.from_numpy(Y).double()
@@ -326,7 +390,7 @@ def test_what_cannot_be_exported_says_what_to_type():
     with pytest.raises(AttributeError, match=r"gives no probabilities\. Use decision_function"):
         linear(loss="squared_hinge").fit(X, Y).to_torch("probabilities")
     pipeline = make_pipeline(StandardScaler(), linear())
-    for wrapper in (Tuned, Calibrated):
+    for wrapper in (Tuned, Calibrated, Decided):
         around = wrapper(pipeline, cv=2, random_state=0).fit(X, Y)
         with pytest.raises(TypeError, match=r"a Pipeline, .* last in the pipeline, and call pipe"):
             around.to_torch()

@@ -15,6 +15,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sklearn_mlce import MLCEClassifierCV
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
+from sklearn_mlce.decisions import MultilabelDecisionClassifier as Decided
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV as Tuned
 from sklearn_mlce.onnx import register_converters
 from tests.helpers.estimators import labelled_rows, linear, mlp, single_labels
@@ -54,6 +55,11 @@ CASES = {
     "tuned network": (lambda: Tuned(mlp(), random_state=0), Y),
     "calibrator": (lambda: Calibrated(linear(), random_state=0), Y),
     "isotonic": (lambda: Calibrated(linear(), method="isotonic", random_state=0), Y),
+    "highest F1": (lambda: Decided(Calibrated(linear(), random_state=0)), Y),
+    "one threshold": (lambda: Decided(mlp(), decision="f1_micro", random_state=0), Y),
+    "two best": (lambda: Decided(linear(), decision="top_k", k=2), Y),
+    "best and above": (lambda: Decided(linear(), decision="best_and_above", threshold=0.3), Y),
+    "decided classes": (lambda: Decided(linear()), single_labels(Y)["multiclass"]),
 }
 
 

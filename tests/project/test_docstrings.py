@@ -11,6 +11,7 @@ import pytest
 from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import ERROR_MSGS, validate
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
+from sklearn.utils._testing import assert_docstring_consistency
 
 import sklearn_mlce
 from sklearn_mlce import MLCEClassifier
@@ -93,6 +94,28 @@ def test_docstring_is_complete(path):
 def test_docstring_has_a_doctest(path):
     examples = NumpyDocString(inspect.getdoc(OBJECTS[path]))["Examples"]
     assert any(line.lstrip().startswith(">>>") for line in examples)
+
+
+def test_wrappers_say_the_same_of_what_they_share():
+    wrappers = [item for item in ESTIMATORS.values() if issubclass(item, MetaEstimatorMixin)]
+    assert len(wrappers) == 3
+    assert_docstring_consistency(
+        wrappers,
+        include_params=["n_jobs", "random_state"],
+        include_attrs=["label_names_", "n_features_in_", "feature_names_in_"],
+    )
+    for name in ("X", "**params"):
+        fits = [NumpyDocString(inspect.getdoc(wrapper.fit))["Parameters"] for wrapper in wrappers]
+        said = {" ".join(part.desc) for parts in fits for part in parts if part.name == name}
+        assert len(said) == 1
+    assert_docstring_consistency(
+        wrappers,
+        include_params=["cv"],
+        ignore_types=["cv"],
+        descr_regex_pattern=r"An integer is a number of folds, .* with groups by .* a float in "
+        r"\(0, 1\) is the fraction of rows in a single held-out part, stratified as well; None is "
+        r"scikit-learn's five folds, not shuffled",
+    )
 
 
 @pytest.mark.parametrize("path", ESTIMATORS)

@@ -36,7 +36,7 @@ ALLOWED = {
     "metrics": {"_objectives", "_targets"},
     "model_selection": {"_export", "_objectives", "_targets", "_utils", "labels"},
     "calibration": {"_export", "_objectives", "_targets", "_utils", "model_selection"},
-    "decisions": {"_objectives", "_targets", "_utils", "model_selection"},
+    "decisions": {"_export", "_objectives", "_targets", "_utils", "model_selection"},
     "inspection": {"_targets", "_utils", "labels", "metrics", "model_selection"},
     "labels": {"_targets", "_utils"},
     "nn": set(),
@@ -49,7 +49,7 @@ ALLOWED = {
         "_utils",
         "model_selection",
     },
-    "onnx": {"_estimators", "calibration", "model_selection"},
+    "onnx": {"_estimators", "calibration", "decisions", "model_selection"},
     "__init__": {"_estimators", "_utils"},
 }
 

@@ -1,10 +1,5 @@
 """What type checkers see of the public classes is what they are."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -17,8 +12,6 @@ from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
 from sklearn_mlce.decisions import MultilabelDecisionClassifier
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 
-ROOT = Path(__file__).parents[2]
-USER = "tests/project/typed_user.py"
 ESTIMATORS = [
     MLCEMLP,
     MLCEClassifier,
@@ -45,20 +38,3 @@ def test_types_of_parameters_are_their_constraints(estimator):
         accepted = set().union(*(c.options for c in constraints if isinstance(c, StrOptions)))
         assert literals(hints[name]) == accepted, name
         assert (NoneType in get_args(hints[name])) == (None in constraints), name
-
-
-@pytest.mark.slow
-def test_pyright_understands_a_users_script(tmp_path):
-    """As mypy does in ``make lint``."""
-    pytest.importorskip("pyright", reason="pyright is not installed")
-    project = {
-        "include": [os.path.relpath(ROOT / USER, tmp_path)],  # which has to be relative
-        "extraPaths": [str(ROOT)],
-        "reportUnnecessaryTypeIgnoreComment": "error",
-        "typeCheckingMode": "strict",
-    }
-    (tmp_path / "pyrightconfig.json").write_text(json.dumps(project))
-    options = ["--project", str(tmp_path), "--pythonpath", sys.executable]
-    command = [sys.executable, "-m", "pyright", *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "0 errors" in done.stdout, done.stdout

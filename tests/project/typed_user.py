@@ -1,4 +1,4 @@
-"""A user's script, which `make lint` checks with ``mypy --strict``; it is not run.
+"""A user's script, which `make lint` checks with ``mypy --strict`` and pyright; it is not run.
 
 A comment that ignores an error is itself an error where there is none: what is refused here is
 refused to users.

@@ -137,14 +137,30 @@ def test_tensors_are_taken_and_those_with_a_gradient_refused(make):
 def test_tensors_are_taken_where_scikit_learn_dispatches():
     code = """
 import numpy as np, sklearn, torch
-from sklearn_mlce import MLCEMLP, MLCEClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn_mlce import MLCEMLP, MLCEClassifier, MLCEClassifierCV
+from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
+from sklearn_mlce.decisions import MultilabelDecisionClassifier
+from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 X = np.random.default_rng(0).normal(size=(40, 3))
 Y = (X > 0).astype(int)
-for model in (MLCEClassifier().fit(X, Y), MLCEMLP((4,), max_epochs=2).fit(X, Y)):
-    expected = model.decision_function(X)
+rows = torch.from_numpy(X)
+for model in (
+    MLCEClassifier(),
+    MLCEClassifierCV([0.1, 1.0]),
+    MLCEMLP((4,), max_epochs=2),
+    MultilabelTunedThresholdClassifierCV(MLCEClassifier()),
+    MultilabelCalibratedClassifierCV(MLCEClassifier()),
+    MultilabelDecisionClassifier(MLCEClassifier()),
+    make_pipeline(FunctionTransformer(), MLCEClassifier()),
+):
+    model.fit(X, Y)
+    expected = [getattr(model, name)(X) for name in ("decision_function", "predict_proba")]
     with sklearn.config_context(array_api_dispatch=True):
-        np.testing.assert_array_equal(model.decision_function(torch.from_numpy(X)), expected)
-        np.testing.assert_array_equal(model.predict(torch.from_numpy(X)), expected > 0)
+        np.testing.assert_array_equal(model.decision_function(rows), expected[0])
+        np.testing.assert_array_equal(model.predict_proba(rows), expected[1])
+        np.testing.assert_array_equal(model.predict(rows), expected[0] > 0)
 """
     environment = os.environ | {"SCIPY_ARRAY_API": "1"}
     done = subprocess.run(
