@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -15,11 +14,14 @@ from sklearn_mlce.model_selection._f_measure import HeldOut
 
 
 class CellBlock(NamedTuple):
-    """Cells of a block of the held-out scores, float64, each array of the same shape."""
+    """Scores of a block of cells, and how much each cell counts, float64."""
 
-    scores: np.ndarray  # 0 where the weight is 0
-    targets: np.ndarray
-    weight: np.ndarray  # 0 where a cell takes no part
+    scores: np.ndarray
+    weight: np.ndarray | None  # in the scores' shape, 0 where a cell takes no part; None is all 1
+
+    def weighted(self, values: np.ndarray) -> np.ndarray:
+        """Values of the cells times their weights."""
+        return values if self.weight is None else self.weight * values
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class CalibrationData:
 
     A score of -inf in `held_out` stands for a cell that takes no part. Platt's targets lie the
     further inside of 0 and 1 the fewer cells of their kind there are, so that no map becomes a
-    step. Cells are read, converted and standardised a block at a time.
+    step. Cells are read, converted and standardised a block at a time: of rows, ``(rows, L)``, or
+    of labels, ``(labels, n)``.
     """
 
     held_out: HeldOut
@@ -44,40 +47,67 @@ class CalibrationData:
         """Number of labels."""
         return self.held_out.scores.shape[1]
 
+    @property
+    def row_blocks(self) -> list[slice]:
+        """Slices of the rows."""
+        return self.held_out.row_blocks()
+
+    @property
+    def label_blocks(self) -> list[slice]:
+        """Slices of the labels."""
+        return self.by_label.row_blocks()
+
     @cached_property
-    def _by_label(self) -> HeldOut:
+    def by_label(self) -> HeldOut:
+        """The transpose of `held_out`."""
         return self.held_out.by_label()
 
-    def row_block(self, rows: slice) -> CellBlock:
-        """Cells ``(rows, L)`` of a slice of the rows."""
-        weight = self.held_out.row_weight()[rows, None]
-        return self._read(self.held_out, rows, weight, self.prevalence)
+    def of_rows(self, rows: slice) -> CellBlock:
+        """Scores of a block of rows."""
+        return self._cells(self.held_out.scores[rows], self.held_out.row_weight()[rows, None])
 
-    def label_blocks(self) -> Iterator[tuple[slice, CellBlock]]:
-        """Slices of the labels, and the cells ``(labels, n)`` of each."""
-        weight = self.held_out.row_weight()
-        for labels in self._by_label.row_blocks():
-            prevalence = None if self.prevalence is None else self.prevalence[labels, None]
-            yield labels, self._read(self._by_label, labels, weight, prevalence)
+    def of_labels(self, labels: slice) -> CellBlock:
+        """Scores of a block of labels."""
+        return self._cells(self.by_label.scores[labels], self.held_out.row_weight())
 
-    def standardised(self, cells: CellBlock) -> CellBlock:
-        """Cells with standardised scores and Platt's targets."""
-        targets = self.negative_target + (self.positive_target - self.negative_target) * (
-            cells.targets
+    def targets_of_rows(self, rows: slice) -> np.ndarray:
+        """Targets of a block of rows."""
+        return self._targets(self.held_out, rows, self.prevalence)
+
+    def targets_of_labels(self, labels: slice) -> np.ndarray:
+        """Targets of a block of labels."""
+        of_labels = None if self.prevalence is None else self.prevalence[labels, None]
+        return self._targets(self.by_label, labels, of_labels)
+
+    def every(self, step: int) -> CalibrationData:
+        """The cells of every `step`-th row."""
+        scores, positives, weight = vars(self.held_out).values()
+        part = HeldOut(
+            scores[::step], positives[::step], None if weight is None else weight[::step]
         )
-        return CellBlock((cells.scores - self.mean) / self.scale, targets, cells.weight)
+        return replace(self, held_out=part)
 
-    def _read(
-        self, held_out: HeldOut, block: slice, weight: np.ndarray, prevalence: np.ndarray | None
-    ) -> CellBlock:
-        """Cells of a block of rows, or of labels where the scores are transposed."""
-        scores = np.ascontiguousarray(held_out.scores[block])
-        taken = np.isfinite(scores)
-        scores = np.where(taken, as_scores(scores, self.floor), 0.0)
+    def as_given(self) -> CalibrationData:
+        """The same cells with scores and targets as they are."""
+        return CalibrationData(self.held_out, self.floor, self.prevalence)
+
+    def _cells(self, given: np.ndarray, row_weight: np.ndarray) -> CellBlock:
+        given = np.ascontiguousarray(given)
+        scores, taken = as_scores(given, self.floor), np.isfinite(given)
+        counts_alike = self.held_out.weight is None and taken.all()
+        if not counts_alike:
+            scores[~taken] = 0.0
+        scores -= self.mean
+        scores /= self.scale
+        return CellBlock(scores, None if counts_alike else row_weight * taken)
+
+    def _targets(
+        self, held_out: HeldOut, block: slice, prevalence: np.ndarray | None
+    ) -> np.ndarray:
         targets = sp.csr_array(held_out.positives[block]).toarray()
         if prevalence is not None:
             targets = np.where(np.isnan(prevalence), targets, prevalence)
-        return CellBlock(scores, targets, weight * taken)
+        return self.negative_target + (self.positive_target - self.negative_target) * targets
 
 
 def as_scores(scores: np.ndarray, floor: float | None) -> np.ndarray:
@@ -92,17 +122,17 @@ def calibration_data(
     """Standardise held-out scores; None if no cell takes part."""
     data = CalibrationData(held_out, floor, prevalence)
     total, n_positives, first, second = np.zeros(4)
-    for rows in held_out.row_blocks():
-        scores, targets, weight = data.row_block(rows)
-        total += weight.sum()
-        n_positives += (weight * targets).sum()
-        first += (weight * scores).sum()
+    for rows in data.row_blocks:
+        cells = data.of_rows(rows)
+        total += cells.scores.size if cells.weight is None else cells.weight.sum()
+        n_positives += cells.weighted(data.targets_of_rows(rows)).sum()
+        first += cells.weighted(cells.scores).sum()
     if total == 0:
         return None
     mean = first / total
-    for rows in held_out.row_blocks():
-        scores, _, weight = data.row_block(rows)
-        second += (weight * (scores - mean) ** 2).sum()
+    for rows in data.row_blocks:
+        cells = data.of_rows(rows)
+        second += cells.weighted((cells.scores - mean) ** 2).sum()
     scale = float(np.sqrt(second / total)) or 1.0
     negative_target = float(1 / (total - n_positives + 2))
     positive_target = float((n_positives + 1) / (n_positives + 2))
