@@ -19,6 +19,11 @@ class CellBlock(NamedTuple):
     scores: np.ndarray
     weight: np.ndarray | None  # in the scores' shape, 0 where a cell takes no part; None is all 1
 
+    def part(self, groups: np.ndarray, places: slice) -> CellBlock:
+        """Some places of some of the rows of the block."""
+        weight = None if self.weight is None else self.weight[groups, places]
+        return CellBlock(self.scores[groups, places], weight)
+
     def weighted(self, values: np.ndarray) -> np.ndarray:
         """Values of the cells times their weights."""
         return values if self.weight is None else self.weight * values
@@ -81,10 +86,9 @@ class CalibrationData:
 
     def every(self, step: int) -> CalibrationData:
         """The cells of every `step`-th row."""
-        scores, positives, weight = vars(self.held_out).values()
-        part = HeldOut(
-            scores[::step], positives[::step], None if weight is None else weight[::step]
-        )
+        given = self.held_out
+        weight = None if given.weight is None else given.weight[::step]
+        part = HeldOut(given.scores[::step], given.positives[::step], weight)
         return replace(self, held_out=part)
 
     def as_given(self) -> CalibrationData:

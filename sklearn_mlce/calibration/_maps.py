@@ -176,10 +176,8 @@ def _softplus_sums(cells: CellBlock, point: np.ndarray, groups: np.ndarray) -> n
     n_cells, sums = cells.scores.shape[1], np.zeros((6, len(groups)))
     for part in gen_batches(len(groups), rows_that_fit(n_cells, _CELLS_AT_A_TIME)):
         for places in gen_batches(n_cells, _CELLS_AT_A_TIME):
-            scores, weight = (
-                None if array is None else array[groups[part], places] for array in cells
-            )
-            sums[:, part] += _softplus_sums_of_few(CellBlock(scores, weight), point[:, part])
+            few = cells.part(groups[part], places)
+            sums[:, part] += _softplus_sums_of_few(few, point[:, part])
     return sums
 
 

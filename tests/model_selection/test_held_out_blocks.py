@@ -150,7 +150,7 @@ def test_scores_are_held_once_and_not_during_the_refit(monkeypatch, make):
     tracemalloc.stop()
     n_fitted, held = zip(*Maker.notes, strict=True)
     assert n_fitted == (0, 0, 0, 0)  # each fold's estimator is gone when the next is fitted
-    assert held[-1] - before < 0.3 * matrix  # and all scores when the last is
+    assert held[-1] - before < 0.6 * matrix  # and all scores when the last is
     assert peak < 2.5 * matrix
 
 
