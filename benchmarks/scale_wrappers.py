@@ -1,8 +1,7 @@
 """Memory and time of tuner, calibrator and search around a fit of many labels.
 
-``python -m benchmarks.scale_wrappers`` measures every case, each in a process of its own, and
-prints the table that ``benchmarks.scale`` writes; with the name of a case and sizes it prints the
-figures of that one as JSON.
+``python -m benchmarks.scale_wrappers`` prints the table that ``python -m benchmarks scale`` writes,
+each case from a process of its own; with the name of a case and sizes, the figures of that one.
 """
 
 import json

@@ -126,6 +126,10 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
     of all rows then stands for their targets, so that its probabilities lie near it; a warning
     names the label if it has five positives or more.
 
+    The out-of-fold scores are kept in one array, in the dtype that the estimator gives, until the
+    maps are fitted, which reads them by blocks of labels or rows. The estimator is fitted on all
+    rows after that, and those of folds are kept with ``ensemble=True`` alone.
+
     References
     ----------
     .. [1] Platt, "Probabilistic Outputs for Support Vector Machines and Comparisons to
