@@ -58,7 +58,7 @@ def figures(name: str, make) -> dict[str, float]:
     from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
     from sklearn_mlce.calibration._members import (
         calibrate,
-        held_out_parts,
+        calibration_parts,
         held_out_scores,
         learned_by_any,
         learned_labels,
@@ -71,19 +71,29 @@ def figures(name: str, make) -> dict[str, float]:
     monitor = FitMonitor(MultilabelCalibratedClassifierCV(make()), X, Y, None)
     arguments = FitArguments(X, encode_targets(Y), None, {}, {}, monitor, make())
     splits = list(KFold(FOLDS, shuffle=True, random_state=0).split(X))
-    folds = arguments.score_folds(make(), splits, None)
-    parts = held_out_parts(folds, arguments)
+    folds = arguments.score_folds(make(), splits, None, keep=True)
+    parts = calibration_parts(folds, arguments)
+    probabilities = folds.default_threshold != 0
     whole = timed_fit(make(), X, Y)[1]
     learned = learned_labels(arguments.targets, arguments.all_rows, None)
     probabilities = {BEFORE: _before(whole, dataset.X_test)}
     for title, (method, ensemble) in MAPS.items():
         members = (
             [
-                calibrate(fitted, method, [part], part.learned, arguments)
+                calibrate(
+                    fitted,
+                    method,
+                    [part],
+                    part.learned,
+                    arguments,
+                    probabilities=probabilities,
+                )
                 for fitted, part in zip(folds.estimators, parts, strict=True)
             ]
             if ensemble
-            else [calibrate(whole, method, parts, learned, arguments)]
+            else [
+                calibrate(whole, method, [*parts], learned, arguments, probabilities=probabilities)
+            ]
         )
         p = expit(mean_log_odds(members, dataset.X_test))
         probabilities[title] = np.where(learned_by_any(members), p, 0.5 / (X.shape[0] + 1))
@@ -91,7 +101,8 @@ def figures(name: str, make) -> dict[str, float]:
     for title, p in probabilities.items():
         found[f"{title} ece"] = calibration_error(truth, p[:, ~dataset.unseen])
         found[f"{title} log_loss"] = log_loss(truth, p[:, ~dataset.unseen])
-    return found | sweep(held_out_scores(parts, None, arguments.targets, None))
+    held_out = held_out_scores([*parts], arguments.targets, None)
+    return found | sweep(held_out, parts[0].prevalence)
 
 
 def _before(model, X):
@@ -101,13 +112,15 @@ def _before(model, X):
     return expit(model.decision_function(X))
 
 
-def sweep(held_out) -> dict[str, float]:
+def sweep(held_out, prevalence) -> dict[str, float]:
     """Log-loss of each half of out-of-fold rows by maps of the other half, by shrinkage.
 
     Parameters
     ----------
     held_out : HeldOut
         Scores of the training rows.
+    prevalence : ndarray
+        What stands for the targets of some labels; NaN of the others.
 
     Returns
     -------
@@ -126,7 +139,7 @@ def sweep(held_out) -> dict[str, float]:
     halves = [_rows(held_out, np.sort(half)) for half in np.array_split(order, 2)]
     found = {}
     for fitted, judged in (halves, halves[::-1]):
-        data = calibration_data(fitted)
+        data = calibration_data(fitted, prevalence=prevalence)
         isotonic = fit_isotonic(data)
         weight = isotonic.isotonic_weight
         n_positives = ISOTONIC_SHRINKAGE * weight / (1 - weight)
@@ -136,7 +149,7 @@ def sweep(held_out) -> dict[str, float]:
                 "isotonic": replace(isotonic, isotonic_weight=n_positives / (n_positives + k)),
             }
             for title, calibrator in maps.items():
-                losses = _losses(judged, calibrator) / n_rows
+                losses = _losses(judged, prevalence, calibrator) / n_rows
                 for group, total in (("all", losses.sum()), ("rare", losses[rare].sum())):
                     key = f"{title} {k} {group}"
                     found[key] = found.get(key, 0.0) + float(total)
@@ -147,11 +160,14 @@ def _rows(held_out, rows):
     return replace(held_out, scores=held_out.scores[rows], positives=held_out.positives[rows])
 
 
-def _losses(held_out, calibrator):
+def _losses(held_out, prevalence, calibrator):
     """Log-loss of each label, summed over its cells that take part."""
+    from sklearn_mlce.calibration._calibration_data import CalibrationData
+
+    targets = CalibrationData(held_out, None, prevalence).targets_of_rows(slice(None))
     taken = np.isfinite(held_out.scores)
     log_odds = calibrator.log_odds(np.where(taken, held_out.scores, 0.0).astype(np.float64))
-    loss = -log_expit(-log_odds) - held_out.positives.toarray() * log_odds
+    loss = -log_expit(-log_odds) - targets * log_odds
     return (loss * taken).sum(axis=0)
 
 

@@ -62,11 +62,11 @@ def figures(name: str, make) -> dict[str, float]:
     arguments = FitArguments(X, encode_targets(Y), None, {}, {}, monitor, calibrated)
     splits = list(KFold(FOLDS, shuffle=True, random_state=1).split(X))
     folds = arguments.score_folds(calibrated, splits, None, checked_probabilities)
+    seen = np.concatenate(folds.scores)
     held_out = held_out_of_folds(arguments.targets, splits, folds.scores, None)
     fitted = timed_fit(calibrated, X, Y)[1]
     able = ~never_positive(arguments.targets, arguments.all_rows, None)
     p = np.where(able, checked_probabilities(fitted, dataset.X_test, n_labels), 0.0)
-    seen = np.concatenate(folds.scores)
     (member,) = fitted.calibrated_classifiers_
     plain = member.estimator.predict(dataset.X_test)
     decided = {

@@ -136,7 +136,10 @@ def main(arguments=None) -> None:
     if options.case:
         print(json.dumps((measure if options.case in CASES else pruning)(options.case)))
         return
-    write(options.out, "scale", "Fits of many labels", describe(1), [_fits(), _pruned()])
+    from .scale_wrappers import table  # which makes its rows by the functions of this module
+
+    tables = [_fits(), _pruned(), table()]
+    write(options.out, "scale", "Fits of many labels", describe(1), tables)
 
 
 def _fits() -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from functools import partial
 from numbers import Integral, Real
@@ -169,7 +169,8 @@ class MLCEClassifierCV(MLCEClassifier):
     -----
     Takes as many fits as there are folds for each C, and one more. Each fit of a fold starts from
     the solution for the next smaller C, but for the first one and those below the grid, which
-    start anew. The scores of one C are kept at a time.
+    start anew. The scores of one C are kept at a time, in one array of the dtype of X, and beside
+    them the models of the folds where fits go on from them, by "newton-cg".
 
     References
     ----------
@@ -364,7 +365,7 @@ class MLCEClassifierCV(MLCEClassifier):
         y = to_sklearn_y(targets, model)
         # Epochs from C to C would add up, beside those of the one fit on all rows.
         warm_start = model.solver == "newton-cg"
-        models: list[Any] = []
+        models: Iterable[Any] = ()
         score = _score_function(targets)
         parameters = {} if weight is None else {"sample_weight": weight}
         thresholds: dict[float, float | np.ndarray] = {}
@@ -372,10 +373,18 @@ class MLCEClassifierCV(MLCEClassifier):
         for C in candidates:
             monitor.begin()
             is_lowest = all(other > C for other in thresholds)
-            if is_lowest:  # the last models, if any, are those of a larger C
-                models = [copy(model).set_params(warm_start=warm_start) for _ in splits]
-            models = [fold_model.set_params(C=C) for fold_model in models]
-            scores, models = out_of_fold(models, X, y, splits, score, parameters, self.n_jobs)
+            if is_lowest or not warm_start:  # the last models, if any, are those of a larger C
+                models = (copy(model).set_params(warm_start=warm_start) for _ in splits)
+            scores, models = out_of_fold(
+                (fold_model.set_params(C=C) for fold_model in models),
+                X,
+                y,
+                splits,
+                score,
+                parameters,
+                self.n_jobs,
+                keep=warm_start,
+            )
             candidates.scores[C], thresholds[C] = self._judge(
                 targets, splits, scores, weight, objective
             )

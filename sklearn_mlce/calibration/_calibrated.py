@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -13,21 +14,22 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, St
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlce._objectives.objective import clipped, log_of
-from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE, is_trainable
+from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce._utils.callbacks import fitted_state_kept
 from sklearn_mlce._utils.estimator_scores import ProbabilitiesAt, at_columns
 from sklearn_mlce._utils.typing import TorchOutput, fit_context, with_callbacks
 from sklearn_mlce.calibration._maps import FITS
 from sklearn_mlce.calibration._members import (
     CalibratedClassifier,
-    HeldOutPart,
+    CalibrationPart,
     calibrate,
-    held_out_parts,
+    calibration_parts,
     label_prevalence,
     learned_by_any,
     learned_labels,
     mean_log_odds,
     torch_member,
+    trainable_labels,
 )
 from sklearn_mlce.model_selection._out_of_fold import warn_unscored_labels
 from sklearn_mlce.model_selection._wrapper import BaseWrapper, FitArguments, torch_model_of
@@ -123,6 +125,10 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
     all its negatives) lie in one fold, the others score one kind of rows alone. The label's share
     of all rows then stands for their targets, so that its probabilities lie near it; a warning
     names the label if it has five positives or more.
+
+    The out-of-fold scores are kept in one array, in the dtype that the estimator gives, until the
+    maps are fitted, which reads them by blocks of labels or rows. The estimator is fitted on all
+    rows after that, and those of folds are kept with ``ensemble=True`` alone.
 
     References
     ----------
@@ -239,8 +245,10 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
             weight = arguments.sample_weight
             warn_unscored_labels(arguments.targets, splits, weight, effect, stacklevel=6)
             arguments.monitor.open("fold", len(splits) + (not self.ensemble))
-            folds = arguments.score_folds(self.estimator, splits, self.n_jobs)
-            parts = held_out_parts(folds, arguments)
+            folds = arguments.score_folds(
+                self.estimator, splits, self.n_jobs, keep=bool(self.ensemble)
+            )
+            parts = calibration_parts(folds, arguments)
         elif self.ensemble is True:
             raise ValueError(
                 "ensemble=True averages estimators that were fitted on different rows, but a "
@@ -249,16 +257,27 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         else:
             arguments.monitor.open("fold", 0)
             folds = arguments.score_fitted(self.estimator)
-            learned = np.any(is_trainable(folds.scores[0]), axis=0)
-            parts = [HeldOutPart(arguments.all_rows, folds.scores[0], learned)]
+            learned = trainable_labels(folds.scores[0])
+            parts = [CalibrationPart(arguments.all_rows, folds.scores.pop(), learned)]
+        probabilities = folds.default_threshold != 0
         if frozen or self.ensemble:
             return [
-                calibrate(fitted, self.method, [part], part.learned, arguments)
+                calibrate(
+                    fitted,
+                    self.method,
+                    [part],
+                    part.learned,
+                    arguments,
+                    probabilities=probabilities,
+                )
                 for fitted, part in zip(folds.estimators, parts, strict=True)
             ]
-        fitted, rows = arguments.fit(self.estimator), arguments.all_rows
-        learned = learned_labels(arguments.targets, rows, arguments.sample_weight)
-        return [calibrate(fitted, self.method, parts, learned, arguments)]
+        learned = learned_labels(arguments.targets, arguments.all_rows, arguments.sample_weight)
+        member = calibrate(
+            None, self.method, parts, learned, arguments, probabilities=probabilities
+        )
+        # Last, when the scores are released.
+        return [replace(member, estimator=arguments.fit(self.estimator))]
 
     @property
     def calibrated_classifiers_(self) -> list[CalibratedClassifier]:

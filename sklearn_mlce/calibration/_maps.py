@@ -16,13 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
-from scipy.special import expit, log_expit
+from scipy.special import log_expit
 from sklearn.isotonic import IsotonicRegression
+from sklearn.utils import gen_batches
 
-from sklearn_mlce.calibration._calibration_data import CalibrationData
-from sklearn_mlce.calibration._newton import minimise
+from sklearn_mlce._utils.rows import rows_that_fit
+from sklearn_mlce.calibration._calibration_data import CalibrationData, CellBlock
+from sklearn_mlce.calibration._newton import minimise, warn_not_converged
 
 # Positives of a label at which its isotonic regression and its sigmoid weigh the same. Chosen by
 # benchmarks/calibrators.py.
@@ -36,6 +40,13 @@ SHRINKAGE = 3.0
 # Least slope, on standardised scores: what keeps the order of scores that say nothing, or the
 # opposite of what they should.
 _LOWEST_SLOPE = 1e-3
+
+# Cells that are summed up at a time, so that a core's cache holds them.
+_CELLS_AT_A_TIME = 2**14
+
+# Where there are more cells, a part of the rows leads the way for the shared map.
+_CELLS_WITHOUT_SAMPLE = 2**22
+_ROWS_PER_SAMPLE = 16
 
 
 @dataclass(frozen=True)
@@ -81,50 +92,115 @@ def fit_scale(data: CalibrationData) -> SigmoidMap:
 def fit_sigmoids(data: CalibrationData, shrinkage: float = SHRINKAGE) -> SigmoidMap:
     """A sigmoid for each label, drawn towards the one for all."""
     shared = _fit_shared(data)
-    hessian = _sums(data, shared).sum(axis=1)[3:]
-    slope, both, intercept = shrinkage * hessian / hessian[2]
-
-    def objective(point: np.ndarray) -> np.ndarray:
-        d_slope, d_intercept = point - shared
-        pull_slope = slope * d_slope + both * d_intercept
-        pull_intercept = both * d_slope + intercept * d_intercept
-        sums = _sums(data, point)
-        sums[0] += (d_slope * pull_slope + d_intercept * pull_intercept) / 2
-        sums[1:3] += pull_slope, pull_intercept
-        sums[3:] += np.array([[slope], [both], [intercept]])
-        return sums
-
-    start = np.repeat(shared, data.n_labels, axis=1)
-    return _of_raw_scores(data, minimise(objective, start, _LOWEST_SLOPE))
+    hessian = _pooled_sums(data, np.zeros((2, 1)), shared)[3:]
+    pull = shrinkage * hessian / hessian[2]
+    points, n_left = np.empty((2, data.n_labels)), 0
+    for labels in data.label_blocks:
+        cells = data.of_labels(labels)
+        of_targets = _target_sums(cells, data.targets_of_labels(labels))
+        functions = partial(_drawn_sums, cells, of_targets, shared, pull)
+        start = np.repeat(shared, len(cells.scores), axis=1)
+        points[:, labels], n_left_of_block = minimise(functions, start, _LOWEST_SLOPE)
+        n_left += n_left_of_block
+    warn_not_converged(n_left, data.n_labels)
+    return _of_raw_scores(data, points)
 
 
 def _fit_shared(data: CalibrationData) -> np.ndarray:
     """Slope and intercept ``(2, 1)``, on standardised scores, that serve all cells best."""
+    point = np.array([[1.0], [0.0]])
+    samples = [data]
+    if data.held_out.scores.size > _CELLS_WITHOUT_SAMPLE:  # few steps on all rows are enough then
+        samples = [data.every(_ROWS_PER_SAMPLE), data]
+    for sample in samples:
+        of_targets = np.zeros((2, 1))
+        for rows in sample.row_blocks:
+            of_targets += _target_sums(_pooled(sample.of_rows(rows)), sample.targets_of_rows(rows))
+        functions = partial(_pooled_sums, sample, of_targets)
+        point, n_left = minimise(functions, point, _LOWEST_SLOPE)
+    warn_not_converged(n_left, 1)
+    return point
 
-    def objective(point: np.ndarray) -> np.ndarray:
-        return _sums(data, point).sum(axis=1, keepdims=True)
 
-    start = np.array([[1.0], [0.0]])
-    return minimise(objective, start, _LOWEST_SLOPE)
+def _pooled(cells: CellBlock) -> CellBlock:
+    """The cells as those of one group."""
+    scores, weight = cells
+    return CellBlock(scores.reshape(1, -1), None if weight is None else weight.reshape(1, -1))
 
 
-def _sums(data: CalibrationData, point: np.ndarray) -> np.ndarray:
-    """Log-loss of each label, its gradient and its Hessian ``(6, L)`` (see `minimise`)."""
-    slopes, intercepts = point
-    sums = np.zeros((6, data.n_labels))
-    for scores, targets, weight in data.blocks():
-        log_odds = slopes * scores + intercepts
-        p = expit(log_odds)
-        sums[0] -= (weight * (log_expit(-log_odds) + targets * log_odds)).sum(axis=0)
-        residual = weight * (p - targets)
-        curvature = weight * p * (1 - p)
-        sums[1] += np.einsum("ij,ij->j", residual, scores)
-        sums[2] += residual.sum(axis=0)
-        sums[5] += curvature.sum(axis=0)
-        curvature *= scores
-        sums[4] += curvature.sum(axis=0)
-        sums[3] += np.einsum("ij,ij->j", curvature, scores)
+def _target_sums(cells: CellBlock, targets: np.ndarray) -> np.ndarray:
+    """Weighted sums ``(2, G)`` of the targets of G groups, times the scores and alone."""
+    weighted = cells.weighted(targets.reshape(cells.scores.shape))
+    return np.stack([np.einsum("ij,ij->i", weighted, cells.scores), weighted.sum(axis=1)])
+
+
+def _pooled_sums(
+    data: CalibrationData, of_targets: np.ndarray, point: np.ndarray, _: Any = None
+) -> np.ndarray:
+    """Log-loss of all cells, its derivatives ``(6, 1)`` (see `minimise`)."""
+    sums = np.zeros((6, 1))
+    for rows in data.row_blocks:
+        sums += _softplus_sums(_pooled(data.of_rows(rows)), point, np.zeros(1, dtype=np.intp))
+    return _log_loss(sums, of_targets, point)
+
+
+def _drawn_sums(
+    cells: CellBlock,
+    of_targets: np.ndarray,
+    shared: np.ndarray,
+    pull: np.ndarray,
+    point: np.ndarray,
+    labels: np.ndarray,
+) -> np.ndarray:
+    """Log-loss of labels and what draws them, its derivatives ``(6, labels)`` (see `minimise`)."""
+    slope, both, intercept = pull
+    d_slope, d_intercept = point - shared
+    pull_slope = slope * d_slope + both * d_intercept
+    pull_intercept = both * d_slope + intercept * d_intercept
+    sums = _log_loss(_softplus_sums(cells, point, labels), of_targets[:, labels], point)
+    sums[0] += (d_slope * pull_slope + d_intercept * pull_intercept) / 2
+    sums[1:3] += pull_slope, pull_intercept
+    sums[3:] += pull
     return sums
+
+
+def _log_loss(sums: np.ndarray, of_targets: np.ndarray, point: np.ndarray) -> np.ndarray:
+    """Log-loss and its derivatives, of those of softplus: that of a cell is softplus(z) - t z."""
+    sums[0] -= (point * of_targets).sum(axis=0)
+    sums[1:3] -= of_targets
+    return sums
+
+
+def _softplus_sums(cells: CellBlock, point: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Sums ``(6, groups)`` of softplus of the log-odds, by rows of the cells (see `minimise`)."""
+    n_cells, sums = cells.scores.shape[1], np.zeros((6, len(groups)))
+    for part in gen_batches(len(groups), rows_that_fit(n_cells, _CELLS_AT_A_TIME)):
+        for places in gen_batches(n_cells, _CELLS_AT_A_TIME):
+            few = cells.part(groups[part], places)
+            sums[:, part] += _softplus_sums_of_few(few, point[:, part])
+    return sums
+
+
+def _softplus_sums_of_few(cells: CellBlock, point: np.ndarray) -> np.ndarray:
+    slopes, intercepts = point[:, :, None]
+    log_odds = slopes * cells.scores + intercepts
+    small = np.exp(-np.abs(log_odds))  # the odds, or their inverse where they are above 1
+    large_p = 1 / (1 + small)  # the probability, or that of the opposite
+    small_p = small * large_p
+    p = cells.weighted(np.where(log_odds < 0, small_p, large_p))
+    softplus = cells.weighted(np.maximum(log_odds, 0) - np.log(large_p))
+    curvature = cells.weighted(small_p * large_p)
+    sloped = curvature * cells.scores
+    return np.stack(
+        [
+            softplus.sum(axis=1),
+            np.einsum("ij,ij->i", p, cells.scores),
+            p.sum(axis=1),
+            np.einsum("ij,ij->i", sloped, cells.scores),
+            sloped.sum(axis=1),
+            curvature.sum(axis=1),
+        ]
+    )
 
 
 def _of_raw_scores(data: CalibrationData, point: np.ndarray) -> SigmoidMap:
@@ -135,18 +211,20 @@ def _of_raw_scores(data: CalibrationData, point: np.ndarray) -> SigmoidMap:
 
 def fit_isotonic(data: CalibrationData, shrinkage: float = ISOTONIC_SHRINKAGE) -> IsotonicMap:
     """An isotonic regression for each label, drawn towards its sigmoid."""
-    held_out = data.held_out
-    weight, positives = held_out.row_weight(), held_out.positives.tocsc()
     counts, knots = np.zeros(data.n_labels), [np.zeros((2, 0))] * data.n_labels
-    for label in range(data.n_labels):
-        taken = np.isfinite(held_out.scores[:, label])
-        targets = positives[:, [label]].toarray()[taken, 0]
-        counts[label] = weight[taken] @ targets
-        if counts[label]:
-            scores = held_out.scores[taken, label].astype(np.float64)
-            fitted = IsotonicRegression(y_min=0, y_max=1)
-            fitted.fit(scores, targets, sample_weight=weight[taken])
-            knots[label] = np.stack([fitted.X_thresholds_, fitted.y_thresholds_])
+    given = data.as_given()
+    for labels in data.label_blocks:
+        cells, targets = given.of_labels(labels), given.targets_of_labels(labels)
+        weight = np.ones(cells.scores.shape) if cells.weight is None else cells.weight
+        for label in range(labels.start, labels.stop):
+            row = label - labels.start
+            taken = weight[row] > 0
+            own_weight, own_targets = weight[row, taken], targets[row, taken]
+            counts[label] = own_weight @ own_targets
+            if counts[label]:
+                fitted = IsotonicRegression(y_min=0, y_max=1)
+                fitted.fit(cells.scores[row, taken], own_targets, sample_weight=own_weight)
+                knots[label] = np.stack([fitted.X_thresholds_, fitted.y_thresholds_])
     starts = np.cumsum([0, *(part.shape[1] for part in knots)])
     isotonic_weight = counts / (counts + shrinkage)
     sigmoids = fit_sigmoids(data)

@@ -6,24 +6,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
-from scipy.special import log_expit, logit
+from scipy.special import log_expit
 
 from sklearn_mlce._targets.targets import (
     CONSTANT_LABEL_SCORE,
     Targets,
     constant_label_scores,
     is_trainable,
+    row_blocks,
     weighted_label_counts,
 )
-from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of
-from sklearn_mlce.calibration._calibration_data import calibration_data
+from sklearn_mlce._utils.estimator_scores import scores_of
+from sklearn_mlce.calibration._calibration_data import as_scores, calibration_data
 from sklearn_mlce.calibration._maps import FITS, IsotonicMap, SigmoidMap
 from sklearn_mlce.model_selection._f_measure import HeldOut
-from sklearn_mlce.model_selection._out_of_fold import (
-    held_out_of,
-    mask_scores,
-)
+from sklearn_mlce.model_selection._out_of_fold import HeldOutPart, held_out_of_parts
 from sklearn_mlce.model_selection._wrapper import FitArguments, FoldScores
 
 if TYPE_CHECKING:
@@ -97,31 +94,30 @@ def learned_by_any(members: list[CalibratedClassifier]) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class HeldOutPart:
-    """Rows that an estimator was not fitted on, and its scores of them."""
+class CalibrationPart(HeldOutPart):
+    """Rows that an estimator was not fitted on, as maps take them."""
 
-    rows: np.ndarray  # (n,) numbers of the rows
-    scores: np.ndarray  # (n, L)
-    learned: np.ndarray  # (L,) mask of the labels that its training rows tell anything about
     prevalence: np.ndarray | None = None  # (L,), see `_prevalence_of_one_sided`; None has no such
 
 
-def held_out_parts(folds: FoldScores, arguments: FitArguments) -> list[HeldOutPart]:
-    """Held-out rows of each fold."""
+def calibration_parts(folds: FoldScores, arguments: FitArguments) -> list[CalibrationPart]:
+    """Held-out rows of each fold, whose list of scores is emptied."""
     targets, weight = arguments.targets, arguments.sample_weight
     parts = [
-        HeldOutPart(test, scores, learned_labels(targets, train, weight))
+        CalibrationPart(test, scores, learned_labels(targets, train, weight))
         for (train, test), scores in zip(folds.splits, folds.scores, strict=True)
     ]
+    folds.scores.clear()
     prevalence = _prevalence_of_one_sided(parts, arguments)
     return [replace(part, prevalence=prevalence) for part in parts]
 
 
-def _prevalence_of_one_sided(parts: list[HeldOutPart], arguments: FitArguments) -> np.ndarray:
+def _prevalence_of_one_sided(parts: list[CalibrationPart], arguments: FitArguments) -> np.ndarray:
     """Prevalence ``(L,)`` of labels of whose rows the parts score but one kind; NaN of others.
 
     Where all positives of a label are held out at once, its estimator has learned nothing of it,
-    and the others score negatives alone.
+    and the others score negatives alone. The prevalence then stands for their targets, which would
+    say that the label is never, or always, there.
     """
     targets = arguments.targets
     weight = arguments.sample_weight
@@ -157,23 +153,35 @@ def label_prevalence(targets: Targets, sample_weight: np.ndarray | None) -> np.n
     return (positive + 0.5) / (np.where(known > 0, known, weight.sum()) + 1)
 
 
+def trainable_labels(scores: np.ndarray) -> np.ndarray:
+    """Mask ``(L,)`` of the labels of which a score ``(n, L)`` is not that of a constant one."""
+    trainable = np.zeros(scores.shape[1], dtype=bool)
+    for block in row_blocks(*scores.shape):
+        trainable |= is_trainable(scores[block]).any(axis=0)
+    return trainable
+
+
 def calibrate(
     fitted: Any,
     method: str,
-    parts: list[HeldOutPart],
+    parts: list[CalibrationPart],
     learned: np.ndarray,
     arguments: FitArguments,
+    *,
+    probabilities: bool,
 ) -> CalibratedClassifier:
-    """Fit the map of a fitted estimator's scores on held-out rows."""
-    scores = [part.scores for part in parts]
-    floor = probability_floor(scores) if default_threshold(fitted) else None
+    """Fit the map of an estimator's scores, or probabilities, on held-out rows.
+
+    The list of parts is emptied, and their scores are released.
+    """
+    floor = probability_floor([part.scores for part in parts]) if probabilities else None
     fitted_map = fit_map(method, parts, learned, floor, arguments.targets, arguments.sample_weight)
     return CalibratedClassifier(fitted, fitted_map, learned, floor)
 
 
 def fit_map(
     method: str,
-    parts: list[HeldOutPart],
+    parts: list[CalibrationPart],
     learned: np.ndarray,
     floor: float | None,
     targets: Targets,
@@ -186,7 +194,9 @@ def fit_map(
     ValueError
         If there is nothing to fit it on, though a label was learned.
     """
-    data = calibration_data(held_out_scores(parts, floor, targets, sample_weight))
+    prevalence = parts[0].prevalence
+    held_out = held_out_scores(parts, targets, sample_weight)
+    data = calibration_data(held_out, floor, prevalence)
     if data is not None:
         return FITS[method](data)
     if learned.any():
@@ -199,44 +209,18 @@ def fit_map(
 
 
 def held_out_scores(
-    parts: list[HeldOutPart],
-    floor: float | None,
-    targets: Targets,
-    sample_weight: np.ndarray | None,
+    parts: list[CalibrationPart], targets: Targets, sample_weight: np.ndarray | None
 ) -> HeldOut:
-    """Scores of held-out rows, as maps take them, beside their targets.
+    """Scores of held-out rows, the list of which is emptied, beside their targets.
 
     Unknown targets, labels that a part's estimator has not learned, and the scores of constant
-    labels, by which our own estimators say so, are set to -inf. Where scores of a label are those
-    of negatives alone, or of positives, its prevalence stands for their targets, which would say
-    that it is never, or always, there.
+    labels, by which our own estimators say so, are set to -inf.
     """
-    masked = []
-    for part in parts:
-        scores = as_scores(part.scores, floor)
-        masked.append(mask_scores(~part.learned | ~is_trainable(scores), scores))
-    rows = np.concatenate([part.rows for part in parts])
-    held_out = held_out_of(targets, rows, np.concatenate(masked), sample_weight)
-    prevalence = parts[0].prevalence
-    return held_out if prevalence is None else _with_prevalence(held_out, prevalence)
+    return held_out_of_parts(targets, parts, sample_weight, _is_constant)
 
 
-def _with_prevalence(held_out: HeldOut, prevalence: np.ndarray) -> HeldOut:
-    """Held-out rows with the prevalence of some labels, not NaN, for their targets."""
-    columns = np.flatnonzero(~np.isnan(prevalence))
-    if not len(columns):
-        return held_out
-    others = sp.diags_array(np.isnan(prevalence).astype(np.float64))
-    rows, place = np.nonzero(np.isfinite(held_out.scores[:, columns]))
-    labels = columns[place]
-    shares = sp.csr_array((prevalence[labels], (rows, labels)), shape=held_out.scores.shape)
-    return replace(held_out, positives=sp.csr_array(held_out.positives @ others + shares))
-
-
-def as_scores(scores: np.ndarray, floor: float | None) -> np.ndarray:
-    """Scores as float64; where they are probabilities their log-odds, `floor` off 0 and 1."""
-    scores = scores.astype(np.float64)
-    return scores if floor is None else logit(np.clip(scores, floor, 1 - floor))
+def _is_constant(scores: np.ndarray) -> np.ndarray:
+    return ~is_trainable(scores)
 
 
 def probability_floor(parts: list[np.ndarray]) -> float:
@@ -244,6 +228,10 @@ def probability_floor(parts: list[np.ndarray]) -> float:
 
     What a forest of 100 trees calls 0 or 1 is then half a tree away from it.
     """
-    distances = (np.minimum(part, 1 - part.astype(np.float64)) for part in parts)
-    least = min((part[part > _CERTAIN].min(initial=0.5) for part in distances), default=0.5)
+    least = 0.5
+    for part in parts:
+        for block in row_blocks(*part.shape):
+            probabilities = part[block].astype(np.float64)
+            distances = np.minimum(probabilities, 1 - probabilities)
+            least = min(least, distances[distances > _CERTAIN].min(initial=0.5))
     return float(least) / 2

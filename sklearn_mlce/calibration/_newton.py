@@ -17,17 +17,19 @@ _TOLERANCE = 1e-10
 # Keeps the matrix of a step invertible where all scores are the same.
 _RIDGE = 1e-12
 
+# Maps points ``(2, g)`` of some of the functions, whose numbers ``(g,)`` follow, to an array
+# ``(6, g)``: their values, their two derivatives, and the entries (slope, slope),
+# (slope, intercept) and (intercept, intercept) of the Hessian.
+Functions = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-def minimise(
-    objective: Callable[[np.ndarray], np.ndarray], start: np.ndarray, lowest: float
-) -> np.ndarray:
-    """Minimise G convex functions of a slope and an intercept each.
+
+def minimise(functions: Functions, start: np.ndarray, lowest: float) -> tuple[np.ndarray, int]:
+    """Minimise G convex functions of a slope and an intercept each, each until it is done.
 
     Parameters
     ----------
-    objective : callable
-        Maps points ``(2, G)`` to an array ``(6, G)``: the functions, their two derivatives, and
-        the entries (slope, slope), (slope, intercept) and (intercept, intercept) of the Hessian.
+    functions : callable
+        See `Functions`.
     start : ndarray of shape (2, G)
         Slopes, at least `lowest`, and intercepts.
     lowest : float
@@ -35,23 +37,34 @@ def minimise(
 
     Returns
     -------
-    ndarray of shape (2, G)
+    points : ndarray of shape (2, G)
         The minimisers.
+    n_left : int
+        Number of the functions that did not converge.
     """
-    point, value = start, objective(start)
+    points, left = start.copy(), np.arange(start.shape[1])
+    value = functions(points, left)
     for _ in range(MAX_ITER):
-        step, decrease = _bounded_step(point, value, lowest)
+        step, decrease = _bounded_step(points[:, left], value, lowest)
         slack = _TOLERANCE * (1 + np.abs(value[0]))
-        if (decrease <= slack).all():
-            return point + step
-        point, value = _descend(objective, point, value[0] + slack, step)
-    warnings.warn(
-        f"{(decrease > slack).sum()} of {len(decrease)} calibration maps did not converge in "
-        f"{MAX_ITER} iterations",
-        ConvergenceWarning,
-        stacklevel=2,
-    )
-    return point
+        done = decrease <= slack
+        points[:, left[done]] += step[:, done]
+        left = left[~done]
+        if not len(left):
+            break
+        limit = (value[0] + slack)[~done]
+        points[:, left], value = _descend(functions, points[:, left], left, limit, step[:, ~done])
+    return points, len(left)
+
+
+def warn_not_converged(n_left: int, n_maps: int) -> None:
+    """Warn of maps that did not converge, if there are any."""
+    if n_left:
+        warnings.warn(
+            f"{n_left} of {n_maps} calibration maps did not converge in {MAX_ITER} iterations",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
 
 
 def _bounded_step(
@@ -71,16 +84,19 @@ def _bounded_step(
 
 
 def _descend(
-    objective: Callable[[np.ndarray], np.ndarray],
+    functions: Functions,
     point: np.ndarray,
+    numbers: np.ndarray,
     limit: np.ndarray,
     step: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Points along the steps whose functions are at most `limit`, and what is known of them."""
+    value = functions(point + step, numbers)
     for _ in range(60):
-        value = objective(point + step)
         worse = ~(value[0] <= limit)
         if not worse.any():
             return point + step, value
         step = np.where(worse, step / 2, step)
-    return point, objective(point)
+        value[:, worse] = functions((point + step)[:, worse], numbers[worse])
+    step = np.where(worse, 0.0, step)
+    return point + step, functions(point + step, numbers)

@@ -10,16 +10,17 @@ from scipy.special import expit
 from sklearn.utils._param_validation import StrOptions
 
 from sklearn_mlce._objectives.objective import clipped
-from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE, is_trainable
+from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce._utils.estimator_scores import finite_scores, to_dense
 from sklearn_mlce._utils.typing import validate_params
+from sklearn_mlce.calibration._calibration_data import as_scores
 from sklearn_mlce.calibration._maps import FITS, IsotonicMap, SigmoidMap
 from sklearn_mlce.calibration._members import (
-    HeldOutPart,
-    as_scores,
+    CalibrationPart,
     fit_map,
     label_prevalence,
     probability_floor,
+    trainable_labels,
 )
 from sklearn_mlce.model_selection._given_scores import given_scores
 
@@ -188,8 +189,8 @@ def fit_calibration_map(
     if probabilities:
         _check_probabilities(scores)
     floor = probability_floor([scores]) if probabilities else None
-    learned = np.any(is_trainable(scores), axis=0)
-    part = HeldOutPart(np.arange(targets.n_rows), scores, learned)
+    learned = trainable_labels(scores)
+    part = CalibrationPart(np.arange(targets.n_rows), scores, learned)
     fitted = fit_map(method, [part], learned, floor, targets, given.sample_weight)
     prevalence = label_prevalence(targets, given.sample_weight)
     return CalibrationMap(learned=learned, prevalence=prevalence, floor=floor, **vars(fitted))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -21,6 +21,7 @@ from sklearn_mlce._targets.targets import (
     Targets,
     constant_label_scores,
     is_never_positive,
+    row_blocks,
     weighted_label_counts,
 )
 from sklearn_mlce._utils.callbacks import FitTask
@@ -99,45 +100,51 @@ def never_positive(
 
 
 def out_of_fold(
-    estimators: list[Any],
+    estimators: Iterable[Any],
     X: Any,
     y: Any,
     splits: Splits,
-    score: Callable[[Any, Any], np.ndarray],
+    score: Callable[[Any, Any], Any],
     fit_params: dict[str, Any],
     n_jobs: int | None,
     tasks: list[FitTask] | None = None,
-) -> tuple[list[np.ndarray], list[Any]]:
+    *,
+    keep: bool = True,
+) -> tuple[list[Any], list[Any]]:
     """Fit an estimator on the first part of each split and score the second.
 
     Parameters
     ----------
-    estimators : list of estimator instance
-        One for each split.
+    estimators : iterable of estimator instance
+        One for each split, taken when its turn comes.
     X, y : array-like
         All rows.
     splits : list of tuple of ndarray
         Rows to fit on and rows to score.
     score : callable
-        Makes an array, an entry per row, of a fitted estimator and rows.
+        Makes the scores of a fitted estimator and rows, such as an array of an entry per row.
     fit_params : dict
         For `fit`; what has an entry per row is split with the rows.
     n_jobs : int or None
         Splits at a time.
     tasks : list of FitTask or None
         One for each split, by which callbacks are told of the fits.
+    keep : bool, default=True
+        Whether fitted estimators are returned. If not, and `estimators` makes them one by one, one
+        at a time is in memory.
 
     Returns
     -------
-    scores : list of ndarray
+    scores : list
         Of the scored rows of each split.
     estimators : list
-        The fitted estimators; copies, where they were fitted in other processes.
+        The fitted estimators; copies, where they were fitted in other processes. None each, if
+        they are not kept.
     """
     task_of_each: list[FitTask | None] = [None] * len(splits) if tasks is None else [*tasks]
     with ignored_warnings(UserWarning, _CONSTANT_LABEL):
         folds = Parallel(n_jobs=n_jobs)(
-            delayed(_fit_and_score)(estimator, X, y, train, test, score, fit_params, task)
+            delayed(_fit_and_score)(estimator, X, y, train, test, score, fit_params, task, keep)
             for estimator, (train, test), task in zip(estimators, splits, task_of_each, strict=True)
         )
     scores, fitted = zip(*folds, strict=True)
@@ -150,14 +157,15 @@ def _fit_and_score(
     y: Any,
     train: np.ndarray,
     test: np.ndarray,
-    score: Callable[[Any, Any], np.ndarray],
+    score: Callable[[Any, Any], Any],
     fit_params: dict[str, Any],
     task: FitTask | None,
-) -> tuple[np.ndarray, Any]:
+    keep: bool,
+) -> tuple[Any, Any]:
     parameters = _check_method_params(X, fit_params, indices=train)
     X_train, y_train = _safe_indexing(X, train), _safe_indexing(y, train)
     fit_as_task(task, estimator, X_train, y_train, parameters)
-    return score(estimator, _safe_indexing(X, test)), estimator
+    return score(estimator, _safe_indexing(X, test)), estimator if keep else None
 
 
 def fit_as_task(
@@ -178,14 +186,15 @@ def mask_scores(mask: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return np.where(mask, scores.dtype.type(-np.inf), scores) if mask.any() else scores
 
 
-def _counting(targets: Targets, rows: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray:
+def _is_counted(targets: Targets, sample_weight: np.ndarray | None) -> np.ndarray:
     """Mask of the rows that have a weight and a known target."""
-    counting = np.ones(len(rows), dtype=bool) if sample_weight is None else sample_weight[rows] > 0
-    if targets.dense is not None:
-        counting &= ~np.isnan(targets.dense[rows]).all(axis=1)
+    counted: np.ndarray = np.ones(targets.n_rows, dtype=bool)
     if targets.kind == "multioutput":
-        counting &= (targets.output_codes()[rows] >= 0).any(axis=1)
-    return counting
+        counted &= (targets.output_codes() >= 0).any(axis=1)
+    if targets.dense is not None:
+        for block in row_blocks(targets.n_rows, targets.n_outputs):
+            counted[block] = ~np.isnan(targets.dense[block]).all(axis=1)
+    return counted if sample_weight is None else counted & (sample_weight > 0)
 
 
 def check_held_out(
@@ -199,7 +208,7 @@ def check_held_out(
     See :func:`warn_unscored_labels`.
     """
     rows = np.concatenate([test for _, test in splits])
-    if not _counting(targets, rows, sample_weight).any():
+    if not _is_counted(targets, sample_weight)[rows].any():
         raise ValueError(
             f"cv holds {len(rows)} rows out, of which none has a weight above zero and a known "
             "label, so that there is nothing to choose by. Pass another cv, such as cv=3"
@@ -244,6 +253,18 @@ def warn_unscored_labels(
     )
 
 
+@dataclass(frozen=True)
+class HeldOutPart:
+    """Rows that an estimator was not fitted on, and its scores of them."""
+
+    rows: np.ndarray  # (n,) numbers of the rows
+    scores: np.ndarray  # (n, L)
+    learned: np.ndarray  # (L,) mask of the labels that its training rows tell anything about
+
+
+Part = TypeVar("Part", bound=HeldOutPart)
+
+
 def held_out_of_folds(
     targets: Targets,
     splits: Splits,
@@ -252,37 +273,75 @@ def held_out_of_folds(
 ) -> HeldOut:
     """Scores of the folds beside the targets of their rows.
 
-    Scores of a label that the training rows do not carry are masked: it was not learned.
+    Scores of a label that the training rows do not carry are masked: it was not learned. The list
+    of scores is emptied: the scores are copied into one array, and each fold's are released then.
     """
-    learned = [
-        mask_scores(never_positive(targets, train, sample_weight), part)
-        for (train, _), part in zip(splits, scores, strict=True)
+    parts = [
+        HeldOutPart(test, part, ~never_positive(targets, train, sample_weight))
+        for (train, test), part in zip(splits, scores, strict=True)
     ]
-    rows = np.concatenate([test for _, test in splits])
-    return held_out_of(targets, rows, np.concatenate(learned), sample_weight)
+    scores.clear()
+    return held_out_of_parts(targets, parts, sample_weight)
 
 
 def held_out_of(
     targets: Targets, rows: np.ndarray, scores: np.ndarray, sample_weight: np.ndarray | None
 ) -> HeldOut:
-    """Scores beside the targets of their rows; rows without weight or known target are left out.
+    """A copy of scores beside the targets of their rows; see :func:`held_out_of_parts`."""
+    learned = np.ones(targets.n_outputs, dtype=bool)
+    return held_out_of_parts(targets, [HeldOutPart(rows, scores, learned)], sample_weight)
 
-    Our own estimators give a label that they could not learn the score -CONSTANT_LABEL_SCORE, and
-    no threshold should reach down to it.
+
+def held_out_of_parts(
+    targets: Targets,
+    parts: list[Part],
+    sample_weight: np.ndarray | None,
+    is_constant: Callable[[np.ndarray], np.ndarray] = is_never_positive,
+) -> HeldOut:
+    """Scores of some parts, which are emptied as they are copied, beside the targets of the rows.
+
+    Rows without weight or known target are left out, and cells are masked whose target is unknown,
+    whose label a part has not learned, or whose score `is_constant`: our own estimators give a
+    label that they could not learn the score -CONSTANT_LABEL_SCORE, and no threshold should reach
+    down to it.
     """
-    kept = _counting(targets, rows, sample_weight)
-    if not kept.all():
-        rows, scores = rows[kept], scores[kept]
+    counted = _is_counted(targets, sample_weight)
+    rows = np.concatenate([part.rows[counted[part.rows]] for part in parts])
+    dtype = np.result_type(*(part.scores.dtype for part in parts))
+    scores = np.empty((len(rows), targets.n_outputs), dtype)
+    start = 0
+    while parts:
+        part = parts.pop(0)
+        places = np.flatnonzero(counted[part.rows])
+        end = start + len(places)
+        for block in row_blocks(len(places), targets.n_outputs):
+            copied = scores[start:end][block]
+            copied[:] = part.scores[places[block]]
+            copied[:, ~part.learned] = -np.inf
+            copied[is_constant(copied)] = -np.inf
+        start = end
+    if targets.dense is not None:
+        for block in row_blocks(*scores.shape):
+            scores[block][np.isnan(targets.dense[rows[block]])] = -np.inf
     weight = None if sample_weight is None else sample_weight[rows]
-    return beside_targets(
-        targets.index_rows(rows), mask_scores(is_never_positive(scores), scores), weight
-    )
+    return HeldOut(scores, _positive_cells(targets, rows), weight)
 
 
 def beside_targets(targets: Targets, scores: np.ndarray, weight: np.ndarray | None) -> HeldOut:
     """Scores beside the targets of the same rows; those of unknown targets are masked."""
+    positives = _positive_cells(targets, np.arange(targets.n_rows))
+    if targets.dense is not None:
+        scores = mask_scores(np.isnan(targets.dense), scores)
+    return HeldOut(scores, positives, weight)
+
+
+def _positive_cells(targets: Targets, rows: np.ndarray) -> sp.csr_array:
+    """Targets ``(n, L)`` of some rows that are above zero, float64."""
     if targets.dense is None:
-        return HeldOut(scores, sp.csr_array(targets.positives, dtype=np.float64), weight)
-    unknown = np.isnan(targets.dense)
-    positives = np.where(unknown, 0.0, targets.dense)
-    return HeldOut(mask_scores(unknown, scores), sp.csr_array(positives, dtype=np.float64), weight)
+        return sp.csr_array(targets.positives[rows], dtype=np.float64)  # type: ignore[index]
+    shape = (len(rows), targets.n_outputs)
+    blocks = [
+        sp.csr_array(np.nan_to_num(targets.dense[rows[block]]), dtype=np.float64)
+        for block in row_blocks(*shape)
+    ]
+    return sp.csr_array(sp.vstack(blocks, format="csr")) if blocks else sp.csr_array(shape)

@@ -243,7 +243,8 @@ def label_thresholds(held_out: HeldOut, measure: FMeasure) -> tuple[np.ndarray, 
     chosen = _dinkelbach(table, measure, positives.sum())
     # A label that is best left alone: above its highest score.
     seen = n_positives > 0
-    thresholds[seen] = held_out.scores[:, seen].max(axis=0)
+    for block in held_out.row_blocks():
+        np.fmax(thresholds, held_out.scores[block].max(axis=0), out=thresholds, where=seen)
     thresholds[table.label[chosen]] = table.threshold[chosen]
     return thresholds, n_positives
 

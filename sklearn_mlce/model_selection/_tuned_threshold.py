@@ -16,14 +16,13 @@ from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce._utils.callbacks import fitted_state_kept
 from sklearn_mlce._utils.estimator_scores import (
     ProbabilitiesAt,
-    default_threshold,
     scores_and_probabilities,
     scores_of,
     to_dense,
 )
 from sklearn_mlce._utils.optional import pandas_for
 from sklearn_mlce._utils.typing import TorchOutput, available_if, fit_context, with_callbacks
-from sklearn_mlce.model_selection._f_measure import FMeasure, HeldOut, f_measure_of
+from sklearn_mlce.model_selection._f_measure import FMeasure, f_measure_of
 from sklearn_mlce.model_selection._label_results import label_results
 from sklearn_mlce.model_selection._out_of_fold import (
     check_held_out,
@@ -148,7 +147,9 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
     Notes
     -----
     Takes as many fits as there are folds, and one more to refit. The sweeps take a sort of the
-    out-of-fold scores, and no more memory than a few arrays of their size.
+    out-of-fold scores. These are kept in one array, in the dtype that the estimator gives, until
+    the thresholds are found; the rest is done by blocks of labels or rows. The estimators of folds
+    are not kept.
 
     `y` may be a 0/1 matrix, dense or sparse, soft in [0, 1], with NaN for unknown labels, or
     1-D with two classes, as far as the estimator takes such a `y`; it is given int64 labels,
@@ -282,18 +283,25 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
             folds = self._score_held_out(arguments)
             fitted_rows = arguments.all_rows if self.refit else folds.splits[0][0]
             self._never_predicted = never_positive(targets, fitted_rows, weight)
-            held_out = held_out_of_folds(targets, folds.splits, folds.scores, weight)
-            default = default_threshold(self.estimator_)
-            cv_results = self._tune(held_out, objective, default, shrinkage)
+            cv_results = self._tune(folds, arguments, objective, shrinkage)
+            # Last, when the scores are released.
+            self.estimator_ = arguments.fit(self.estimator) if self.refit else folds.estimators[0]
             kept = cv_results if self.store_cv_results else None
             self._remember(targets, self.estimator_, cv_results_=kept)
             arguments.monitor.close()
         return self
 
     def _tune(
-        self, held_out: HeldOut, objective: FMeasure, default: float, shrinkage: float
+        self,
+        folds: FoldScores,
+        arguments: FitArguments,
+        objective: FMeasure,
+        shrinkage: float,
     ) -> dict[str, Any]:
         """Set the thresholds and what they bought; return what `cv_results_` may keep."""
+        targets, weight = arguments.targets, arguments.sample_weight
+        held_out = held_out_of_folds(targets, folds.splits, folds.scores, weight)
+        default = folds.default_threshold
         curve = global_curve(held_out, objective)
         found: dict[str, float | np.ndarray] = {"default": default, "global": curve.best(default)}
         if objective.average != "samples":
@@ -305,9 +313,9 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         chosen = reached[self.thresholds]
         self.best_thresholds_ = found["global"] if self.thresholds == "global" else chosen
         counts = {name: held_out.counts(value) for name, value in reached.items()}
-        weight = held_out.row_weight()
         self.scores_by_thresholds_ = {
-            name: objective.score_of_counts(*parts, weight) for name, parts in counts.items()
+            name: objective.score_of_counts(*parts, held_out.row_weight())
+            for name, parts in counts.items()
         }
         self.best_score_ = self.scores_by_thresholds_[self.thresholds]
         (before, _), (after, _) = counts["default"], counts[self.thresholds]
@@ -341,12 +349,11 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         return pandas.DataFrame(self.label_results_, index=pandas.Index(names, name="label"))
 
     def _score_held_out(self, arguments: FitArguments) -> FoldScores:
-        """Set the estimator that predicts, and score held-out rows."""
+        """Score held-out rows."""
         if isinstance(self.cv, str):
             if self.refit:
                 raise ValueError("refit must be False with cv='prefit', got refit=True")
             arguments.monitor.open("fold", 0)
-            self.estimator_ = self.estimator
             return arguments.score_fitted(self.estimator)
         splits = arguments.splits(self.cv, self.random_state)
         check_held_out(arguments.targets, splits, arguments.sample_weight)
@@ -356,9 +363,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
                 f"{len(splits)}. Pass refit=True, or a fraction of rows such as cv=0.2"
             )
         arguments.monitor.open("fold", len(splits) + bool(self.refit))
-        folds = arguments.score_folds(self.estimator, splits, self.n_jobs)
-        self.estimator_ = arguments.fit(self.estimator) if self.refit else folds.estimators[0]
-        return folds
+        return arguments.score_folds(self.estimator, splits, self.n_jobs, keep=not self.refit)
 
     def decision_function(self, X: Any) -> NDArray[Any]:
         """Scores less their thresholds; above zero is what :meth:`predict` returns.

@@ -41,9 +41,10 @@ if TYPE_CHECKING:
 class FoldScores:
     """Fitted estimators, and the scores that each gives the held-out rows of its split."""
 
-    estimators: list[Any]
+    estimators: list[Any]  # None each, where they were not to be kept
     splits: Splits
     scores: list[np.ndarray]  # (n_held_out, n_outputs) each
+    default_threshold: float  # that the predictions of the first one use
 
 
 @dataclass(frozen=True)
@@ -85,15 +86,28 @@ class FitArguments:
         splits: Splits,
         n_jobs: int | None,
         score: Callable[..., np.ndarray] = scores_of,
+        *,
+        keep: bool = False,
     ) -> FoldScores:
-        """Fit a clone of an estimator on each split and score its held-out rows."""
-        clones = [clone_for(estimator, self.targets.format) for _ in splits]
-        score = partial(score, n_outputs=self.targets.n_outputs)
-        tasks = self.monitor.tasks("fold", len(splits))
-        scores, clones = out_of_fold(
-            clones, self.X, self.y, splits, score, self.fit_params, n_jobs, tasks
+        """Fit a clone of an estimator on each split, keep it or not, and score held-out rows."""
+        clones = (clone_for(estimator, self.targets.format) for _ in splits)
+        score_and_threshold = partial(
+            _score_and_threshold, score=score, n_outputs=self.targets.n_outputs
         )
-        return FoldScores(clones, splits, scores)
+        tasks = self.monitor.tasks("fold", len(splits))
+        answers, fitted = out_of_fold(
+            clones,
+            self.X,
+            self.y,
+            splits,
+            score_and_threshold,
+            self.fit_params,
+            n_jobs,
+            tasks,
+            keep=keep,
+        )
+        scores, thresholds = zip(*answers, strict=True)
+        return FoldScores(fitted, splits, list(scores), thresholds[0])
 
     def score_fitted(
         self, estimator: Any, score: Callable[..., np.ndarray] = scores_of
@@ -102,8 +116,16 @@ class FitArguments:
         check_is_fitted(estimator)
         advice = "Pass y[list(names)] with the names that the estimator has learned"
         check_label_names(self.targets.label_names, known_names(estimator), "y", advice)
-        scores = score(estimator, self.X, n_outputs=self.targets.n_outputs)
-        return FoldScores([estimator], [(self.all_rows, self.all_rows)], [scores])
+        splits = [(self.all_rows, self.all_rows)]
+        scores, threshold = _score_and_threshold(estimator, self.X, score, self.targets.n_outputs)
+        return FoldScores([estimator], splits, [scores], threshold)
+
+
+def _score_and_threshold(
+    estimator: Any, X: Any, score: Callable[..., np.ndarray], n_outputs: int
+) -> tuple[np.ndarray, float]:
+    """Scores of rows, and the threshold that the estimator's own predictions use."""
+    return score(estimator, X, n_outputs=n_outputs), default_threshold(estimator)
 
 
 class BaseWrapper(
