@@ -9,6 +9,7 @@ import statistics
 import sys
 import time
 import warnings
+from itertools import product
 
 import numpy as np
 import scipy.sparse as sp
@@ -37,13 +38,8 @@ COMPARED = (
     "delicious",
     "cooking",
     "cellcycle_go",
-    "asklibrarian_yso",
 )
-#: Passes over the rows of a network.
-MAX_EPOCHS = 5
-#: Sets whose coefficients, 235 million, take 1.9 GB in float64, where a file of ONNX ends at 2 GB:
-#: the linear model is fitted in float32 alone, in one pass.
-LARGE = ("asklibrarian_yso",)
+NETWORK = {"random_state": 0, "max_epochs": 5}
 
 
 def session_of(model, rows):
@@ -134,16 +130,6 @@ def _row(predict, size, rows):
     return f"{size / 1e6:.2f}", f"{single:.2f}", f"{many:.1f}"
 
 
-def cases_of(name):
-    """List the estimators and the precisions that are compared on a set."""
-    one_pass = {"solver": "sgd", "max_iter": 1} if name in LARGE else {}
-    for dtype in (np.float32, np.float64):
-        if name not in LARGE or dtype == np.float32:
-            yield MLCEClassifier(random_state=0, **one_pass), dtype
-    for dtype in (np.float32, np.float64):
-        yield MLCEMLP(random_state=0, max_epochs=MAX_EPOCHS), dtype
-
-
 def agreement_table(names=COMPARED):
     """Compare the decisions of onnxruntime with those of predict."""
     table = Table(
@@ -152,7 +138,8 @@ def agreement_table(names=COMPARED):
     )
     for name in names:
         data = load(name)
-        for model, dtype in cases_of(name):
+        linear, network = MLCEClassifier(random_state=0), MLCEMLP(**NETWORK)
+        for model, dtype in product((linear, network), (np.float32, np.float64)):
             rows = data.X_test.astype(dtype)
             model.fit(data.X_train.astype(dtype), data.Y_train.toarray())
             differ, largest = differences(model, rows)
@@ -165,10 +152,6 @@ def agreement_table(names=COMPARED):
                 f"{largest:.0e}" if differ.any() else "",
             )
             print(table.markdown().splitlines()[-1], file=sys.stderr)
-    table.note(
-        f"Networks of {MAX_EPOCHS} epochs. Of {', '.join(LARGE)} the linear model was fitted in "
-        "one pass of stochastic gradient descent, in float32 alone: its coefficients take 0.9 GB."
-    )
     return table
 
 
