@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 from sklearn.metrics import f1_score
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GroupKFold, KFold
 
 from . import datasets
 from .environment import describe, limited_threads
@@ -24,6 +24,10 @@ FOLDS = (3, 5, 10)
 #: Sets on which models are fitted, with three seeds of five folds.
 FITTED = (*datasets.SMALL, "yeast", "birds", "bibtex")
 KINDS = ("KFold", "iterative-stratification", "ours")
+#: Sets whose rows are put into groups of one to `MOST_OF_GROUP` rows at random.
+GROUPED = ("bibtex", "cooking", *LARGE)
+GROUP_KINDS = ("GroupKFold", "ours")
+MOST_OF_GROUP = 5
 
 
 def _say(row):
@@ -80,13 +84,54 @@ def fold_rows(kind, Y, n_folds, seed):
     return [test for _, test in cv.split(X, y)]
 
 
-def quality(Y, folds):
+def groups_of(n_rows):
+    """Put rows into groups of one to `MOST_OF_GROUP` rows at random.
+
+    Parameters
+    ----------
+    n_rows : int
+
+    Returns
+    -------
+    ndarray of int, of shape (n_rows,)
+    """
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(1, MOST_OF_GROUP + 1, n_rows)
+    return rng.permutation(np.repeat(np.arange(n_rows), sizes)[:n_rows])
+
+
+def group_fold_rows(kind, Y, groups, n_folds, seed):
+    """Rows of each fold of whole groups.
+
+    Parameters
+    ----------
+    kind : str
+        Of `GROUP_KINDS`.
+    Y : csr_array of shape (n, L)
+    groups : ndarray of shape (n,)
+    n_folds : int
+    seed : int
+
+    Returns
+    -------
+    list of ndarray
+    """
+    from sklearn_mlce.model_selection import MultilabelStratifiedGroupKFold
+
+    options = {"n_splits": n_folds, "shuffle": True, "random_state": seed}
+    cv = MultilabelStratifiedGroupKFold if kind == "ours" else GroupKFold
+    return [test for _, test in cv(**options).split(np.zeros((Y.shape[0], 1)), Y, groups)]
+
+
+def quality(Y, folds, groups=None):
     """What the folds hold.
 
     Parameters
     ----------
     Y : csr_array of shape (n, L)
     folds : list of ndarray
+    groups : ndarray of shape (n,) or None, default=None
+        If given, a label has enough for each fold by its groups instead of its rows.
 
     Returns
     -------
@@ -99,11 +144,15 @@ def quality(Y, folds):
     counts = np.array([Y[rows].sum(axis=0) for rows in folds])
     sizes = np.array([len(rows) for rows in folds])
     total = counts.sum(axis=0)
-    enough = total >= len(folds)
+    units = total
+    if groups is not None:
+        entries = np.ones(len(groups), dtype=int), (groups, np.arange(len(groups)))
+        units = np.diff(sp.csc_array(sp.csr_array(entries) @ Y).indptr)
+    enough = units >= len(folds)
     frequency = counts[:, enough] / sizes[:, None]
     return {
         "lacking": int((counts[:, enough] == 0).sum()),
-        "untrained": int(((counts == total) & (total > 1)).sum()),
+        "untrained": int(((counts == total) & (units > 1)).sum()),
         "spread": float((frequency.std(axis=0) / (total[enough] / sizes.sum())).mean()),
         "sizes": int(np.ptp(sizes)),
     }
@@ -182,6 +231,33 @@ def measure_folds(names, say=_say):
                 yield row
 
 
+def measure_groups(names, say=_say):
+    """Rows of the table of folds of groups.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Sets.
+    say : callable
+        Told each row.
+
+    Yields
+    ------
+    dict
+    """
+    for name in names:
+        Y = labels_of(name)
+        groups = groups_of(Y.shape[0])
+        for n_folds in FOLDS:
+            for kind in GROUP_KINDS:
+                start = time.process_time()
+                folds = group_fold_rows(kind, Y, groups, n_folds, 0)
+                row = {"set": name, "folds": n_folds, "splitter": kind}
+                row |= {"seconds": time.process_time() - start} | quality(Y, folds, groups)
+                say(row)
+                yield row
+
+
 def measure_models(names, say=_say):
     """Rows of the table of models.
 
@@ -203,23 +279,28 @@ def measure_models(names, say=_say):
             yield row
 
 
-def tables(folds, models):
+def _fold_table(title, rows):
+    columns = ("set", "folds", "splitter", "seconds", "lacking", "untrained", "spread", "sizes")
+    table = Table(title, columns)
+    for row in rows:
+        shown = {"seconds": f"{row['seconds']:.2f}", "spread": f"{row['spread']:.3f}"}
+        table.add(*(shown.get(column, str(row[column])) for column in columns))
+    return table
+
+
+def tables(folds, models, groups=()):
     """Lay out what was measured.
 
     Parameters
     ----------
-    folds, models : list of dict
-        Rows of :func:`measure_folds` and of :func:`measure_models`.
+    folds, models, groups : sequence of dict
+        Rows of :func:`measure_folds`, :func:`measure_models` and :func:`measure_groups`.
 
     Returns
     -------
     list of Table
     """
-    columns = ("set", "folds", "splitter", "seconds", "lacking", "untrained", "spread", "sizes")
-    first = Table("What folds hold", columns)
-    for row in folds:
-        shown = {"seconds": f"{row['seconds']:.2f}", "spread": f"{row['spread']:.3f}"}
-        first.add(*(shown.get(column, str(row[column])) for column in columns))
+    first = _fold_table("What folds hold", folds)
     first.note(
         "All rows of each set, shuffled by one seed. lacking: labels of as many rows as there are "
         "folds, or more, that a fold lacks, summed over folds. untrained: labels of two rows or "
@@ -242,7 +323,12 @@ def tables(folds, models):
         "Training rows of each set. Standard deviation over the folds, the mean of three seeds of "
         "the shuffling."
     )
-    return [first, second]
+    third = _fold_table("What folds of whole groups hold", groups)
+    third.note(
+        f"Rows in groups of 1 to {MOST_OF_GROUP}, at random. As above, but lacking and spread are "
+        "of labels of as many groups as there are folds, untrained of labels of two groups."
+    )
+    return [first, second, third]
 
 
 def main(arguments=None):
@@ -256,18 +342,20 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m benchmarks.splits", description=__doc__)
     parser.add_argument("--sets", nargs="*", default=[*SETS, *LARGE, MADE])
     parser.add_argument("--fitted", nargs="*", default=FITTED)
+    parser.add_argument("--grouped", nargs="*", default=GROUPED)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     with limited_threads(options.threads):
         models = list(measure_models(options.fitted))
         folds = list(measure_folds(options.sets))
+        groups = list(measure_groups(options.grouped))
     write(
         options.out,
         "splits",
         "Splits stratified by labels",
         describe(options.threads),
-        tables(folds, models),
+        tables(folds, models, groups),
     )
 
 

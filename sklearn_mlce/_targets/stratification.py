@@ -33,8 +33,8 @@ def stratified_parts(
 
     By iterative stratification [1]_: the label that the fewest of the rows left carry is next, and
     each of these rows goes to the part that lacks the most of the label, of several to the one
-    with the most room. A full part takes no more rows. Rows are exchanged in the end where a part
-    has none of a label that is due to it.
+    with the most room. A full part takes no more rows. :class:`RowExchanges` then exchange rows, or
+    groups, where a part lacks a label that it could have, or is short of a rare one.
 
     Parameters
     ----------

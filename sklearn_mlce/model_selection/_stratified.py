@@ -114,8 +114,9 @@ class MultilabelStratifiedKFold(_LabelFolds):
     """Folds that hold each label about as often as all rows do.
 
     What :class:`~sklearn.model_selection.StratifiedKFold` is to one class per row, for a matrix of
-    labels: rows are placed by iterative stratification [1]_, those of the rarest label first, and
-    some are exchanged in the end where a fold lacks a label that others could spare.
+    labels: rows are placed by iterative stratification [1]_, those of the rarest label first. Rows
+    are exchanged then until no fold lacks a label that it could have, by a tabu search [2]_, and
+    rare labels are near their shares.
 
     Parameters
     ----------
@@ -147,6 +148,7 @@ class MultilabelStratifiedKFold(_LabelFolds):
     ----------
     .. [1] Sechidis, Tsoumakas, Vlahavas, "On the Stratification of Multi-label Data",
        https://doi.org/10.1007/978-3-642-23808-6_10, 2011.
+    .. [2] Glover, "Tabu Search, Part I", https://doi.org/10.1287/ijoc.1.3.190, 1989.
 
     Examples
     --------
@@ -217,6 +219,8 @@ class MultilabelStratifiedGroupKFold(_LabelFolds):
     Each row goes to the fold of its group. Groups of the label that the fewest groups have come
     first, large ones before small ones, each to the fold that lacks the most of the label among
     those that have room for the group. A fold has less than one group's rows above its share.
+    Groups are exchanged then as rows are by :class:`MultilabelStratifiedKFold`, if no fold comes
+    further from its share by that than the furthest one is.
     `y` may take the forms of :class:`MultilabelStratifiedKFold`; a 1-D `y` is split as by
     :class:`~sklearn.model_selection.StratifiedGroupKFold`.
 
