@@ -311,10 +311,11 @@ def tables(store: Store, names) -> list[Table]:
     if found:
         found[-1].note(
             "*fit s* and *ms a row* are CPU time, the latter of the five best labels of a test "
-            "row; Omikuji reads its rows from text, which counts. *fit MB* is what the fit adds to "
-            "the process at its highest, *model MB* the size of the stored model. Options are the "
-            "defaults but for those named; Omikuji's shallow trees have cluster_k=100, max_depth=3 "
-            "and are not balanced. Omikuji has no threshold; napkinXC's is a probability of 1/2."
+            "row; Omikuji reads rows from text and answers one a call. *fit MB* is what the fit "
+            "adds to the process at its highest, *model MB* the size of the stored model. Options "
+            "are the defaults but for those named; Omikuji's shallow trees have cluster_k=100, "
+            "max_depth=3 and are not balanced. Omikuji has no threshold; napkinXC's is a "
+            "probability of 1/2."
         )
         found[-1].note(
             f"made: {n:,} + {N_TEST:,} rows, {d:,} features and {n_labels:,} labels of "
