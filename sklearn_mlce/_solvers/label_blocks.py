@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+from joblib.parallel import get_active_backend
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.parallel import Parallel, delayed
 from torch import Tensor
@@ -263,8 +264,11 @@ def _in_turn(
     blocks, X = options.label_blocks, problem.X
     if sp.issparse(X):
         X = sp.csr_matrix(X)  # whose size dask knows, unlike that of an array; nothing is copied
+    backend, _ = get_active_backend(prefer="threads")
+    as_they_end = backend.supports_return_generator  # that of ray does not
     # Threads need no copy of the rows and send no coefficients; torch holds no lock meanwhile.
-    fitted = Parallel(n_jobs=options.n_jobs, prefer="threads", return_as="generator")(
+    return_as = "generator" if as_they_end else "list"
+    fitted = Parallel(n_jobs=options.n_jobs, prefer="threads", return_as=return_as)(
         delayed(_fit_apart)(
             X,
             solver,
@@ -276,8 +280,9 @@ def _in_turn(
     try:
         yield from zip(blocks, fitted, strict=True)
     finally:  # a callback may have stopped the fit
-        with ignored_warnings(UserWarning, ".* have been cancelled"):
-            fitted.close()
+        if as_they_end:
+            with ignored_warnings(UserWarning, ".* have been cancelled"):
+                fitted.close()
 
 
 def _fit_apart(
