@@ -34,7 +34,8 @@ help:
 	@echo "make demo       train on real films, print the result, draw examples/output/"
 	@echo "make test       run the whole test suite"
 	@echo "make test-fast  run the tests that are not marked slow"
-	@echo "make test-serving  run the tests of exports and stored models, with ONNX, MLflow and safetensors"
+	@echo "make test-serving  run the tests of exports, stored models and clusters, with ONNX,"
+	@echo "                MLflow, safetensors and dask"
 	@echo "make test-bare  serve models in an environment without torch"
 	@echo "make coverage   run the whole test suite, list the lines and branches it misses"
 	@echo "make lint       ruff, codespell, mypy and pyright"
@@ -59,7 +60,8 @@ test-fast: $(VENV)/.has-test
 # What `make test` skips where the tools are absent.
 test-serving: $(VENV)/.has-test-serving
 	$(call RUN_TESTS,$(VENV),tests/export tests/onnx tests/project/test_mlflow.py \
-	tests/project/test_saved_models.py)
+	tests/project/test_saved_models.py tests/solvers/test_dask.py \
+	tests/project/test_large_data_page.py)
 
 test-bare: $(VENV)/.has-test $(VENV_BARE)/.has-bare
 	SKLEARN_MLCE_BARE_PYTHON=$(CURDIR)/$(VENV_BARE)/bin/python \

@@ -21,6 +21,7 @@ from . import (
     linear,
     loss_memory,
     loss_speed,
+    many_labels,
     network,
     network_search,
     network_speed,
@@ -53,9 +54,10 @@ SET_STUDIES = {
     ),
     "calibrators": (calibrators, "Probabilities before and after calibration"),
     "decisions": (decisions, "Labels decided by what they are to serve"),
+    "many_labels": (many_labels, "Many labels beside label trees"),
 }
 #: Of these, those that are made on all their sets, which are their own or made.
-ON_ALL_SETS = ("column_scaling", "solver_choice", "outputs")
+ON_ALL_SETS = ("column_scaling", "many_labels", "solver_choice", "outputs")
 #: Studies with a command, which has options of its own: ``python -m benchmarks.splits --help``.
 COMMANDS = (
     "coupled_memory",

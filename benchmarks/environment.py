@@ -33,6 +33,7 @@ OF_A_KIND = {
     "network sklearn": ("network_methods.py",),
     "family mlce": ("methods.py", "calibration.py", "family_recipes.py"),
     "calibrators": ("methods.py", "calibration.py", "calibrators.py"),
+    "many labels": ("scale.py", "many_labels.py", "requirements-trees.txt"),
     "network search": ("network_search_space.py", "network_variants.py"),
 }
 #: Of our own source, by kind; the tuner's for what it tunes, else all of it.

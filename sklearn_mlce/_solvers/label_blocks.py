@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
+from joblib.parallel import get_active_backend
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.parallel import Parallel, delayed
 from torch import Tensor
@@ -259,21 +261,40 @@ def _in_turn(
     solver: LinearSolver, problem: LinearProblem, start: WarmStart | None, options: Any
 ) -> Iterator[tuple[np.ndarray, FittedBlock]]:
     """Fit blocks and yield each with its places, while others are fitted if there are jobs."""
-    blocks = options.label_blocks
+    blocks, X = options.label_blocks, problem.X
+    if sp.issparse(X):
+        X = sp.csr_matrix(X)  # whose size dask knows, unlike that of an array; nothing is copied
+    backend, _ = get_active_backend(prefer="threads")
+    as_they_end = backend.supports_return_generator  # that of ray does not
     # Threads need no copy of the rows and send no coefficients; torch holds no lock meanwhile.
-    fitted = Parallel(n_jobs=options.n_jobs, prefer="threads", return_as="generator")(
-        delayed(solver)(
-            _select(problem, places),
+    return_as = "generator" if as_they_end else "list"
+    fitted = Parallel(n_jobs=options.n_jobs, prefer="threads", return_as=return_as)(
+        delayed(_fit_apart)(
+            X,
+            solver,
+            _select(problem, places)._replace(X=None),
             None if start is None else start.of_outputs(places),
-            _Unheard(),
         )
         for places in blocks
     )
     try:
         yield from zip(blocks, fitted, strict=True)
     finally:  # a callback may have stopped the fit
-        with ignored_warnings(UserWarning, ".* have been cancelled"):
-            fitted.close()
+        if as_they_end:
+            with ignored_warnings(UserWarning, ".* have been cancelled"):
+                fitted.close()
+
+
+def _fit_apart(
+    X: Any, solver: LinearSolver, problem: LinearProblem, warm: WarmStart | None
+) -> FittedBlock:
+    """Fit a block in a thread, or in a process of its own.
+
+    X comes beside the problem and the solver's features, which lack it: as an argument it is sent
+    once to each machine of a cluster, and not with each block.
+    """
+    solver.features.X = X
+    return solver(problem._replace(X=X), warm, _Unheard())
 
 
 def _warn_stopped(n_fitted: int, n_blocks: int) -> None:

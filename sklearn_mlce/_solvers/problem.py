@@ -47,20 +47,20 @@ class PreparedFeatures:
         self.standardisation = Standardisation.of_rows(
             problem.X, problem.row_weight, problem.fit_intercept, problem.sizes
         )
-        self._X, self._device = problem.X, problem.device
+        self.X, self._device = problem.X, problem.device
 
     @cached_property
     def design(self) -> Design:
         """The design of the exact solver."""
-        return Design(self._X, self.standardisation, self._device)
+        return Design(self.X, self.standardisation, self._device)
 
     def row_designs(self, n_rows: int) -> list[Design]:
         """Designs of blocks of rows, for the exact solver of outputs that are one problem."""
-        return row_designs(self._X, self.standardisation, self._device, n_rows)
+        return row_designs(self.X, self.standardisation, self._device, n_rows)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A process makes its own design: it holds X three times.
-        return {name: value for name, value in vars(self).items() if name != "design"}
+        # A process is sent X by itself, and makes its own design, which holds X three times.
+        return {name: value for name, value in vars(self).items() if name not in ("X", "design")}
 
 
 class IterationMonitor(Protocol):

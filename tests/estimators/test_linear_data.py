@@ -1,5 +1,7 @@
 """Every kind of y that the linear estimator takes, and what it says of those that it does not."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -237,3 +239,23 @@ def test_devices_without_the_arithmetic_are_refused(monkeypatch, kind):
     X, Y = make_labels(np.random.default_rng(32))
     with pytest.raises(ValueError, match=rf"device='{kind}', but the solvers .* Set device='cpu'"):
         MLCEClassifier(device=kind).fit(X, Y)
+
+
+@pytest.mark.parametrize("container", [sp.csr_array, sp.csr_matrix])
+def test_rows_in_memory_maps_are_not_copied(container, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    X = sp.random_array((1000, 2000), density=0.1, rng=rng, format="csr", dtype=np.float32)
+    Y = (rng.random((1000, 5)) < 0.3).astype(int)
+    model = MLCEClassifier(solver="sgd", max_iter=1, random_state=0).fit(X, Y)
+    parts = {name: getattr(X, name) for name in ("data", "indices", "indptr")}
+    for name, part in parts.items():
+        np.save(tmp_path / name, part)
+    maps = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in parts]
+    for module in ("row_batches", "standardisation"):
+        monkeypatch.setattr(f"sklearn_mlce._solvers.{module}._BLOCK_ENTRIES", 2**12)
+    monkeypatch.setattr("sklearn_mlce._solvers.sgd._BATCH_ROWS", (10, 10))
+    tracemalloc.start()
+    model.fit(container(tuple(maps), shape=X.shape), Y)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < sum(part.nbytes for part in parts.values()) / 2

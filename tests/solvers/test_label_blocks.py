@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from joblib import parallel_config
+from joblib import parallel_config, register_parallel_backend
+from joblib._parallel_backends import ThreadingBackend
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import normalize
 
@@ -83,6 +84,21 @@ def test_blocks_are_the_same_in_threads_and_processes(solver, threshold):
             model.fit(X, Y)  # from there on
     with parallel_config(backend="threading", n_jobs=2):
         assert_equal_fits(MLCEClassifier(**shared).fit(X, Y), alone)
+
+
+class BackendOfLists(ThreadingBackend):
+    """Gives results when all are there, as that of ray does."""
+
+    supports_return_generator = False
+
+
+def test_a_backend_may_give_all_results_at_once():
+    register_parallel_backend("lists", BackendOfLists)
+    X, Y = documents()
+    model = MLCEClassifier(label_block_size=7)
+    with parallel_config(backend="lists", n_jobs=2):
+        blocks = MLCEClassifier(label_block_size=7).fit(X, Y)
+    assert_equal_fits(blocks, model.fit(X, Y))
 
 
 def test_jobs_share_the_labels_out(monkeypatch):
