@@ -281,7 +281,7 @@ def _in_turn(
         yield from zip(blocks, fitted, strict=True)
     finally:  # a callback may have stopped the fit
         if as_they_end:
-            with ignored_warnings(UserWarning, ".* have been cancelled"):
+            with ignored_warnings(UserWarning, r"\d+ tasks (have been|which were)"):
                 fitted.close()
 
 
