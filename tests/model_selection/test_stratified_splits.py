@@ -1,6 +1,5 @@
 """Splitters that stratify labels: what they promise, and what takes them."""
 
-
 import numpy as np
 import pandas as pd
 import pytest
