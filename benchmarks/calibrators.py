@@ -73,7 +73,7 @@ def figures(name: str, make) -> dict[str, float]:
     splits = list(KFold(FOLDS, shuffle=True, random_state=0).split(X))
     folds = arguments.score_folds(make(), splits, None, keep=True)
     parts = calibration_parts(folds, arguments)
-    probabilities = folds.default_threshold != 0
+    scores_are_probabilities = folds.default_threshold != 0
     whole = timed_fit(make(), X, Y)[1]
     learned = learned_labels(arguments.targets, arguments.all_rows, None)
     probabilities = {BEFORE: _before(whole, dataset.X_test)}
@@ -86,13 +86,20 @@ def figures(name: str, make) -> dict[str, float]:
                     [part],
                     part.learned,
                     arguments,
-                    probabilities=probabilities,
+                    probabilities=scores_are_probabilities,
                 )
                 for fitted, part in zip(folds.estimators, parts, strict=True)
             ]
             if ensemble
             else [
-                calibrate(whole, method, [*parts], learned, arguments, probabilities=probabilities)
+                calibrate(
+                    whole,
+                    method,
+                    [*parts],
+                    learned,
+                    arguments,
+                    probabilities=scores_are_probabilities,
+                )
             ]
         )
         p = expit(mean_log_odds(members, dataset.X_test))

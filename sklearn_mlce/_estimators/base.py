@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,6 +91,13 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         """Messenger to the callbacks, which score labels and know no tags."""
         listening = bool(getattr(self, "_skl_callbacks", ()))
         return FitMonitor(self, X, without_tags(y) if listening else y, sample_weight)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a model; parameters that its version lacked take their defaults."""
+        super().__setstate__(state)
+        for name, parameter in signature(type(self)).parameters.items():
+            if name not in vars(self) and parameter.default is not parameter.empty:
+                setattr(self, name, parameter.default)
 
     def _validate_fit(
         self,

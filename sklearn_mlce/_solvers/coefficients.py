@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from sklearn.utils import gen_batches
 
 from sklearn_mlce._utils.rows import rows_that_fit
@@ -200,4 +199,6 @@ def spread_columns_(memory: np.ndarray, packed: np.ndarray, places: np.ndarray) 
 
 def write_columns(wide: np.ndarray, places: np.ndarray, columns: np.ndarray) -> None:
     """Assign ``wide[:, places] = columns``, which NumPy does in a tenth of the speed."""
+    import torch  # here, since models that answer without torch need this module
+
     torch.from_numpy(wide).index_copy_(1, torch.from_numpy(places), torch.from_numpy(columns))
