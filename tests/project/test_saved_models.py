@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import sklearn
 from packaging.version import Version
+from sklearn.base import clone
 
 from tests.fixtures import make
 
@@ -50,3 +51,4 @@ def test_a_saved_model_answers_as_it_did(path):
     assert found.keys() == expected.keys()
     for method, values in expected.items():
         compare(found[method], values)
+    clone(model).get_params()  # those that came since too
