@@ -244,7 +244,7 @@ def test_devices_without_the_arithmetic_are_refused(monkeypatch, kind):
 @pytest.mark.parametrize("container", [sp.csr_array, sp.csr_matrix])
 def test_rows_in_memory_maps_are_not_copied(container, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
-    X = sp.random_array((1000, 2000), density=0.1, rng=rng, format="csr", dtype=np.float32)
+    X = sp.random(1000, 2000, density=0.1, format="csr", dtype=np.float32, random_state=rng)
     Y = (rng.random((1000, 5)) < 0.3).astype(int)
     model = MLCEClassifier(solver="sgd", max_iter=1, random_state=0).fit(X, Y)
     parts = {name: getattr(X, name) for name in ("data", "indices", "indptr")}
