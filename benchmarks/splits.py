@@ -231,39 +231,27 @@ def measure_folds(names, say=_say):
         Y = labels_of(name)
         for n_folds in (5,) if name == MADE else FOLDS:
             for kind in kinds():
-                start = time.process_time()
-                folds = fold_rows(kind, Y, n_folds, 0)
-                row = {"set": name, "folds": n_folds, "splitter": kind}
-                row |= {"seconds": time.process_time() - start} | quality(Y, folds)
-                say(row)
-                yield row
+                yield _measured(name, Y, kind, n_folds, fold_rows, (), say)
 
 
 def measure_groups(names, say=_say):
-    """Rows of the table of folds of groups.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Sets.
-    say : callable
-        Told each row.
-
-    Yields
-    ------
-    dict
-    """
+    """Rows of the table of folds of groups, as those of :func:`measure_folds`."""
     for name in names:
         Y = labels_of(name)
         groups = groups_of(Y.shape[0])
         for n_folds in FOLDS:
             for kind in GROUP_KINDS:
-                start = time.process_time()
-                folds = group_fold_rows(kind, Y, groups, n_folds, 0)
-                row = {"set": name, "folds": n_folds, "splitter": kind}
-                row |= {"seconds": time.process_time() - start} | quality(Y, folds, groups)
-                say(row)
-                yield row
+                yield _measured(name, Y, kind, n_folds, group_fold_rows, (groups,), say)
+
+
+def _measured(name, Y, kind, n_folds, split, groups, say):
+    """Row of a splitter on a set."""
+    start = time.process_time()
+    folds = split(kind, Y, *groups, n_folds, 0)
+    row = {"set": name, "folds": n_folds, "splitter": kind}
+    row |= {"seconds": time.process_time() - start} | quality(Y, folds, *groups)
+    say(row)
+    return row
 
 
 def measure_models(names, say=_say):

@@ -132,7 +132,7 @@ def _make_net(
     **of_loop: Any,
 ) -> PerceptronNet:
     """Make an initialised net in a state."""
-    batch_rows = rows_per_pass(plan.architecture, rows.X)  # of the held-out ones
+    held_out_rows = rows_per_pass(plan.architecture, rows.X)
     randomness = EpochRandomness(start.seed, plan.device)
     module = _make_module(plan, start, rows, randomness)
     net = PerceptronNet(
@@ -142,21 +142,19 @@ def _make_net(
         optimizer__weight_decay=0.0,
         optimizer__param_groups=_weight_groups(module, plan.alpha),
         lr=plan.learning_rate,
-        iterator_train=Batches,
-        iterator_train__batch_size=plan.batch_size,
-        iterator_train__device=plan.device,
-        iterator_train__encoder=_encoder(plan, rows, plan.batch_size),
-        iterator_train__order=randomness.order,
-        # Transposed rows are for the perceptron's sparse product; one row has no variance for
-        # BatchNorm.
-        iterator_train__training=plan.factory is None,
-        iterator_train__fewest_rows=1 if plan.factory is None else 2,
-        iterator_train__processes=processes,
-        iterator_valid=Batches,
-        iterator_valid__batch_size=batch_rows,
-        iterator_valid__device=plan.device,
-        iterator_valid__encoder=_encoder(plan, rows, batch_rows),
-        iterator_valid__processes=processes,
+        **_batches_options(
+            "train",
+            plan,
+            rows,
+            plan.batch_size,
+            processes,
+            order=randomness.order,
+            # Transposed rows are for the perceptron's sparse product; one row has no variance for
+            # BatchNorm.
+            training=plan.factory is None,
+            fewest_rows=1 if plan.factory is None else 2,
+        ),
+        **_batches_options("valid", plan, rows, held_out_rows, processes),
         train_split=None if held_out is None else predefined_split(held_out),
         device=plan.device,
         verbose=0,
@@ -175,6 +173,25 @@ def _make_net(
         moments_from_arrays(net.optimizer_, net.module_, start.moments)
     _begin_history(net, start)
     return net
+
+
+def _batches_options(
+    role: str,
+    plan: TrainingPlan,
+    rows: Rows,
+    batch_size: int,
+    processes: SingleProcess,
+    **options: Any,
+) -> dict[str, Any]:
+    """Parameters of skorch for the batches of the rows of a role, "train" or "valid"."""
+    options |= {
+        "batch_size": batch_size,
+        "device": plan.device,
+        "encoder": _encoder(plan, rows, batch_size),
+        "processes": processes,
+    }
+    name = f"iterator_{role}"
+    return {name: Batches} | {f"{name}__{option}": value for option, value in options.items()}
 
 
 def _weight_groups(module: Network, alpha: float) -> list[tuple[str, dict[str, float]]]:

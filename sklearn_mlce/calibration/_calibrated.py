@@ -337,36 +337,10 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         """
         return log_of(self.predict_proba(X))
 
-    def to_torch(self, output: TorchOutput = "scores") -> nn.Module:
-        """Make a torch module of what was learned, the maps included.
-
-        The module, in evaluation mode and on the CPU, maps a dense tensor of rows, of shape
-        (n_samples, n_features), and can be exported, see :doc:`/user_guide/torch_modules`.
-
-        Parameters
-        ----------
-        output : {"scores", "labels", "probabilities"}, default="scores"
-            What the module returns, in the shapes of :meth:`decision_function`, :meth:`predict`
-            or `predict_proba`. Labels are int64: 0 and 1, and for classes their index in
-            `classes_`.
-
-        Returns
-        -------
-        torch.nn.Module
-            The module.
-
-        Raises
-        ------
-        TypeError
-            If the estimator has no `to_torch`, as pipelines and those of other libraries.
-        ValueError
-            If `output` is another value.
-        """
-        check_is_fitted(self)
+    def _torch_model(self, output: TorchOutput) -> nn.Module:
         from sklearn_mlce._export.calibrated import CalibratedModel
-        from sklearn_mlce._export.outputs import Outputs, check_output
+        from sklearn_mlce._export.outputs import Outputs
 
-        check_output(output)
         members = [
             torch_member(member, torch_model_of(member.estimator, "scores", self))
             for member in self.calibrated_classifiers_

@@ -132,6 +132,9 @@ class MultilabelDecisionClassifier(BaseWrapper):
     1 or a `threshold` below 0.5, which would give a row a second class, is refused. "f1_micro" and
     "f1_macro" are about the second of two classes, and take no more than two.
 
+    The module that `to_torch` makes of "f1_samples" holds some ``4 * n_labels * sqrt(n_labels)``
+    numbers for each row.
+
     Examples
     --------
     >>> from sklearn.datasets import make_multilabel_classification
@@ -381,38 +384,11 @@ class MultilabelDecisionClassifier(BaseWrapper):
         """
         return log_of(self.predict_proba(X))
 
-    def to_torch(self, output: TorchOutput = "scores") -> nn.Module:
-        """Make a torch module of what was learned, the rule included.
-
-        The module, in evaluation mode and on the CPU, maps a dense tensor of rows, of shape
-        (n_samples, n_features), and can be exported, see :doc:`/user_guide/torch_modules`. Of
-        "f1_samples" it takes memory for some ``4 * n_labels * sqrt(n_labels)`` numbers a row.
-
-        Parameters
-        ----------
-        output : {"scores", "labels", "probabilities"}, default="scores"
-            What the module returns, in the shapes of :meth:`decision_function`, :meth:`predict`
-            or `predict_proba`. Labels are int64: 0 and 1, and for classes their index in
-            `classes_`.
-
-        Returns
-        -------
-        torch.nn.Module
-            The module.
-
-        Raises
-        ------
-        TypeError
-            If the estimator has no `to_torch`, as pipelines and those of other libraries.
-        ValueError
-            If `output` is another value.
-        """
-        check_is_fitted(self)
+    def _torch_model(self, output: TorchOutput) -> nn.Module:
         from sklearn_mlce._export.decided import PositiveProbabilities, RuleModel
         from sklearn_mlce._export.models import ThresholdedModel
-        from sklearn_mlce._export.outputs import Outputs, check_output
+        from sklearn_mlce._export.outputs import Outputs
 
-        check_output(output)
         of_estimator = torch_model_of(self.estimator_, "probabilities", self)
         if output == "probabilities":  # which no rule changes
             return of_estimator

@@ -24,6 +24,7 @@ from sklearn_mlce._targets.targets import TargetFormatMixin, Targets
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin, FitMonitor
 from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of
 from sklearn_mlce._utils.features import check_X_given
+from sklearn_mlce._utils.typing import TorchOutput
 from sklearn_mlce.labels._names import known_names
 from sklearn_mlce.model_selection._out_of_fold import (
     clone_for,
@@ -141,6 +142,10 @@ class BaseWrapper(
     def _zero_scores(self, X: Any) -> np.ndarray:
         """Scores ``(n, n_outputs)`` whose threshold is zero, float64."""
 
+    @abstractmethod
+    def _torch_model(self, output: TorchOutput) -> nn.Module:
+        """Make a torch module that returns `output`, one of those of :meth:`to_torch`."""
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         inner = get_tags(self.estimator)
@@ -204,6 +209,36 @@ class BaseWrapper(
             return tag_accuracy(rows, self.predict(X), names, sample_weight)
         check_names_of_fitted(self, label_names_of(y))
         return super().score(X, y, sample_weight)
+
+    def to_torch(self, output: TorchOutput = "scores") -> nn.Module:
+        """Make a torch module of what was learned: the estimator, and what is decided after it.
+
+        The module, in evaluation mode and on the CPU, maps a dense tensor of rows, of shape
+        (n_samples, n_features), and can be exported, see :doc:`/user_guide/torch_modules`.
+
+        Parameters
+        ----------
+        output : {"scores", "labels", "probabilities"}, default="scores"
+            What the module returns, in the shapes of `decision_function`, :meth:`predict` or
+            `predict_proba`. Labels are int64: 0 and 1, and for classes their index in `classes_`.
+
+        Returns
+        -------
+        torch.nn.Module
+            The module.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no `to_torch`, as pipelines and those of other libraries.
+        ValueError
+            If `output` is another value.
+        """
+        check_is_fitted(self)
+        from sklearn_mlce._export.outputs import check_output
+
+        check_output(output)
+        return self._torch_model(output)
 
     def _validate_fit(
         self,
