@@ -7,14 +7,15 @@ solved as if it were alone, by the batches and the steps of the whole. What is c
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.parallel import Parallel, delayed
 from torch import Tensor
 
 from sklearn_mlce._objectives.objective import Objective
@@ -30,7 +31,6 @@ from sklearn_mlce._solvers.standardisation import (
 from sklearn_mlce._targets.targets import LabelCounts
 from sklearn_mlce._utils.rows import rows_that_fit
 from sklearn_mlce._utils.tensors import dense_tensor
-from sklearn_mlce._utils.warnings import ignored_warnings
 
 _BLOCK_BYTES = 2**27  # of the parameters of a block
 # Up to 128 columns another order of summation is faster, so that narrower blocks would round
@@ -116,17 +116,21 @@ class LinearSolver(NamedTuple):
         return FittedBlock(coefficients, intercepts, curve, True, 0.0)
 
 
-class _Unheard:
-    """A monitor that nobody listens to."""
+class _BlockMonitor:
+    """Monitor of the iterations of blocks, which ends them once the whole fit has been stopped.
 
-    stopped = False
+    Threads share it. A process has a copy, and ends the block that it has begun.
+    """
+
+    def __init__(self) -> None:
+        self.stopped = False
 
     def begin(self) -> None:
         """Do nothing."""
 
     def end(self, parameters: Callable[[], Tensor]) -> bool:
-        """Go on."""
-        return False
+        """Return whether the fit has been stopped."""
+        return self.stopped
 
 
 def splits_into_labels(objective: Objective) -> bool:
@@ -209,12 +213,13 @@ def fit_blocks(
         kept.put_intercepts(np.concatenate(blocks), _constant_scores(trained))
     monitor.attributes_of = lambda state: kept.attributes(copy=True)
     fitted: list[FittedBlock] = []
-    for places, block in _in_turn(solver, problem, start, options):
-        monitor.begin()
-        kept.put(places, block.coefficients, block.intercepts)
-        fitted.append(block._replace(coefficients=None, intercepts=None))
-        if monitor.end(None):
-            break
+    with closing(_in_turn(solver, problem, start, options)) as in_turn:
+        for places, block in in_turn:
+            monitor.begin()
+            kept.put(places, block.coefficients, block.intercepts)
+            fitted.append(block._replace(coefficients=None, intercepts=None))
+            if monitor.end(None):
+                break
     if len(fitted) < len(blocks):
         _warn_stopped(len(fitted), len(blocks))
     return fitted
@@ -259,34 +264,46 @@ def _fit_one(
 
 def _in_turn(
     solver: LinearSolver, problem: LinearProblem, start: WarmStart | None, options: Any
-) -> Iterator[tuple[np.ndarray, FittedBlock]]:
-    """Fit blocks and yield each with its places, while others are fitted if there are jobs."""
+) -> Generator[tuple[np.ndarray, FittedBlock], None, None]:
+    """Fit blocks and yield each with its places, while others are fitted if there are jobs.
+
+    Closing the iterator begins no further block, and waits for the end of those begun.
+    """
     blocks, X = options.label_blocks, problem.X
     if sp.issparse(X):
         X = sp.csr_matrix(X)  # whose size dask knows, unlike that of an array; nothing is copied
+    monitor = _BlockMonitor()
     backend, _ = get_active_backend(prefer="threads")
-    as_they_end = backend.supports_return_generator  # that of ray does not
+    # That of ray gives all blocks at the end.
+    return_as = "generator" if backend.supports_return_generator else "list"
     # Threads need no copy of the rows and send no coefficients; torch holds no lock meanwhile.
-    return_as = "generator" if as_they_end else "list"
-    fitted = Parallel(n_jobs=options.n_jobs, prefer="threads", return_as=return_as)(
+    # joblib's own class, since scikit-learn's sets the process's warning filters in each thread.
+    jobs = Parallel(n_jobs=options.n_jobs, prefer="threads", return_as=return_as)(
         delayed(_fit_apart)(
             X,
             solver,
             _select(problem, places)._replace(X=None),
             None if start is None else start.of_outputs(places),
+            monitor,
         )
         for places in blocks
+        if not monitor.stopped
     )
+    fitted = iter(jobs)
     try:
         yield from zip(blocks, fitted, strict=True)
-    finally:  # a callback may have stopped the fit
-        if as_they_end:
-            with ignored_warnings(UserWarning, r"\d+ tasks (have been|which were)"):
-                fitted.close()
+    finally:
+        monitor.stopped = True
+        for _ in fitted:  # closed early, joblib's generator would warn of the blocks it cancels
+            pass
 
 
 def _fit_apart(
-    X: Any, solver: LinearSolver, problem: LinearProblem, warm: WarmStart | None
+    X: Any,
+    solver: LinearSolver,
+    problem: LinearProblem,
+    warm: WarmStart | None,
+    monitor: _BlockMonitor,
 ) -> FittedBlock:
     """Fit a block in a thread, or in a process of its own.
 
@@ -294,7 +311,7 @@ def _fit_apart(
     once to each machine of a cluster, and not with each block.
     """
     solver.features.X = X
-    return solver(problem._replace(X=X), warm, _Unheard())
+    return solver(problem._replace(X=X), warm, monitor)
 
 
 def _warn_stopped(n_fitted: int, n_blocks: int) -> None:

@@ -1,5 +1,7 @@
 """Fits by blocks of labels: equal to the whole, in any number of processes, and thinned out."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -128,8 +130,8 @@ def test_jobs_share_the_labels_out(monkeypatch):
     assert sorted(sizes) == [3, 3, 4, 4, 4, 4, 4, 4]
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_a_callback_stops_the_blocks(n_jobs):
+@pytest.mark.parametrize(("n_jobs", "backend"), [(1, None), (2, None), (2, "loky")])
+def test_a_callback_stops_the_blocks(n_jobs, backend):
     pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
     from tests.estimators.test_callbacks import Recorder
 
@@ -140,8 +142,12 @@ def test_a_callback_stops_the_blocks(n_jobs):
     X, Y = documents()
     model = MLCEClassifier(label_block_size=7, n_jobs=n_jobs)
     model.set_callbacks(EndingWithTheSecondBlock())
-    with pytest.warns(ConvergenceWarning, match="stopped the fit after 2 of 5 blocks"):
+    with (
+        nullcontext() if backend is None else parallel_config(backend=backend),
+        pytest.warns(ConvergenceWarning, match="stopped the fit after 2 of 5 blocks") as warned,
+    ):
         model.fit(X, Y)
+    assert len(warned) == 1
     assert model.coef_.any(axis=1).tolist() == [True] * 12 + [False] * 18
     whole = MLCEClassifier(label_block_size=7).fit(X, Y)
     np.testing.assert_array_equal(model.coef_[:12], whole.coef_[:12])
