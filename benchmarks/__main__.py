@@ -12,6 +12,7 @@ from . import (
     calibrators,
     column_scaling,
     convergence,
+    coupling,
     datasets,
     decisions,
     default_c,
@@ -55,9 +56,10 @@ SET_STUDIES = {
     "calibrators": (calibrators, "Probabilities before and after calibration"),
     "decisions": (decisions, "Labels decided by what they are to serve"),
     "many_labels": (many_labels, "Many labels beside label trees"),
+    "coupling": (coupling, "Where coupling the labels of a row pays"),
 }
 #: Of these, those that are made on all their sets, which are their own or made.
-ON_ALL_SETS = ("column_scaling", "many_labels", "solver_choice", "outputs")
+ON_ALL_SETS = ("column_scaling", "coupling", "many_labels", "solver_choice", "outputs")
 #: Studies with a command, which has options of its own: ``python -m benchmarks.splits --help``.
 COMMANDS = (
     "coupled_memory",

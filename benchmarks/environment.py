@@ -23,6 +23,7 @@ OF_A_KIND = {
     "tuned sklearn": ("methods.py", "tuned_recipes.py"),
     "defaults": ("defaults_search.py",),
     "default c": ("methods.py", "family_recipes.py", "default_c.py"),
+    "coupling": ("methods.py", "defaults_search.py", "datasets.py", "coupling.py"),
     "column scaling": ("methods.py", "datasets.py", "column_scaling.py"),
     "preparation": ("methods.py", "datasets.py", "preparation.py"),
     "solver choice": ("methods.py", "datasets.py", "solver_choice.py"),
@@ -33,6 +34,7 @@ OF_A_KIND = {
     "network sklearn": ("network_methods.py",),
     "family mlce": ("methods.py", "calibration.py", "family_recipes.py"),
     "calibrators": ("methods.py", "calibration.py", "calibrators.py"),
+    "scale": ("scale.py", "scale_wrappers.py"),
     "many labels": ("scale.py", "many_labels.py", "requirements-trees.txt"),
     "network search": ("network_search_space.py", "network_variants.py"),
 }

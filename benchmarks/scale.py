@@ -1,22 +1,25 @@
 """Time and memory of fits of many labels, and what pruning leaves, each fit in its own process.
 
-``python -m benchmarks.scale`` measures every case and writes ``results/scale.md``;
-``python -m benchmarks.scale CASE`` prints the figures of one as JSON.
+``python -m benchmarks.scale`` measures the cases that are still missing and writes
+``results/scale.md``; ``python -m benchmarks.scale CASE`` prints the figures of one as JSON.
 """
 
 import json
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from .datasets import ROOT, load
-from .environment import describe
+from .environment import describe, fingerprint
 from .loss_memory import RESET, kernel_bytes
 from .report import Table, command_parser, write
+from .store import Job, Store
+from .store import measure as measure_jobs
 
 N_WORDS, N_TAGS, N_OWN_WORDS, N_OWN_DRAWN = 80, 5, 10, 4
 #: Rows, features and labels, the parameters, and the passes over the rows.
@@ -34,6 +37,9 @@ CASES = {
     "300k x 50k x 1999": ((300_000, 50_000, 1999), {}, 1),
     "1M x 50k x 1999": ((1_000_000, 50_000, 1999), {}, 1),
 }
+#: Cases whose times are compared: fits of each in turns.
+TURNS = 3
+PAIR = ("20k x 50k x 10k, one job", "20k x 50k x 10k, two jobs")
 #: Two cases, and rows for which the straight line through them is shown as well.
 LINE, BEYOND = ("300k x 50k x 1999", "1M x 50k x 1999"), 3_000_000
 PRUNED = ("bibtex", "cooking", "delicious", "asklibrarian_yso")
@@ -73,7 +79,10 @@ def _counted(rows, columns, shape):
 
 
 def measure(case: str) -> dict:
-    """Fit a case, and return seconds, bytes at the highest, before and of the model, and P@1."""
+    """Fit a case, and return its seconds, bytes at the highest, before and of the model, and P@1.
+
+    The seconds are those of the clock (``seconds``) and of the processor (``cpu``).
+    """
     from sklearn_mlce import MLCEClassifier
     from sklearn_mlce.metrics import precision_at_k
 
@@ -82,9 +91,9 @@ def measure(case: str) -> dict:
     model = MLCEClassifier(solver="sgd", max_iter=n_epochs, random_state=0, **parameters)
     RESET.write_text("5")  # the rows took more while they were made
     before = kernel_bytes("VmRSS")
-    start = time.perf_counter()
+    start, start_cpu = time.perf_counter(), time.process_time()
     model.fit(X, Y)
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
     coef = model.coef_
     size = coef.data.nbytes + coef.indices.nbytes if sp.issparse(coef) else coef.nbytes
     best, _ = model.predict_topk(X[:500], 5)
@@ -94,6 +103,7 @@ def measure(case: str) -> dict:
     precision = precision_at_k(Y[:500], scores, k=1)
     return {
         "seconds": seconds,
+        "cpu": cpu,
         "peak": peak,
         "before": before,
         "coef": size,
@@ -130,8 +140,9 @@ def beyond(measured: dict, key: str) -> float:
     return high + (high - low) / (last - first) * (BEYOND - last)
 
 
-def _in_process(case: str) -> dict:
-    command = [sys.executable, "-m", "benchmarks.scale", case]
+def in_process(module: str, case: str) -> dict:
+    """Figures that a module of the benchmarks prints of a case, from a process of its own."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", case]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -146,32 +157,59 @@ def main(arguments=None) -> None:
     """
     parser = command_parser("scale", __doc__)
     parser.add_argument("case", nargs="?", choices=[*CASES, *PRUNED])
+    parser.add_argument("--fresh", action="store_true", help="forget what earlier runs measured")
     options = parser.parse_args(arguments)
     if options.case:
         print(json.dumps((measure if options.case in CASES else pruning)(options.case)))
         return
-    from .scale_wrappers import table  # which makes its rows by the functions of this module
+    from . import scale_wrappers  # which makes its rows by the functions of this module
 
-    tables = [_fits(), _pruned(), table()]
+    store = Store(options.out / ".state" / "scale.json", options.fresh)
+    mark = fingerprint("scale", 1)
+    jobs = {
+        case: Job(partial(in_process, "scale", case), TURNS if case in PAIR else 1, mark)
+        for case in CASES
+    }
+    measure_jobs(store, "fits", jobs, _say)
+    scale_wrappers.run(store, mark, _say)
+    tables = [_fits(store), _pruned(), scale_wrappers.table(store)]
     write(options.out, "scale", "Fits of many labels", describe(1), tables)
 
 
-def _fits() -> Table:
+def _say(line):
+    print(line, file=sys.stderr, flush=True)
+
+
+def _fits(store: Store) -> Table:
     fits = Table(
         "Made TF-IDF rows, float32: rows x features x labels",
-        ("case", "seconds", "peak GB", "of it before the fit", "coef_ GB", "P@1, training rows"),
+        (
+            "case",
+            "seconds",
+            "of the processor",
+            "peak GB",
+            "of it before the fit",
+            "coef_ GB",
+            "P@1, training rows",
+        ),
     )
-    measured = {}
-    for case in CASES:
-        measured[case] = found = _in_process(case)
+    measured = {case: store.medians("fits", case) for case in CASES}
+    for case, found in measured.items():
+        times = (f"{found[key]:.0f}" for key in ("seconds", "cpu"))
         sizes = (f"{found[key] / 1e9:.2f}" for key in ("peak", "before", "coef"))
-        fits.add(case, f"{found['seconds']:.0f}", *sizes, f"{found['precision']:.3f}")
-        print(case, found, file=sys.stderr)
-    seconds, peak, before = (beyond(measured, key) for key in ("seconds", "peak", "before"))
+        fits.add(case, *times, *sizes, f"{found['precision']:.3f}")
+    seconds, peak, before = (beyond(measured, key) for key in ("cpu", "peak", "before"))
     fits.note(
         f"{BEYOND:,} x 50k x 1999, on the straight line through {' and '.join(LINE)}: "
-        f"{seconds:.0f} s, {peak / 1e9:.1f} GB, of them {before / 1e9:.1f} GB before the fit."
+        f"{seconds:.0f} s of the processor, {peak / 1e9:.1f} GB, of them {before / 1e9:.1f} GB "
+        "before the fit."
     )
+    one, two = ([row["seconds"] for row in store.samples("fits", case)] for case in PAIR)
+    ratios = ", ".join(f"{a / b:.2f}" for a, b in zip(one, two, strict=True))
+    fits.note(
+        f"One job over two, {len(one)} fits of each in turns: {ratios}. Other times are of one fit."
+    )
+    fits.note(store.loads("fits"))
     fits.note(
         "One pass over the rows, where a fit makes ten: the memory does not depend on them. Each "
         "fit in a process of its own, imports and rows included, with one thread a process. The "
@@ -186,7 +224,7 @@ def _pruned() -> Table:
         ("set", "coefficients", "MB", "P@1", "P@5", "micro-F1"),
     )
     for name in PRUNED:
-        for kind, row in _in_process(name).items():
+        for kind, row in in_process("scale", name).items():
             measures = (f"{row[key]:.4f}" for key in ("p1", "p5", "f1"))
             pruned.add(name, kind, f"{row['coef'] / 1e6:.1f}", *measures)
     return pruned

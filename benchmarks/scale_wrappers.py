@@ -1,29 +1,30 @@
 """Memory and time of tuner, calibrator and search around a fit of many labels.
 
-``python -m benchmarks.scale_wrappers`` prints the table that ``python -m benchmarks scale`` writes,
-each case from a process of its own; with the name of a case and sizes, the figures of that one.
+``python -m benchmarks scale`` measures each case in a process of its own and writes their table;
+``python -m benchmarks.scale_wrappers CASE ROWS FEATURES LABELS`` prints the figures of one as JSON.
 """
 
 import json
-import subprocess
 import sys
 import time
+from functools import partial
 
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 
-from .datasets import ROOT
 from .loss_memory import kernel_bytes
 from .report import Table
-from .scale import made_rows
+from .scale import in_process, made_rows
+from .store import Job, Store
+from .store import measure as measure_jobs
 
 SIZES = (20_000, 20_000, 10_000)
 OPTIONS = {"solver": "sgd", "max_iter": 1, "random_state": 0}
 
 
 class TimedClassifier(MLCEClassifier):
-    """The estimator, whose class counts the seconds that all its fits and scores take."""
+    """The estimator, whose class counts the processor seconds of all its fits and scores."""
 
     seconds = 0.0
 
@@ -36,11 +37,11 @@ class TimedClassifier(MLCEClassifier):
         return self._timed(super().decision_function, X)
 
     def _timed(self, function, *arguments):
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             return function(*arguments)
         finally:
-            TimedClassifier.seconds += time.perf_counter() - start
+            TimedClassifier.seconds += time.process_time() - start
 
 
 CASES = {
@@ -59,47 +60,56 @@ CASES = {
 
 
 def measure(case: str, sizes=SIZES) -> dict:
-    """Fit a case, and return its seconds, those in fits and scores, and bytes at the highest."""
+    """Fit a case; return its processor seconds, those in fits and scores, and its memory."""
     X, Y = made_rows(*sizes)
     model = CASES[case]()
-    before, start = kernel_bytes("VmRSS"), time.perf_counter()
+    before, start = kernel_bytes("VmRSS"), time.process_time()
     model.fit(X, Y)
     return {
-        "seconds": time.perf_counter() - start,
+        "seconds": time.process_time() - start,
         "inside": TimedClassifier.seconds,
         "peak": kernel_bytes("VmHWM"),
         "before": before,
     }
 
 
-def table() -> Table:
-    """Measure all cases."""
+def run(store: Store, mark: str, say=print) -> None:
+    """Measure the cases that are still missing.
+
+    Parameters
+    ----------
+    store : Store
+        Holds the samples, in the group "wrappers".
+    mark : str
+        Fingerprint of the samples.
+    say : callable, default=print
+        Told the progress.
+    """
+    jobs = {case: Job(partial(in_process, "scale_wrappers", case), 1, mark) for case in CASES}
+    measure_jobs(store, "wrappers", jobs, say)
+
+
+def table(store: Store) -> Table:
+    """Lay out what the store holds."""
     found = Table(
         f"Around MLCEClassifier, made TF-IDF rows, float32: {SIZES[0]} x {SIZES[1]} x {SIZES[2]}",
         ("case", "seconds", "of them fits and scores", "peak GB", "above the fit's, GB"),
     )
-    peak_of_fit = None
+    peak_of_fit = store.medians("wrappers", "MLCEClassifier")["peak"]
     for case in CASES:
-        command = [sys.executable, "-m", "benchmarks.scale_wrappers", case]
-        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
-        figures = json.loads(done.stdout.splitlines()[-1])
-        peak_of_fit = figures["peak"] if peak_of_fit is None else peak_of_fit
+        figures = store.medians("wrappers", case)
         inside = f"{figures['inside']:.0f}" if figures["inside"] else "-"
         above = f"{(figures['peak'] - peak_of_fit) / 1e9:.2f}"
         found.add(case, f"{figures['seconds']:.0f}", inside, f"{figures['peak'] / 1e9:.2f}", above)
-        print(case, figures, file=sys.stderr)
     matrix = 4 * SIZES[0] * SIZES[2] / 1e9
     found.note(
         f"A matrix of the scores is {matrix:.1f} GB, the coefficients "
         f"{4 * SIZES[1] * SIZES[2] / 1e9:.1f} GB. One pass over the rows a fit, where a fit makes "
         "ten: the memory does not depend on them. Three folds. Each case in a process of its own, "
-        "one thread."
+        "one thread. Seconds are the processor's."
     )
     return found
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        print(json.dumps(measure(sys.argv[1], tuple(map(int, sys.argv[2:])) or SIZES)))
-    else:
-        print(table().markdown())
+    print(json.dumps(measure(sys.argv[1], tuple(map(int, sys.argv[2:])) or SIZES)))
