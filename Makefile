@@ -28,7 +28,7 @@ RUN_TESTS = env OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 .DELETE_ON_ERROR:
 # The environments' stamps are kept although no rule names them.
 .SECONDARY:
-.PHONY: help demo test test-fast test-serving test-bare coverage lint format docs bench oldest clean
+.PHONY: help demo test test-fast test-serving test-bare test-properties coverage lint format docs bench oldest clean
 
 help:
 	@echo "make demo       train on real films, print the result, draw examples/output/"
@@ -36,6 +36,7 @@ help:
 	@echo "make test-fast  run the tests that are not marked slow"
 	@echo "make test-serving  run the tests of exports, stored models and clusters, with ONNX,"
 	@echo "                MLflow, safetensors and dask"
+	@echo "make test-properties  search longer for data that break what tests claim of all data"
 	@echo "make test-bare  serve models in an environment without torch"
 	@echo "make coverage   run the whole test suite, list the lines and branches it misses"
 	@echo "make lint       ruff, codespell, mypy and pyright"
@@ -66,6 +67,12 @@ test-serving: $(VENV)/.has-test-serving
 test-bare: $(VENV)/.has-test $(VENV_BARE)/.has-bare
 	SKLEARN_MLCE_BARE_PYTHON=$(CURDIR)/$(VENV_BARE)/bin/python \
 	$(call RUN_TESTS,$(VENV),tests/project/test_without_torch.py)
+
+# As many draws of each test as SKLEARN_MLCE_EXAMPLES says, other ones in each run.
+test-properties: export SKLEARN_MLCE_EXAMPLES ?= 300
+test-properties: $(VENV)/.has-test
+	$(call RUN_TESTS,$(VENV),tests/estimators/test_searched_properties.py \
+	tests/losses/test_searched_properties.py)
 
 # Branches too; pyproject.toml has the settings.
 coverage: $(VENV)/.has-test
