@@ -69,6 +69,7 @@ COMMANDS = (
     "scale",
     "serving",
     "shortlist",
+    "soak",
     "splits",
     "top_labels",
 )
