@@ -26,6 +26,7 @@ from sklearn_mlce._targets.output_classes import encode_columns, holds_text, mis
 from sklearn_mlce._targets.stray_values import check_no_stray_values
 from sklearn_mlce._targets.tags import as_objects, encode_tags, tag_rows
 from sklearn_mlce._targets.targets import TargetFormat, Targets
+from sklearn_mlce._utils.sparse_format import check_sparse
 
 
 def encode_targets(y: Any, label_names: np.ndarray | None = None) -> Targets:
@@ -84,12 +85,13 @@ def encode_argument(y: Any, name: str, label_names: np.ndarray | None = None) ->
 
 
 def check_y_given(y: Any, method: str = "fit") -> None:
-    """Raise ValueError if y is None, in the words that scikit-learn's checks look for."""
+    """Raise ValueError if y is None, in scikit-learn's words, or sparse and damaged."""
     if y is None:
         raise ValueError(
             f"{method} requires y to be passed, but the target y is None; expected the labels of "
             f"each row. Type {method}(X, y)"
         )
+    check_sparse(y, "y")
 
 
 def _check_is_matrix(shape: tuple[int, ...]) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import validate_data
 
+from sklearn_mlce._utils.sparse_format import check_sparse
+
 # What NumPy would cast. pandas' Timestamp and Timedelta are among them.
 _KINDS: dict[str, tuple[type, ...]] = {
     "text": (str, bytes),
@@ -46,7 +48,7 @@ def validated_features(estimator: Any, X: Any, *, reset: bool, order: str | None
     ValueError
         If X is None, or otherwise not usable.
     """
-    check_X_given(X)
+    check_X(X)
     X = _without_torch(X)
     dtypes = _check_holds_numbers(X)
     # scikit-learn makes float64 of these but for float32 that it knows to be such.
@@ -61,12 +63,13 @@ def validated_features(estimator: Any, X: Any, *, reset: bool, order: str | None
     )
 
 
-def check_X_given(X: Any) -> None:
-    """Raise ValueError if X is None."""
+def check_X(X: Any) -> None:
+    """Raise ValueError if X is None, or sparse and damaged; rows of any kind pass."""
     if X is None:
         raise ValueError(
             "X is None; expected the features of each row, of shape (n_samples, n_features)"
         )
+    check_sparse(X, "X")
 
 
 def _without_torch(X: Any) -> Any:

@@ -32,12 +32,19 @@ def _is_finite(value: Any) -> bool:
 
 
 def check_number(
-    name: str, value: Any, *, at_least: float | None = None, above: float | None = None
+    name: str,
+    value: Any,
+    *,
+    at_least: float = -math.inf,
+    above: float = -math.inf,
+    at_most: float = math.inf,
+    below: float = math.inf,
 ) -> None:
-    """Raise ValueError unless an option is a finite number within its bound."""
+    """Raise ValueError unless an option is a finite number within its bounds."""
     # Asking for an abstract class takes as long as a pass over a small batch.
-    fits = (type(value) in (float, int) or isinstance(value, Real)) and _is_finite(value)
-    if not (fits and (at_least is None or value >= at_least) and (above is None or value > above)):
-        bound = "" if at_least is None else f" of at least {at_least}"
-        bound = bound if above is None else f" greater than {above}"
-        raise ValueError(f"{name} must be a finite number{bound}, got {value!r}")
+    is_number = type(value) in (float, int) or isinstance(value, Real)
+    if is_number and above < value < below and at_least <= value <= at_most and _is_finite(value):
+        return
+    words = {"of at least": at_least, "greater than": above, "up to": at_most, "below": below}
+    bounds = [f" {word} {bound:g}" for word, bound in words.items() if _is_finite(bound)]
+    raise ValueError(f"{name} must be a finite number{' and'.join(bounds)}, got {value!r}")

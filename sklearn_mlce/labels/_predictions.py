@@ -15,6 +15,7 @@ from sklearn_mlce._targets.top_k import largest_scores
 from sklearn_mlce._utils.estimator_scores import at_columns, scores_and_probabilities
 from sklearn_mlce._utils.optional import pandas_for
 from sklearn_mlce._utils.pipelines import split_transformers, transformed
+from sklearn_mlce._utils.sparse_format import check_sparse
 from sklearn_mlce.labels._names import names_of_labels
 from sklearn_mlce.labels._tags import y_to_tags
 
@@ -169,6 +170,7 @@ def _n_labels(estimator: Any, X: Any) -> int:
     ValueError
         If it is no row of labels.
     """
+    check_sparse(X, "X")
     predicted = estimator.predict(_safe_indexing(X, slice(0, 1)))
     if len(getattr(predicted, "shape", ())) != 2 or predicted.dtype.kind not in "biuf":
         raise ValueError(

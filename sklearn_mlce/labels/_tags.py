@@ -15,6 +15,7 @@ from sklearn_mlce._targets.encoding import label_names_of
 from sklearn_mlce._targets.tags import TagMatrix, as_objects, entries_of, is_missing, sorted_tags
 from sklearn_mlce._targets.targets import row_blocks
 from sklearn_mlce._utils.optional import pandas_for
+from sklearn_mlce._utils.sparse_format import check_sparse
 
 _MISSING = ("error", "empty", "unknown")
 
@@ -200,6 +201,7 @@ def y_to_tags(y: Any, labels: Any = None) -> list[tuple[Any, ...] | None]:
     >>> y_to_tags([[1, 0, 1], [0, 1, 0], [0, 0, 0]], labels=["sea", "sky", "sun"])
     [('sea', 'sun'), ('sky',), ()]
     """
+    check_sparse(y, "y")
     names = label_names_of(y) if labels is None else as_objects(labels)
     if container_of(y) == "pandas" and y.ndim == 2 and _is_sparse(y):
         y = y.sparse.to_coo()

@@ -131,8 +131,7 @@ def check_asymmetric_options(gamma_positive: float, gamma_negative: float, margi
     """Raise ValueError unless the options are usable."""
     check_number("gamma_positive", gamma_positive, at_least=0)
     check_number("gamma_negative", gamma_negative, at_least=0)
-    if not 0 <= margin < 1:
-        raise ValueError(f"margin must be a probability in [0, 1), got {margin!r}")
+    check_number("margin", margin, at_least=0, below=1)
 
 
 class AsymmetricLoss(RowLoss):

@@ -123,8 +123,8 @@ def focal_labels(gamma: float = 2.0, alpha: float | None = None) -> MakeLoss:
 def check_focal_options(gamma: float, alpha: float | None = None) -> None:
     """Raise ValueError unless the options are usable."""
     check_number("gamma", gamma, at_least=0)
-    if alpha is not None and not 0 <= alpha <= 1:
-        raise ValueError(f"alpha must be None or a number in [0, 1], got {alpha!r}")
+    if alpha is not None:
+        check_number("alpha", alpha, at_least=0, at_most=1)
 
 
 class FocalLoss(RowLoss):

@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_consistent_length
 from sklearn_mlce._targets.encoding import check_y_given, encode_targets
 from sklearn_mlce._targets.stratification import label_masses, stratified_parts
 from sklearn_mlce._targets.targets import Targets
+from sklearn_mlce._utils.sparse_format import check_sparse
 
 Splits = Iterator[tuple[np.ndarray, np.ndarray]]  # row numbers to train on, and to test on
 
@@ -427,6 +428,8 @@ def multilabel_train_test_split(
             "multilabel_train_test_split got no array; expected one at least. Type "
             "multilabel_train_test_split(X, y)"
         )
+    for number, array in enumerate(arrays):
+        check_sparse(array, f"array {number}")
     arrays = tuple(indexable(*arrays))
     y = arrays[-1] if stratify is None else stratify
     if test_size is None and train_size is None:

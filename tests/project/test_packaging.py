@@ -26,8 +26,8 @@ PINS = ["constraints.txt", "constraints-oldest.txt"]
 # What each room of the package may import: rooms below it alone.
 ALLOWED = {
     "_utils": set(),
-    "_targets": set(),
-    "_kernels": set(),
+    "_targets": {"_utils"},
+    "_kernels": {"_utils"},
     "_export": {"_targets"},
     "losses": {"_kernels", "_utils"},
     "_objectives": {"_kernels", "_targets", "_utils", "losses"},
