@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from numbers import Real
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
-
-from sklearn_mlce._utils.numbers import check_number
 
 _REDUCTIONS = ("mean", "sum", "none")
 _PLAIN_TYPES = (Tensor, torch.nn.Parameter)
@@ -95,7 +94,11 @@ def computed_rows(scores: Tensor) -> Tensor:
 
 def check_options(scale: float, reduction: str) -> None:
     """Raise ValueError unless scale and reduction are usable."""
-    check_number("scale", scale, above=0, at_most=_LARGEST_SCALE)
+    is_number = type(scale) in (float, int) or isinstance(scale, Real)
+    if not (is_number and 0 < scale <= _LARGEST_SCALE):
+        raise ValueError(
+            f"scale must be a number greater than 0 and up to {_LARGEST_SCALE:g}, got {scale!r}"
+        )
     check_reduction(reduction)
 
 

@@ -22,7 +22,7 @@ from sklearn_mlce._utils.estimator_scores import (
     checked_probabilities,
     to_dense,
 )
-from sklearn_mlce._utils.features import check_X
+from sklearn_mlce._utils.numeric_input import check_X
 from sklearn_mlce._utils.typing import TorchOutput, fit_context, with_callbacks
 from sklearn_mlce.decisions._expected_f1 import quadrature_of
 from sklearn_mlce.decisions._rules import (

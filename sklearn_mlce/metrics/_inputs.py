@@ -15,6 +15,7 @@ from sklearn_mlce._targets.encoding import encode_argument
 from sklearn_mlce._targets.tags import tag_rows
 from sklearn_mlce._targets.targets import Targets, row_blocks
 from sklearn_mlce._targets.top_k import largest_scores
+from sklearn_mlce._utils.numeric_input import check_holds_numbers
 
 
 def labels_of(y: Any, name: str) -> Targets:
@@ -70,6 +71,8 @@ def scores_of(y_score: Any, shape: tuple[int, int]) -> np.ndarray:
 
     Raises
     ------
+    TypeError
+        If they are no numbers, such as text.
     ValueError
         If they are None, sparse, not finite, or of another shape.
     """
@@ -80,6 +83,7 @@ def scores_of(y_score: Any, shape: tuple[int, int]) -> np.ndarray:
             "y_score must be dense: a score that is not stored cannot be ranked among the others. "
             "Pass y_score.toarray() if they are zero"
         )
+    check_holds_numbers(y_score, "y_score")
     scores = check_array(y_score, dtype=[np.float64, np.float32], input_name="y_score")
     check_same_shape(scores.shape, shape, "y_score")
     return scores
