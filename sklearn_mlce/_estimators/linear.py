@@ -310,7 +310,7 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         "label_weight": ["array-like", StrOptions({"balanced"}), dict, None],
         "scale": [Interval(Real, 0, None, closed="neither"), None],
         "margin": [Interval(Real, 0, None, closed="left"), tuple, list, None],
-        "tol": [Interval(Real, 0, None, closed="neither")],
+        "tol": [Interval(Real, 0, 1e6, closed="right")],
         "solver": [StrOptions({"auto", "newton-cg", "sgd"})],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "warm_start": ["boolean"],

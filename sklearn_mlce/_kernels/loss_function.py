@@ -24,6 +24,7 @@ _PLAIN = Tensor.__torch_dispatch__  # that of subclasses which leave operations 
 # Of a scale, which is a hinge long before; and of scores whose loss would not be finite: their
 # product is in range, and so are sums of a hundred of them.
 _LARGEST_SCALE, _FARTHEST_SCORE = 1e6, 1e30
+_LARGEST_WEIGHT = 1e15
 # Entries of scores that are few: a pass over them takes less time than a call of a few functions.
 _SMALL = 2**16
 
@@ -269,10 +270,10 @@ def _check_not_negative(values: Tensor, name: str) -> None:
         return
     edges = torch.aminmax(values)
     smallest, largest = edges.min.item(), edges.max.item()
-    if not 0 <= smallest <= largest < math.inf:
+    if not 0 <= smallest <= largest <= _LARGEST_WEIGHT:
         raise ValueError(
             f"{name} must not be negative, infinite or NaN, got values from {smallest:g} to "
-            f"{largest:g}; expected finite numbers from 0 on"
+            f"{largest:g}; expected numbers from 0 to {_LARGEST_WEIGHT:g}"
         )
 
 

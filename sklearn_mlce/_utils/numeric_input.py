@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import sys
 from collections.abc import Iterator, Mapping, Set
-from numbers import Number
+from numbers import Number, Real
 from typing import Any
 
 import numpy as np
@@ -140,6 +140,30 @@ def check_holds_numbers(values: Any, name: str) -> list[Any]:
         for number, column in enumerate(columns):
             _check_entries(column, values, str(number), array.dtype, name)
     return [array.dtype]
+
+
+def array_of_numbers(values: Any, name: str) -> np.ndarray:
+    """An array of numbers, in the dtype that they have.
+
+    Raises
+    ------
+    TypeError
+        If they are no numbers.
+    ValueError
+        If they are None, masked, or of rows of different lengths.
+    """
+    if values is None:
+        raise ValueError(f"{name} is None; expected numbers. Pass an array of them")
+    values = without_torch(values, name)
+    if isinstance(values, Real):
+        return np.asarray(values)
+    if isinstance(values, np.ndarray):
+        check_not_masked(values, name)
+    else:
+        check_container(values, name)
+    check_holds_numbers(values, name)
+    array = np.asarray(values)
+    return array.astype(np.float64) if array.dtype.kind == "O" else array
 
 
 def _check_not_complex(dtype: Any, name: str) -> None:

@@ -23,7 +23,7 @@ from sklearn_mlce._targets.tags import check_no_tags, tag_accuracy, tag_rows
 from sklearn_mlce._targets.targets import TargetFormatMixin, Targets
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin, FitMonitor
 from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of
-from sklearn_mlce._utils.numeric_input import check_X
+from sklearn_mlce._utils.numeric_input import check_X, without_torch
 from sklearn_mlce._utils.typing import TorchOutput
 from sklearn_mlce.labels._names import known_names
 from sklearn_mlce.model_selection._out_of_fold import (
@@ -202,6 +202,7 @@ class BaseWrapper(
         """
         check_y_given(y, "score")
         check_is_fitted(self)
+        y = without_torch(y, "y")
         labels = self._target_format.kind in ("multilabel", "soft")
         rows = tag_rows(y, certain=True) if labels else None
         if rows is not None:

@@ -289,7 +289,12 @@ def test_soft_targets_are_refused_where_they_mean_nothing(name, options):
         ("ClassBalancedFocalLoss", (COUNTS,), {"gamma": -2}, "gamma must be"),
         ("DistributionBalancedLoss", (COUNTS, 1), {}, "n_samples must be a finite number of at"),
         ("DistributionBalancedLoss", (COUNTS, 9), {"weight_map": (1, 2)}, "weight_map must be"),
-        ("DistributionBalancedLoss", (COUNTS, 9), {"weight_map": (-1, 2, 3)}, "weight_map must"),
+        (
+            "DistributionBalancedLoss",
+            (COUNTS, 9),
+            {"weight_map": (-1, 2, 3)},
+            "alpha of weight_map",
+        ),
         ("DistributionBalancedLoss", (COUNTS, 9), {"negative_scale": 0}, "number greater than 0"),
         ("DistributionBalancedLoss", (COUNTS, 9), {"bias_scale": -1}, "bias_scale must be"),
         ("DistributionBalancedLoss", (COUNTS, 9), {"gamma": -1}, "gamma must be"),
