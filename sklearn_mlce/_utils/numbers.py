@@ -65,8 +65,8 @@ def check_k(k: Any, most: int | None = None) -> int:
     ValueError
         If it is no whole number from 1 to `most`, where there is one.
     """
-    whole = isinstance(k, Real) and math.isfinite(k) and int(k) == k
+    whole = isinstance(k, Real) and _is_finite(k) and k == math.floor(k)
     if not whole or k < 1 or (most is not None and k > most):
         end = "on" if most is None else f"to {most}"
         raise ValueError(f"k must be a whole number from 1 {end}, got {k!r}")
-    return int(k)
+    return math.floor(k)
