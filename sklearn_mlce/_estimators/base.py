@@ -398,6 +398,8 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
             names = self._target_format.label_names
             return tag_accuracy(rows, self.predict(X), names, sample_weight)
         check_names_of_fitted(self, label_names_of(y))
+        if labels:
+            encode_targets(y)  # -1 and 1, say, would be counted as wrong
         if self._target_format.kind != "multioutput":
             return super().score(X, y, sample_weight)
         truth, is_known = known_entries(y)

@@ -14,7 +14,7 @@ from sklearn_mlce._targets.containers import container_of
 from sklearn_mlce._targets.encoding import label_names_of
 from sklearn_mlce._targets.tags import TagMatrix, as_objects, entries_of, is_missing, sorted_tags
 from sklearn_mlce._targets.targets import row_blocks
-from sklearn_mlce._utils.numeric_input import check_container, without_torch
+from sklearn_mlce._utils.numeric_input import check_container, check_not_masked, without_torch
 from sklearn_mlce._utils.optional import pandas_for
 from sklearn_mlce._utils.sparse_format import check_sparse
 
@@ -218,6 +218,9 @@ def y_to_tags(y: Any, labels: Any = None) -> list[tuple[Any, ...] | None]:
             "y holds rows of different lengths; expected a matrix of 0 and 1. Pass tags as they "
             "are: only a matrix needs y_to_tags"
         ) from error
+    check_not_masked(y, "y")
+    if matrix.dtype.kind == "c":
+        raise ValueError("y holds complex numbers; expected 0 and 1. Pass y.real")
     if matrix.ndim != 2:
         raise ValueError(
             f"y has shape {matrix.shape}; expected a matrix of 0 and 1 of shape (n_samples, "

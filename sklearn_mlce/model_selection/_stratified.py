@@ -432,6 +432,8 @@ def multilabel_train_test_split(
         )
     for number, array in enumerate(arrays):
         check_sparse(array, f"array {number}")
+        if not (sp.issparse(array) or isinstance(array, list | tuple | np.ndarray)):
+            check_container(array, f"array {number}")
     arrays = tuple(indexable(*arrays))
     y = arrays[-1] if stratify is None else stratify
     if test_size is None and train_size is None:

@@ -209,6 +209,8 @@ class BaseWrapper(
             names = self._target_format.label_names
             return tag_accuracy(rows, self.predict(X), names, sample_weight)
         check_names_of_fitted(self, label_names_of(y))
+        if labels:
+            encode_targets(y)  # -1 and 1, say, would be counted as wrong
         return super().score(X, y, sample_weight)
 
     def to_torch(self, output: TorchOutput = "scores") -> nn.Module:
