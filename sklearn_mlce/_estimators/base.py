@@ -29,6 +29,8 @@ from sklearn_mlce._targets.top_k import largest_scores, shifted_to_best
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin, FitMonitor
 from sklearn_mlce._utils.estimator_scores import ProbabilitiesAt, at_columns
 from sklearn_mlce._utils.features import validated_features
+from sklearn_mlce._utils.numbers import check_k
+from sklearn_mlce._utils.numeric_input import without_torch
 from sklearn_mlce._utils.rows import with_duplicates_summed
 from sklearn_mlce._utils.typing import TorchOutput, available_if
 
@@ -261,10 +263,9 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         if kind in ("binary", "multioutput"):
             raise ValueError(f"predict_topk ranks labels or classes, but y was {kind}. Use predict")
         n_outputs = len(self.classes_)
-        if not 1 <= k <= n_outputs or k != int(k):
-            raise ValueError(f"k must be an integer from 1 to {n_outputs}, got {k!r}")
+        k = check_k(k, n_outputs)
         blocks = row_blocks(X.shape[0], n_outputs)
-        best = [largest_scores(self._decision_scores(X[rows]), int(k)) for rows in blocks]
+        best = [largest_scores(self._decision_scores(X[rows]), k) for rows in blocks]
         indices, scores = zip(*best, strict=True)
         return np.concatenate(indices), np.concatenate(scores)
 
@@ -390,12 +391,15 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         """
         check_y_given(y, "score")
         check_is_fitted(self)
+        y = without_torch(y, "y")
         labels = self._target_format.kind in ("multilabel", "soft")
         rows = tag_rows(y, certain=True) if labels else None
         if rows is not None:
             names = self._target_format.label_names
             return tag_accuracy(rows, self.predict(X), names, sample_weight)
         check_names_of_fitted(self, label_names_of(y))
+        if labels:
+            encode_targets(y)  # -1 and 1, say, would be counted as wrong
         if self._target_format.kind != "multioutput":
             return super().score(X, y, sample_weight)
         truth, is_known = known_entries(y)

@@ -13,7 +13,12 @@ from sklearn.utils.extmath import safe_sparse_dot
 
 from sklearn_mlce._estimators.base import BaseMLCE
 from sklearn_mlce._estimators.stored_coefficients import StoredCoefficientsMixin
-from sklearn_mlce._estimators.streaming import in_precision, learns_from_chunks, validate_chunk
+from sklearn_mlce._estimators.streaming import (
+    LONGEST_CURVE,
+    in_precision,
+    learns_from_chunks,
+    validate_chunk,
+)
 from sklearn_mlce._objectives.registry import LOSSES, LossName
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
 from sklearn_mlce._solvers.coefficients import WarmStart
@@ -210,7 +215,7 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         epochs; or, by `partial_fit`, chunks.
     loss_curve_ : list of float
         Mean objective - the formula above divided by :math:`C \sum_r v_r` - after each
-        iteration; of an epoch or chunk, the mean met on the way.
+        iteration; of an epoch or chunk, the mean met on the way. Of the last 1,000 chunks.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -298,6 +303,7 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
     intercept_: np.ndarray
     C_: float
     input_scaling_: str | None
+    n_iter_: int
     loss_curve_: list[float]
     _stream: dict[str, Any]  # fields of a StreamState
 
@@ -310,7 +316,7 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         "label_weight": ["array-like", StrOptions({"balanced"}), dict, None],
         "scale": [Interval(Real, 0, None, closed="neither"), None],
         "margin": [Interval(Real, 0, None, closed="left"), tuple, list, None],
-        "tol": [Interval(Real, 0, None, closed="neither")],
+        "tol": [Interval(Real, 0, 1e6, closed="right")],
         "solver": [StrOptions({"auto", "newton-cg", "sgd"})],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "warm_start": ["boolean"],
@@ -543,8 +549,9 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
             problem.X.dtype
         )
         self.C_, self.input_scaling_ = problem.C, name_of_scaling(state.sizes)
-        self.loss_curve_ = [objective] if first else [*self.loss_curve_, objective]
-        self.n_iter_ = len(self.loss_curve_)
+        n_before, earlier = (0, []) if first else (self.n_iter_, self.loss_curve_)
+        self.loss_curve_ = [*earlier, objective][-LONGEST_CURVE:]
+        self.n_iter_ = n_before + 1
         self._stream = vars(state)
 
     def _problem(

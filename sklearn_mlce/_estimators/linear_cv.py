@@ -21,6 +21,7 @@ from sklearn_mlce._targets.targets import Targets, constant_label_scores, is_tra
 from sklearn_mlce._utils.callbacks import FitMonitor, fitted_state_kept
 from sklearn_mlce._utils.estimator_scores import scores_of
 from sklearn_mlce._utils.features import validated_features
+from sklearn_mlce._utils.numeric_input import array_of_numbers
 from sklearn_mlce._utils.optional import Module, import_torch
 from sklearn_mlce._utils.rows import with_duplicates_summed
 from sklearn_mlce._utils.typing import SolverName, fit_context, with_callbacks
@@ -201,7 +202,7 @@ class MLCEClassifierCV(MLCEClassifier):
             if name not in ("C", "warm_start", "n_labels_per_row")
         },
         "loss": [StrOptions(set(THRESHOLDED_LOSSES)), Module],
-        "Cs": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "Cs": [Interval(Integral, 1, 1000, closed="both"), "array-like"],
         "cv": ["cv_object", Interval(Real, 0, 1, closed="neither")],
         "scoring": [str, callable],
         "thresholds": [StrOptions({"global", "per_label"}), None],
@@ -510,7 +511,7 @@ def _grid(Cs: Any) -> np.ndarray:
     """
     if isinstance(Cs, Integral):
         return np.ones(1) if Cs == 1 else np.geomspace(*C_FACTORS, int(Cs))
-    values = np.unique(np.asarray(Cs, dtype=np.float64))
+    values = np.unique(array_of_numbers(Cs, "Cs").astype(np.float64))
     if not values.size or not (np.isfinite(values) & (values > 0)).all():
         raise ValueError(
             f"Cs={Cs!r} must hold positive finite numbers, one at least, such as [0.1, 1, 10], or "

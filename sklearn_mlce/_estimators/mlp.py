@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
@@ -13,13 +12,18 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import scipy.sparse as sp
 import torch
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from sklearn_mlce._estimators.base import BaseMLCE
-from sklearn_mlce._estimators.streaming import in_precision, learns_from_chunks, validate_chunk
+from sklearn_mlce._estimators.stopped import raise_stopped
+from sklearn_mlce._estimators.streaming import (
+    LONGEST_CURVE,
+    in_precision,
+    learns_from_chunks,
+    validate_chunk,
+)
 from sklearn_mlce._estimators.validation_rows import epoch_scorer, given_rows
 from sklearn_mlce._network.architecture import Architecture
 from sklearn_mlce._network.batches import Rows
@@ -39,7 +43,7 @@ from sklearn_mlce._network.plan import (
     training_dtype,
 )
 from sklearn_mlce._network.process_group import ALONE, SingleProcess, device_of_process, join_group
-from sklearn_mlce._network.train import train
+from sklearn_mlce._network.train import train, weight_headers
 from sklearn_mlce._network.user_network import UserNetwork, check_not_shaped, of_module
 from sklearn_mlce._objectives.registry import LOSSES, LossName
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
@@ -219,7 +223,7 @@ class MLCEMLP(BaseMLCE):
     n_iter_ : int
         Epochs made, over all calls that trained these weights.
     loss_curve_ : list of float
-        Mean training loss of each epoch.
+        Mean training loss of each epoch, of the last 1,000 where `partial_fit` made them.
     validation_scores_ : list of float
         Score of the held-out rows after each epoch, minus their mean loss for ``scoring="loss"``;
         empty without `early_stopping`.
@@ -291,7 +295,7 @@ class MLCEMLP(BaseMLCE):
         "activation": [StrOptions(set(ACTIVATIONS))],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "input_scaling": [StrOptions({"auto", "robust", "overall"}), None],
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, 1e6, closed="both")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions(set(SCHEDULES))],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
@@ -453,12 +457,13 @@ class MLCEMLP(BaseMLCE):
                 save=save,
                 processes=processes,
             )
-            if isinstance(state.stopped_by, ValueError) and fitted_before:
+            if isinstance(state.stopped_by, Exception) and fitted_before:
                 raise state.stopped_by
             self._keep(state)
             if state.stopped_by is None:
                 monitor.close()
-        self._raise(state.stopped_by)
+        if state.stopped_by is not None:
+            raise_stopped(state.stopped_by, self)
         return self
 
     @available_if(_takes_chunks)
@@ -521,6 +526,7 @@ class MLCEMLP(BaseMLCE):
             self._architecture = asdict(plan.architecture)
             self._factory, self._seed = plan.factory, start.seed
             self._keep(train(plan, start, rows, processes=processes))
+            self.loss_curve_ = self.loss_curve_[-LONGEST_CURVE:]
         return self
 
     def _plan(
@@ -636,7 +642,8 @@ class MLCEMLP(BaseMLCE):
         if file is None:
             return start, None
         if self.resume:
-            start = processes.call_on_first(partial(file.resumable, of_fit, start))
+            expected = partial(weight_headers, plan, rows.X.dtype, start.seed)
+            start = processes.call_on_first(partial(file.resumable, of_fit, start, expected))
         return start, lambda state: processes.call_on_first(partial(file.write, state, of_fit))
 
     def _keep(self, state: TrainingState) -> None:
@@ -648,23 +655,7 @@ class MLCEMLP(BaseMLCE):
         losses, scores = (self.loss_curve_, self.validation_scores_) if went_on else ([], [])
         self.loss_curve_ = [*losses, *state.losses]
         self.validation_scores_ = [*scores, *state.scores]
-        self.n_iter_ = len(self.loss_curve_)
-
-    def _raise(self, stopped_by: BaseException | None) -> None:
-        """Raise the error that ended the training early, and warn which epoch is kept."""
-        if isinstance(stopped_by, KeyboardInterrupt):
-            which = "the best of them on the held-out rows" if self.early_stopping else "the last"
-            try:
-                warnings.warn(
-                    f"training was interrupted after epoch {self.n_iter_}; the estimator keeps the "
-                    f"weights of epoch {self.best_epoch_}, {which}",
-                    ConvergenceWarning,
-                    stacklevel=5,
-                )
-            finally:  # whatever a filter makes of the warning, what calls fit is to stop
-                raise stopped_by
-        if stopped_by is not None:
-            raise stopped_by
+        self.n_iter_ = state.n_epochs + (self.n_iter_ if went_on else 0)
 
     def _scores(self, X: Any) -> np.ndarray:
         architecture, weights = Architecture(**self._architecture), self.state_dict_

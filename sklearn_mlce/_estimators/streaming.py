@@ -14,6 +14,9 @@ from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.stream_classes import chunk_encoder
 from sklearn_mlce._targets.targets import Targets
 
+# Entries of the curve of a stream, which has no end.
+LONGEST_CURVE = 1000
+
 
 def learns_from_chunks(estimator: Any) -> bool:
     """Whether chunks can tell what `fit` reads from all labels.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from numbers import Real
 from typing import Any, NamedTuple
 
 import torch
@@ -20,6 +21,10 @@ from torch.autograd import forward_ad
 _REDUCTIONS = ("mean", "sum", "none")
 _PLAIN_TYPES = (Tensor, torch.nn.Parameter)
 _PLAIN = Tensor.__torch_dispatch__  # that of subclasses which leave operations to torch
+# Of a scale, which is a hinge long before; and of scores whose loss would not be finite: their
+# product is in range, and so are sums of a hundred of them.
+_LARGEST_SCALE, _FARTHEST_SCORE = 1e6, 1e30
+_LARGEST_WEIGHT = 1e15
 # Entries of scores that are few: a pass over them takes less time than a call of a few functions.
 _SMALL = 2**16
 
@@ -90,8 +95,11 @@ def computed_rows(scores: Tensor) -> Tensor:
 
 def check_options(scale: float, reduction: str) -> None:
     """Raise ValueError unless scale and reduction are usable."""
-    if not 0 < scale < math.inf:
-        raise ValueError(f"scale must be a positive finite number, got {scale!r}")
+    is_number = type(scale) in (float, int) or isinstance(scale, Real)
+    if not (is_number and 0 < scale <= _LARGEST_SCALE):
+        raise ValueError(
+            f"scale must be a number greater than 0 and up to {_LARGEST_SCALE:g}, got {scale!r}"
+        )
     check_reduction(reduction)
 
 
@@ -101,8 +109,24 @@ def check_reduction(reduction: str) -> None:
         raise ValueError(f"reduction must be one of {_REDUCTIONS}, got {reduction!r}")
 
 
+def check_tensors(**given: Any) -> None:
+    """Raise TypeError unless arguments, by their names, are tensors of real numbers."""
+    for name, values in given.items():
+        if not isinstance(values, Tensor):
+            raise TypeError(
+                f"{name} is of type {type(values).__name__}; expected a torch.Tensor. Pass "
+                f"torch.as_tensor({name})"
+            )
+        if values.is_complex():
+            raise TypeError(
+                f"{name} holds complex numbers; expected real ones. Pass {name}.real, or "
+                f"{name}.abs()"
+            )
+
+
 def check_same_shape(scores: Tensor, targets: Tensor) -> None:
-    """Raise ValueError unless every score has a target."""
+    """Raise TypeError unless both are tensors, ValueError unless every score has a target."""
+    check_tensors(scores=scores, targets=targets)
     if targets.shape != scores.shape:
         raise ValueError(
             f"targets have shape {tuple(targets.shape)} but scores have shape "
@@ -176,11 +200,11 @@ def check_label_weight(
     Raises
     ------
     ValueError
-        If they do not broadcast to the scores, or one is negative or NaN.
+        If they do not broadcast to the scores, or one is negative or not finite.
     """
     if label_weight is None:
         return None
-    weight = torch.as_tensor(label_weight, dtype=dtype, device=scores.device).detach()
+    weight = _as_constant(label_weight, name, dtype, scores)
     try:
         broadcast = torch.broadcast_shapes(weight.shape, scores.shape)
     except RuntimeError:
@@ -210,9 +234,10 @@ def check_label_counts(label_counts: Tensor, scores: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If there is not one for each label, or one is negative or NaN.
+        If there is not one for each label, or one is negative or not finite.
     """
-    counts = torch.as_tensor(label_counts, dtype=torch.float64, device=scores.device).detach()
+    check_tensors(scores=scores)
+    counts = _as_constant(label_counts, "label_counts", torch.float64, scores)
     if counts.shape != scores.shape[-1:]:
         raise ValueError(
             f"label_counts has shape {tuple(counts.shape)}; it must have one entry per label, "
@@ -222,16 +247,41 @@ def check_label_counts(label_counts: Tensor, scores: Tensor) -> Tensor:
     return counts
 
 
+def _as_constant(values: Any, name: str, dtype: torch.dtype, scores: Tensor) -> Tensor:
+    """Values as a tensor of a dtype beside the scores, to which no gradient flows.
+
+    Raises
+    ------
+    TypeError
+        If they are no numbers.
+    """
+    try:
+        return torch.as_tensor(values, dtype=dtype, device=scores.device).detach()
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{name} is of type {type(values).__name__} and holds what is no number; expected a "
+            f"torch.Tensor of numbers. Pass torch.tensor([1.0, 2.0, ...])"
+        ) from error
+
+
 def _check_not_negative(values: Tensor, name: str) -> None:
-    """Raise ValueError if one is negative or NaN; traced values are not checked."""
-    if values.numel() and not is_traced(values) and not values.min().item() >= 0:
-        raise ValueError(f"{name} must not be negative or NaN")
+    """Raise ValueError if one is negative or not finite; traced values are not checked."""
+    if not values.numel() or is_traced(values):
+        return
+    edges = torch.aminmax(values)
+    smallest, largest = edges.min.item(), edges.max.item()
+    if not 0 <= smallest <= largest <= _LARGEST_WEIGHT:
+        raise ValueError(
+            f"{name} must not be negative, infinite or NaN, got values from {smallest:g} to "
+            f"{largest:g}; expected numbers from 0 to {_LARGEST_WEIGHT:g}"
+        )
 
 
 def per_row(values: Tensor | None, scores: Tensor, name: str) -> Tensor | None:
     """Values of shape (...) or (..., 1) as ``(n_rows,)`` on the scores' device, or None."""
     if values is None:
         return None
+    check_tensors(**{name: values})
     rows = scores.shape[:-1]
     if values.shape not in (rows, (*rows, 1)):
         raise ValueError(
@@ -256,7 +306,25 @@ def row_factors(
     assert weight is not None
     weight = weight.detach().to(dtype)
     _check_not_negative(weight, "sample_weight")
-    return weight / weight.sum() if reduction == "mean" else weight
+    return weight / _total(weight) if reduction == "mean" else weight
+
+
+def _total(weight: Tensor) -> Tensor:
+    """Sum of the checked weights of rows.
+
+    Raises
+    ------
+    ValueError
+        If it is zero, or too large.
+    """
+    total = weight.sum()
+    if weight.numel() and not is_traced(weight) and not 0 < total.item() < math.inf:
+        raise ValueError(
+            f"sample_weight adds up to {total.item():g}, by which a mean cannot be divided; "
+            "expected a positive finite sum. Pass reduction='sum', or divide large weights by "
+            "sample_weight.max()"
+        )
+    return total
 
 
 # Of inputs that have an entry for each row and the keywords `weight`, (n,) or None, and
@@ -274,6 +342,24 @@ class _Loss(NamedTuple):
     plain: PlainForm
     weight: Tensor | None  # (n,)
     is_sum: bool
+
+    def of_closed_form(
+        self, inputs: tuple[Tensor, ...], with_gradient: bool
+    ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
+        """Reduced losses of rows, and gradients where they are wanted.
+
+        Scores that are infinite, or so large that the losses overflow, are taken for the farthest
+        ones, where the gradient is that of the limit. A GPU would have to be waited for.
+        """
+        losses, gradients = self.closed(*inputs, weight=self.weight, with_gradient=with_gradient)
+        total = losses.sum()
+        if losses.is_cpu and not math.isfinite(total):
+            inputs = tuple(map(_within_reach, inputs))
+            losses, gradients = self.closed(
+                *inputs, weight=self.weight, with_gradient=with_gradient
+            )
+            total = losses.sum()
+        return total if self.is_sum else losses, gradients
 
     def of_plain_form(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Reduced losses of rows, by operations that torch can trace."""
@@ -301,9 +387,32 @@ def reduced_loss(
     elif torch.is_grad_enabled() and any(given.requires_grad for given in inputs):
         values = _ClosedFormLoss.apply(loss, *inputs)
     else:
-        rows, _ = closed(*inputs, weight=weight, with_gradient=False)
-        values = rows.sum() if loss.is_sum else rows
+        values, _ = loss.of_closed_form(inputs, with_gradient=False)
     return values if loss.is_sum else values.reshape(shape)
+
+
+def with_finite_loss(function: Callable[[Tensor], Tensor], scores: Tensor) -> Tensor:
+    """A loss that torch differentiates, of scores taken no farther than :class:`_Loss` does."""
+    losses = function(scores)
+    if scores.is_cpu and not is_traced(scores) and not math.isfinite(losses.detach().sum()):
+        return function(_WithinReach.apply(scores))
+    return losses
+
+
+def _within_reach(scores: Tensor) -> Tensor:
+    return scores.detach().clamp(-_FARTHEST_SCORE, _FARTHEST_SCORE)
+
+
+class _WithinReach(torch.autograd.Function):
+    """Scores no farther than the farthest, each with the gradient of what it is taken for."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor) -> Tensor:
+        return _within_reach(scores)
+
+    @staticmethod
+    def backward(ctx: Any, grad_output: Tensor) -> Tensor:
+        return grad_output
 
 
 def empty_gradient(scores: Tensor) -> Tensor:
@@ -318,8 +427,8 @@ class _ClosedFormLoss(torch.autograd.Function):
     def forward(ctx: Any, loss: _Loss, *inputs: Tensor) -> Tensor:
         ctx.save_for_backward(*inputs)
         ctx.loss = loss
-        values, ctx.gradients = loss.closed(*inputs, weight=loss.weight, with_gradient=True)
-        return values.sum() if loss.is_sum else values
+        values, ctx.gradients = loss.of_closed_form(inputs, with_gradient=True)
+        return values
 
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
@@ -327,7 +436,7 @@ class _ClosedFormLoss(torch.autograd.Function):
             return None, *_differentiable_gradients(ctx, grad_output)
         loss, gradients, ctx.gradients = ctx.loss, ctx.gradients, None
         if gradients is None:  # a second backward pass through a retained graph
-            _, gradients = loss.closed(*ctx.saved_tensors, weight=loss.weight, with_gradient=True)
+            _, gradients = loss.of_closed_form(ctx.saved_tensors, with_gradient=True)
         if not loss.is_sum:
             for gradient in gradients:
                 gradient.mul_(grad_output.reshape(-1, *[1] * (gradient.ndim - 1)))

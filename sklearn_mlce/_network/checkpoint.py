@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import json
 import os
-import threading
-import zipfile
+import secrets
+import time
+import warnings
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from sklearn_mlce._network.array_archive import (
+    ArrayArchive,
+    Damaged,
+    Header,
+    differences,
+    open_regular,
+    write_archive,
+)
 from sklearn_mlce._network.fingerprint import fingerprint_diff
 from sklearn_mlce._network.perceptron import Arrays
 
-_FORMAT = 3  # of the file; another one is refused
+_FORMAT = 4  # of the file; another one is refused
+_ABOUT = "about"  # the name of its JSON
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # of AdamW
+_PAUSES = (0.05, 0.2, 1.0)  # seconds before a move is tried again
+_NOTHING: tuple[int, ...] = ()  # the identity of no file
 
 
 @dataclass(frozen=True)
@@ -62,6 +76,10 @@ _IN_JSON = (
 )
 
 
+class NotSaved(OSError):
+    """A checkpoint that cannot be written, in the middle of a training."""
+
+
 class CheckpointFile:
     """File ``checkpoint.npz`` with the state of a fit and the fingerprint of the fit.
 
@@ -73,15 +91,52 @@ class CheckpointFile:
 
     def __init__(self, directory: Any) -> None:
         self.path = Path(directory) / "checkpoint.npz"
+        self._seen = _NOTHING  # the file that this fit found or wrote
+        self._given_up = False
 
     def prepare(self) -> None:
-        """Make the directory, and clear it of what a kill in the middle of a write left."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        for leftover in self.path.parent.glob(".checkpoint-*.partial"):
-            leftover.unlink(missing_ok=True)
+        """Make the directory, and clear it of what a kill in the middle of a write left.
+
+        Raises
+        ------
+        OSError
+            If nothing can be written there.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            for leftover in self.path.parent.glob(".checkpoint-*.partial"):
+                leftover.unlink(missing_ok=True)
+            stream, partial = _new_file(self.path.parent)
+            stream.close()
+            partial.unlink()
+        except OSError as error:
+            raise OSError(
+                f"checkpoint_dir={str(self.path.parent)!r} is no directory that can be written to "
+                f"({error}); expected one. Set checkpoint_dir to another, or to None"
+            ) from error
+        self._seen = _identity(self.path)
 
     def write(self, state: TrainingState, fingerprint: dict[str, Any]) -> None:
-        """Replace the file by another: whoever reads it sees the old one or the new one whole."""
+        """Replace the file by another: whoever reads it sees the old one or the new one whole.
+
+        Nothing is written any more once another fit has written there, of which a warning tells.
+
+        Raises
+        ------
+        NotSaved
+            If it cannot be written.
+        """
+        if self._given_up:
+            return
+        if _identity(self.path) not in (self._seen, _NOTHING):
+            self._given_up = True
+            warnings.warn(
+                f"{self.path} was written by another fit meanwhile; this one goes on without "
+                "checkpoints. Give each fit a checkpoint_dir of its own",
+                UserWarning,
+                stacklevel=2,
+            )
+            return
         arrays = _flat("last", state.weights, state.moments)
         if state.best_epoch != state.n_epochs:
             arrays |= _flat("best", state.best_weights, state.best_moments)
@@ -91,64 +146,131 @@ class CheckpointFile:
             "best_has_moments": bool(state.best_moments),
             "state": {name: getattr(state, name) for name in _IN_JSON},
         }
-        arrays["about"] = np.array(json.dumps(about))
-        name = f".checkpoint-{os.getpid()}-{threading.get_ident()}.partial"
-        partial = self.path.with_name(name)
+        arrays[_ABOUT] = np.array(json.dumps(about))
         try:
-            with open(partial, "wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, self.path)
+            self._replace(arrays)
+        except OSError as error:
+            raise NotSaved(
+                f"{self.path} cannot be written after epoch {state.n_epochs} ({error}); the "
+                "checkpoint before is whole. Free or mount the disk, or set another "
+                "checkpoint_dir, and fit with resume=True"
+            ) from error
+        self._seen = _identity(self.path)
+
+    def _replace(self, arrays: Arrays) -> None:
+        """Write a new file beside the old one, and put it in its place."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)  # which may have vanished
+        stream, partial = _new_file(self.path.parent)
+        try:
+            with stream:
+                write_archive(stream, arrays)
+            _move(partial, self.path)
         finally:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
         _sync_directory(self.path.parent)
 
-    def read(self) -> tuple[TrainingState, dict[str, Any]] | None:
-        """State and fingerprint that were written, or None where there is no file.
+    def read_about(self) -> dict[str, Any] | None:
+        """What the file says of its fit, or None where there is no file.
 
         Raises
         ------
         ValueError
             If the file is not a checkpoint of this version of the package.
         """
+        return self._read(self._checked_about)
+
+    def read(self, expected: Mapping[str, Header]) -> TrainingState | None:
+        """State that was written, or None where there is no file.
+
+        Parameters
+        ----------
+        expected : mapping of str to Header
+            Of the weights.
+
+        Raises
+        ------
+        ValueError
+            If the file is not a checkpoint of this version of the package, or of other weights.
+        """
+        return self._read(lambda archive: self._state(archive, expected))
+
+    def _read(self, take: Callable[[ArrayArchive], Any]) -> Any:
         try:
-            with open(self.path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-                about = json.loads(str(file["about"]))
-                arrays = {name: file[name] for name in file.files if name != "about"}
+            with open_regular(self.path) as stream:
+                return take(ArrayArchive(stream))
         except FileNotFoundError:
             return None
-        except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
-            raise ValueError(self._unusable("is not a checkpoint, or is damaged")) from error
+        except Damaged as error:
+            raise self._unusable(f"is not a checkpoint, or is damaged: {error}") from error
+
+    def _checked_about(self, archive: ArrayArchive) -> dict[str, Any]:
+        """The JSON of a file, of whose entries each has the type that it was written with."""
+        header = archive.headers.get(_ABOUT)
+        if header is None or header.shape != () or header.dtype.kind != "U":
+            raise Damaged("it does not say what it is of")
+        try:
+            about = json.loads(str(archive.load(_ABOUT)))
+        except (ValueError, RecursionError) as error:
+            raise Damaged(str(error)) from error
         seen = about.get("format") if isinstance(about, dict) else None
         if seen != _FORMAT:
-            raise ValueError(self._unusable(f"has format {seen}, this version reads {_FORMAT}"))
+            raise self._unusable(f"has format {seen!r:.20}, this version reads {_FORMAT}")
+        if not _is_about(about):
+            raise Damaged("its entries are not those of a checkpoint")
+        return about
+
+    def _state(self, archive: ArrayArchive, expected: Mapping[str, Header]) -> TrainingState:
+        about = self._checked_about(archive)
         values = about["state"]
         values = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        state = TrainingState(**values)
+        prefixes = ["last"] if state.best_epoch == state.n_epochs else ["last", "best"]
+        headers = {name: header for name, header in archive.headers.items() if name != _ABOUT}
+        found = differences(headers, _wanted(headers, expected, prefixes))
+        if found:
+            raise Damaged(f"it holds {'; '.join(found[:3])}")
+        arrays = {name: archive.load(name) for name in headers}
         weights, moments = _nested("last", arrays)
-        state = TrainingState(weights=weights, moments=moments, **values)
-        if state.best_epoch != state.n_epochs:
+        state = replace(state, weights=weights, moments=moments)
+        if "best" in prefixes:
             weights, moments = _nested("best", arrays)
         elif not about["best_has_moments"]:
             moments = {}
-        return replace(state, best_weights=weights, best_moments=moments), about["fingerprint"]
+        return replace(state, best_weights=weights, best_moments=moments)
 
-    def resumable(self, fingerprint: dict[str, Any], start: TrainingState) -> TrainingState:
+    def resumable(
+        self,
+        fingerprint: dict[str, Any],
+        start: TrainingState,
+        expected: Callable[[], Mapping[str, Header]],
+    ) -> TrainingState:
         """State that a fit goes on from: the saved one, or `start` where there is none.
+
+        Parameters
+        ----------
+        fingerprint : dict
+            Of the fit.
+        start : TrainingState
+            Where it would begin.
+        expected : callable
+            Gives the headers of its weights.
 
         Raises
         ------
         ValueError
             If there is a checkpoint of another fit, or none that can be read.
         """
-        saved = self.read()
-        if saved is None:
+        about = self.read_about()
+        if about is None:
             return start
-        state, differs = saved[0], fingerprint_diff(saved[1], fingerprint)
+        differs = fingerprint_diff(about["fingerprint"], fingerprint)
         if not differs:
-            return state
-        ended_here = (state.seed, state.n_epochs_of_best) == (start.seed, start.n_epochs_before)
-        if state.finished and start.weights and ended_here:
+            saved = self.read(expected())
+            return start if saved is None else saved
+        of_state = about["state"]
+        ended = (of_state["seed"], of_state["n_epochs_before"] + of_state["best_epoch"])
+        if of_state["finished"] and start.weights and ended == (start.seed, start.n_epochs_before):
             return start  # warm_start, and that fit is the one that ended where this one starts
         raise ValueError(
             f"{self.path} is the checkpoint of another fit: {'; '.join(differs)}. Fit with "
@@ -156,8 +278,72 @@ class CheckpointFile:
             "resume=False to start anew, which overwrites it"
         )
 
-    def _unusable(self, what: str) -> str:
-        return f"{self.path} {what}. Delete it or set resume=False to start anew"
+    def _unusable(self, what: str) -> ValueError:
+        return ValueError(f"{self.path} {what}. Delete it or set resume=False to start anew")
+
+
+def _is_about(about: dict[str, Any]) -> bool:
+    """Whether the entries of a file of this format have their types, and fit each other."""
+    state, numbers = about.get("state"), ("seed", "n_epochs_before", "best_epoch")
+    curves = ("losses", "validation_losses", "scores")
+    if not (isinstance(about.get("fingerprint"), dict) and isinstance(state, dict)):
+        return False
+    if state.keys() != set(_IN_JSON) or not isinstance(about.get("best_has_moments"), bool):
+        return False
+    if not all(type(state[name]) is int and 0 <= state[name] < 2**64 for name in numbers):
+        return False
+    if not all(isinstance(state[name], list) for name in curves):
+        return False
+    if not all(isinstance(value, float | int) for name in curves for value in state[name]):
+        return False
+    n_epochs, n_scores = len(state["losses"]), len(state["scores"])
+    fits = n_scores == len(state["validation_losses"]) and n_scores in (0, n_epochs)
+    return fits and 1 <= state["best_epoch"] <= n_epochs and isinstance(state["finished"], bool)
+
+
+def _wanted(
+    headers: Mapping[str, Header], expected: Mapping[str, Header], prefixes: list[str]
+) -> dict[str, Header]:
+    """Headers that a file of some weights has; moments are those of a weight, or a count."""
+    wanted = {
+        f"{prefix}/weights/{name}": header
+        for prefix in prefixes
+        for name, header in expected.items()
+    }
+    for path, header in headers.items():
+        owner, _, rest = path.partition("/moments/")
+        name, _, key = rest.rpartition("/")
+        if owner in prefixes and name in expected and key in _MOMENTS and header.dtype.kind == "f":
+            shape = () if key == "step" else expected[name].shape
+            wanted[path] = Header(shape, header.dtype)
+    return wanted
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """What tells a file from another that takes its place."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return _NOTHING
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _new_file(directory: Path) -> tuple[IO[bytes], Path]:
+    """Open a new file of a name that nobody can guess, with the rights that new files have."""
+    path = directory / f".checkpoint-{secrets.token_hex(16)}.partial"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(path, flags, 0o666), "wb"), path
+
+
+def _move(source: Path, target: Path) -> None:
+    """Put a file in the place of another, which Windows refuses while somebody reads that one."""
+    for pause in _PAUSES:
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            time.sleep(pause)
+    os.replace(source, target)
 
 
 def open_checkpoint(
@@ -191,8 +377,8 @@ def open_checkpoint(
     file = CheckpointFile(directory)
     file.prepare()
     if resume and seed_is_drawn and not start.weights:
-        saved = file.read()
-        start = start if saved is None else replace(start, seed=saved[0].seed)
+        about = file.read_about()
+        start = start if about is None else replace(start, seed=about["state"]["seed"])
     return file, start
 
 

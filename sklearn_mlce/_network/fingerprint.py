@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import zlib
+from mmap import mmap
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,9 @@ _PARAMETERS = {
     "factory": "module",
 }
 
-_ROWS_READ = 16  # of X; reading all of it would take as long as an epoch
+# Bytes of X in memory up to which all of it is read, at a gigabyte a second or so; of more, and of
+# memory maps, so many rows are.
+_BYTES_READ, _ROWS_READ = 2**32, 1024
 
 
 def fingerprint(
@@ -147,20 +150,39 @@ def _module(module: nn.Module) -> dict[str, Any]:
 
 
 def _rows(rows: Rows) -> dict[str, Any]:
-    """Shape and checksums: of all labels and weights, of some rows of X."""
+    """Shape and checksums: of all labels and weights, and of X, or of some rows of it."""
     X, targets, weight = rows.X, rows.targets, rows.sample_weight
-    some = X[np.linspace(0, X.shape[0] - 1, min(_ROWS_READ, X.shape[0])).astype(int)]
+    if _is_read_whole(X):
+        name = "checksum of features"
+    else:
+        name = "checksum of some features"
+        X = X[np.linspace(0, X.shape[0] - 1, min(_ROWS_READ, X.shape[0])).astype(int)]
     encoded = (targets.codes, targets.positives, targets.dense)
     return {
-        "shape": list(X.shape),
+        "shape": list(rows.X.shape),
         "dtype": str(X.dtype),
         "sparse": sp.issparse(X),
-        "checksum of some features": _checksum(some),
+        name: _checksum(X),
         "kind": targets.kind,
         "checksum of classes": _checksum(np.array([str(label) for label in targets.classes])),
         "checksum of labels": [_checksum(part) for part in encoded if part is not None],
         "checksum of sample_weight": None if weight is None else _checksum(weight),
     }
+
+
+def _is_read_whole(X: Any) -> bool:
+    """Whether features lie in memory, and are not too large to be read for a checksum."""
+    parts = (X.data, X.indices, X.indptr) if sp.issparse(X) else (X,)
+    return not any(map(_is_mapped, parts)) and sum(part.nbytes for part in parts) <= _BYTES_READ
+
+
+def _is_mapped(array: Any) -> bool:
+    """Whether an array is a view of a memory map."""
+    while array is not None:
+        if isinstance(array, np.memmap | mmap):
+            return True
+        array = getattr(array, "base", None)
+    return False
 
 
 def _checksum(array: Any) -> str:

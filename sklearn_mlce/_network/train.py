@@ -17,9 +17,10 @@ from skorch.helper import predefined_split
 from skorch.utils import TeeGenerator
 from torch import Tensor, nn
 
+from sklearn_mlce._network.array_archive import Header
 from sklearn_mlce._network.batches import Batches, BatchTargets, Rows, SparseBatch
 from sklearn_mlce._network.callbacks import BestEpochTracker, Diverged, training_callbacks
-from sklearn_mlce._network.checkpoint import TrainingState
+from sklearn_mlce._network.checkpoint import NotSaved, TrainingState
 from sklearn_mlce._network.input_scaling import OverallScaling
 from sklearn_mlce._network.optimizer import FusedAdamW, moments_from_arrays, moments_to_arrays
 from sklearn_mlce._network.perceptron import (
@@ -116,11 +117,36 @@ def train(
         net.train(rows, epochs=plan.max_epochs - start.n_epochs)
         if callbacks and held_out is None:  # which may have changed it at the end of the training
             tracker.keep(net, tracker.state)
-    except (Diverged, KeyboardInterrupt) as error:
+    except (Diverged, KeyboardInterrupt, NotSaved) as error:
         if tracker.state.n_epochs == 0:
             raise
         return replace(tracker.state, stopped_by=error)
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        error = _too_little_memory(plan, error)
+        if tracker.state.n_epochs == 0:
+            raise error from error.__cause__
+        return replace(tracker.state, stopped_by=error)
     return tracker.state
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch, or Python, could not allocate what it needed."""
+    words = ("out of memory", "not enough memory", "can't allocate memory")
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)
+
+
+def _too_little_memory(plan: TrainingPlan, cause: BaseException) -> MemoryError:
+    """Error that says what to make smaller."""
+    smaller = max(1, plan.batch_size // 4)
+    error = MemoryError(
+        f"a batch of batch_size={plan.batch_size} rows did not fit in the memory of "
+        f"{plan.device} ({cause!s:.200}). Set batch_size={smaller} or less, smaller "
+        "hidden_layer_sizes, or end what else holds memory there"
+    )
+    error.__cause__ = cause
+    return error
 
 
 def _make_net(
@@ -244,6 +270,28 @@ def _make_module(
         initialise(module, randomness.weight_generator())
         start_from_rows(module, rows, plan.objective, plan.label_weight)
     return module
+
+
+def weight_headers(plan: TrainingPlan, kept_dtype: np.dtype, seed: int) -> dict[str, Header]:
+    """Shapes and dtypes of the arrays that are kept of a network, by name."""
+    dtype = torch_dtype(plan.dtype)
+    network: Network
+    if plan.factory is not None:
+        of_user = make_module(plan.factory, plan.architecture, seed)
+        network = UserNetwork(of_user, plan.architecture, dtype, torch_dtype(kept_dtype))
+    else:
+        network = Perceptron(plan.architecture, dtype, device="meta")  # allocates nothing
+    return {
+        name: Header(tuple(part.shape), np.dtype(_kept(part, kept_dtype)))
+        for name, part in network.state_dict().items()
+    }
+
+
+def _kept(part: Tensor, kept_dtype: np.dtype) -> Any:
+    """Dtype of the array that is kept of a tensor."""
+    if part.is_floating_point():
+        return kept_dtype
+    return torch.empty(0, dtype=part.dtype).numpy().dtype
 
 
 def _begin_history(net: PerceptronNet, start: TrainingState) -> None:

@@ -18,7 +18,7 @@ from sklearn_mlce._objectives.objective import Objective, is_module
 from sklearn_mlce._objectives.pairwise import Pairwise
 from sklearn_mlce._objectives.pointwise import BinaryCrossEntropy, SquaredHinge
 from sklearn_mlce._targets.targets import TargetFormat, Targets
-from sklearn_mlce._utils.numbers import check_margin
+from sklearn_mlce._utils.numbers import check_margin, check_number
 
 OBJECTIVES: dict[str, type[Objective]] = {
     objective.name: objective
@@ -61,6 +61,7 @@ ThresholdedLossName = Literal[
     "asymmetric",
 ]
 # A smooth hinge, chosen over all data sets of the benchmarks: threshold zero then needs no tuning.
+_LARGEST_SCALE = 1e6  # which is a hinge long before
 _HINGE_SCALE, _HINGE_MARGINS = 8.0, (0.2, 1.8)
 
 
@@ -100,6 +101,8 @@ def resolve_objective(loss: Any, scale: Any, margin: Any, target_format: TargetF
     objective = OBJECTIVES[loss]
     if not objective.takes_margin:
         _refuse(given, f"loss={loss!r} has none")
+    if scale is not None:
+        check_number("scale", scale, above=0, at_most=_LARGEST_SCALE)
     margins = check_margin(0.0 if margin is None else margin)
     return objective.for_targets(target_format, 1.0 if scale is None else scale, margins)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,10 @@ from sklearn.utils.validation import _check_sample_weight
 from sklearn_mlce._objectives.module import ModuleObjective
 from sklearn_mlce._objectives.objective import Objective
 from sklearn_mlce._targets.targets import Targets, weighted_label_counts
+from sklearn_mlce._utils.numeric_input import check_container, check_holds_numbers, without_torch
+
+# Of the largest weight of a row: its square, times a million rows, is in range of float32.
+_LARGEST_WEIGHT = 1e15
 
 
 def checked_weight(sample_weight: Any, X: Any, dtype: Any) -> np.ndarray | None:
@@ -18,14 +23,31 @@ def checked_weight(sample_weight: Any, X: Any, dtype: Any) -> np.ndarray | None:
 
     Raises
     ------
+    TypeError
+        If they are no numbers.
     ValueError
-        If they are not one non-negative finite number per row, one of them positive.
+        If they are not one non-negative finite number per row, one of them positive, or all are
+        beyond what sums and squares of them may reach.
     """
     if sample_weight is None:
         return None
+    if not isinstance(sample_weight, Real):
+        check_container(sample_weight, "sample_weight")
+        sample_weight = without_torch(sample_weight, "sample_weight")
+        check_holds_numbers(sample_weight, "sample_weight")
     weight = _check_sample_weight(sample_weight, X, dtype=dtype, ensure_non_negative=True)
-    if not weight.any():
-        raise ValueError("sample_weight is zero for every row; expected a positive weight")
+    largest = weight.max(initial=0)
+    if largest == 0:
+        raise ValueError(
+            "Sample weights must contain at least one non-zero number: sample_weight is zero for "
+            "every row; expected a positive weight. Pass None to weigh all rows alike"
+        )
+    if not 1 / _LARGEST_WEIGHT <= largest <= _LARGEST_WEIGHT:
+        raise ValueError(
+            f"sample_weight is {largest:g} at most; expected weights around 1, the largest between "
+            f"{1 / _LARGEST_WEIGHT:g} and {_LARGEST_WEIGHT:g}. Pass sample_weight / "
+            "sample_weight.max()"
+        )
     return weight
 
 
@@ -115,12 +137,23 @@ def _in_order(weights: dict, targets: Targets) -> list:
 
 
 def warn_unknown_labels(targets: Targets) -> None:
-    """Warn of labels, or outputs, that are unknown in every row."""
+    """Warn of labels, or outputs, that are unknown in every row.
+
+    Raises
+    ------
+    ValueError
+        If nothing is known at all.
+    """
     if targets.kind == "multioutput":
         _warn_unknown_outputs(targets)
     if targets.dense is None:
         return
     unknown = np.flatnonzero(np.isnan(targets.dense).all(axis=0))
+    if len(unknown) == targets.n_outputs:
+        raise ValueError(
+            "y holds only NaN, in all rows with a positive weight; expected 0 or 1 in one cell at "
+            "least. Pass 0 where a label is known not to apply"
+        )
     if len(unknown):
         warnings.warn(
             f"labels {unknown[:10].tolist()} are unknown (NaN) in every row; they are treated as "

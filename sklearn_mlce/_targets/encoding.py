@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils import assert_all_finite, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import column_or_1d
 
 from sklearn_mlce._targets.containers import container_of
 from sklearn_mlce._targets.label_sets import (
@@ -23,9 +22,12 @@ from sklearn_mlce._targets.label_sets import (
     label_sets_error,
 )
 from sklearn_mlce._targets.output_classes import encode_columns, holds_text, missing_entries
+from sklearn_mlce._targets.single_classes import check_are_classes, check_of_one_type
 from sklearn_mlce._targets.stray_values import check_no_stray_values
 from sklearn_mlce._targets.tags import as_objects, encode_tags, tag_rows
 from sklearn_mlce._targets.targets import TargetFormat, Targets
+from sklearn_mlce._utils.numeric_input import check_container, check_not_masked, without_torch
+from sklearn_mlce._utils.sparse_format import check_sparse
 
 
 def encode_targets(y: Any, label_names: np.ndarray | None = None) -> Targets:
@@ -44,6 +46,7 @@ def encode_targets(y: Any, label_names: np.ndarray | None = None) -> Targets:
         If y is of a kind that cannot be trained on; the message says what to type instead.
     """
     check_y_given(y)
+    y = without_torch(y, "y")
     if sp.issparse(y):
         if y.ndim == 1 or y.shape[1] == 1:
             return _encode_single(y.toarray())
@@ -70,6 +73,7 @@ def _encode_array(array: np.ndarray, label_names: np.ndarray | None, y: Any) -> 
     if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1):
         if array.dtype.kind not in "biuf":
             check_no_joined_labels(y, array)
+            check_of_one_type(y, array)
         return _encode_single(array)
     _check_is_matrix(array.shape)
     return _encode_dense(array, label_names, y)
@@ -84,12 +88,17 @@ def encode_argument(y: Any, name: str, label_names: np.ndarray | None = None) ->
 
 
 def check_y_given(y: Any, method: str = "fit") -> None:
-    """Raise ValueError if y is None, in the words that scikit-learn's checks look for."""
+    """Raise ValueError if y is None, in scikit-learn's words, or sparse and damaged."""
     if y is None:
         raise ValueError(
             f"{method} requires y to be passed, but the target y is None; expected the labels of "
             f"each row. Type {method}(X, y)"
         )
+    check_sparse(y, "y")
+    if isinstance(y, np.ndarray):
+        check_not_masked(y, "y")
+    elif not (sp.issparse(y) or isinstance(y, list | tuple)):
+        check_container(y, "y")
 
 
 def _check_is_matrix(shape: tuple[int, ...]) -> None:
@@ -156,9 +165,7 @@ def _of_pandas(y: Any) -> np.ndarray:
 
 def _encode_single(array: np.ndarray) -> Targets:
     y = column_or_1d(array, warn=True)
-    if y.dtype.kind == "f":
-        assert_all_finite(y, input_name="y")
-    check_classification_targets(y)
+    check_are_classes(y)
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"y has only 1 class, {classes.tolist()}; expected at least two classes")

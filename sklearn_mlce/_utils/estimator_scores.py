@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from sklearn_mlce._utils.pipelines import split_transformers, transformed
+from sklearn_mlce._utils.sparse_format import check_sparse
 
 # Of columns (n, k), their probabilities (n, k).
 ProbabilitiesAt = Callable[[np.ndarray], np.ndarray]
@@ -47,6 +48,7 @@ def scores_of(estimator: Any, X: Any, n_outputs: int) -> np.ndarray:
     """
     if default_threshold(estimator) != 0:
         return checked_probabilities(estimator, X, n_outputs)
+    check_sparse(X, "X")  # which estimators of other packages do not
     scores = np.asarray(to_dense(estimator.decision_function(X)))
     return _checked_scores(estimator, "decision_function", scores, n_outputs)
 
@@ -123,6 +125,7 @@ def finite_scores(scores: np.ndarray, seen: str) -> np.ndarray:
 
 def probabilities_of(estimator: Any, X: Any) -> Any:
     """Probabilities of the labels; of a list, as forests give, the column of class 1 each."""
+    check_sparse(X, "X")
     probabilities = to_dense(estimator.predict_proba(X))
     if not isinstance(probabilities, list):
         return probabilities

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
-import sys
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils.validation import validate_data
 
-# What NumPy would cast. pandas' Timestamp and Timedelta are among them.
-_KINDS: dict[str, tuple[type, ...]] = {
-    "text": (str, bytes),
-    "dates": (datetime.date, np.datetime64),
-    "durations": (datetime.timedelta, np.timedelta64),
-}
-_NO_NUMBERS = sum(_KINDS.values(), ())
+from sklearn_mlce._utils.numeric_input import check_holds_numbers, check_X, without_torch
 
 
 def validated_features(estimator: Any, X: Any, *, reset: bool, order: str | None = None) -> Any:
@@ -41,14 +32,14 @@ def validated_features(estimator: Any, X: Any, *, reset: bool, order: str | None
     Raises
     ------
     TypeError
-        If X holds text, dates or durations, which NumPy would cast, or is a tensor of another
-        device or with a gradient.
+        If X holds text, dates, durations or other things than real numbers, has no rows that can
+        be picked, or is a tensor of another device or layout, or with a gradient.
     ValueError
-        If X is None, or otherwise not usable.
+        If X is None, sparse and damaged, or otherwise not usable.
     """
-    check_X_given(X)
-    X = _without_torch(X)
-    dtypes = _check_holds_numbers(X)
+    check_X(X)
+    X = without_torch(X, "X")
+    dtypes = check_holds_numbers(X, "X")
     # scikit-learn makes float64 of these but for float32 that it knows to be such.
     narrow = bool(dtypes) and {str(dtype).lower() for dtype in dtypes} <= {"float16", "float32"}
     return validate_data(
@@ -59,98 +50,3 @@ def validated_features(estimator: Any, X: Any, *, reset: bool, order: str | None
         order=order,
         reset=reset,
     )
-
-
-def check_X_given(X: Any) -> None:
-    """Raise ValueError if X is None."""
-    if X is None:
-        raise ValueError(
-            "X is None; expected the features of each row, of shape (n_samples, n_features)"
-        )
-
-
-def _without_torch(X: Any) -> Any:
-    """X itself, or the array that shares a tensor's memory; what comes out is NumPy's."""
-    torch = sys.modules.get("torch")
-    if torch is None or not isinstance(X, torch.Tensor):
-        return X
-    if X.device.type != "cpu" or X.requires_grad:
-        what = f"on {X.device}" if X.device.type != "cpu" else "that requires grad"
-        raise TypeError(
-            f"X is a tensor {what}; expected rows in memory, as predictions are made with NumPy. "
-            "Pass X.detach().cpu(), or stay in torch with the module that to_torch() makes"
-        )
-    return X.numpy()
-
-
-def _check_holds_numbers(X: Any) -> list[Any]:
-    """Raise TypeError for what is no number; return the dtype of X, or those of its columns."""
-    if sp.issparse(X):
-        return [X.dtype]
-    if hasattr(X, "columns") and hasattr(X, "dtypes"):
-        dtypes = list(X.dtypes)
-        for number, (name, dtype) in enumerate(zip(X.columns, dtypes, strict=True)):
-            if not _is_numeric(dtype):
-                column = X.iloc[:, number] if hasattr(X, "iloc") else X[:, number]
-                _check_entries(column, X, repr(name), dtype)
-        return dtypes
-    array = X if isinstance(X, np.ndarray) else _plain_array(X)
-    if array.dtype.kind in "mMUSTO":
-        columns = array.T if array.ndim == 2 else [array.ravel()]
-        for number, column in enumerate(columns):
-            _check_entries(column, X, str(number), array.dtype)
-    return [array.dtype]
-
-
-def _is_numeric(dtype: Any) -> bool:
-    """Whether a column of a DataFrame of pandas or polars needs no look at its entries."""
-    if hasattr(dtype, "is_numeric"):
-        return dtype.is_numeric() or str(dtype) in ("Boolean", "Null")
-    return dtype.kind in "biufc"
-
-
-def _plain_array(X: Any) -> np.ndarray:
-    """An array of a list or the like, whose numbers are not made text by the text among them."""
-    try:
-        array = np.asarray(X)
-    except (TypeError, ValueError):  # scikit-learn has a message for it
-        return np.empty((0, 0))
-    return np.asarray(X, dtype=object) if array.dtype.kind in "US" else array
-
-
-def _check_entries(column: Any, X: Any, name: str, dtype: Any) -> None:
-    """Raise TypeError if an entry of a column is no number."""
-    entry = next((entry for entry in column if isinstance(entry, _NO_NUMBERS)), None)
-    if entry is None:
-        return
-    kind = next(kind for kind, types in _KINDS.items() if isinstance(entry, types))
-    where = "" if np.ndim(X) == 1 else f" in column {name}"
-    example = entry.item() if isinstance(entry, np.str_ | np.bytes_) else entry
-    raise TypeError(
-        f"X holds {kind}{where} (dtype {dtype}, such as {example!r}); expected numbers. "
-        f"{_to_type(kind, X, name)}"
-    )
-
-
-def _to_type(kind: str, X: Any, name: str) -> str:
-    """What makes numbers of a column."""
-    if np.ndim(X) == 1:
-        return (
-            "Pass TfidfVectorizer().fit_transform(X), or make it the first step of a pipeline"
-            if kind == "text"
-            else "Pass a matrix with a column of numbers for each feature"
-        )
-    if kind == "text":
-        cast = "cast(pl.Float64)" if hasattr(X, "with_columns") else "astype(float)"  # of polars
-        return (
-            f"Cast numbers that are written as text by X.{cast}, and encode categories by "
-            "OneHotEncoder in a ColumnTransformer"
-        )
-    column = f"X[{name}]" if hasattr(X, "columns") else f"X[:, {name}]"
-    if isinstance(X, np.ndarray) and X.dtype.kind in "mM":
-        since = f"({column} - np.datetime64(0, 's'))" if kind == "dates" else column
-        numbers = f"{since} / np.timedelta64(1, 's')"
-    else:
-        method = "toordinal" if kind == "dates" else "total_seconds"
-        numbers = f"[entry.{method}() for entry in {column}]"
-    return f"Put numbers in their place, such as {numbers}"

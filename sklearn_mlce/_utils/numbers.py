@@ -6,6 +6,9 @@ import math
 from numbers import Real
 from typing import Any
 
+LARGEST_POWER = 1e6
+LARGEST_MARGIN = 1e6  # whose product with the largest scale is in range
+
 
 def check_margin(margin: Any) -> tuple[float, float]:
     """Margins of the two sides from what the user gave.
@@ -15,15 +18,19 @@ def check_margin(margin: Any) -> tuple[float, float]:
     ValueError
         If it is not a finite number or a pair of them.
     """
-    if type(margin) is float and _is_finite(margin):
+    if type(margin) is float and _is_margin(margin):
         return margin, margin  # the rest takes as long as a pass over a small batch
     pair = tuple(margin) if isinstance(margin, tuple | list) else (margin, margin)
-    if len(pair) != 2 or not all(isinstance(m, Real) and _is_finite(m) for m in pair):
+    if len(pair) != 2 or not all(isinstance(m, Real) and _is_margin(m) for m in pair):
         raise ValueError(
-            "margin must be a finite number, or a pair of them: the negatives' and the "
-            f"positives'; got {margin!r}"
+            f"margin must be a finite number up to {LARGEST_MARGIN:g}, or a pair of them: the "
+            f"negatives' and the positives'; got {margin!r}"
         )
     return float(pair[0]), float(pair[1])
+
+
+def _is_margin(value: Any) -> bool:
+    return bool(-LARGEST_MARGIN <= value <= LARGEST_MARGIN)
 
 
 def _is_finite(value: Any) -> bool:
@@ -32,12 +39,34 @@ def _is_finite(value: Any) -> bool:
 
 
 def check_number(
-    name: str, value: Any, *, at_least: float | None = None, above: float | None = None
+    name: str,
+    value: Any,
+    *,
+    at_least: float = -math.inf,
+    above: float = -math.inf,
+    at_most: float = math.inf,
+    below: float = math.inf,
 ) -> None:
-    """Raise ValueError unless an option is a finite number within its bound."""
+    """Raise ValueError unless an option is a finite number within its bounds."""
     # Asking for an abstract class takes as long as a pass over a small batch.
-    fits = (type(value) in (float, int) or isinstance(value, Real)) and _is_finite(value)
-    if not (fits and (at_least is None or value >= at_least) and (above is None or value > above)):
-        bound = "" if at_least is None else f" of at least {at_least}"
-        bound = bound if above is None else f" greater than {above}"
-        raise ValueError(f"{name} must be a finite number{bound}, got {value!r}")
+    is_number = type(value) in (float, int) or isinstance(value, Real)
+    if is_number and above < value < below and at_least <= value <= at_most and _is_finite(value):
+        return
+    words = {"of at least": at_least, "greater than": above, "up to": at_most, "below": below}
+    bounds = [f" {word} {bound:g}" for word, bound in words.items() if _is_finite(bound)]
+    raise ValueError(f"{name} must be a finite number{' and'.join(bounds)}, got {value!r}")
+
+
+def check_k(k: Any, most: int | None = None) -> int:
+    """A number of labels or features to look at.
+
+    Raises
+    ------
+    ValueError
+        If it is no whole number from 1 to `most`, where there is one.
+    """
+    whole = isinstance(k, Real) and _is_finite(k) and k == math.floor(k)
+    if not whole or k < 1 or (most is not None and k > most):
+        end = "on" if most is None else f"to {most}"
+        raise ValueError(f"k must be a whole number from 1 {end}, got {k!r}")
+    return math.floor(k)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -32,7 +33,7 @@ def import_torch(what: str, *others: str) -> None:
 
     torch cannot be imported again where an interruption broke it off half-way. So it is imported
     whole in a thread, which Ctrl-C does not reach, together with what it would import later on. The
-    filters of warnings are put back, to which torch and sympy add.
+    filters of warnings are put back, to which torch and sympy add, and so is the environment.
 
     Parameters
     ----------
@@ -62,9 +63,13 @@ def import_torch(what: str, *others: str) -> None:
 
 
 def _import_all(names: tuple[str, ...]) -> None:
+    before = set(os.environ)
     with kept_filters():
         for name in names:
             import_module(name)
+    for name in set(os.environ) - before:
+        if name.startswith("TORCH"):  # torch notes where it would cache what it compiles
+            os.environ.pop(name, None)
 
 
 class _IsModule(type):

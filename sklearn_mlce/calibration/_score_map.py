@@ -12,6 +12,8 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn_mlce._objectives.objective import clipped
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
 from sklearn_mlce._utils.estimator_scores import finite_scores, to_dense
+from sklearn_mlce._utils.numeric_input import array_of_numbers
+from sklearn_mlce._utils.sparse_format import check_sparse
 from sklearn_mlce._utils.typing import validate_params
 from sklearn_mlce.calibration._calibration_data import as_scores
 from sklearn_mlce.calibration._maps import FITS, IsotonicMap, SigmoidMap
@@ -88,7 +90,8 @@ class CalibrationMap:
         ValueError
             If the scores have not a column for each label, or are no numbers.
         """
-        given = np.asarray(to_dense(y_score))
+        check_sparse(y_score, "y_score")
+        given = array_of_numbers(to_dense(y_score), "y_score")
         n_labels = len(self.slopes)
         scores = given[:, None] if given.ndim == 1 and n_labels == 1 else given
         if scores.ndim != 2 or scores.shape[1] != n_labels or scores.dtype.kind not in "biuf":

@@ -22,6 +22,7 @@ from sklearn_mlce._utils.estimator_scores import (
     checked_probabilities,
     to_dense,
 )
+from sklearn_mlce._utils.numeric_input import check_X
 from sklearn_mlce._utils.typing import TorchOutput, fit_context, with_callbacks
 from sklearn_mlce.decisions._expected_f1 import quadrature_of
 from sklearn_mlce.decisions._rules import (
@@ -367,6 +368,7 @@ class MultilabelDecisionClassifier(BaseWrapper):
             :meth:`predict` does not follow from it by a threshold of one half.
         """
         check_is_fitted(self)
+        check_X(X)
         return to_dense(self.estimator_.predict_proba(X))
 
     def predict_log_proba(self, X: Any) -> NDArray[Any]:

@@ -6,10 +6,12 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils.validation import check_array
 
 from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._targets.targets import row_blocks
+from sklearn_mlce._utils.numeric_input import check_container, check_holds_numbers, without_torch
 from sklearn_mlce.decisions._expected_f1 import best_label_counts
 
 _AVERAGES = ("micro", "macro", "samples")
@@ -352,6 +354,10 @@ def check_probabilities(probabilities: Any) -> np.ndarray:
             "np.column_stack([p[:, 1] for p in probabilities]), or wrap the estimator in "
             "MultilabelDecisionClassifier"
         )
+    probabilities = without_torch(probabilities, "probabilities")
+    if not (sp.issparse(probabilities) or isinstance(probabilities, np.ndarray)):
+        check_container(probabilities, "probabilities")
+    check_holds_numbers(probabilities, "probabilities")
     matrix = check_array(probabilities, dtype=[np.float64, np.float32], input_name="probabilities")
     if not (matrix.min() >= 0 and matrix.max() <= 1):
         raise ValueError(

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mlce._targets.targets import Targets, weighted_label_counts
 from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of
+from sklearn_mlce._utils.numeric_input import array_of_numbers
 from sklearn_mlce.inspection._average_precision import average_precisions, pooled_average_precision
 from sklearn_mlce.inspection._fitted_scores import (
     matrix_of_tags,
@@ -180,7 +181,7 @@ def _read(
 
 
 def _checked_thresholds(thresholds: Any, n_labels: int) -> np.ndarray:
-    array = np.asarray(thresholds, dtype=np.float64)
+    array = array_of_numbers(thresholds, "thresholds").astype(np.float64)
     if array.shape not in ((), (n_labels,)) or np.isnan(array).any():
         raise ValueError(
             f"thresholds must be a number, or one for each of {n_labels} labels, got {thresholds!r}"

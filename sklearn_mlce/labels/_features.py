@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from sklearn_mlce._targets.targets import is_trainable, row_blocks
 from sklearn_mlce._utils.estimator_scores import scores_of
+from sklearn_mlce._utils.numbers import check_k
 from sklearn_mlce._utils.optional import pandas_for
 from sklearn_mlce._utils.pipelines import split_transformers, transformed
 from sklearn_mlce._utils.warnings import ignored_warnings
@@ -83,8 +84,7 @@ def top_features(
     1   sky  against     sea
     """
     pd = pandas_for("top_features")
-    if k < 1 or k != int(k):
-        raise ValueError(f"k must be a whole number from 1 on, got {k!r}")
+    k = check_k(k)
     transformers, predictor = _innermost(estimator)
     check_is_fitted(predictor)
     weights = _coefficients(predictor)
@@ -106,7 +106,7 @@ def top_features(
         (name, side, rank, features[column], row[column])
         for name, row in zip(names[chosen], weights, strict=True)
         for side, sign in (("for", 1), ("against", -1))
-        for rank, column in enumerate(_largest(sign * row, int(k)), start=1)
+        for rank, column in enumerate(_largest(sign * row, k), start=1)
     ]
     return pd.DataFrame(entries, columns=["label", "side", "rank", "feature", "weight"])
 

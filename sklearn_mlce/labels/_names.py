@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_mlce._targets.tags import as_objects
+from sklearn_mlce._utils.numeric_input import check_container
 from sklearn_mlce._utils.pipelines import split_transformers
 from sklearn_mlce.labels._tags import check_names
 
@@ -45,6 +46,8 @@ def names_of_labels(estimator: Any, labels: Any, n_labels: int, what: str = "lab
     ValueError
         If as many as there are labels are expected and others given; `what` is the argument.
     """
+    if labels is not None:
+        check_container(labels, what)
     names = known_names(estimator) if labels is None else labels
     names = as_objects(range(n_labels) if names is None else names)
     check_names(names, n_labels, what)

@@ -13,8 +13,10 @@ from sklearn_mlce._targets.containers import container_of
 from sklearn_mlce._targets.targets import TargetFormatMixin, row_blocks
 from sklearn_mlce._targets.top_k import largest_scores
 from sklearn_mlce._utils.estimator_scores import at_columns, scores_and_probabilities
+from sklearn_mlce._utils.numbers import check_k
 from sklearn_mlce._utils.optional import pandas_for
 from sklearn_mlce._utils.pipelines import split_transformers, transformed
+from sklearn_mlce._utils.sparse_format import check_sparse
 from sklearn_mlce.labels._names import names_of_labels
 from sklearn_mlce.labels._tags import y_to_tags
 
@@ -114,12 +116,11 @@ def top_labels(estimator: Any, X: Any, k: int = 5, *, labels: Any = None) -> Any
     """
     pd = pandas_for("top_labels")
     n_labels = _n_labels(estimator, X)
-    if not 1 <= k <= n_labels or k != int(k):
-        raise ValueError(f"k must be a whole number from 1 to {n_labels}, got {k!r}")
+    k = check_k(k, n_labels)
     names = names_of_labels(estimator, labels, n_labels)
     index = X.index if container_of(X) == "pandas" else pd.RangeIndex(_num_samples(X))
     best = [
-        _best_of_block(predictor, part, int(k), n_labels)
+        _best_of_block(predictor, part, k, n_labels)
         for predictor, part in _blocks(estimator, X, n_labels)
     ]
     columns, scores, probabilities, predicted = map(np.concatenate, zip(*best, strict=True))
@@ -169,6 +170,7 @@ def _n_labels(estimator: Any, X: Any) -> int:
     ValueError
         If it is no row of labels.
     """
+    check_sparse(X, "X")
     predicted = estimator.predict(_safe_indexing(X, slice(0, 1)))
     if len(getattr(predicted, "shape", ())) != 2 or predicted.dtype.kind not in "biuf":
         raise ValueError(

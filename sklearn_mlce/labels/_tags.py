@@ -14,7 +14,9 @@ from sklearn_mlce._targets.containers import container_of
 from sklearn_mlce._targets.encoding import label_names_of
 from sklearn_mlce._targets.tags import TagMatrix, as_objects, entries_of, is_missing, sorted_tags
 from sklearn_mlce._targets.targets import row_blocks
+from sklearn_mlce._utils.numeric_input import check_container, check_not_masked, without_torch
 from sklearn_mlce._utils.optional import pandas_for
+from sklearn_mlce._utils.sparse_format import check_sparse
 
 _MISSING = ("error", "empty", "unknown")
 
@@ -82,7 +84,7 @@ def tags_to_y(
     1    1
     """
     pd = pandas_for("tags_to_y")
-    _check_parameters(min_count, missing, sparse)
+    _check_parameters(delimiter, min_count, missing, sparse)
     rows, is_unknown = _rows_of(tags, delimiter, missing)
     matrix = TagMatrix.of(rows, _columns_of(rows, labels, min_count))
     if not len(matrix.labels):
@@ -100,8 +102,10 @@ def tags_to_y(
     return pd.DataFrame(values, index=index, columns=matrix.labels)
 
 
-def _check_parameters(min_count: Any, missing: Any, sparse: bool) -> None:
+def _check_parameters(delimiter: Any, min_count: Any, missing: Any, sparse: bool) -> None:
     """Raise ValueError for values that `tags_to_y` does not know."""
+    if delimiter is not None and (not isinstance(delimiter, str) or not delimiter):
+        raise ValueError(f"delimiter must be None or text such as ',', got {delimiter!r}")
     if not isinstance(min_count, Integral) or min_count < 1:
         raise ValueError(f"min_count must be a whole number from 1 on, got {min_count!r}")
     if missing not in _MISSING:
@@ -200,10 +204,23 @@ def y_to_tags(y: Any, labels: Any = None) -> list[tuple[Any, ...] | None]:
     >>> y_to_tags([[1, 0, 1], [0, 1, 0], [0, 0, 0]], labels=["sea", "sky", "sun"])
     [('sea', 'sun'), ('sky',), ()]
     """
+    check_sparse(y, "y")
+    y = without_torch(y, "y")
+    if labels is not None:
+        check_container(labels, "labels")
     names = label_names_of(y) if labels is None else as_objects(labels)
     if container_of(y) == "pandas" and y.ndim == 2 and _is_sparse(y):
         y = y.sparse.to_coo()
-    matrix = y.tocsr() if sp.issparse(y) else np.asarray(y)
+    try:
+        matrix = y.tocsr() if sp.issparse(y) else np.asarray(y)
+    except ValueError as error:
+        raise ValueError(
+            "y holds rows of different lengths; expected a matrix of 0 and 1. Pass tags as they "
+            "are: only a matrix needs y_to_tags"
+        ) from error
+    check_not_masked(y, "y")
+    if matrix.dtype.kind == "c":
+        raise ValueError("y holds complex numbers; expected 0 and 1. Pass y.real")
     if matrix.ndim != 2:
         raise ValueError(
             f"y has shape {matrix.shape}; expected a matrix of 0 and 1 of shape (n_samples, "
@@ -212,7 +229,7 @@ def y_to_tags(y: Any, labels: Any = None) -> list[tuple[Any, ...] | None]:
     names = as_objects(range(matrix.shape[1])) if names is None else names
     check_names(names, matrix.shape[1])
     found: list[tuple[Any, ...] | None] = []
-    for rows in row_blocks(*matrix.shape):
+    for rows in row_blocks(*matrix.shape) if matrix.shape[0] else ():
         found += _tags_of_block(matrix[rows], names)
     return found
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from sklearn_mlce._kernels.focal_terms import FocalTerm, ShiftedFocalTerm
 from sklearn_mlce._kernels.hard_targets import HardTargets
-from sklearn_mlce._utils.numbers import check_number
+from sklearn_mlce._utils.numbers import LARGEST_POWER, check_number
 from sklearn_mlce.losses._module import RowLoss
 from sklearn_mlce.losses._per_label import LabelLoss, MakeLoss, per_label_loss, weights_of
 
@@ -129,10 +129,9 @@ def asymmetric_labels(
 
 def check_asymmetric_options(gamma_positive: float, gamma_negative: float, margin: float) -> None:
     """Raise ValueError unless the options are usable."""
-    check_number("gamma_positive", gamma_positive, at_least=0)
-    check_number("gamma_negative", gamma_negative, at_least=0)
-    if not 0 <= margin < 1:
-        raise ValueError(f"margin must be a probability in [0, 1), got {margin!r}")
+    check_number("gamma_positive", gamma_positive, at_least=0, at_most=LARGEST_POWER)
+    check_number("gamma_negative", gamma_negative, at_least=0, at_most=LARGEST_POWER)
+    check_number("margin", margin, at_least=0, below=1)
 
 
 class AsymmetricLoss(RowLoss):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -14,6 +16,7 @@ from sklearn_mlce._kernels.loss_function import (
     computed_rows,
     flatten_rows,
     row_factors,
+    with_finite_loss,
 )
 from sklearn_mlce._utils.numbers import check_margin
 from sklearn_mlce.losses._module import RowLoss
@@ -112,21 +115,44 @@ def binary_cross_entropy_loss(
         targets = targets.nan_to_num()
         weight = known if weight is None else known * weight
     pos_weight = check_label_weight(pos_weight, scores, dtype, name="pos_weight")
-    logits = flat if scale == 1 else scale * flat
     together = sample_weight is None and reduction != "none"  # the rows need not be told apart
-    how = "sum" if together else "none"
+    summed = partial(
+        _sums,
+        targets=targets,
+        scale=scale,
+        margins=margins,
+        weight=weight,
+        pos_weight=pos_weight,
+        reduction="sum" if together else "none",
+    )
+    losses = with_finite_loss(summed, flat)
+    if together:
+        return losses if reduction == "sum" else losses / max(flat.shape[0], 1)
+    factor = row_factors(sample_weight, scores, reduction, dtype)
+    rows = losses if factor is None else losses * factor
+    return rows.reshape(scores.shape[:-1]) if reduction == "none" else rows.sum()
+
+
+def _sums(
+    scores: Tensor,
+    *,
+    targets: Tensor,
+    scale: float,
+    margins: tuple[float, float],
+    weight: Tensor | None,
+    pos_weight: Tensor | None,
+    reduction: str,
+) -> Tensor:
+    """Losses ``(n,)`` of rows, or their sum."""
+    logits = scores if scale == 1 else scale * scores
     if margins == (0.0, 0.0):
         losses = binary_cross_entropy_with_logits(
-            logits, targets, weight=weight, pos_weight=pos_weight, reduction=how
+            logits, targets, weight=weight, pos_weight=pos_weight, reduction=reduction
         )
     else:
         shifts = (scale * margins[0], scale * margins[1])
-        losses = _with_margins(logits, targets, shifts, weight, pos_weight, how)
-    if together:
-        return losses if reduction == "sum" else losses / max(flat.shape[0], 1)
-    rows, factor = losses.sum(dim=1), row_factors(sample_weight, scores, reduction, dtype)
-    rows = rows if factor is None else rows * factor
-    return rows.reshape(scores.shape[:-1]) if reduction == "none" else rows.sum()
+        losses = _with_margins(logits, targets, shifts, weight, pos_weight, reduction)
+    return losses if reduction == "sum" else losses.sum(dim=1)
 
 
 def _with_margins(

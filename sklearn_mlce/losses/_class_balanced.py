@@ -10,6 +10,7 @@ from torch import Tensor
 from sklearn_mlce._kernels.focal_terms import FocalTerm
 from sklearn_mlce._kernels.hard_targets import HardTargets
 from sklearn_mlce._kernels.loss_function import check_label_counts
+from sklearn_mlce._utils.numbers import check_number
 from sklearn_mlce.losses._focal import check_focal_options
 from sklearn_mlce.losses._module import RowLoss
 from sklearn_mlce.losses._per_label import LabelLoss, MakeLoss, per_label_loss, weights_of
@@ -147,8 +148,7 @@ def effective_number_weights(counts: Tensor, beta: float) -> Tensor:
 
 def check_class_balanced_options(beta: float, gamma: float) -> None:
     """Raise ValueError unless the options are usable."""
-    if not 0 <= beta < 1:
-        raise ValueError(f"beta must lie in [0, 1), got {beta!r}")
+    check_number("beta", beta, at_least=0, below=1)
     check_focal_options(gamma)
 
 

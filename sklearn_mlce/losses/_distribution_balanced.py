@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isfinite
 
 import torch
 from torch import Tensor
@@ -213,16 +212,19 @@ def check_distribution_balanced_options(
     gamma: float,
 ) -> None:
     """Raise ValueError unless the options are usable."""
-    check_number("n_samples", n_samples, at_least=2)
-    if weight_map is not None and not (
-        len(weight_map) == 3 and all(map(isfinite, weight_map)) and min(weight_map[:2]) >= 0
-    ):
-        raise ValueError(
-            "weight_map must be None or three finite numbers, alpha >= 0, beta >= 0 and mu, "
-            f"got {weight_map!r}"
-        )
-    check_number("negative_scale", negative_scale, above=0)
-    check_number("bias_scale", bias_scale, at_least=0)
+    check_number("n_samples", n_samples, at_least=2, at_most=1e18)
+    if weight_map is not None:
+        if not isinstance(weight_map, tuple | list) or len(weight_map) != 3:
+            raise ValueError(
+                "weight_map must be None or three finite numbers, alpha >= 0, beta >= 0 and mu, "
+                f"got {weight_map!r}"
+            )
+        for name, value, least in zip(
+            ("alpha", "beta", "mu"), weight_map, (0, 0, -1e6), strict=True
+        ):
+            check_number(f"{name} of weight_map", value, at_least=least, at_most=1e6)
+    check_number("negative_scale", negative_scale, above=0, at_most=1e6)
+    check_number("bias_scale", bias_scale, at_least=0, at_most=1e6)
     check_focal_options(gamma)
 
 

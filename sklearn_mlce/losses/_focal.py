@@ -6,7 +6,7 @@ from torch import Tensor
 
 from sklearn_mlce._kernels.focal_terms import FocalTerm
 from sklearn_mlce._kernels.hard_targets import HardTargets
-from sklearn_mlce._utils.numbers import check_number
+from sklearn_mlce._utils.numbers import LARGEST_POWER, check_number
 from sklearn_mlce.losses._module import RowLoss
 from sklearn_mlce.losses._per_label import LabelLoss, MakeLoss, per_label_loss, weights_of
 
@@ -122,9 +122,9 @@ def focal_labels(gamma: float = 2.0, alpha: float | None = None) -> MakeLoss:
 
 def check_focal_options(gamma: float, alpha: float | None = None) -> None:
     """Raise ValueError unless the options are usable."""
-    check_number("gamma", gamma, at_least=0)
-    if alpha is not None and not 0 <= alpha <= 1:
-        raise ValueError(f"alpha must be None or a number in [0, 1], got {alpha!r}")
+    check_number("gamma", gamma, at_least=0, at_most=LARGEST_POWER)
+    if alpha is not None:
+        check_number("alpha", alpha, at_least=0, at_most=1)
 
 
 class FocalLoss(RowLoss):

@@ -19,6 +19,7 @@ from sklearn_mlce._kernels.loss_function import (
     check_indices,
     check_options,
     check_same_shape,
+    check_tensors,
     computed_rows,
     flatten_rows,
     is_small,
@@ -207,6 +208,7 @@ def mlce_loss_from_indices(
     >>> mlce_loss_from_indices(scores, indptr, indices, reduction="none")
     tensor([1.2311, 1.0422])
     """
+    check_tensors(scores=scores, indptr=indptr, indices=indices)
     indptr, indices = indptr.long(), indices.long()
     rows = flatten_rows(scores.detach())
     traced = is_traced(scores, indptr, indices)

@@ -14,6 +14,7 @@ from sklearn_mlce._kernels.loss_function import (
     check_reduction,
     check_same_shape,
     check_soft_targets,
+    check_tensors,
     computing_dtype,
     is_traced,
     reduced_loss,
@@ -248,6 +249,7 @@ def _by_class(weight: Tensor, scores: Tensor) -> Tensor:
 
 def _check_codes(scores: Tensor, targets: Tensor) -> Tensor:
     """Codes ``(n_rows, n_outputs)`` of classes, -1 where unknown."""
+    check_tensors(scores=scores, targets=targets)
     if scores.ndim < 2 or targets.shape != scores.shape[:-1]:
         raise ValueError(
             f"targets have shape {tuple(targets.shape)} but scores have shape "
@@ -281,6 +283,7 @@ def _check_range(given: Tensor, codes: Tensor, n_classes: int) -> None:
 
 def _check_probabilities(scores: Tensor, targets: Tensor) -> Tensor:
     """Targets ``(n_rows, n_outputs, n_classes)``, 0 where unknown."""
+    check_tensors(scores=scores)
     if scores.ndim < 2:
         raise ValueError(
             f"scores must be (..., n_outputs, n_classes), got shape {tuple(scores.shape)}"

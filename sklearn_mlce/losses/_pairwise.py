@@ -19,7 +19,7 @@ from sklearn_mlce._kernels.loss_function import (
 )
 from sklearn_mlce._kernels.mlce import LogitTransform
 from sklearn_mlce._kernels.pairwise import pairwise_rows, plain_pairs
-from sklearn_mlce._utils.numbers import check_number
+from sklearn_mlce._utils.numbers import LARGEST_MARGIN, check_number
 from sklearn_mlce.losses._module import RowLoss
 
 
@@ -142,7 +142,7 @@ def pairwise_loss(
 def check_pairwise_options(scale: float, margin: float, reduction: str) -> None:
     """Raise ValueError unless the options are usable."""
     check_options(scale, reduction)
-    check_number("margin", margin)
+    check_number("margin", margin, at_least=-LARGEST_MARGIN, at_most=LARGEST_MARGIN)
 
 
 class PairwiseLoss(RowLoss):

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from sklearn_mlce._utils.numbers import check_k
 from sklearn_mlce.metrics._inputs import (
-    check_k,
     check_zero_division,
     hard_labels_of,
     hits_at_k,

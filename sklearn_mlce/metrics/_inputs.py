@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from sklearn_mlce._targets.encoding import encode_argument
 from sklearn_mlce._targets.tags import tag_rows
 from sklearn_mlce._targets.targets import Targets, row_blocks
 from sklearn_mlce._targets.top_k import largest_scores
+from sklearn_mlce._utils.numeric_input import check_container, check_holds_numbers, without_torch
 
 
 def labels_of(y: Any, name: str) -> Targets:
@@ -29,12 +30,21 @@ def labels_of(y: Any, name: str) -> Targets:
         raise ValueError(
             f"{name} is None; expected a matrix of labels of shape (n_samples, n_labels)"
         )
+    y = without_torch(y, name)
+    if not (sp.issparse(y) or isinstance(y, np.ndarray)):
+        check_container(y, name)
     if tag_rows(y, certain=True) is not None:
         raise ValueError(
             f"{name} holds tags; expected a matrix of labels. Pass tags_to_y({name}, "
             "labels=model.label_names_), of sklearn_mlce.labels"
         )
-    shape = y.shape if hasattr(y, "shape") else np.shape(y)
+    try:
+        shape = y.shape if hasattr(y, "shape") else np.shape(y)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} holds rows of different lengths; expected a matrix of labels, with a column "
+            "for each. Pass tags_to_y of sklearn_mlce.labels if they are sets of labels"
+        ) from error
     if len(shape) != 2 or shape[1] < 2:
         raise ValueError(
             f"{name} must be a matrix with a column for each of two labels or more, got shape "
@@ -70,6 +80,8 @@ def scores_of(y_score: Any, shape: tuple[int, int]) -> np.ndarray:
 
     Raises
     ------
+    TypeError
+        If they are no numbers, such as text.
     ValueError
         If they are None, sparse, not finite, or of another shape.
     """
@@ -80,6 +92,10 @@ def scores_of(y_score: Any, shape: tuple[int, int]) -> np.ndarray:
             "y_score must be dense: a score that is not stored cannot be ranked among the others. "
             "Pass y_score.toarray() if they are zero"
         )
+    y_score = without_torch(y_score, "y_score")
+    if not isinstance(y_score, np.ndarray):
+        check_container(y_score, "y_score")
+    check_holds_numbers(y_score, "y_score")
     scores = check_array(y_score, dtype=[np.float64, np.float32], input_name="y_score")
     check_same_shape(scores.shape, shape, "y_score")
     return scores
@@ -89,19 +105,6 @@ def check_same_shape(seen: tuple[int, ...], shape: tuple[int, int], name: str) -
     """Raise ValueError if predictions have not the shape of the labels."""
     if seen != shape:
         raise ValueError(f"{name} must have the shape of y_true, {shape}, got {seen}")
-
-
-def check_k(k: Any, n_labels: int) -> int:
-    """The number of labels to look at.
-
-    Raises
-    ------
-    ValueError
-        If it is no integer from 1 to the number of labels.
-    """
-    if not isinstance(k, Integral) or not 1 <= int(k) <= n_labels:
-        raise ValueError(f"k must be an integer from 1 to the {n_labels} labels, got {k!r}")
-    return int(k)
 
 
 def check_zero_division(zero_division: Any) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from sklearn_mlce._targets.targets import weighted_label_counts
+from sklearn_mlce._utils.numeric_input import array_of_numbers
 from sklearn_mlce.metrics._inputs import check_zero_division, labels_of, weights_of
 from sklearn_mlce.metrics._known_labels import f1_of, predictions_of
 
@@ -51,13 +53,14 @@ def label_frequency_groups(
     >>> label_frequency_groups([500, 100, 20, 19, 0]).tolist()
     ['head', 'medium', 'medium', 'tail', 'tail']
     """
-    counts = np.asarray(label_counts, dtype=np.float64)
+    counts = array_of_numbers(label_counts, "label_counts").astype(np.float64)
     if counts.size != max(counts.shape, default=0) or not (counts >= 0).all():
         raise ValueError(
             "label_counts must hold a non-negative number for each label, got shape "
             f"{counts.shape} with values such as {counts.ravel()[:3].tolist()}"
         )
-    if len(cuts) != 2 or not 0 <= cuts[0] <= cuts[1]:
+    pair = isinstance(cuts, tuple | list | np.ndarray) and len(cuts) == 2
+    if not (pair and all(isinstance(cut, Real) for cut in cuts) and 0 <= cuts[0] <= cuts[1]):
         raise ValueError(
             f"cuts must be two ascending numbers of rows, such as (20, 100), got {cuts!r}"
         )

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from sklearn_mlce._utils.numbers import check_k, check_number
+from sklearn_mlce._utils.numeric_input import array_of_numbers
 from sklearn_mlce.metrics._inputs import (
-    check_k,
     hard_labels_of,
     hits_at_k,
     scores_of,
@@ -61,8 +62,8 @@ def label_propensities(y: Any, *, A: float = 0.55, B: float = 1.5) -> np.ndarray
     >>> label_propensities(y_train).round(2)
     array([0.76, 0.47, 0.22])
     """
-    if A <= 0 or B <= 0:
-        raise ValueError(f"A and B must be positive, got A={A!r} and B={B!r}")
+    check_number("A", A, above=0, at_most=10)
+    check_number("B", B, above=0, at_most=1e6)
     positives = hard_labels_of(y, "y")
     n_rows, n_labels = positives.shape
     if n_rows < 3:
@@ -140,7 +141,7 @@ def propensity_scored_precision_at_k(
 
 
 def _checked_propensities(propensities: Any, n_labels: int) -> np.ndarray:
-    array = np.asarray(propensities, dtype=np.float64)
+    array = array_of_numbers(propensities, "propensities").astype(np.float64)
     if array.shape != (n_labels,) or not ((array > 0) & (array <= 1)).all():
         raise ValueError(
             f"propensities must be {n_labels} numbers in (0, 1], one per label, got shape "

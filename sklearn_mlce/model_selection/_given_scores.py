@@ -12,6 +12,8 @@ from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.tags import as_objects, tag_rows
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._utils.estimator_scores import finite_scores, to_dense
+from sklearn_mlce._utils.numeric_input import array_of_numbers
+from sklearn_mlce._utils.sparse_format import check_sparse
 from sklearn_mlce.labels._tags import check_names
 from sklearn_mlce.model_selection._f_measure import HeldOut
 from sklearn_mlce.model_selection._out_of_fold import held_out_of
@@ -72,7 +74,8 @@ def checked_scores(y_score: Any, targets: Targets) -> np.ndarray:
     ValueError
         If they have another shape, or are NaN.
     """
-    scores = np.asarray(to_dense(y_score))
+    check_sparse(y_score, "y_score")
+    scores = array_of_numbers(to_dense(y_score), "y_score")
     shape = (targets.n_rows, targets.n_outputs)
     if targets.kind == "binary" and scores.shape == shape[:1]:
         scores = scores[:, None]

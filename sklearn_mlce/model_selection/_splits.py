@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from collections.abc import Iterable, Sized
 from numbers import Integral, Real
 from typing import Any
 
@@ -126,6 +127,7 @@ def splits_of(
             )
         cv = MultilabelStratifiedShuffleSplit(1, test_size=cv, random_state=random_state)
     else:
+        _check_pairs(cv)
         cv = check_cv(cv, y if single_label else None, classifier=single_label)
     if kind in ("multilabel", "soft") and not _knows_labels(cv):
         y = _plain_labels(y)
@@ -139,6 +141,17 @@ def splits_of(
             "first fit"
         )
     return splits
+
+
+def _check_pairs(cv: Any) -> None:
+    """Raise TypeError if a list is none of pairs of row numbers."""
+    is_text = isinstance(cv, str | bytes)
+    pairs = cv if isinstance(cv, Sized) and isinstance(cv, Iterable) else ()
+    if is_text or not all(isinstance(pair, Sized) for pair in pairs):
+        raise TypeError(
+            f"cv={cv!r:.80} holds what are no splits; expected a number of folds, a splitter, or "
+            "pairs of row numbers, (train, test). Pass cv=3"
+        )
 
 
 def _knows_labels(cv: Any) -> bool:

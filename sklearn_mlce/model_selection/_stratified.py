@@ -24,6 +24,8 @@ from sklearn.utils.validation import check_consistent_length
 from sklearn_mlce._targets.encoding import check_y_given, encode_targets
 from sklearn_mlce._targets.stratification import label_masses, stratified_parts
 from sklearn_mlce._targets.targets import Targets
+from sklearn_mlce._utils.numeric_input import check_container
+from sklearn_mlce._utils.sparse_format import check_sparse
 
 Splits = Iterator[tuple[np.ndarray, np.ndarray]]  # row numbers to train on, and to test on
 
@@ -270,6 +272,7 @@ class MultilabelStratifiedGroupKFold(_LabelFolds):
                 "groups is None; expected the group of each row. Type split(X, y, groups), or pass "
                 "groups=... to what splits"
             )
+        check_container(groups, "groups")
         check_consistent_length(X, y, groups)
         numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
         yield from self._splits(encode_targets(y), numbers)
@@ -427,6 +430,10 @@ def multilabel_train_test_split(
             "multilabel_train_test_split got no array; expected one at least. Type "
             "multilabel_train_test_split(X, y)"
         )
+    for number, array in enumerate(arrays):
+        check_sparse(array, f"array {number}")
+        if not (sp.issparse(array) or isinstance(array, list | tuple | np.ndarray)):
+            check_container(array, f"array {number}")
     arrays = tuple(indexable(*arrays))
     y = arrays[-1] if stratify is None else stratify
     if test_size is None and train_size is None:

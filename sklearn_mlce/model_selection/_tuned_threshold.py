@@ -20,6 +20,7 @@ from sklearn_mlce._utils.estimator_scores import (
     scores_of,
     to_dense,
 )
+from sklearn_mlce._utils.numeric_input import check_X
 from sklearn_mlce._utils.optional import pandas_for
 from sklearn_mlce._utils.typing import TorchOutput, available_if, fit_context, with_callbacks
 from sklearn_mlce.model_selection._f_measure import FMeasure, f_measure_of
@@ -399,6 +400,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
             :meth:`predict` does not follow from it by a threshold of one half.
         """
         check_is_fitted(self)
+        check_X(X)
         return to_dense(self.estimator_.predict_proba(X))
 
     @available_if(_estimator_has("predict_proba"))

@@ -23,7 +23,7 @@ from sklearn_mlce._targets.tags import check_no_tags, tag_accuracy, tag_rows
 from sklearn_mlce._targets.targets import TargetFormatMixin, Targets
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin, FitMonitor
 from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of
-from sklearn_mlce._utils.features import check_X_given
+from sklearn_mlce._utils.numeric_input import check_X, without_torch
 from sklearn_mlce._utils.typing import TorchOutput
 from sklearn_mlce.labels._names import known_names
 from sklearn_mlce.model_selection._out_of_fold import (
@@ -171,7 +171,7 @@ class BaseWrapper(
             for each of `label_names_`.
         """
         check_is_fitted(self)
-        check_X_given(X)
+        check_X(X)
         return self._target_format.decode_by_blocks(X, self._zero_scores)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -202,12 +202,15 @@ class BaseWrapper(
         """
         check_y_given(y, "score")
         check_is_fitted(self)
+        y = without_torch(y, "y")
         labels = self._target_format.kind in ("multilabel", "soft")
         rows = tag_rows(y, certain=True) if labels else None
         if rows is not None:
             names = self._target_format.label_names
             return tag_accuracy(rows, self.predict(X), names, sample_weight)
         check_names_of_fitted(self, label_names_of(y))
+        if labels:
+            encode_targets(y)  # -1 and 1, say, would be counted as wrong
         return super().score(X, y, sample_weight)
 
     def to_torch(self, output: TorchOutput = "scores") -> nn.Module:
@@ -262,7 +265,7 @@ class BaseWrapper(
         if prefit and label_names is None:
             check_no_tags(y)
         targets = encode_thresholded(y, for_classes, label_names, takes_classes=takes_classes)
-        check_X_given(X)
+        check_X(X)
         (X,) = indexable(X)
         check_consistent_length(X, np.empty(targets.n_rows))
         routed = routed_params(self, sample_weight, params, prefit=prefit, weighs=weighs)

@@ -215,13 +215,17 @@ def test_the_order_of_labels_and_blocks_of_rows_do_not_matter(rule, monkeypatch)
         ([0.5, 0.1], "Expected 2D array"),
         (np.zeros((2, 3, 2)), "dim 3"),
         ([np.full((3, 2), 0.5)] * 4, r"list of 4 matrices.*Pass np.column_stack"),
-        ([["a", "b"]], "could not convert string"),
         (np.empty((0, 3)), "minimum of 1 is required"),
     ],
 )
 def test_what_is_no_probability_is_refused(rule, probabilities, message):
     with pytest.raises(ValueError, match=message):
         rule(probabilities)
+
+
+def test_text_is_refused():
+    with pytest.raises(TypeError, match=r"probabilities holds text in column 0 .*astype\(float\)"):
+        maximize_f1([["a", "b"]])
 
 
 def test_sparse_probabilities_are_refused():

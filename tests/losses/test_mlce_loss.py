@@ -331,7 +331,7 @@ SCORES, TARGETS = torch.zeros(3, 4), torch.zeros(3, 4)
         ({"label_weight": torch.ones(2, 3, 4)}, "label_weight has shape"),
         ({"label_weight": -torch.ones(4)}, "label_weight must not be negative"),
         ({"threshold_scores": torch.zeros(3, 4)}, "threshold_scores has shape"),
-        ({"scale": 0.0}, "scale must be a positive finite number, got 0.0"),
+        ({"scale": 0.0}, r"scale must be .* greater than 0 and up to 1e\+06, got 0.0"),
         ({"scale": float("inf")}, "scale must be"),
         ({"margin": float("nan")}, "margin must be a finite number"),
         ({"reduction": "average"}, "reduction must be one of"),

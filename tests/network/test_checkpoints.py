@@ -215,7 +215,8 @@ def test_a_checkpoint_of_other_data_is_refused(other, tmp_path):
     deep(tmp_path, **given).fit(X, Y, **validation)
     features, labels, weight = X, Y, None
     if other == "features":
-        features = X + 1e-9
+        features = X.copy()
+        features[41, 3] += 1e-9
     elif other == "labels":
         labels = Y[::-1]
     elif other == "rows":
@@ -265,11 +266,11 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
     whole = path.read_bytes()
     for content in (b"", b"not an archive", whole[: len(whole) // 2]):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"not a checkpoint, or is damaged. Delete it or set"):
+        with pytest.raises(ValueError, match=r"not a checkpoint, or is damaged: .*Delete it"):
             deep(tmp_path, resume=True).fit(X, Y)
     for about, seen in (('{"format": 99}', 99), ("{}", None), ("[]", None)):
         np.savez(path, about=np.array(about))
-        with pytest.raises(ValueError, match=rf"has format {seen}, this version reads 3"):
+        with pytest.raises(ValueError, match=rf"has format {seen}, this version reads 4"):
             deep(tmp_path, resume=True).fit(X, Y)
 
 

@@ -26,14 +26,14 @@ PINS = ["constraints.txt", "constraints-oldest.txt"]
 # What each room of the package may import: rooms below it alone.
 ALLOWED = {
     "_utils": set(),
-    "_targets": set(),
+    "_targets": {"_utils"},
     "_kernels": set(),
     "_export": {"_targets"},
     "losses": {"_kernels", "_utils"},
     "_objectives": {"_kernels", "_targets", "_utils", "losses"},
     "_solvers": {"_kernels", "_objectives", "_targets", "_utils"},
     "_network": {"_kernels", "_objectives", "_targets", "_utils"},
-    "metrics": {"_objectives", "_targets"},
+    "metrics": {"_objectives", "_targets", "_utils"},
     "model_selection": {"_export", "_objectives", "_targets", "_utils", "labels"},
     "calibration": {"_export", "_objectives", "_targets", "_utils", "model_selection"},
     "decisions": {"_export", "_objectives", "_targets", "_utils", "model_selection"},

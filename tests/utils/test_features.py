@@ -64,27 +64,27 @@ def test_numbers_written_as_text_are_cast_by_what_is_to_be_typed(X):
     assert numbers.dtype == np.float64
 
 
-def test_columns_of_one_name_are_told_apart():
-    X = pd.DataFrame([[1.0, "2"]], columns=["a", "a"])
-    with pytest.raises(TypeError, match=r"text in column 'a' \(.*'2'"):
+def test_columns_of_one_name_are_refused():
+    X = pd.DataFrame([[1.0, 2.0]], columns=["a", "a"])
+    with pytest.raises(ValueError, match=r"2 columns of the name 'a'; .* ~X.columns.duplicated"):
         validated_features(BaseEstimator(), X, reset=True)
 
 
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        (np.array([[1.0, {"a": 1}]], dtype=object), "argument must be .* string.* number"),
-        (np.array([[1.0, datetime.time(3)]], dtype=object), "not 'datetime.time'"),
+        (np.array([[1.0, {"a": 1}]], dtype=object), r"type dict in column 1 .*DictVectorizer"),
+        (np.array([[1.0, datetime.time(3)]], dtype=object), "type time in column 1"),
     ],
 )
-def test_other_objects_are_refused_by_numpy(X, message):
+def test_other_objects_are_refused(X, message):
     with pytest.raises(TypeError, match=message):
         validated_features(BaseEstimator(), X, reset=True)
 
 
-@pytest.mark.parametrize("X", [[[1, 2], [3]], 3.0, np.zeros((2, 0)), [], np.ones(3)], ids=str)
-def test_other_shapes_are_refused_as_by_scikit_learn(X):
-    with pytest.raises(ValueError, match=r"inhomogeneous|2D array|0 feature"):
+@pytest.mark.parametrize("X", [[[1, 2], [3]], np.zeros((2, 0)), [], np.ones(3)], ids=str)
+def test_other_shapes_are_refused(X):
+    with pytest.raises(ValueError, match=r"rows of 1 to 2 entries|2D array|0 feature"):
         validated_features(BaseEstimator(), X, reset=True)
 
 
