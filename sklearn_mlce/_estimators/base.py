@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from sklearn_mlce._objectives.objective import Objective, clipped, is_module, log_of
 from sklearn_mlce._objectives.registry import AUTO, OBJECTIVES, check_targets, resolve_objective
 from sklearn_mlce._objectives.weights import check_takes_weight, checked_weight
+from sklearn_mlce._targets.class_probabilities import check_rows_of_outputs
 from sklearn_mlce._targets.encoding import (
     check_y_given,
     encode_targets,
@@ -112,6 +113,7 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         targets = encode(y)
         X = with_duplicates_summed(validated_features(self, X, reset=reset, order="C"))
         if X.shape[0] != targets.n_rows:
+            check_rows_of_outputs(y, X.shape[0])
             check_consistent_length(X, np.empty(targets.n_rows))
         objective = self._objective_for(targets.format)
         check_targets(objective, targets)
@@ -398,7 +400,7 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         check_names_of_fitted(self, label_names_of(y))
         if self._target_format.kind != "multioutput":
             return super().score(X, y, sample_weight)
-        truth, is_known = known_entries(y)
+        truth, is_known = known_entries(y, self._target_format)
         predicted = self.predict(X)
         if truth.shape != predicted.shape:
             raise ValueError(

@@ -118,6 +118,7 @@ def warn_unknown_labels(targets: Targets) -> None:
     """Warn of labels, or outputs, that are unknown in every row."""
     if targets.kind == "multioutput":
         _warn_unknown_outputs(targets)
+        return
     if targets.dense is None:
         return
     unknown = np.flatnonzero(np.isnan(targets.dense).all(axis=0))

@@ -321,13 +321,11 @@ def multioutput_divergence_loss(
     dtype = computing_dtype(scores)
     weight = check_label_weight(label_weight, scores, dtype)
     flat, targets = _flatten(scores).to(dtype), targets.to(dtype)
-    options = {
-        "targets": targets,
-        "label_weight": None if weight is None else _by_class(weight, flat),
-    }
+    if weight is not None:
+        weight = _by_class(weight, flat)
     return reduced_loss(
-        _closed(partial(divergence_rows, **options)),
-        partial(plain_divergence_rows, **options),
+        _closed(partial(divergence_rows, targets=targets, label_weight=weight)),
+        partial(plain_divergence_rows, targets=targets, label_weight=weight),
         flat,
         weight=row_factors(sample_weight, scores.detach()[..., 0], reduction, dtype),
         reduction=reduction,
