@@ -368,14 +368,15 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         Of a multi-label y this is a strict measure; ``scoring="f1_micro"`` and the like take
         others in a search. It is scikit-learn's, which leaves out multiclass-multioutput y. Of
         several outputs a row is right where all of its known outputs are; a row of which none is
-        known does not count.
+        known does not count. Of probabilities the most probable class of each output is compared.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to label.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Their labels or tags. A tag that `fit` has not seen is missed.
+            Their labels or tags, or probabilities of the classes of several outputs, as `fit`
+            takes them. A tag that `fit` has not seen is missed.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
 

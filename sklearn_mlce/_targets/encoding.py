@@ -105,9 +105,8 @@ def _check_is_matrix(shape: tuple[int, ...]) -> None:
     """Raise ValueError unless y is a matrix of one label at least."""
     if len(shape) != 2 or shape[1] == 0:
         raise ValueError(
-            "y must have shape (n_samples,), (n_samples, n_outputs, n_classes) for probabilities of "
-            "several outputs' classes, or (n_samples, n_labels), with one label at least, got shape "
-            f"{shape}"
+            "y must have shape (n_samples,), (n_samples, n_outputs, n_classes) for probabilities, "
+            f"or (n_samples, n_labels), with one label at least, got shape {shape}"
         )
 
 
