@@ -299,7 +299,8 @@ def multioutput_divergence_loss(
 
     Of one output the sum of the terms is the chi-squared divergence of the targets from the softmax
     less the Kullback-Leibler divergence. At the optimum the Hessian of the loss is that of the sum
-    of the outputs' cross-entropies.
+    of the outputs' cross-entropies. Where rows that have the same scores carry different targets,
+    the least mean loss is not at the mean of the targets, but between that and equal probabilities.
 
     References
     ----------

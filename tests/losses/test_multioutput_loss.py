@@ -307,6 +307,20 @@ def test_the_divergence_of_hard_targets_is_not_convex():
     assert hessian.reshape(2, 2)[0, 0] < 0
 
 
+@pytest.mark.parametrize("frequency", [0.05, 0.2, 0.4])
+def test_alike_rows_of_different_targets_have_probabilities_nearer_to_one_half(frequency):
+    """The guide says so: the loss is no proper scoring rule of hard targets."""
+    probability = torch.linspace(1e-3, 1 - 1e-3, 999, dtype=torch.float64)
+    scores = torch.stack([(1 - probability).log(), probability.log()], dim=1)[:, None]
+    first, second = (
+        multioutput_divergence_loss(scores, hard.expand_as(scores), reduction="none")
+        for hard in torch.eye(2, dtype=torch.float64)
+    )
+    best = probability[((1 - frequency) * first + frequency * second).argmin()]
+    assert frequency + 0.05 < best < 0.5
+    assert frequency != 0.2 or best == pytest.approx(0.35, abs=0.005)
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_the_divergence_meets_its_asymptote_far_off(dtype):
     """A class that is missed by 2e4 costs the logarithm of its odds, whose slope is 1."""
