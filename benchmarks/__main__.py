@@ -27,6 +27,7 @@ from . import (
     network_search,
     network_speed,
     objective,
+    ordinal_levels,
     outputs,
     peers,
     plot,
@@ -49,6 +50,7 @@ SET_STUDIES = {
     "preparation": (preparation, "Tables as they ship, and prepared"),
     "solver_choice": (solver_choice, "Where the exact solver is too slow"),
     "outputs": (outputs, "The default C of several outputs"),
+    "ordinal_levels": (ordinal_levels, "Ordinal levels as classes and as probabilities"),
     "threshold_shrinkage": (
         threshold_shrinkage,
         "Thresholds per label: how far to draw them towards the global one",
@@ -59,7 +61,14 @@ SET_STUDIES = {
     "coupling": (coupling, "Where coupling the labels of a row pays"),
 }
 #: Of these, those that are made on all their sets, which are their own or made.
-ON_ALL_SETS = ("column_scaling", "coupling", "many_labels", "solver_choice", "outputs")
+ON_ALL_SETS = (
+    "column_scaling",
+    "coupling",
+    "many_labels",
+    "ordinal_levels",
+    "outputs",
+    "solver_choice",
+)
 #: Studies with a command, which has options of its own: ``python -m benchmarks.splits --help``.
 COMMANDS = (
     "coupled_memory",

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from sklearn_mlce._objectives.objective import Objective, clipped, is_module, log_of
 from sklearn_mlce._objectives.registry import AUTO, OBJECTIVES, check_targets, resolve_objective
 from sklearn_mlce._objectives.weights import check_takes_weight, checked_weight
+from sklearn_mlce._targets.class_probabilities import check_rows_of_outputs
 from sklearn_mlce._targets.encoding import (
     check_y_given,
     encode_targets,
@@ -114,6 +115,7 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         targets = encode(y)
         X = with_duplicates_summed(validated_features(self, X, reset=reset, order="C"))
         if X.shape[0] != targets.n_rows:
+            check_rows_of_outputs(y, X.shape[0])
             check_consistent_length(X, np.empty(targets.n_rows))
         objective = self._objective_for(targets.format)
         check_targets(objective, targets)
@@ -367,14 +369,15 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
         Of a multi-label y this is a strict measure; ``scoring="f1_micro"`` and the like take
         others in a search. It is scikit-learn's, which leaves out multiclass-multioutput y. Of
         several outputs a row is right where all of its known outputs are; a row of which none is
-        known does not count.
+        known does not count. Of probabilities the most probable class of each output is compared.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to label.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Their labels or tags. A tag that `fit` has not seen is missed.
+            Their labels or tags, or probabilities of the classes of several outputs, as `fit`
+            takes them. A tag that `fit` has not seen is missed.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
 
@@ -402,7 +405,7 @@ class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEst
             encode_targets(y)  # -1 and 1, say, would be counted as wrong
         if self._target_format.kind != "multioutput":
             return super().score(X, y, sample_weight)
-        truth, is_known = known_entries(y)
+        truth, is_known = known_entries(y, self._target_format)
         predicted = self.predict(X)
         if truth.shape != predicted.shape:
             raise ValueError(

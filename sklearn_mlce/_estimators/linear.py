@@ -108,9 +108,11 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         "auto" chooses by the kind of `y`: for labels of 0 and 1, unknown ones among them or none,
         "bce" with scale 8 and margins (0.2, 1.8); for soft labels, some strictly between 0 and 1,
         "mlce"; logistic and softmax regression for a 1-D `y`; for several outputs
-        :func:`~sklearn_mlce.losses.multioutput_loss`. "mlce" is the published loss, "bce" the sum
-        over labels of logistic losses, both shaped by `scale` and `margin`. "pairwise" compares
-        each positive of a row with each negative and has no threshold, see `n_labels_per_row`.
+        :func:`~sklearn_mlce.losses.multioutput_loss`, or, for probabilities of their classes,
+        :func:`~sklearn_mlce.losses.multioutput_divergence_loss`. "mlce" is the published loss,
+        "bce" the sum over labels of logistic losses, both shaped by `scale` and `margin`.
+        "pairwise" compares each positive of a row with each negative and has no threshold, see
+        `n_labels_per_row`.
         The rest are sums over the labels too: "squared_hinge" of
         :math:`\max(0, 1 - y_{ri} s_{ri})^2` with :math:`y_{ri} = \pm 1`, the objective of
         :class:`~sklearn.svm.LinearSVC` but for its penalty of the intercept, and "focal",
@@ -233,7 +235,10 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
     for unknown labels; 1-D classes; or a column of classes for each of several outputs, text or
     whole numbers of more than two values, compared as
     :func:`~sklearn_mlce.losses.multioutput_loss` does. There None and NaN stand for an unknown
-    class, which takes no part in the loss. `score` is the share of rows with every label right.
+    class, which takes no part in the loss. Probabilities of the classes of several outputs are an
+    array of shape (n_samples, n_outputs, n_classes), which scikit-learn's searches index by rows,
+    or a list of matrices (n_samples, n_classes), as forests predict them; an output is unknown
+    where all of its probabilities are NaN. `score` is the share of rows with every label right.
     Pass ``scoring="f1_micro"`` to searches instead.
 
     ``solver="auto"`` is "sgd" where that is three times as fast or more: where X is sparse, there
@@ -378,7 +383,9 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
             Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or tags,
             a list, tuple or set of text for each row; or, of shape (n_samples, n_outputs), the
-            classes of several outputs as text or whole numbers, None or NaN where unknown.
+            classes of several outputs as text or whole numbers, None or NaN where unknown; or
+            their probabilities: one array (n_samples, n_outputs, n_classes), or a list with a
+            matrix (n_samples, n_classes) for each output.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row.
 

@@ -309,6 +309,7 @@ class MLCEClassifierCV(MLCEClassifier):
             monitor = self._monitor(X, y, sample_weight)
             monitor.open("C", None if n_beyond else len(Cs))
             targets = encode_targets(y)
+            _check_no_probabilities(targets)
             objective.check_kind(targets.kind)
             X = validated_features(self, X, reset=True, order="C")
             check_consistent_length(X, np.empty(targets.n_rows))
@@ -518,6 +519,17 @@ def _grid(Cs: Any) -> np.ndarray:
             "be a number of values such as 10"
         )
     return values
+
+
+def _check_no_probabilities(targets: Targets) -> None:
+    """Raise ValueError if y is of probabilities, which no rule of choice here knows."""
+    if targets.kind == "multioutput" and targets.format.fractional:
+        raise ValueError(
+            "y holds probabilities of the classes of several outputs, but MLCEClassifierCV chooses "
+            "C by the share of classes that are right; expected classes. For probabilities as one "
+            "array type GridSearchCV(MLCEClassifier(), {'C': [0.1, 1, 10]}, scoring=scorer) of "
+            "sklearn.model_selection, with a scorer(estimator, X, y) of your own"
+        )
 
 
 def _score_function(targets: Targets) -> Callable[[Any, Any], np.ndarray]:

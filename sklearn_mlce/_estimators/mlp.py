@@ -139,7 +139,8 @@ class MLCEMLP(BaseMLCE):
         What is minimised. "auto" chooses by the kind of `y`: for labels of 0 and 1, unknown ones
         among them or none, "bce" with scale 8 and margins (0.2, 1.8); for soft labels, some
         strictly between 0 and 1, "mlce"; the losses of logistic and softmax regression for a 1-D
-        `y`; for several outputs :func:`~sklearn_mlce.losses.multioutput_loss`. "mlce" is the
+        `y`; for several outputs :func:`~sklearn_mlce.losses.multioutput_loss`, or, for their
+        probabilities, :func:`~sklearn_mlce.losses.multioutput_divergence_loss`. "mlce" is the
         published loss, "bce" the sum over labels of logistic losses, both shaped by `scale` and
         `margin`. "pairwise" compares each positive of a row with each negative and has no
         threshold, see `n_labels_per_row`. The rest are sums over the labels too: "squared_hinge",
@@ -245,10 +246,11 @@ class MLCEMLP(BaseMLCE):
     `y` may be a 0/1 matrix, dense or sparse; a matrix of soft targets in [0, 1], or with NaN for
     unknown labels; 1-D classes; or a column of classes for each of several outputs, text or whole
     numbers of more than two values, compared as :func:`~sklearn_mlce.losses.multioutput_loss` does.
-    There None and NaN stand for an unknown class, which takes no part in the loss. Features of any
-    size will do, since the network scales them itself. Sparse X is never made dense but for a
-    `module`, a batch at a time. `partial_fit` learns the scaling, and how often each label occurs,
-    from the first chunk, which should be a fair sample of a few hundred rows.
+    There None and NaN stand for an unknown class, which takes no part in the loss. Of several
+    outputs `fit` takes probabilities too. Features of any size will do, since the network scales
+    them itself. Sparse X is never made dense but for a `module`, a batch at a time. `partial_fit`
+    learns the scaling, and how often each label occurs, from the first chunk, which should be a
+    fair sample of a few hundred rows.
 
     The defaults were chosen on six public data sets, see :doc:`/user_guide/network`. The last
     biases start at the scores of least loss without features, or near them; of a loss that is a
@@ -392,7 +394,8 @@ class MLCEMLP(BaseMLCE):
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
             Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or tags,
             a list, tuple or set of text for each row; or, of shape (n_samples, n_outputs), the
-            classes of several outputs as text or whole numbers, None or NaN where unknown.
+            classes of several outputs as text or whole numbers, None or NaN where unknown; or
+            their probabilities, an array (n_samples, n_outputs, n_classes), or a matrix of each.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None

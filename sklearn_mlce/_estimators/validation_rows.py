@@ -218,7 +218,7 @@ def _validated(
     check_label_names(label_names_of(y), known_names, "y_val", "Pass y_val[y.columns]")
     classes = estimator.classes_
     if isinstance(classes, list):
-        encode = partial(encode_outputs, classes=classes)
+        encode = partial(encode_outputs, known=estimator._target_format)
         return estimator._validate_fit(X, y, sample_weight, reset=False, encode=encode)
     if estimator._target_format.single_label:
         y = column_or_1d(y.toarray() if sp.issparse(y) else y, warn=True)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._kernels.exponentials import (
+    NEAR_ZERO,
     exp_,
     need_no_shift,
     plain_log_sum_exp,
@@ -115,6 +116,82 @@ def plain_soft_rows(scores: Tensor, *, target_weight: Tensor) -> Tensor:
     return softplus(plain_log_sum_exp(exponents, 1)).sum(dim=1)
 
 
+def divergence_rows(
+    scores: Tensor,
+    targets: Tensor,
+    label_weight: Tensor | None = None,
+    factor: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Losses ``(n,)`` of rows times their factors, and their gradient.
+
+    Targets ``(n, n_outputs, n_classes)`` are 0 throughout for an unknown output. With the ratio
+    ``r`` of the target to the softmax, the gradient in the logarithm of the softmax is ``1 - r``
+    times the target.
+    """
+    log_softmax = scores.log_softmax(dim=2)
+    log_ratio = _log_ratio(targets, log_softmax)
+    weight = targets if label_weight is None else targets * label_weight
+    if _is_moderate(log_ratio):
+        excess = torch.expm1(log_ratio)  # r - 1
+        terms = torch.sub(excess, log_ratio, out=log_ratio).clamp_(min=0).mul_(weight)
+        sums = terms.sum(dim=1, keepdim=True)
+        losses, pull = sums.log1p(), excess.mul_(weight).div_(sums.add(1))
+    else:
+        terms, pull, shift = _shifted_terms(log_ratio, weight)
+        losses, total = _log_one_plus(shift, terms.clamp_(min=0).sum(dim=1, keepdim=True))
+        pull = pull.div_(total)
+    losses = losses.sum(dim=(1, 2))
+    if factor is not None:
+        losses, pull = losses * factor, pull.mul_(factor[:, None, None])
+    gradient = exp_(log_softmax).mul_(pull.sum(dim=2, keepdim=True)).sub_(pull)
+    return losses, gradient
+
+
+def plain_divergence_rows(
+    scores: Tensor, *, targets: Tensor, label_weight: Tensor | None = None
+) -> Tensor:
+    """Losses ``(n,)`` of rows by differentiable operations."""
+    log_ratio = _log_ratio(targets, scores.log_softmax(dim=2))
+    weight = targets if label_weight is None else targets * label_weight
+    terms, _, shift = _shifted_terms(log_ratio, weight)
+    losses, _ = _log_one_plus(shift, terms.sum(dim=1, keepdim=True))
+    return losses.sum(dim=(1, 2))
+
+
+def _log_ratio(targets: Tensor, log_softmax: Tensor) -> Tensor:
+    """Logarithm of targets over the softmax; 0, which costs nothing, where the target is 0."""
+    counts = targets > 0
+    log_targets = torch.where(counts, targets, 1.0).log()
+    return torch.where(counts, log_targets - log_softmax, 0.0)
+
+
+def _is_moderate(log_ratio: Tensor) -> bool:
+    """Whether sums of the ratios are in range; never on a GPU, where that costs time."""
+    if log_ratio.device.type != "cpu" or not log_ratio.numel():
+        return False
+    return log_ratio.max().item() < NEAR_ZERO
+
+
+def _shifted_terms(log_ratio: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Weighted ``r - 1 - log r`` and ``r - 1``, times ``e^-shift``, and the shift of each class.
+
+    Ratios above e are taken through their logarithm, others as they are: there each form has
+    neither an overflow nor a difference that cancels. The shift is a constant of shape
+    (n, 1, n_classes), at least 0.
+    """
+    is_large = log_ratio > 1
+    small, large = log_ratio.clamp(max=1), log_ratio.clamp(min=1)
+    exponents = weight.log() + large
+    shift = torch.where(is_large, exponents.detach(), 0.0)
+    shift = _largest_of_outputs(shift).clamp(min=0)  # 0 is the exponent of the 1
+    # Of a small ratio the exponent may be beyond the shift: infinite times no slope is NaN.
+    ratios = torch.exp(torch.where(is_large, exponents - shift, 0.0))
+    excess, scale = torch.expm1(small), weight * torch.exp(-shift)
+    of_large = torch.exp(-large)  # 1 / r
+    terms = torch.where(is_large, ratios * (1 - (1 + large) * of_large), scale * (excess - small))
+    return terms, torch.where(is_large, ratios * (1 - of_large), scale * excess), shift
+
+
 def _mean_of_classes(entries: Tensor) -> Tensor:
     """Means ``(n, n_outputs, 1)``; few classes of many rows are summed faster by a product."""
     if is_small(entries):
@@ -144,8 +221,15 @@ class ClassColumns(NamedTuple):
     sizes: tuple[int, ...]
 
 
-class MultioutputRows:
-    """Losses of the classes of several outputs.
+class ClassProbabilities(NamedTuple):
+    """Probability of each class of each output, and the number of classes of each."""
+
+    matrix: Tensor  # (n, n_scores), NaN for the classes of an unknown output
+    sizes: tuple[int, ...]
+
+
+class _RowsOfOutputs:
+    """Losses of several outputs, whose scores stand side by side.
 
     Parameters
     ----------
@@ -157,15 +241,22 @@ class MultioutputRows:
         self._excluded = excluded
         self._layouts: dict[Any, OutputLayout] = {}
 
+    def _layout(self, sizes: tuple[int, ...], device: torch.device) -> OutputLayout:
+        layout = self._layouts.get((sizes, device))
+        if layout is None:
+            layout = self._layouts[sizes, device] = OutputLayout(sizes, device)
+        return layout
+
+
+class MultioutputRows(_RowsOfOutputs):
+    """Losses of the classes of several outputs."""
+
     def __call__(
         self, scores: Tensor, classes: ClassColumns, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Losses ``(n,)`` of rows times their weights, and the gradient of their sum."""
         columns, sizes = classes
-        layout = self._layouts.get((sizes, scores.device))
-        if layout is None:
-            layout = OutputLayout(sizes, scores.device)
-            self._layouts[sizes, scores.device] = layout
+        layout = self._layout(sizes, scores.device)
         codes = layout.codes(columns)
         if self._excluded is not None:
             # An output whose only class yet takes no part is as good as unknown.
@@ -177,6 +268,27 @@ class MultioutputRows:
         if self._excluded is not None:
             gradient = gradient.masked_fill(self._excluded, 0)
         return values, gradient
+
+
+class DivergenceRows(_RowsOfOutputs):
+    """Losses of the probabilities of the classes of several outputs."""
+
+    def __call__(
+        self, scores: Tensor, targets: ClassProbabilities, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Losses ``(n,)`` of rows times their weights, and the gradient of their sum."""
+        matrix, sizes = targets
+        layout = self._layout(sizes, scores.device)
+        known = layout.split(matrix.nan_to_num(0.0), absent=0.0)
+        if self._excluded is None:
+            values, gradient = divergence_rows(layout.split(scores), known, factor=weight)
+            return values, layout.join(gradient)
+        # An output that is certain of a class which takes no part yet is as good as unknown.
+        excluded = layout.split(self._excluded[None].to(matrix.dtype), absent=0.0)
+        known = known.masked_fill(((known * excluded) > 0).any(dim=2, keepdim=True), 0.0)
+        scores = scores.masked_fill(self._excluded, ABSENT)
+        values, gradient = divergence_rows(layout.split(scores), known, factor=weight)
+        return values, layout.join(gradient).masked_fill(self._excluded, 0)
 
 
 class MultioutputSecondOrder:

@@ -1,4 +1,4 @@
-"""The pooled loss of several outputs of several classes each."""
+"""The pooled losses of several outputs of several classes each, for classes and probabilities."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Multioutput(Objective):
                 "scale and margin shape the loss of labels, but y is multiclass-multioutput. Set "
                 "scale=None, margin=None"
             )
-        return cls(target_format=target_format)
+        of_probabilities = target_format.fractional
+        return (MultioutputDivergence if of_probabilities else cls)(target_format=target_format)
 
     def constant_scores(
         self,
@@ -52,3 +53,26 @@ class Multioutput(Objective):
         from sklearn_mlce._kernels.multioutput import MultioutputSecondOrder
 
         return MultioutputSecondOrder(targets, weight)
+
+
+class MultioutputDivergence(Multioutput):
+    """Divergence of the probabilities of classes from the softmax of their output, pooled."""
+
+    convex = False
+    form = "probabilities"
+
+    @property
+    def described(self) -> str:
+        """Named by y, which decides that this is the loss."""
+        return f"probabilities of several outputs under {super().described}"
+
+    def _row_losses(self, label_weight: Tensor | None, counts: LabelCounts | None) -> RowLosses:
+        from sklearn_mlce._kernels.multioutput import DivergenceRows
+
+        return DivergenceRows(None if label_weight is None else label_weight == 0)
+
+    def curvature(
+        self, row_losses: RowLosses, n_outputs: int, label_weight: Tensor | None
+    ) -> float:
+        """The largest of an output of two classes; more classes rarely come above it."""
+        return 0.5

@@ -15,7 +15,7 @@ from sklearn_mlce._kernels.hard_targets import (
     entries_from_dense,
     entries_from_indices,
 )
-from sklearn_mlce._kernels.multioutput import ClassColumns
+from sklearn_mlce._kernels.multioutput import ClassColumns, ClassProbabilities
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._utils.tensors import dense_tensor
 
@@ -36,10 +36,11 @@ class SoftTargets:
     """Soft or unknown: a matrix of shape (n, L) with entries in [0, 1] or NaN."""
 
     dense: Tensor
+    sizes: tuple[int, ...]  # number of classes of each of several outputs
 
     def slice_rows(self, start: int, stop: int) -> SoftTargets:
         """Targets of consecutive rows."""
-        return SoftTargets(self.dense[start:stop])
+        return SoftTargets(self.dense[start:stop], self.sizes)
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ def encode(targets: Targets, dtype: np.dtype, device: torch.device) -> EncodedTa
     if targets.codes is not None:
         return ClassCodes(dense_tensor(targets.codes, device))
     if targets.dense is not None:
-        return SoftTargets(dense_tensor(targets.dense.astype(dtype, copy=False), device))
+        dense = dense_tensor(targets.dense.astype(dtype, copy=False), device)
+        return SoftTargets(dense, targets.format.sizes)
     assert targets.positives is not None  # one of the three always is given
     indices = targets.positives.indices.astype(np.int64, copy=False)
     indptr = targets.positives.indptr.astype(np.int64, copy=False)
@@ -118,6 +120,12 @@ def class_columns(targets: EncodedTargets, n_outputs: int) -> ClassColumns:
     return ClassColumns(columns, sizes)
 
 
+def class_probabilities(targets: EncodedTargets, n_outputs: int) -> ClassProbabilities:
+    """Probabilities of the classes of several outputs."""
+    assert isinstance(targets, SoftTargets)
+    return ClassProbabilities(targets.dense, targets.sizes)
+
+
 def dense_matrix(targets: EncodedTargets, n_outputs: int) -> Tensor:
     """A copy of targets ``(n, n_outputs)``: 0, 1, between, or NaN; hard ones as float32."""
     found = entries_or_matrix(targets, n_outputs)
@@ -136,5 +144,6 @@ FORMS: dict[str, Callable[[EncodedTargets, int], Any]] = {
     "hard_entries": hard_entries,
     "codes": class_codes,
     "columns": class_columns,
+    "probabilities": class_probabilities,
     "matrix": dense_matrix,
 }

@@ -146,6 +146,7 @@ def warn_unknown_labels(targets: Targets) -> None:
     """
     if targets.kind == "multioutput":
         _warn_unknown_outputs(targets)
+        return
     if targets.dense is None:
         return
     unknown = np.flatnonzero(np.isnan(targets.dense).all(axis=0))

@@ -6,6 +6,7 @@ soft and unknown ones, so the package has its own. Nothing here needs torch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,10 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import column_or_1d
 
+from sklearn_mlce._targets.class_probabilities import (
+    encode_probabilities,
+    is_list_of_outputs,
+)
 from sklearn_mlce._targets.containers import container_of
 from sklearn_mlce._targets.label_sets import (
     check_no_joined_labels,
@@ -54,6 +59,8 @@ def encode_targets(y: Any, label_names: np.ndarray | None = None) -> Targets:
         return _encode_sparse(y)
     if isinstance(y, np.ndarray) and y.dtype.kind in "biuf":  # no tags, no text, no names
         return _encode_array(y, None, y)
+    if is_list_of_outputs(y):
+        return encode_probabilities(y)
     rows = tag_rows(y, certain=label_names is not None)
     if rows is not None:
         return encode_tags(rows, label_names)
@@ -75,6 +82,8 @@ def _encode_array(array: np.ndarray, label_names: np.ndarray | None, y: Any) -> 
             check_no_joined_labels(y, array)
             check_of_one_type(y, array)
         return _encode_single(array)
+    if array.ndim == 3:
+        return encode_probabilities(_as_numeric(array))
     _check_is_matrix(array.shape)
     return _encode_dense(array, label_names, y)
 
@@ -105,8 +114,8 @@ def _check_is_matrix(shape: tuple[int, ...]) -> None:
     """Raise ValueError unless y is a matrix of one label at least."""
     if len(shape) != 2 or shape[1] == 0:
         raise ValueError(
-            "y must have shape (n_samples,) or (n_samples, n_labels), with one label at least, "
-            f"got shape {shape}"
+            "y must have shape (n_samples,), (n_samples, n_outputs, n_classes) for probabilities, "
+            f"or (n_samples, n_labels), with one label at least, got shape {shape}"
         )
 
 
@@ -228,19 +237,64 @@ def _are_codes(known: np.ndarray) -> bool:
     return whole and len(np.unique(known)) > 2
 
 
-def encode_outputs(y: Any, classes: Any = None) -> Targets:
-    """Targets of several outputs, each of some classes; those that y holds if None are given.
+def encode_outputs(y: Any, known: TargetFormat | Sequence[np.ndarray]) -> Targets:
+    """Targets of several outputs, by the classes or the format of those before.
 
     Raises
     ------
     ValueError
-        If an entry is not among the classes of its output, or an output has none.
+        If y has other outputs, an entry that is not among the classes of its output, or, beside a
+        format, classes in place of probabilities or the other way round.
     """
-    return encode_columns(_as_array(y), classes, label_names_of(y))
+    known_format = known if isinstance(known, TargetFormat) else None
+    classes: Any = known if known_format is None else known_format.classes
+    soft = _probabilities_of(y)
+    if soft is None:
+        if known_format is not None and known_format.fractional:
+            raise ValueError(
+                "y holds classes of several outputs, but that of the first rows held the "
+                "probabilities of theirs; expected probabilities. Pass one-hot ones, as "
+                "np.eye(n_classes)[y]"
+            )
+        return encode_columns(_as_array(y), classes, label_names_of(y))
+    if known_format is not None and not known_format.fractional:
+        raise ValueError(
+            "y holds probabilities of classes, but that of the first rows held classes of several "
+            "outputs; expected classes. Pass y.argmax(axis=2), or begin with probabilities"
+        )
+    _check_sizes(soft, tuple(map(len, classes)))
+    return soft
 
 
-def known_entries(y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The y of several outputs as an array, and a mask of the entries that are known."""
+def _probabilities_of(y: Any) -> Targets | None:
+    """Targets of probabilities of the classes of several outputs; None of anything else."""
+    if is_list_of_outputs(y):
+        return encode_probabilities(y)
+    if isinstance(y, np.ndarray) and y.ndim != 3:
+        return None
+    array = _as_array(y)
+    return encode_probabilities(_as_numeric(array)) if array.ndim == 3 else None
+
+
+def _check_sizes(targets: Targets, sizes: tuple[int, ...]) -> None:
+    """Raise ValueError unless probabilities are of so many classes."""
+    if targets.format.sizes != sizes:
+        raise ValueError(
+            f"y holds probabilities of outputs of {list(targets.format.sizes)} classes; expected "
+            f"{list(sizes)}, as the model has. Pass as many probabilities of each output"
+        )
+
+
+def known_entries(y: Any, target_format: TargetFormat) -> tuple[np.ndarray, np.ndarray]:
+    """The y of several outputs as an array of classes, and a mask of the entries that are known.
+
+    Of probabilities it is the most probable class of each output.
+    """
+    soft = _probabilities_of(y)
+    if soft is not None:
+        _check_sizes(soft, target_format.sizes)
+        assert soft.dense is not None
+        return target_format.decode(np.nan_to_num(soft.dense)), soft.output_codes() >= 0
     array = _as_array(y)
     missing = missing_entries(array)
     if array.dtype.kind == "O":  # pandas' NA can be compared with nothing

@@ -50,7 +50,8 @@ def chunk_encoder(
         check_no_tags(y)
     known = None if known_format is None else known_format.classes
     if isinstance(known, list) or (first and _are_classes_of_outputs(classes)):
-        return partial(encode_outputs, classes=_classes_of_outputs(classes, known))
+        of_outputs = _classes_of_outputs(classes, known)
+        return partial(encode_outputs, known=known_format or of_outputs)
     single = _is_single_label(y) if known_format is None else known_format.single_label
     if classes is not None and (single or not _are_label_values(classes)):
         known = _agreed_classes(classes, known)

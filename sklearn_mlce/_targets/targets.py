@@ -34,7 +34,9 @@ class TargetFormat:
     dtype: np.dtype  # of the predicted labels
     sparse_container: type | None  # csr_matrix or csr_array where y was sparse
     label_names: np.ndarray | None  # (n_labels,) where y was a DataFrame
-    fractional: bool = False  # whether a target lies between 0 and 1; "soft" ones may be unknown
+    # Whether a target lies between 0 and 1 ("soft" ones may be unknown alone), or those of several
+    # outputs are probabilities.
+    fractional: bool = False
 
     @property
     def single_label(self) -> bool:
@@ -129,7 +131,8 @@ class Targets:
     # A 1 per positive: binary (n, 1), multilabel (n, L), multioutput (n, sum of sizes), where
     # each output has one in each row in which it is known.
     positives: sp.csr_array | None = None
-    dense: np.ndarray | None = None  # soft: (n, L) in [0, 1], NaN where unknown
+    # Soft: (n, L) in [0, 1], NaN where unknown; (n, sum of sizes) for several outputs.
+    dense: np.ndarray | None = None
     frame: type | None = None  # the class of y, where it was a DataFrame of several columns
     tags: bool = False  # whether y was rows of tags, which need no dense matrix
 
@@ -164,7 +167,14 @@ class Targets:
         return self.format.n_outputs
 
     def output_codes(self) -> np.ndarray:
-        """Index ``(n, outputs)`` of the class of each of several outputs; -1 where unknown."""
+        """Index ``(n, outputs)`` of the class of each of several outputs; -1 where unknown.
+
+        Of probabilities it is that of the most probable class.
+        """
+        if self.dense is not None:
+            parts = self.format.split(self.dense)
+            best = [np.where(np.isnan(part[:, 0]), -1, part.argmax(axis=1)) for part in parts]
+            return np.column_stack(best)
         assert self.positives is not None
         sizes = self.format.sizes
         outputs = np.repeat(np.arange(len(sizes)), sizes)[self.positives.indices]
@@ -176,8 +186,12 @@ class Targets:
     def labels(self, target_format: TargetFormat) -> Any:
         """Decode back to y, in the container and dtype of a format; soft targets stay.
 
-        Unknown ones of several outputs are NaN among numbers, None among text.
+        Unknown ones of several outputs are NaN among numbers, None among text. Probabilities are
+        an array ``(n, n_outputs, n_classes)``, or a list where outputs have different classes.
         """
+        if self.dense is not None and self.kind == "multioutput":
+            parts, even = self.format.split(self.dense), len(set(self.format.sizes)) == 1
+            return np.stack(parts, axis=1) if even else parts
         if self.dense is not None:
             return self.dense
         if self.codes is not None:

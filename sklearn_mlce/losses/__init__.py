@@ -25,8 +25,10 @@ from sklearn_mlce.losses._distribution_balanced import (
 from sklearn_mlce.losses._focal import FocalLoss, focal_loss
 from sklearn_mlce.losses._mlce import MLCELoss, mlce_loss, mlce_loss_from_indices
 from sklearn_mlce.losses._multioutput import (
+    MultioutputDivergenceLoss,
     MultioutputLoss,
     SoftMultioutputLoss,
+    multioutput_divergence_loss,
     multioutput_loss,
     soft_multioutput_loss,
 )
@@ -39,6 +41,7 @@ __all__ = [
     "DistributionBalancedLoss",
     "FocalLoss",
     "MLCELoss",
+    "MultioutputDivergenceLoss",
     "MultioutputLoss",
     "PairwiseLoss",
     "SoftMultioutputLoss",
@@ -49,6 +52,7 @@ __all__ = [
     "focal_loss",
     "mlce_loss",
     "mlce_loss_from_indices",
+    "multioutput_divergence_loss",
     "multioutput_loss",
     "pairwise_loss",
     "soft_multioutput_loss",

@@ -1,4 +1,4 @@
-"""The loss of several outputs of several classes each, for hard and for soft targets."""
+"""Losses of several outputs of several classes each, for hard and for soft targets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from sklearn_mlce._kernels.loss_function import (
     row_factors,
 )
 from sklearn_mlce._kernels.multioutput import (
+    divergence_rows,
     hard_rows,
+    plain_divergence_rows,
     plain_hard_rows,
     plain_soft_rows,
     soft_rows,
@@ -88,7 +90,7 @@ def multioutput_loss(
 
     See Also
     --------
-    soft_multioutput_loss : For targets that are probabilities.
+    multioutput_divergence_loss : For targets that are probabilities.
 
     Notes
     -----
@@ -148,9 +150,9 @@ def soft_multioutput_loss(
     Where the targets of an output add up to 1 and the weights are 1, it is least at
     :math:`t_i = \mathrm{softmax}(s_i)`.
 
-    Use it to match distributions, such as the votes of several people or a larger model's
-    probabilities. It is poor on hard targets: there :func:`multioutput_loss` is the right one.
-    As there, class codes must mean the same in each output.
+    It is convex, and poor on targets near 0 and 1: :func:`multioutput_divergence_loss` has the same
+    optimum and is good on both. As in :func:`multioutput_loss`, class codes must mean the same in
+    each output.
 
     Parameters
     ----------
@@ -184,6 +186,7 @@ def soft_multioutput_loss(
 
     See Also
     --------
+    multioutput_divergence_loss : Of the same optimum, and good on hard targets too.
     multioutput_loss : For targets that are classes.
 
     Notes
@@ -217,6 +220,114 @@ def soft_multioutput_loss(
     return reduced_loss(
         _closed(partial(soft_rows, target_weight=target_weight)),
         partial(plain_soft_rows, target_weight=target_weight),
+        flat,
+        weight=row_factors(sample_weight, scores.detach()[..., 0], reduction, dtype),
+        reduction=reduction,
+        shape=scores.shape[:-2],
+        traced=is_traced(flat, targets),
+    )
+
+
+def multioutput_divergence_loss(
+    scores: Tensor,
+    targets: Tensor,
+    *,
+    sample_weight: Tensor | None = None,
+    label_weight: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    r"""Divergence of the probabilities of several outputs' classes from their softmax.
+
+    With scores :math:`s_{ik}` of output :math:`i` and class :math:`k`, targets :math:`t_{ij}`,
+    weights :math:`w_{ij}` and the ratios :math:`r_{ij} = t_{ij} / \mathrm{softmax}(s_i)_j`, the
+    loss of one row is
+
+    .. math::
+
+        \sum_j \log\Bigl(1 + \sum_i w_{ij}\, t_{ij}\, (r_{ij} - 1 - \log r_{ij})\Bigr),
+
+    where a term of target 0 is 0. No term is negative, and one is 0 only where the softmax is the
+    target. So the loss is 0 at :math:`\mathrm{softmax}(s_i) = t_i` and positive elsewhere, whatever
+    the weights, if the targets of each output add up to 1.
+
+    Use it to match distributions, such as smoothed classes, the votes of several people or a
+    larger model's probabilities; targets of 0 and 1 are welcome among them. A hard target of class
+    :math:`j` has the term :math:`u - \log(1 + u)` with the odds
+    :math:`u = \sum_{k \ne j} e^{s_{ik} - s_{ij}}` of :func:`multioutput_loss`: as large as they
+    where the class is missed, and vanishing faster where it wins. As there, the outputs are pooled
+    by class, so *class codes must mean the same in each output*. The loss is not convex.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (..., n_outputs, n_classes)
+        Score of each class of each output, -inf for a class that an output does not have, whose
+        target is 0. Half-precision scores are computed with in float32.
+    targets : Tensor of shape (..., n_outputs, n_classes)
+        Probability of each class. NaN throughout for an unknown output, which takes no part in
+        the loss.
+    sample_weight : Tensor of shape (...), default=None
+        Factor of each row's loss. A constant: no gradient reaches it.
+    label_weight : Tensor broadcastable to ``scores``, default=None
+        Non-negative factor of each term, inside the logarithm, by output and by class: of shape
+        ``(n_classes,)``, ``(n_outputs, n_classes)``, ``(n_outputs, 1)`` or that of ``scores``. A
+        constant.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        "mean" is the mean over rows, weighted by `sample_weight`; "none" returns the weighted
+        loss of each row, of shape ``(...)``.
+
+    Returns
+    -------
+    Tensor
+        A scalar, or a tensor of shape ``(...)`` where ``reduction="none"``, in float32 or the
+        scores' precision if that is higher.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, a target lies outside [0, 1] or is NaN for some classes of an
+        output only, a weight is negative, or `reduction` is unknown.
+
+    See Also
+    --------
+    multioutput_loss : For targets that are classes; convex.
+    soft_multioutput_loss : Convex, of the same optimum, and poor on hard targets.
+
+    Notes
+    -----
+    The gradient is exact and comes with the forward pass. Compiled, exported, under
+    :mod:`torch.func` or to be differentiated a second time, the loss is computed by operations that
+    torch traces, and values of tensors are not checked.
+
+    Of one output the sum of the terms is the chi-squared divergence of the targets from the softmax
+    less the Kullback-Leibler divergence. At the optimum the Hessian of the loss is that of the sum
+    of the outputs' cross-entropies. Where rows that have the same scores carry different targets,
+    the least mean loss is not at the mean of the targets, but between that and equal probabilities.
+
+    References
+    ----------
+    .. [1] Su, Zhu, Murtadha, Pan, Wen, Liu, "ZLPR: A Novel Loss for Multi-label
+       Classification", https://arxiv.org/abs/2208.02955, 2022 (the logarithm that pools labels).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mlce.losses import multioutput_divergence_loss
+    >>> votes = torch.tensor([[[0.7, 0.3, 0.0]]])
+    >>> round(multioutput_divergence_loss(votes.log(), votes).item(), 4)
+    0.0
+    >>> round(multioutput_divergence_loss(torch.zeros(1, 1, 3), votes).item(), 4)
+    0.2209
+    """
+    check_reduction(reduction)
+    targets = _check_probabilities(scores, targets)
+    dtype = computing_dtype(scores)
+    weight = check_label_weight(label_weight, scores, dtype)
+    flat, targets = _flatten(scores).to(dtype), targets.to(dtype)
+    if weight is not None:
+        weight = _by_class(weight, flat)
+    return reduced_loss(
+        _closed(partial(divergence_rows, targets=targets, label_weight=weight)),
+        partial(plain_divergence_rows, targets=targets, label_weight=weight),
         flat,
         weight=row_factors(sample_weight, scores.detach()[..., 0], reduction, dtype),
         reduction=reduction,
@@ -381,6 +492,48 @@ class SoftMultioutputLoss(RowLoss):
     __module__ = "sklearn_mlce.losses"
 
     _function = staticmethod(soft_multioutput_loss)
+
+    def __init__(self, *, label_weight: Tensor | None = None, reduction: str = "mean") -> None:
+        super().__init__(label_weight, reduction)
+
+
+class MultioutputDivergenceLoss(RowLoss):
+    """Divergence of probabilities from the softmax of several outputs, as a torch module.
+
+    Parameters
+    ----------
+    label_weight : Tensor broadcastable to the scores, default=None
+        Non-negative factor of each term. Kept as a buffer, so that it moves with the module
+        between devices.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        What becomes of the rows' losses.
+
+    Raises
+    ------
+    ValueError
+        If `reduction` is unknown; in the forward pass as in :func:`multioutput_divergence_loss`.
+
+    See Also
+    --------
+    multioutput_divergence_loss : The function behind it, with the formula.
+
+    References
+    ----------
+    .. [1] Su, Zhu, Murtadha, Pan, Wen, Liu, "ZLPR: A Novel Loss for Multi-label
+       Classification", https://arxiv.org/abs/2208.02955, 2022 (the logarithm that pools labels).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mlce.losses import MultioutputDivergenceLoss
+    >>> loss = MultioutputDivergenceLoss()
+    >>> round(loss(torch.zeros(2, 3, 4), torch.full((2, 3, 4), 0.25)).item(), 4)
+    0.0
+    """
+
+    __module__ = "sklearn_mlce.losses"
+
+    _function = staticmethod(multioutput_divergence_loss)
 
     def __init__(self, *, label_weight: Tensor | None = None, reduction: str = "mean") -> None:
         super().__init__(label_weight, reduction)

@@ -117,6 +117,21 @@ def soft_multioutput(scores, targets, weights):
     return loss
 
 
+def multioutput_divergence(scores, targets, weights):
+    loss = 0.0
+    softmax = [[math.exp(s - max(row)) for s in row] for row in scores]
+    softmax = [[e / sum(row) for e in row] for row in softmax]
+    for j in range(scores.shape[1]):
+        total = 1.0
+        for i in range(len(scores)):
+            t = targets[i, j]
+            if t > 0:  # not where unknown
+                ratio = t / softmax[i][j]
+                total += weights[i, j] * t * (ratio - 1 - math.log(ratio))
+        loss += math.log(total)
+    return loss
+
+
 def rows(oracle, scores, targets, label_weight=None, **options):
     """Loss of each row of arrays; label weights of any shape that broadcasts to the scores."""
     weights = np.broadcast_to(1.0 if label_weight is None else label_weight, scores.shape)

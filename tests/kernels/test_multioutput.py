@@ -1,10 +1,18 @@
 """Derivatives of the pooled loss of several outputs, for the exact solver."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from sklearn_mlce._kernels.multioutput import ClassColumns, MultioutputRows, MultioutputSecondOrder
+from sklearn_mlce._kernels.multioutput import (
+    ClassColumns,
+    ClassProbabilities,
+    DivergenceRows,
+    MultioutputRows,
+    MultioutputSecondOrder,
+)
 from sklearn_mlce._objectives.target_tensors import class_columns, encode
 from sklearn_mlce._targets.encoding import encode_outputs
 
@@ -95,3 +103,70 @@ def test_an_excluded_class_takes_no_part():
     with_it, _ = MultioutputRows()(scores - 1e6 * excluded, classes, weight)
     carries_it = (classes.columns.view(N_ROWS, 3) == 4).any(dim=1)
     torch.testing.assert_close(with_it[~carries_it], losses[~carries_it])
+
+
+def probabilities(sizes, unknown=0.0):
+    """Probabilities of the classes of some outputs, some of them 0, and NaN where unknown."""
+    rng = np.random.default_rng(3)
+    parts = []
+    for m in sizes:
+        part = rng.dirichlet(np.ones(m), N_ROWS)
+        part[rng.random(part.shape) < 0.2] = 0
+        part[part.sum(axis=1) == 0, 0] = 1
+        part /= part.sum(axis=1, keepdims=True)
+        part[rng.random(N_ROWS) < unknown] = np.nan
+        parts.append(torch.from_numpy(part))
+    return ClassProbabilities(torch.cat(parts, dim=1), sizes)
+
+
+def divergence(scores, targets):
+    """Losses of the rows, class by class."""
+    losses = []
+    for of_row, t in zip(scores, targets.matrix, strict=True):
+        pools = [torch.ones((), dtype=scores.dtype)] * max(targets.sizes)
+        parts = zip(of_row.split(targets.sizes), t.split(targets.sizes), strict=True)
+        for part, of_part in parts:
+            for j, probability in enumerate(of_part):
+                if probability > 0:
+                    ratio = probability / part.softmax(dim=0)[j]
+                    pools[j] = pools[j] + probability * (ratio - 1 - ratio.log())
+        losses.append(torch.stack(pools).log().sum())
+    return torch.stack(losses)
+
+
+@of_some
+@of_unknown
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_probabilities_have_the_divergence_and_its_gradient(sizes, unknown, scale):
+    scores, _, weight, _ = problem(sizes)
+    scores, targets = scale * scores, probabilities(sizes, unknown)
+    losses, gradient = DivergenceRows()(scores, targets, weight)
+    torch.testing.assert_close(losses, weight * divergence(scores, targets))
+    expected = torch.autograd.functional.jacobian(
+        lambda scores: weight @ divergence(scores, targets), scores
+    )
+    torch.testing.assert_close(gradient, expected)
+    unweighted, _ = DivergenceRows()(scores, targets, None)
+    torch.testing.assert_close(unweighted * weight, losses)
+
+
+def test_excluded_probabilities_take_no_part():
+    """As if the class were far below all others, and its output unknown where it has a part."""
+    sizes = (2, 4, 3)
+    scores, _, weight, _ = problem(sizes)
+    targets = probabilities(sizes)
+    excluded = torch.zeros(9, dtype=torch.bool)
+    excluded[4] = True
+    losses, gradient = DivergenceRows(excluded)(scores, targets, weight)
+    assert (gradient[:, 4] == 0).all()
+    has_it = targets.matrix[:, 4] > 0
+    assert 0 < has_it.sum() < N_ROWS
+    without = targets.matrix.clone()
+    without[has_it, 2:6] = math.nan
+    expected, of_expected = DivergenceRows()(
+        scores - 1e6 * excluded, targets._replace(matrix=without), weight
+    )
+    torch.testing.assert_close(losses, expected)
+    torch.testing.assert_close(gradient, of_expected)
+    everything = DivergenceRows(torch.ones(9, dtype=torch.bool))(scores, targets, weight)
+    assert all((part == 0).all() for part in everything)

@@ -1,14 +1,17 @@
-"""Several outputs of several classes: the hard loss and its soft companion."""
+"""Several outputs of several classes: the hard loss and the two for soft targets."""
 
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize
 from torch.nn.functional import cross_entropy, one_hot
 
 from sklearn_mlce.losses import (
+    MultioutputDivergenceLoss,
     MultioutputLoss,
     SoftMultioutputLoss,
     mlce_loss,
+    multioutput_divergence_loss,
     multioutput_loss,
     soft_multioutput_loss,
 )
@@ -18,6 +21,11 @@ N_ROWS, N_OUTPUTS, N_CLASSES = 6, 5, 4
 CASES = {
     "hard": (multioutput_loss, MultioutputLoss, oracles.multioutput),
     "soft": (soft_multioutput_loss, SoftMultioutputLoss, oracles.soft_multioutput),
+    "divergence": (
+        multioutput_divergence_loss,
+        MultioutputDivergenceLoss,
+        oracles.multioutput_divergence,
+    ),
 }
 every_case = pytest.mark.parametrize("kind", CASES)
 
@@ -214,6 +222,119 @@ def test_the_soft_loss_is_a_poor_one_of_hard_targets():
     assert better.argmax() == 2
 
 
+def softened(seed=0, zeros=False):
+    """Probabilities of classes, some of them 0 if ``zeros``."""
+    rng = np.random.default_rng(seed)
+    targets = rng.dirichlet(np.full(N_CLASSES, 0.7), size=(3, N_OUTPUTS))
+    if zeros:
+        targets[rng.random(targets.shape) < 0.2] = 0
+        targets /= targets.sum(axis=-1, keepdims=True)
+    return torch.from_numpy(targets)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_minimiser_finds_the_targets_of_the_divergence(seed, weighted):
+    """One that knows nothing of the loss but its values and slopes."""
+    targets, rng = softened(seed), np.random.default_rng(seed)
+    label_weight = torch.from_numpy(rng.uniform(0.2, 5, N_CLASSES)) if weighted else None
+
+    def value_and_slope(flat):
+        scores = torch.from_numpy(flat).view(targets.shape).requires_grad_()
+        value = multioutput_divergence_loss(
+            scores, targets, label_weight=label_weight, reduction="sum"
+        )
+        value.backward()
+        return value.item(), scores.grad.numpy().ravel()
+
+    start = rng.normal(size=targets.numel())
+    options = {"maxiter": 10_000, "maxfun": 10_000, "ftol": 0, "gtol": 1e-13}
+    found = minimize(value_and_slope, start, jac=True, method="L-BFGS-B", options=options)
+    softmax = torch.from_numpy(found.x).view(targets.shape).softmax(dim=2)
+    torch.testing.assert_close(softmax, targets, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_the_divergence_is_zero_at_the_targets_and_above_elsewhere(dtype):
+    targets = softened(zeros=True).to(dtype)
+    shift = torch.randn(3, N_OUTPUTS, 1, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    scores = (targets.log() + shift).requires_grad_()
+    rows = multioutput_divergence_loss(scores, targets, reduction="none")
+    rows.sum().backward()
+    tolerance = 1e-6 if dtype == torch.float32 else 1e-14
+    torch.testing.assert_close(rows, torch.zeros_like(rows), rtol=0, atol=tolerance)
+    torch.testing.assert_close(scores.grad, torch.zeros_like(scores), rtol=0, atol=tolerance)
+    generator = torch.Generator().manual_seed(1)
+    for size in (1e-6, 1e-3, 1.0, 100.0):
+        moved = scores.detach() + size * torch.randn(scores.shape, generator=generator, dtype=dtype)
+        rows = multioutput_divergence_loss(moved, targets, reduction="none")
+        assert (rows >= 0).all()
+        assert size < 1 or (rows > 0.01).all()
+
+
+def test_the_hessian_of_the_divergence_at_its_optimum_is_that_of_the_cross_entropy():
+    targets = softened()[0]
+    hessian = torch.autograd.functional.hessian(
+        lambda scores: multioutput_divergence_loss(scores, targets), targets.log()
+    )
+    expected = torch.zeros_like(hessian)
+    for number, t in enumerate(targets):
+        expected[number, :, number] = torch.diag(t) - torch.outer(t, t)
+    torch.testing.assert_close(hessian, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_the_divergence_of_hard_targets_is_a_function_of_the_odds(scale):
+    scores, codes = problem("hard", unknown=False)
+    scores, codes = scale * scores, codes.long()
+    own = scores.gather(2, codes[..., None])
+    others = scores.masked_fill(one_hot(codes, N_CLASSES).bool(), -torch.inf)
+    odds = (others - own).exp().sum(dim=2)
+    terms = one_hot(codes, N_CLASSES) * (odds - odds.log1p())[..., None]
+    torch.testing.assert_close(
+        multioutput_divergence_loss(scores, one_hot(codes, N_CLASSES).double(), reduction="none"),
+        terms.sum(dim=1).log1p().sum(dim=1),
+    )
+
+
+def test_the_divergence_of_hard_targets_is_not_convex():
+    """Where the class is missed by far the slope falls a little."""
+    scores = torch.tensor([[[0.0, 4.0]]], dtype=torch.float64)
+    targets = torch.tensor([[[1.0, 0.0]]], dtype=torch.float64)
+    hessian = torch.autograd.functional.hessian(
+        lambda scores: multioutput_divergence_loss(scores, targets), scores
+    )
+    assert hessian.reshape(2, 2)[0, 0] < 0
+
+
+@pytest.mark.parametrize("frequency", [0.05, 0.2, 0.4])
+def test_alike_rows_of_different_targets_have_probabilities_nearer_to_one_half(frequency):
+    """The guide says so: the loss is no proper scoring rule of hard targets."""
+    probability = torch.linspace(1e-3, 1 - 1e-3, 999, dtype=torch.float64)
+    scores = torch.stack([(1 - probability).log(), probability.log()], dim=1)[:, None]
+    first, second = (
+        multioutput_divergence_loss(scores, hard.expand_as(scores), reduction="none")
+        for hard in torch.eye(2, dtype=torch.float64)
+    )
+    best = probability[((1 - frequency) * first + frequency * second).argmin()]
+    assert frequency + 0.05 < best < 0.5
+    assert frequency != 0.2 or best == pytest.approx(0.35, abs=0.005)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_the_divergence_meets_its_asymptote_far_off(dtype):
+    """A class that is missed by 2e4 costs the logarithm of its odds, whose slope is 1."""
+    scores = torch.tensor([[[-1e4, 1e4, 0.0]]], dtype=dtype, requires_grad=True)
+    targets = torch.tensor([[[0.5, 0.5, 0.0]]], dtype=dtype)
+    loss = multioutput_divergence_loss(scores, targets)
+    loss.backward()
+    certain = np.log1p(0.5 * (0.5 - 1 - np.log(0.5)))
+    expected = 2e4 + 2 * np.log(0.5) + certain
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+    # The second class has as good as all of the softmax, which no slope moves.
+    torch.testing.assert_close(scores.grad, torch.tensor([[[-1.0, 1.0, 0.0]]], dtype=dtype))
+
+
 @pytest.mark.parametrize(
     ("function", "shape", "targets", "message"),
     [
@@ -231,6 +352,9 @@ def test_the_soft_loss_is_a_poor_one_of_hard_targets():
             torch.tensor([[[0.5, torch.nan]]]),
             "NaN for all of its classes or for none",
         ),
+        (multioutput_divergence_loss, (3,), torch.zeros(3), r"scores must be \(..., n_outputs"),
+        (multioutput_divergence_loss, (2, 3, 4), torch.zeros(2, 3), "targets have shape"),
+        (multioutput_divergence_loss, (1, 1, 2), torch.full((1, 1, 2), -1.0), r"got \[-1.0\]"),
     ],
 )
 def test_unusable_arguments_say_what_was_expected(function, shape, targets, message):

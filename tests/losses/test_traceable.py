@@ -115,6 +115,7 @@ PROBLEMS = {
         for name, of in {
             "multioutput_loss": _codes,
             "soft_multioutput_loss": _probabilities,
+            "multioutput_divergence_loss": _probabilities,
         }.items()
         for kind in ("known", "unknown")
     },
@@ -134,6 +135,7 @@ FEW_PROBLEMS = [
     "bce, smooth hinge, unknown",
     "multioutput_loss, unknown",
     "soft_multioutput_loss, unknown",
+    "multioutput_divergence_loss, unknown",
 ]
 every_problem = pytest.mark.parametrize("name", PROBLEMS)
 each_loss = pytest.mark.parametrize("name", FEW_PROBLEMS)

@@ -32,7 +32,9 @@ KINDS = {
     "binary": ["a", "b", "a"],
     "multiclass": ["a", "b", "c"],
     "several outputs": [[0, 5], [1, 6], [2, 7]],
+    "probabilities": [[[0.4, 0.6]], [[1, 0]], [[0.5, 0.5]]],
 }
+OUTPUTS = ("several outputs", "probabilities")
 FORMATS = {kind: encode_targets(y).format for kind, y in KINDS.items()}
 HINGE = ("BinaryCrossEntropy", 8.0, (0.2, 1.8))
 # Class of the objective, scale and margins; None where the loss is refused.
@@ -64,6 +66,9 @@ TABLE = {
     ("multiclass", "squared_hinge"): ("SquaredHinge", 1.0, (0, 0)),
     ("several outputs", "auto"): ("Multioutput", 1.0, (0, 0)),
     ("several outputs", "mlce"): ("Multioutput", 1.0, (0, 0)),
+    ("probabilities", "auto"): ("MultioutputDivergence", 1.0, (0, 0)),
+    ("probabilities", "mlce"): ("MultioutputDivergence", 1.0, (0, 0)),
+    ("probabilities", "bce"): None,
     ("several outputs", "bce"): None,
     ("several outputs", "pairwise"): None,
     ("several outputs", "squared_hinge"): None,
@@ -79,10 +84,10 @@ def test_what_a_loss_is_on_a_kind_of_y(kind, loss):
         return
     found = resolve_objective(loss, None, None, FORMATS[kind])
     assert (type(found).__name__, found.scale, found.margins) == meant
-    assert found.soft == (kind == "soft labels")
+    assert found.soft == (kind in ("soft labels", "probabilities"))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "several outputs"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in OUTPUTS])
 @pytest.mark.parametrize("loss", OBJECTIVES)
 def test_each_loss_knows_its_kind_of_y(loss, kind):
     found = resolve_objective(loss, None, None, FORMATS[kind])
@@ -154,7 +159,7 @@ def test_what_is_no_margin_is_refused():
 
 def test_a_module_is_an_objective_of_all_kinds_but_several_outputs():
     for kind, target_format in FORMATS.items():
-        if kind == "several outputs":
+        if kind in OUTPUTS:
             with pytest.raises(ValueError, match="alone take; got loss=FocalLoss"):
                 resolve_objective(FocalLoss(), None, None, target_format)
             continue

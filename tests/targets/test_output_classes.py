@@ -111,10 +111,10 @@ def test_missing_entries_are_unknown(missing, numbers):
         codes = targets.output_codes()
         np.testing.assert_array_equal(codes < 0, [[0, 1, 0], [0, 0, 0], [0, 1, 1]])
         assert len(targets.positives.indices) == 6
-        back, is_known = known_entries(targets.labels(targets.format))
+        back, is_known = known_entries(targets.labels(targets.format), targets.format)
         np.testing.assert_array_equal(is_known, codes >= 0)
         np.testing.assert_array_equal(back[is_known], y[is_known])
-        assert known_entries(given)[1].tolist() == is_known.tolist()
+        assert known_entries(given, targets.format)[1].tolist() == is_known.tolist()
 
 
 @pytest.mark.parametrize(

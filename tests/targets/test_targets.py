@@ -238,7 +238,7 @@ def test_a_fixed_score_is_known_after_a_shift(dtype, shift):
         ([1, 1, 1], r"only 1 class, \[1\]"),
         (np.zeros((3, 0)), r"got shape \(3, 0\)"),
         (sp.csr_array((3, 0)), r"one label at least, got shape \(3, 0\)"),
-        (np.zeros((2, 2, 2)), r"got shape \(2, 2, 2\)"),
+        (np.zeros((2, 2, 2, 2)), r"got shape \(2, 2, 2, 2\)"),
     ],
 )
 def test_other_kinds_are_refused_with_what_to_type(y, message):
