@@ -60,6 +60,7 @@ SET_STUDIES = {
 ON_ALL_SETS = ("column_scaling", "many_labels", "solver_choice", "outputs")
 #: Studies with a command, which has options of its own: ``python -m benchmarks.splits --help``.
 COMMANDS = (
+    "bad_input",
     "coupled_memory",
     "data_parallel",
     "early_stopping",
