@@ -71,6 +71,7 @@ ON_ALL_SETS = (
 )
 #: Studies with a command, which has options of its own: ``python -m benchmarks.splits --help``.
 COMMANDS = (
+    "bad_input",
     "coupled_memory",
     "data_parallel",
     "early_stopping",

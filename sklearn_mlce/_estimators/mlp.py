@@ -418,9 +418,13 @@ class MLCEMLP(BaseMLCE):
             If X holds text, dates or durations, or `module` makes none.
         ValueError
             If X, y, a weight or a parameter is not usable, if the checkpoint to resume is that of
-            another fit, or if the loss or a weight becomes infinite or NaN. An earlier fit is
-            then kept. Where there was none, and the loss was finite for an epoch, the estimator
-            keeps the weights of the best epoch by then.
+            another fit, or if the loss or a weight becomes infinite or NaN. After this and any
+            other error an earlier fit is kept. Where there was none, and an epoch had ended, the
+            estimator keeps the weights of the best epoch by then.
+        OSError
+            If a checkpoint cannot be written.
+        MemoryError
+            If the network, or a batch, does not fit in memory.
         RuntimeError
             If, with `data_parallel`, another process has ended before its time.
         KeyboardInterrupt

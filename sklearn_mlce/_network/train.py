@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from sklearn_mlce._network.array_archive import Header
 from sklearn_mlce._network.batches import Batches, BatchTargets, Rows, SparseBatch
-from sklearn_mlce._network.callbacks import BestEpochTracker, Diverged, training_callbacks
-from sklearn_mlce._network.checkpoint import NotSaved, TrainingState
+from sklearn_mlce._network.callbacks import BestEpochTracker, training_callbacks
+from sklearn_mlce._network.checkpoint import TrainingState
 from sklearn_mlce._network.input_scaling import OverallScaling
 from sklearn_mlce._network.optimizer import FusedAdamW, moments_from_arrays, moments_to_arrays
 from sklearn_mlce._network.perceptron import (
@@ -88,14 +88,15 @@ def train(
     Returns
     -------
     TrainingState
-        After the last epoch, of one at least. Of its networks the best is up to date.
+        After the last epoch, of one at least, or after the last one before an error or an
+        interruption, which it holds. Of its networks the best is up to date.
 
     Raises
     ------
-    ValueError
-        If a loss or a weight is not finite in the first epoch.
-    KeyboardInterrupt
-        If interrupted before the end of the first epoch.
+    MemoryError
+        If a batch of the first epoch does not fit in memory.
+    Exception, KeyboardInterrupt
+        What ended the training before the end of its first epoch.
     """
     if start.finished:
         return start
@@ -117,17 +118,11 @@ def train(
         net.train(rows, epochs=plan.max_epochs - start.n_epochs)
         if callbacks and held_out is None:  # which may have changed it at the end of the training
             tracker.keep(net, tracker.state)
-    except (Diverged, KeyboardInterrupt, NotSaved) as error:
+    except (Exception, KeyboardInterrupt) as error:
+        stopped_by = _too_little_memory(plan, error) if _is_out_of_memory(error) else error
         if tracker.state.n_epochs == 0:
-            raise
-        return replace(tracker.state, stopped_by=error)
-    except (RuntimeError, MemoryError) as error:
-        if not _is_out_of_memory(error):
-            raise
-        error = _too_little_memory(plan, error)
-        if tracker.state.n_epochs == 0:
-            raise error from error.__cause__
-        return replace(tracker.state, stopped_by=error)
+            raise stopped_by from stopped_by.__cause__
+        return replace(tracker.state, stopped_by=stopped_by)
     return tracker.state
 
 
