@@ -124,7 +124,7 @@ TERMS = {
     "class balanced": class_balanced_labels(torch.arange(1.0, 31.0)),
     "distribution balanced": distribution_balanced_labels(torch.arange(1.0, 31.0), 100),
     "negatives far steeper": distribution_balanced_labels(
-        torch.arange(1.0, 31.0), 100, negative_scale=1e8
+        torch.arange(1.0, 31.0), 100, negative_scale=1e6
     ),
     "asymmetric, equal powers": asymmetric_labels(2.0, 2.0, margin=0.0),
 }
@@ -154,10 +154,10 @@ def test_kinds_of_labels_with_different_powers_are_not_of_one_form():
 
 @pytest.mark.parametrize("n_labels", [4, 400])  # a matrix, and entries
 @pytest.mark.parametrize("function", [mlce_loss, pairwise_loss])
-def test_a_positive_at_minus_infinity_costs_infinitely_much(function, n_labels):
+def test_a_positive_at_minus_infinity_costs_what_the_farthest_score_does(function, n_labels):
     scores, targets = torch.zeros(2, n_labels), torch.zeros(2, n_labels)
     targets[:, 0] = 1
     scores[0, 0] = -torch.inf
     losses = function(scores, targets, reduction="none")
     torch.testing.assert_close(losses[1], function(scores[1], targets[1]))
-    assert losses[0] == torch.inf
+    assert losses[0] == pytest.approx(1e30)
