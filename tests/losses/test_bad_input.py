@@ -48,6 +48,7 @@ LOSSES = {
     "asymmetric": (losses.asymmetric_loss, SCORES, TARGETS),
     "outputs": (losses.multioutput_loss, OUTPUTS, CODES),
     "soft outputs": (losses.soft_multioutput_loss, OUTPUTS, SHARES),
+    "divergence": (losses.multioutput_divergence_loss, OUTPUTS, SHARES),
 }
 SHAPED = ("mlce", "from indices", "pairwise", "binary cross-entropy", "hinge")
 on_all = pytest.mark.parametrize("name", LOSSES)
