@@ -51,7 +51,11 @@ def database_path():
         If ``bokeh-sampledata`` is not installed, or is too old to carry the database.
     """
     spec = find_spec("bokeh_sampledata")
-    path = None if spec is None else Path(spec.origin).parent / "_data" / "movies.db"
+    path = (
+        None
+        if spec is None
+        else Path(spec.origin).parent / "_data" / "movies.db"
+    )
     if path is None or not path.is_file():
         seen = "is not installed" if spec is None else f"has no file {path}"
         raise ModuleNotFoundError(
@@ -165,14 +169,21 @@ def load_film_table():
         }
     )
     numbers = table.drop(columns=["certificate", "released"]).astype("float64")
-    numbers.insert(0, "n_actors", films["cast"].str.count("; ") + (films["cast"] != ""))
+    numbers.insert(
+        0, "n_actors", films["cast"].str.count("; ") + (films["cast"] != "")
+    )
     categories = categories.replace("", None).astype("category")
-    return pd.concat([categories, films[list(NUMBER_COLUMNS)].astype("float64"), numbers], axis=1), Y
+    return pd.concat(
+        [categories, films[list(NUMBER_COLUMNS)].astype("float64"), numbers],
+        axis=1,
+    ), Y
 
 
 def _read(query):
     """Rows that the database answers with."""
-    connection = sqlite3.connect(f"{database_path().as_uri()}?mode=ro", uri=True)
+    connection = sqlite3.connect(
+        f"{database_path().as_uri()}?mode=ro", uri=True
+    )
     try:
         return pd.read_sql_query(query, connection)
     finally:
@@ -203,7 +214,9 @@ def make_film_features():
     17029
     """
     # A token is all that stands between two semicolons: "Woody Allen" is one feature, not two.
-    names = TfidfVectorizer(token_pattern=r"[^;\s][^;]*", binary=True, dtype=np.float32)
+    names = TfidfVectorizer(
+        token_pattern=r"[^;\s][^;]*", binary=True, dtype=np.float32
+    )
     words = TfidfVectorizer(stop_words="english", dtype=np.float32)
     numbers = make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True),

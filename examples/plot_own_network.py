@@ -2,16 +2,18 @@
 Label pictures with a network of your own
 =========================================
 
-Train a convolutional network of your own with the estimator, instead of its perceptron. The pictures
-show two to four written digits, and the labels say which.
+Train a convolutional network of your own with the estimator, instead of its
+perceptron. The pictures show two to four written digits, and the labels say
+which.
 """
 
 # %%
 # Pictures of several digits
 # --------------------------
 #
-# Each picture is a board of 18 by 18 pixels. Digits of 8 by 8 pixels, from scikit-learn, are put on it
-# in four places, shifted by chance. Test pictures have digits that no training picture has.
+# Each picture is a board of 18 by 18 pixels. Digits of 8 by 8 pixels, from
+# scikit-learn, are put on it in four places, shifted by chance. Test pictures
+# have digits that no training picture has.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,13 +28,16 @@ digits = digits.reshape(-1, 8, 8) / 16
 
 
 def make_pictures(rows, n_pictures, rng):
-    """Pictures of two to four digits of some rows, and which digits they show."""
+    """Draw pictures of two to four digits, and say which they show."""
     pictures = np.zeros((n_pictures, 18, 18), dtype=np.float32)
     labels = np.zeros((n_pictures, 10), dtype=int)
     for picture, label in zip(pictures, labels, strict=True):
         places = rng.permutation(4)[: rng.integers(2, 5)]
-        for place, row in zip(places, rng.choice(rows, len(places)), strict=True):
-            top, left = 9 * np.divmod(place, 2) + rng.integers(0, 2, 2)
+        for place, row in zip(
+            places, rng.choice(rows, len(places)), strict=True
+        ):
+            shift = rng.integers(2, size=2)
+            top, left = 9 * np.array(divmod(place, 2)) + shift
             picture[top : top + 8, left : left + 8] = digits[row]
             label[names[row]] = 1
     return pictures.reshape(n_pictures, -1), labels
@@ -47,12 +52,12 @@ X_test, Y_test = make_pictures(rows[1200:], 600, rng)
 # The network
 # -----------
 #
-# ``module`` is a function of the numbers of features and labels that makes a network. Loss, threshold,
-# schedule and all else are the estimator's.
+# ``module`` is a function of the numbers of features and labels that makes a
+# network. Loss, threshold, schedule and all else are the estimator's.
 
 
 def make_network(n_features, n_labels):
-    """Two layers of convolutions, then the strongest answer anywhere on the board."""
+    """Make two layers of convolutions and a linear one."""
     return nn.Sequential(
         nn.Unflatten(1, (1, 18, 18)),
         nn.Conv2d(1, 32, 5, padding=2),
@@ -73,17 +78,21 @@ models = {
 }
 for name, model in models.items():
     model.fit(X_train, Y_train)
-    print(f"{name}: micro-F1 {f1_score(Y_test, model.predict(X_test), average='micro'):.3f}")
+    f1 = f1_score(Y_test, model.predict(X_test), average="micro")
+    print(f"{name}: micro-F1 {f1:.3f}")
 
 # %%
 # The picture
 # -----------
 #
-# New pictures, with the digits that the convolutional network finds. Red ones are wrong or missed.
+# New pictures, with the digits that the convolutional network finds. Red ones
+# are wrong or missed.
 
 predicted = models["convolutions"].predict(X_test)
 fig, axes = plt.subplots(3, 6, figsize=(9, 5.4), layout="constrained")
-for ax, picture, found, true in zip(axes.flat, X_test, predicted, Y_test, strict=False):
+for ax, picture, found, true in zip(
+    axes.flat, X_test, predicted, Y_test, strict=False
+):
     ax.imshow(picture.reshape(18, 18), cmap="gray_r")
     ax.axis("off")
     ax.set_title(
@@ -96,9 +105,13 @@ plt.show()
 # Pitfalls
 # --------
 #
-# - ``X`` has one row per picture: flatten before ``fit``, and ``nn.Unflatten`` in the network.
+# - ``X`` has one row per picture: flatten before ``fit``, and ``nn.Unflatten``
+#   in the network.
 # - The network returns scores. Put no sigmoid at its end.
-# - ``input_scaling=None`` leaves pixels as they are. The default divides each column.
-# - Define ``make_network`` in a module that can be imported, or the fitted model cannot be stored.
+# - ``input_scaling=None`` leaves pixels as they are. The default divides each
+#   column.
+# - Define ``make_network`` in a module that can be imported, or the fitted
+#   model cannot be stored.
 #
-# More is in :doc:`the guide on networks of your own </user_guide/torch_modules>`.
+# More is in :doc:`the guide on networks of your own
+# </user_guide/torch_modules>`.

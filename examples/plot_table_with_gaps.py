@@ -2,16 +2,17 @@
 Train a network on a table with gaps
 ====================================
 
-Predict labels from a table as it comes: categories beside numbers, numbers of any size, and many
-values missing. What it says of a film are a certificate, a country, box office, reviews and such.
+Predict labels from a table as it comes: categories beside numbers, numbers of
+any size, and many values missing. What it says of a film are a certificate, a
+country, box office, reviews and such.
 """
 
 # %%
 # From the table to the network
 # -----------------------------
 #
-# Categories become columns of 0 and 1. Missing numbers become the median, with a column that says so.
-# ``MLCEMLP`` scales its input by itself.
+# Categories become columns of 0 and 1. Missing numbers become the median, with
+# a column that says so. ``MLCEMLP`` scales its input by itself.
 
 import film_data
 import matplotlib.pyplot as plt
@@ -35,7 +36,9 @@ table = ColumnTransformer(
     [
         (
             "categories",
-            OneHotEncoder(min_frequency=20, handle_unknown="infrequent_if_exist"),
+            OneHotEncoder(
+                min_frequency=20, handle_unknown="infrequent_if_exist"
+            ),
             make_column_selector(dtype_include="category"),
         ),
         (
@@ -53,14 +56,16 @@ network = make_pipeline(table, MLCEMLP(random_state=0)).fit(X_train, Y_train)
 
 linear = make_pipeline(table, MLCEClassifier()).fit(X_train, Y_train)
 for name, model in {"network": network, "linear": linear}.items():
-    print(f"{name}: micro-F1 {f1_score(Y_test, model.predict(X_test), average='micro'):.3f}")
+    f1 = f1_score(Y_test, model.predict(X_test), average="micro")
+    print(f"{name}: micro-F1 {f1:.3f}")
 
 # %%
 # Which columns matter
 # --------------------
 #
-# Shuffle one column of the test rows and see how much worse the network becomes. The whole pipeline
-# is asked, so that a column of the table is one bar.
+# Shuffle one column of the test rows and see how much worse the network
+# becomes. The whole pipeline is asked, so that a column of the table is one
+# bar.
 
 importance = permutation_importance(
     network, X_test, Y_test, scoring="f1_micro", n_repeats=3, random_state=0
@@ -82,11 +87,14 @@ plt.show()
 # Pitfalls
 # --------
 #
-# - NaN in ``X`` is refused, and NaN in ``y`` means unknown. Fill ``X`` within the pipeline, so that new
-#   rows are filled alike.
+# - NaN in ``X`` is refused, and NaN in ``y`` means unknown. Fill ``X`` within
+#   the pipeline, so that new rows are filled alike.
 # - That a number is missing may say much. ``add_indicator=True`` keeps that.
-# - A category with hundreds of values makes hundreds of columns. ``min_frequency`` joins the rare ones.
-# - Two columns that say the same hide each other in such a picture: shuffling one leaves the other.
-# - Forests are strong on small tables. Try one, with :doc:`a tuned threshold <plot_thresholds>`.
+# - A category with hundreds of values makes hundreds of columns.
+#   ``min_frequency`` joins the rare ones.
+# - Two columns that say the same hide each other in such a picture: shuffling
+#   one leaves the other.
+# - Forests are strong on small tables. Try one, with :doc:`a tuned threshold
+#   <plot_thresholds>`.
 #
 # More is in :doc:`the guide on the network </user_guide/network>`.

@@ -2,17 +2,19 @@
 Train on labels that are partly unknown
 =======================================
 
-Use rows in which somebody has checked a few labels and nobody knows the others. Write NaN for
-"nobody has looked": such a label takes no part in the training.
+Use rows in which somebody has checked a few labels and nobody knows the
+others. Write NaN for "nobody has looked": such a label takes no part in the
+training.
 """
 
 # %%
 # NaN is not zero
 # ---------------
 #
-# Here all genres are known, so we can hide some and see what that costs. Each genre of each film is
-# kept with the chance ``known``. The hidden ones become NaN for one model. For the other model they
-# become 0, as in a table that lists only what was found.
+# Here all genres are known, so we can hide some and see what that costs. Each
+# genre of each film is kept with the chance ``known``. The hidden ones become
+# NaN for one model. For the other model they become 0, as in a table that
+# lists only what was found.
 
 import film_data
 import matplotlib.pyplot as plt
@@ -37,7 +39,9 @@ for part in known:
     y = Y_train.where(rng.random(Y_train.shape) < part)
     for name, y_seen in zip(f1, [y, y.fillna(0)], strict=True):
         model = MLCEClassifier().fit(X_train, y_seen)
-        f1[name].append(f1_score(Y_test, model.predict(X_test), average="micro"))
+        f1[name].append(
+            f1_score(Y_test, model.predict(X_test), average="micro")
+        )
         print(f"{part:4.0%} known, {name}: micro-F1 {f1[name][-1]:.3f}")
 
 # %%
@@ -45,7 +49,9 @@ for part in known:
 # -----------
 
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
-for (name, values), color in zip(f1.items(), ["#0072B2", "#D55E00"], strict=True):
+for (name, values), color in zip(
+    f1.items(), ["#0072B2", "#D55E00"], strict=True
+):
     ax.plot(known, values, "o-", color=color, label=name)
 ax.set_xlabel("part of the labels that is known")
 ax.set_ylabel("micro-F1 on new films")
@@ -55,13 +61,15 @@ ax.legend(frameon=False, loc="lower right")
 plt.show()
 
 # %%
-# With NaN, a fifth of the labels does most of the work. A zero for an unknown label teaches the model
-# that most genres are absent, until it predicts next to nothing.
+# With NaN, a fifth of the labels does most of the work. A zero for an unknown
+# label teaches the model that most genres are absent, until it predicts next
+# to nothing.
 #
 # Measure on what is known
 # ------------------------
 #
-# Metrics of scikit-learn refuse NaN. ``masked_f1_score`` counts the known labels alone.
+# Metrics of scikit-learn refuse NaN. ``masked_f1_score`` counts the known
+# labels alone.
 
 Y_partly = Y_test.where(rng.random(Y_test.shape) < 0.3)
 predicted = model.predict(X_test)
@@ -72,10 +80,15 @@ print(f"F1 on 30% of them: {masked_f1_score(Y_partly, predicted):.3f}")
 # Pitfalls
 # --------
 #
-# - Here chance has decided what is hidden. If people check a label only where they expect it, most
-#   known labels are positive, and the model predicts too much.
-# - A sparse matrix cannot hold unknown labels cheaply. Use a dense one, or a DataFrame.
-# - Lists of tags: ``tags_to_y(tags, missing="unknown")`` makes NaN of a row without a list.
-# - Of a splitter of scikit-learn, name the class: ``cv=KFold(3)``. ``cv=3`` refuses NaN.
+# - Here chance has decided what is hidden. If people check a label only where
+#   they expect it, most known labels are positive, and the model predicts too
+#   much.
+# - A sparse matrix cannot hold unknown labels cheaply. Use a dense one, or a
+#   DataFrame.
+# - Lists of tags: ``tags_to_y(tags, missing="unknown")`` makes NaN of a row
+#   without a list.
+# - Of a splitter of scikit-learn, name the class: ``cv=KFold(3)``. ``cv=3``
+#   refuses NaN.
 #
-# More is in :doc:`the guide on labels and measures </user_guide/metrics_and_labels>`.
+# More is in :doc:`the guide on labels and measures
+# </user_guide/metrics_and_labels>`.
