@@ -338,3 +338,14 @@ plt.show()
 
 print(f"\npictures: {output}")
 print(f"all of this took {time.perf_counter() - started:.0f} seconds")
+
+# %%
+# Pitfalls
+# --------
+#
+# - A sequel in the training films helps with the first part in the test films.
+#   If that is not how the model will be used, split by series or by year.
+# - Names need ``token_pattern``, or first names become features of their own.
+# - Keep the matrix sparse: a dense one would have 70,000 columns.
+# - Compare models at tuned thresholds too, as above. At zero each has its
+#   threshold in another place.

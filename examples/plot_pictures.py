@@ -102,3 +102,15 @@ network = make_pipeline(film_data.make_film_features(), network).fit(
 )
 TrainingCurveDisplay.from_estimator(network)
 plt.show()
+
+# %%
+# Pitfalls
+# --------
+#
+# - Draw from rows that the model has not seen. On its training rows every
+#   model looks good.
+# - With hundreds of labels only some can be named: choose them with
+#   ``labels=``.
+# - A curve of a rare label rests on few rows. Look at the histogram below it.
+#
+# More is in :doc:`the guide on pictures </user_guide/pictures>`.

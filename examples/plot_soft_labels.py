@@ -87,6 +87,8 @@ plt.show()
 # Pitfalls
 # --------
 #
+# - New actors play in films with known ones. Were they to come from other
+#   films, the error would be larger: split by group then.
 # - ``loss="auto"`` takes the published loss for degrees, and a hinge for 0 and
 #   1. A hinge is no good for degrees, so leave ``loss`` alone.
 # - ``predict`` still says yes or no: yes above one half.

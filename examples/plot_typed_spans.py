@@ -296,3 +296,14 @@ ax.set_xlim(0, 80)
 ax.set_ylim(-len(shown) + 0.3, 0.6)
 ax.axis("off")
 plt.show()
+
+# %%
+# Pitfalls
+# --------
+#
+# - The number of pairs grows with the square of the sentence. Cut long texts
+#   into sentences.
+# - Mark pairs that cannot be spans as NaN. As zeros, they would be most of
+#   what the network learns.
+# - Spans of one type may overlap: nothing makes the network choose.
+# - These sentences are made from templates. Real ones are harder.
