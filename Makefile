@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 VENV_OLDEST ?= .venv-oldest
 VENV_BARE ?= .venv-bare
+VENV_TOOLS ?= .venv-tools
 
 # Where pip looks for torch besides its usual index. On Linux the usual index has the CUDA build;
 # TORCH_INDEX=https://download.pytorch.org/whl/cpu takes the much smaller CPU build instead.
@@ -28,7 +29,8 @@ RUN_TESTS = env OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 .DELETE_ON_ERROR:
 # The environments' stamps are kept although no rule names them.
 .SECONDARY:
-.PHONY: help demo test test-fast test-serving test-bare test-properties coverage lint format docs bench oldest clean
+.PHONY: help demo test test-fast test-serving test-tools test-bare test-properties coverage lint format docs \
+	bench oldest clean
 
 help:
 	@echo "make demo       train on real films, print the result, draw examples/output/"
@@ -36,6 +38,7 @@ help:
 	@echo "make test-fast  run the tests that are not marked slow"
 	@echo "make test-serving  run the tests of exports, stored models and clusters, with ONNX,"
 	@echo "                MLflow, safetensors and dask"
+	@echo "make test-tools  run the programs of the guide that use optuna, SHAP, Lightning and others"
 	@echo "make test-properties  search longer for data that break what tests claim of all data"
 	@echo "make test-bare  serve models in an environment without torch"
 	@echo "make coverage   run the whole test suite, list the lines and branches it misses"
@@ -63,6 +66,11 @@ test-serving: $(VENV)/.has-test-serving
 	$(call RUN_TESTS,$(VENV),tests/export tests/onnx tests/project/test_mlflow.py \
 	tests/project/test_saved_models.py tests/solvers/test_dask.py \
 	tests/project/test_large_data_page.py)
+
+# The guide's programs with other tools, in an environment that has them all.
+test-tools: $(VENV_TOOLS)/.has-tools
+	$(call RUN_TESTS,$(VENV_TOOLS),tests/project/test_other_tools_page.py \
+	tests/losses/test_training_loops.py)
 
 test-bare: $(VENV)/.has-test $(VENV_BARE)/.has-bare
 	SKLEARN_MLCE_BARE_PYTHON=$(CURDIR)/$(VENV_BARE)/bin/python \
@@ -120,6 +128,12 @@ $(VENV_BARE)/.has-bare: constraints.txt | $(VENV_BARE)/.made
 	$(PIP) -c constraints.txt numpy scipy scikit-learn joblib pandas skops
 	@touch $@
 
+$(VENV_TOOLS)/.has-tools: pyproject.toml constraints-tools.txt | $(VENV_TOOLS)/.made
+	@echo "Installing the tools that the guide shows into $(VENV_TOOLS)."
+	$(PIP) -c constraints-tools.txt hatchling editables
+	$(PIP) -c constraints-tools.txt --no-build-isolation --editable '.[test-tools]'
+	@touch $@
+
 $(VENV_OLDEST)/.has-%: pyproject.toml constraints-oldest.txt | $(VENV_OLDEST)/.made
 	@echo "Installing the oldest supported dependencies into $(VENV_OLDEST)."
 	$(PIP) -c constraints-oldest.txt hatchling editables
@@ -127,7 +141,7 @@ $(VENV_OLDEST)/.has-%: pyproject.toml constraints-oldest.txt | $(VENV_OLDEST)/.m
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV_OLDEST) $(VENV_BARE) .venv-*
+	rm -rf $(VENV) $(VENV_OLDEST) $(VENV_BARE) $(VENV_TOOLS) .venv-*
 	rm -rf build dist docs/_build docs/auto_examples docs/generated examples/output
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

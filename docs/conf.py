@@ -55,6 +55,7 @@ numpydoc_xref_ignore = "all"
 sphinx_gallery_conf = {
     "examples_dirs": ["../examples"],
     "gallery_dirs": ["auto_examples"],
+    "within_subsection_order": "gallery_order.ReadingOrder",
     "filename_pattern": r"[\\/]plot_",
     "ignore_pattern": r"__init__\.py|film_data\.py",
     "backreferences_dir": "generated/backreferences",

@@ -28,6 +28,14 @@ WHERE Genre <> ''
 ORDER BY ID
 """
 
+_TABLE_QUERY = """
+SELECT omdb.Rating AS certificate, Released AS released, Reviews AS n_reviews, Fresh AS fresh,
+       Metacritic AS metascore, BoxOffice AS box_office, Oscars AS oscars
+FROM omdb JOIN tomatoes ON omdb.ID = tomatoes.ID
+WHERE Genre <> ''
+ORDER BY omdb.ID
+"""
+
 
 def database_path():
     """Where ``bokeh-sampledata`` keeps its film database.
@@ -43,7 +51,11 @@ def database_path():
         If ``bokeh-sampledata`` is not installed, or is too old to carry the database.
     """
     spec = find_spec("bokeh_sampledata")
-    path = None if spec is None else Path(spec.origin).parent / "_data" / "movies.db"
+    path = (
+        None
+        if spec is None
+        else Path(spec.origin).parent / "_data" / "movies.db"
+    )
     if path is None or not path.is_file():
         seen = "is not installed" if spec is None else f"has no file {path}"
         raise ModuleNotFoundError(
@@ -83,11 +95,7 @@ def load_films(min_films=50):
     >>> X.shape, Y.shape
     ((17029, 8), (17029, 20))
     """
-    connection = sqlite3.connect(f"{database_path().as_uri()}?mode=ro", uri=True)
-    try:
-        films = pd.read_sql_query(_QUERY, connection)
-    finally:
-        connection.close()
+    films = _read(_QUERY)
     Y = films.pop("genres").str.get_dummies(sep=", ").astype("int64")
     n_films = Y.sum().sort_values(ascending=False, kind="stable")
     Y = Y[n_films.index[n_films >= min_films]]
@@ -96,6 +104,90 @@ def load_films(min_films=50):
     for column in LIST_COLUMNS:
         films[column] = _separate_names(films[column])
     return films, Y
+
+
+def load_texts():
+    """Load each film as a text and a list of tags.
+
+    Returns
+    -------
+    texts : pandas.Series of shape (17029,)
+        Title, people, languages and countries of a film in one string, as a catalogue lists them.
+    tags : list of 17029 tuples of str
+        The genres of each film. Genres of fewer than 50 films are left out.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If ``bokeh-sampledata`` is not installed.
+
+    Examples
+    --------
+    >>> from film_data import load_texts
+    >>> texts, tags = load_texts()
+    >>> texts[0][:17], tags[0]
+    ('We Live in Public', ('Documentary',))
+    """
+    X, Y = load_films()
+    texts = X["title"].str.cat(X[list(LIST_COLUMNS)], sep="; ")
+    return texts, [tuple(Y.columns[row]) for row in Y.to_numpy() == 1]
+
+
+def load_film_table():
+    """Load the films as a table of numbers and categories, many of them missing.
+
+    Returns
+    -------
+    X : pandas.DataFrame of shape (17029, 12)
+        One film per row. ``certificate`` (who may see the film), ``country``, ``language`` (the
+        first of each) and ``month`` are categories. ``year``, ``running_time``, ``n_actors``,
+        ``n_reviews``, ``fresh`` (how many of the reviews are friendly), ``metascore``,
+        ``box_office`` (in dollars) and ``oscars`` are float64. Both kinds have missing values.
+    Y : pandas.DataFrame of shape (17029, 20)
+        The genres, as :func:`load_films` returns them.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If ``bokeh-sampledata`` is not installed.
+
+    Examples
+    --------
+    >>> from film_data import load_film_table
+    >>> X, Y = load_film_table()
+    >>> X.shape, Y.shape
+    ((17029, 12), (17029, 20))
+    """
+    films, Y = load_films()
+    table = _read(_TABLE_QUERY)
+    categories = pd.DataFrame(
+        {
+            "certificate": table["certificate"],
+            "country": films["countries"].str.split("; ").str[0],
+            "language": films["languages"].str.split("; ").str[0],
+            "month": pd.to_datetime(table["released"]).dt.month_name(),
+        }
+    )
+    numbers = table.drop(columns=["certificate", "released"]).astype("float64")
+    numbers.insert(
+        0, "n_actors", films["cast"].str.count("; ") + (films["cast"] != "")
+    )
+    categories = categories.replace("", None).astype("category")
+    return pd.concat(
+        [categories, films[list(NUMBER_COLUMNS)].astype("float64"), numbers],
+        axis=1,
+    ), Y
+
+
+def _read(query):
+    """Rows that the database answers with."""
+    connection = sqlite3.connect(
+        f"{database_path().as_uri()}?mode=ro", uri=True
+    )
+    try:
+        return pd.read_sql_query(query, connection)
+    finally:
+        connection.close()
 
 
 def _separate_names(column):
@@ -122,7 +214,9 @@ def make_film_features():
     17029
     """
     # A token is all that stands between two semicolons: "Woody Allen" is one feature, not two.
-    names = TfidfVectorizer(token_pattern=r"[^;\s][^;]*", binary=True, dtype=np.float32)
+    names = TfidfVectorizer(
+        token_pattern=r"[^;\s][^;]*", binary=True, dtype=np.float32
+    )
     words = TfidfVectorizer(stop_words="english", dtype=np.float32)
     numbers = make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True),

@@ -2,17 +2,19 @@
 Pictures of labels and models
 =============================
 
-A table of numbers says how good a model is; a picture says where. This page draws the five displays
-of :mod:`sklearn_mlce.inspection` for the genres of real films, the data of
-:doc:`the film example </auto_examples/plot_film_genres>`. Each takes any multi-label estimator,
-and axes of your own with ``ax=``.
+A table of numbers says how good a model is; a picture says where. This page
+draws the five displays of :mod:`sklearn_mlce.inspection` for the genres of
+real films, the data of :doc:`the film example
+</auto_examples/plot_film_genres>`. Each takes any multi-label estimator, and
+axes of your own with ``ax=``.
 """
 
 # %%
 # What occurs together
 # --------------------
 #
-# Before a model, the labels themselves. Genres that often come together stand side by side.
+# Before a model, the labels themselves. Genres that often come together stand
+# side by side.
 
 import film_data
 import matplotlib.pyplot as plt
@@ -32,7 +34,9 @@ from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 
 X, Y = film_data.load_films()
 X, _, Y, _ = train_test_split(X, Y, train_size=6000, random_state=0)
-X_train, X_test, Y_train, Y_test = train_test_split(X, Y, test_size=0.5, random_state=0)
+X_train, X_test, Y_train, Y_test = train_test_split(
+    X, Y, test_size=0.5, random_state=0
+)
 LabelCooccurrenceDisplay.from_labels(Y_train)
 plt.show()
 
@@ -40,32 +44,46 @@ plt.show()
 # What tuning bought
 # ------------------
 #
-# The published loss puts the threshold near an even chance, which is too cautious for F1. A tuner
-# moves it, by the scores of films that were held out. First, micro-F1 against one threshold for
-# all genres, and against that of two genres alone.
+# The published loss puts the threshold near an even chance, which is too
+# cautious for F1. A tuner moves it, by the scores of films that were held out.
+# First, micro-F1 against one threshold for all genres, and against that of two
+# genres alone.
 
-published = make_pipeline(film_data.make_film_features(), MLCEClassifier(loss="mlce"))
-tuned = MultilabelTunedThresholdClassifierCV(published, random_state=0).fit(X_train, Y_train)
-ThresholdCurveDisplay.from_estimator(tuned, X_test, Y_test, labels=["Drama", "Western"])
+published = make_pipeline(
+    film_data.make_film_features(), MLCEClassifier(loss="mlce")
+)
+tuned = MultilabelTunedThresholdClassifierCV(published, random_state=0).fit(
+    X_train, Y_train
+)
+ThresholdCurveDisplay.from_estimator(
+    tuned, X_test, Y_test, labels=["Drama", "Western"]
+)
 plt.show()
 
 # %%
-# Then, what that did to each genre, against how many of the training films are of it.
+# Then, what that did to each genre, against how many of the training films are
+# of it.
 
-F1ByFrequencyDisplay.from_estimator(tuned, X_test, Y_test, label_counts=Y_train.sum(axis=0))
+F1ByFrequencyDisplay.from_estimator(
+    tuned, X_test, Y_test, label_counts=Y_train.sum(axis=0)
+)
 plt.show()
 
 # %%
 # Are the probabilities right?
 # ----------------------------
 #
-# Of the pairs of a film and a genre to which the model gives 30%, are 30% right? Below each curve,
-# how many pairs it rests on.
+# Of the pairs of a film and a genre to which the model gives 30%, are 30%
+# right? Below each curve, how many pairs it rests on.
 
-calibrated = MultilabelCalibratedClassifierCV(published, random_state=0).fit(X_train, Y_train)
+calibrated = MultilabelCalibratedClassifierCV(published, random_state=0).fit(
+    X_train, Y_train
+)
 fig, axes = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
 for ax, (title, model) in zip(
-    axes, {"as they come": tuned, "calibrated": calibrated}.items(), strict=True
+    axes,
+    {"as they come": tuned, "calibrated": calibrated}.items(),
+    strict=True,
 ):
     MultilabelCalibrationDisplay.from_estimator(model, X_test, Y_test, ax=ax)
     ax.set_title(title)
@@ -75,10 +93,24 @@ plt.show()
 # How a network trained
 # ---------------------
 #
-# The loss of the training films falls and falls; that of films that it has not seen says when it
-# was enough.
+# The loss of the training films falls and falls; that of films that it has not
+# seen says when it was enough.
 
 network = MLCEMLP(early_stopping=True, scoring="f1_micro", random_state=0)
-network = make_pipeline(film_data.make_film_features(), network).fit(X_train, Y_train)
+network = make_pipeline(film_data.make_film_features(), network).fit(
+    X_train, Y_train
+)
 TrainingCurveDisplay.from_estimator(network)
 plt.show()
+
+# %%
+# Pitfalls
+# --------
+#
+# - Draw from rows that the model has not seen. On its training rows every
+#   model looks good.
+# - With hundreds of labels only some can be named: choose them with
+#   ``labels=``.
+# - A curve of a rare label rests on few rows. Look at the histogram below it.
+#
+# More is in :doc:`the guide on pictures </user_guide/pictures>`.

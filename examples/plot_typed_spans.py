@@ -2,22 +2,26 @@
 Typed spans in short texts
 ==========================
 
-Which words of a sentence name a person, a place, an organisation or a date? An answer is a set of
-*spans*, each from a first to a last word and with a type. Spans may lie inside others: the
-*University of Leeds* is an organisation, and *Leeds* a place. A tag for each word cannot say that;
-a yes or no for each pair of words and each type can. Nearly all of those answers are no, which is
-what the multi-label softmax cross-entropy is made for.
-:class:`~sklearn_mlce.nn.PairScore` gives the scores, and zero is the threshold.
+Which words of a sentence name a person, a place, an organisation or a date? An
+answer is a set of *spans*, each from a first to a last word and with a type.
+Spans may lie inside others: the *University of Leeds* is an organisation, and
+*Leeds* a place. A tag for each word cannot say that; a yes or no for each pair
+of words and each type can. Nearly all of those answers are no, which is what
+the multi-label softmax cross-entropy is made for.
+:class:`~sklearn_mlce.nn.PairScore` gives the scores, and zero is the
+threshold.
 
-The sentences here are made up, so that the page needs no data and runs in seconds.
+The sentences here are made up, so that the page needs no data and runs in
+seconds.
 """
 
 # %%
 # Sentences with their spans
 # --------------------------
 #
-# Sentences are filled in from patterns. A bracket opens with the type of a span; brackets may be
-# nested. Some of the names are kept back: only the sentences for the test have them.
+# Sentences are filled in from patterns. A bracket opens with the type of a
+# span; brackets may be nested. Some of the names are kept back: only the
+# sentences for the test have them.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -39,10 +43,47 @@ nobody at the [organisation Bank of [place {town}]] remembers [person {name}]
 since [date {month} {year}] the train does not stop here
 """.strip().splitlines()
 WORDS = {
-    "first": ["Ada", "Emmy", "Grace", "Mary", "Carl", "Leonhard", "Henri", "Alan", "David"],
-    "last": ["Hill", "Brook", "Wood", "Field", "Stone", "Marsh", "Lake", "Green", "Ford", "Banks"],
-    "town": ["Leeds", "Turin", "Graz", "New York", "Saint Malo", "San Marino", "Den Haag"],
-    "month": ["January", "March", "April", "June", "July", "October", "December"],
+    "first": [
+        "Ada",
+        "Emmy",
+        "Grace",
+        "Mary",
+        "Carl",
+        "Leonhard",
+        "Henri",
+        "Alan",
+        "David",
+    ],
+    "last": [
+        "Hill",
+        "Brook",
+        "Wood",
+        "Field",
+        "Stone",
+        "Marsh",
+        "Lake",
+        "Green",
+        "Ford",
+        "Banks",
+    ],
+    "town": [
+        "Leeds",
+        "Turin",
+        "Graz",
+        "New York",
+        "Saint Malo",
+        "San Marino",
+        "Den Haag",
+    ],
+    "month": [
+        "January",
+        "March",
+        "April",
+        "June",
+        "July",
+        "October",
+        "December",
+    ],
     "year": [str(year) for year in range(1890, 1990, 7)],
 }
 NEW_WORDS = {
@@ -54,7 +95,7 @@ NEW_WORDS = {
 
 
 def draw_sentence(words, rng):
-    """Return the words of one sentence, and its spans as (type, first word, last word)."""
+    """Return words of a sentence, and spans (type, first, last word)."""
     text = rng.choice(PATTERNS)
     for slot in ("{name}", "{town}", "{month}", "{year}"):
         while slot in text:
@@ -77,20 +118,23 @@ def draw_sentence(words, rng):
 rng = np.random.default_rng(0)
 training = [draw_sentence(WORDS, rng) for _ in range(800)]
 test = [draw_sentence(NEW_WORDS, rng) for _ in range(200)]
-n_pairs = sum(len(TYPES) * len(words) * (len(words) + 1) // 2 for words, _ in training)
+n_pairs = sum(
+    len(TYPES) * len(words) * (len(words) + 1) // 2 for words, _ in training
+)
 n_spans = sum(len(spans) for _, spans in training)
 print("a sentence:", " ".join(training[0][0]))
 for a, first, last in training[0][1]:
     print(f"{TYPES[a]:>13}:", " ".join(training[0][0][first : last + 1]))
-print(f"{n_pairs / n_spans:.0f} pairs of words and types for each one that is a span")
+print(f"{n_pairs / n_spans:.0f} pairs of words and types for each span")
 
 # %%
-# Words become numbers. A word that training has not seen is number 0; so that the network knows
-# what to make of it, half of the words of the training sentences are hidden as well. Number 1 fills
-# up the shorter sentences.
+# Words become numbers. A word that training has not seen is number 0; so that
+# the network knows what to make of it, half of the words of the training
+# sentences are hidden as well. Number 1 fills up the shorter sentences.
 #
-# The target of a pair is 1 where it is a span. Pairs whose last word is before the first, and those
-# of the padding, are NaN: unknown, they take no part in the loss.
+# The target of a pair is 1 where it is a span. Pairs whose last word is before
+# the first, and those of the padding, are NaN: unknown, they take no part in
+# the loss.
 
 vocabulary = {word for words, _ in training for word in words}
 number_of = {word: i for i, word in enumerate(sorted(vocabulary), start=2)}
@@ -101,11 +145,17 @@ def encode(sentences):
     """Word numbers (n, T) and targets (n, types, T, T) of sentences."""
     length = max(len(words) for words, _ in sentences)
     numbers = torch.full((len(sentences), length), PADDING)
-    targets = torch.full((len(sentences), len(TYPES), length, length), torch.nan)
+    targets = torch.full(
+        (len(sentences), len(TYPES), length, length), torch.nan
+    )
     for row, (words, spans) in enumerate(sentences):
-        numbers[row, : len(words)] = torch.tensor([number_of.get(word, HIDDEN) for word in words])
+        numbers[row, : len(words)] = torch.tensor(
+            [number_of.get(word, HIDDEN) for word in words]
+        )
         ordered = torch.ones(len(words), len(words)).triu().bool()
-        targets[row, :, : len(words), : len(words)] = torch.where(ordered, 0.0, torch.nan)
+        targets[row, :, : len(words), : len(words)] = torch.where(
+            ordered, 0.0, torch.nan
+        )
         for a, i, j in spans:
             targets[row, a, i, j] = 1
     return numbers, targets
@@ -115,9 +165,10 @@ def encode(sentences):
 # A small network
 # ---------------
 #
-# A recurrent layer reads each sentence in both directions and gives each word a vector that knows
-# its neighbours. ``PairScore`` makes a score of every pair of them for each type. In the loss each
-# type of each sentence is a row, and all pairs of words are its labels.
+# A recurrent layer reads each sentence in both directions and gives each word
+# a vector that knows its neighbours. ``PairScore`` makes a score of every pair
+# of them for each type. In the loss each type of each sentence is a row, and
+# all pairs of words are its labels.
 
 
 class SpanFinder(nn.Module):
@@ -126,7 +177,9 @@ class SpanFinder(nn.Module):
     def __init__(self, n_words, n_types, n_features=32):
         super().__init__()
         self.embed = nn.Embedding(n_words, n_features)
-        self.read = nn.LSTM(n_features, n_features, batch_first=True, bidirectional=True)
+        self.read = nn.LSTM(
+            n_features, n_features, batch_first=True, bidirectional=True
+        )
         self.score = PairScore(2 * n_features, n_types, pair_features=32)
 
     def forward(self, numbers):
@@ -139,7 +192,9 @@ torch.manual_seed(0)
 model = SpanFinder(len(number_of) + 2, len(TYPES))
 numbers, targets = encode(training)
 optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-fade_out = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=15)
+fade_out = torch.optim.lr_scheduler.LinearLR(
+    optimizer, 1.0, 0.0, total_iters=15
+)
 
 for _ in range(15):
     for rows in torch.randperm(len(training)).split(30):
@@ -156,8 +211,9 @@ for _ in range(15):
 # Sentences with new names
 # ------------------------
 #
-# The test sentences have names of people and towns that no training sentence had. A span is found
-# if its score is above zero, and counts as right if its type and both its ends are.
+# The test sentences have names of people and towns that no training sentence
+# had. A span is found if its score is above zero, and counts as right if its
+# type and both its ends are.
 
 test_numbers, test_targets = encode(test)
 with torch.no_grad():
@@ -166,21 +222,32 @@ known = ~test_targets.isnan()
 found, true = (test_scores > 0) & known, test_targets == 1
 for a, name in enumerate(TYPES):
     right = (found & true)[:, a].sum().item()
-    print(f"{name:>13}: {true[:, a].sum()} spans, {found[:, a].sum()} found, {right} of them right")
+    counts = f"{true[:, a].sum()} spans, {found[:, a].sum()} found"
+    print(f"{name:>13}: {counts}, {right} of them right")
 
 # %%
-# Here are the scores of one sentence: the first word of a pair is the row, its last one the column.
-# Nearly everything lies below zero, and what lies above it is where the spans are.
+# Here are the scores of one sentence: the first word of a pair is the row, its
+# last one the column. Nearly everything lies below zero, and what lies above
+# it is where the spans are.
 
-chosen = next(i for i, (words, spans) in enumerate(test) if len(spans) == 4 and len(words) > 9)
+chosen = next(
+    i
+    for i, (words, spans) in enumerate(test)
+    if len(spans) == 4 and len(words) > 9
+)
 words = test[chosen][0]
 length = len(words)
 
-fig, axes = plt.subplots(1, 4, figsize=(14, 4.6), sharey=True, layout="constrained")
+fig, axes = plt.subplots(
+    1, 4, figsize=(14, 4.6), sharey=True, layout="constrained"
+)
 for a, ax in enumerate(axes):
     scores = test_scores[chosen, a, :length, :length].numpy()
     image = ax.imshow(
-        np.where(np.tri(length, k=-1), np.nan, scores), cmap="Blues", vmin=-10, vmax=10
+        np.where(np.tri(length, k=-1), np.nan, scores),
+        cmap="Blues",
+        vmin=-10,
+        vmax=10,
     )
     for i, j in torch.nonzero(found[chosen, a]).tolist():
         mark = "✓" if true[chosen, a, i, j] else "✗"
@@ -194,10 +261,14 @@ fig.colorbar(image, ax=axes, label="score", shrink=0.7)
 plt.show()
 
 # %%
-# And what was found in some sentences, drawn below the words. Spans inside spans are no difficulty.
+# And what was found in some sentences, drawn below the words. Spans inside
+# spans are no difficulty.
 
 COLORS = ["#0072B2", "#009E73", "#D55E00", "#8c5fa8"]
-shown = [chosen, *[i for i in range(len(test)) if len(test[i][1]) >= 3 and i != chosen][:4]]
+shown = [
+    chosen,
+    *[i for i in range(len(test)) if len(test[i][1]) >= 3 and i != chosen][:4],
+]
 
 fig, ax = plt.subplots(figsize=(9, 4.5), layout="constrained")
 for line, row in enumerate(shown):
@@ -205,12 +276,19 @@ for line, row in enumerate(shown):
     edges = np.cumsum([0.0] + [len(word) + 1.5 for word in words])
     for word, left in zip(words, edges[:-1], strict=True):
         style = "normal" if word in vocabulary else "italic"
-        ax.text(left, -line, word, family="monospace", fontsize=13, style=style)
+        ax.text(
+            left, -line, word, family="monospace", fontsize=13, style=style
+        )
     spans = torch.nonzero(found[row]).tolist()
     for a, i, j in sorted(spans, key=lambda span: span[2] - span[1]):
         inner = sum(i <= first and last <= j for _, first, last in spans) - 1
         height = -line - 0.15 - 0.25 * inner
-        ax.plot([edges[i], edges[j + 1] - 1.5], [height, height], color=COLORS[a], lw=4)
+        ax.plot(
+            [edges[i], edges[j + 1] - 1.5],
+            [height, height],
+            color=COLORS[a],
+            lw=4,
+        )
 for color, name in zip(COLORS, TYPES, strict=True):
     ax.plot([], [], color=color, lw=4, label=name)
 ax.legend(frameon=False, ncols=4, loc="upper left", bbox_to_anchor=(0, 1.12))
@@ -218,3 +296,14 @@ ax.set_xlim(0, 80)
 ax.set_ylim(-len(shown) + 0.3, 0.6)
 ax.axis("off")
 plt.show()
+
+# %%
+# Pitfalls
+# --------
+#
+# - The number of pairs grows with the square of the sentence. Cut long texts
+#   into sentences.
+# - Mark pairs that cannot be spans as NaN. As zeros, they would be most of
+#   what the network learns.
+# - Spans of one type may overlap: nothing makes the network choose.
+# - These sentences are made from templates. Real ones are harder.

@@ -2,11 +2,12 @@
 The zero threshold, drawn
 =========================
 
-The multi-label softmax cross-entropy (MLCE) asks that the score of every label a row carries lie
-above zero, and that of every other label below. This page draws how it goes about that: what
-pulls at a score, where the scores end up, what changes when there are a thousand labels, and what
-a target between 0 and 1 means. The mathematics is in
-:doc:`the user guide </user_guide/loss_and_threshold>`. All of it is about the published loss,
+The multi-label softmax cross-entropy (MLCE) asks that the score of every label
+a row carries lie above zero, and that of every other label below. This page
+draws how it goes about that: what pulls at a score, where the scores end up,
+what changes when there are a thousand labels, and what a target between 0 and
+1 means. The mathematics is in :doc:`the user guide
+</user_guide/loss_and_threshold>`. All of it is about the published loss,
 ``loss="mlce"`` in the estimators; what they train by default is
 :doc:`explained there as well </user_guide/choice_of_the_loss>`.
 """
@@ -15,9 +16,9 @@ a target between 0 and 1 means. The mathematics is in
 # What pulls at a score
 # ---------------------
 #
-# Take one row with nine labels, of which it carries three, and some scores that a half-trained
-# model might give them. ``backward()`` tells how the loss would change with each score; a step
-# of gradient descent goes the other way.
+# Take one row with nine labels, of which it carries three, and some scores
+# that a half-trained model might give them. ``backward()`` tells how the loss
+# would change with each score; a step of gradient descent goes the other way.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,9 +27,13 @@ import torch
 from sklearn_mlce.losses import mlce_loss
 
 POSITIVE, NEGATIVE, BETWEEN = "#0072B2", "#D55E00", "#8c8c8c"
-plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "font.size": 13})
+plt.rcParams.update(
+    {"axes.spines.top": False, "axes.spines.right": False, "font.size": 13}
+)
 
-scores = torch.tensor([2.2, 0.7, -0.9, 1.4, 0.3, -0.2, -1.0, -1.8, -2.6], requires_grad=True)
+scores = torch.tensor(
+    [2.2, 0.7, -0.9, 1.4, 0.3, -0.2, -1.0, -1.8, -2.6], requires_grad=True
+)
 targets = torch.tensor([1, 1, 1, 0, 0, 0, 0, 0, 0])
 
 loss = mlce_loss(scores, targets)
@@ -36,17 +41,23 @@ loss.backward()
 pull = -scores.grad
 
 print(f"loss {loss.item():.3f}")
-for score, target, step in zip(scores.tolist(), targets.tolist(), pull.tolist(), strict=True):
-    print(f"{'carried' if target else 'not':>8}  score {score:+.1f}  pull {step:+.2f}")
+for score, target, step in zip(
+    scores.tolist(), targets.tolist(), pull.tolist(), strict=True
+):
+    carried = "carried" if target else "not"
+    print(f"{carried:>8}  score {score:+.1f}  pull {step:+.2f}")
 
 # %%
-# The pulls on the labels that the row does not carry are a softmax of their scores, so the worst
-# offender, at +1.4, takes most of it. The pulls on the carried ones are a softmax of the
-# *negated* scores. In both, the threshold has a seat of its own, with score 0. What the threshold
-# takes, nobody is pulled by: as soon as all scores lie well on their own side, it takes nearly
+# The pulls on the labels that the row does not carry are a softmax of their
+# scores, so the worst offender, at +1.4, takes most of it. The pulls on the
+# carried ones are a softmax of the *negated* scores. In both, the threshold
+# has a seat of its own, with score 0. What the threshold takes, nobody is
+# pulled by: as soon as all scores lie well on their own side, it takes nearly
 # everything, and the row is left in peace.
 
-fig, (ax, ax_share) = plt.subplots(1, 2, figsize=(11, 4.8), width_ratios=[3, 2], layout="tight")
+fig, (ax, ax_share) = plt.subplots(
+    1, 2, figsize=(11, 4.8), width_ratios=[3, 2], layout="tight"
+)
 
 place = np.arange(len(scores))
 values, steps = scores.detach().numpy(), pull.numpy()
@@ -54,7 +65,13 @@ colors = np.where(targets.numpy() == 1, POSITIVE, NEGATIVE)
 ax.axhline(0, color="black", lw=1.2)
 ax.text(len(place) - 0.6, 0.08, "threshold", ha="right", va="bottom")
 for x, value, step, color in zip(place, values, steps, colors, strict=True):
-    arrow = {"arrowstyle": "-|>", "color": color, "lw": 2, "shrinkA": 0, "shrinkB": 0}
+    arrow = {
+        "arrowstyle": "-|>",
+        "color": color,
+        "lw": 2,
+        "shrinkA": 0,
+        "shrinkB": 0,
+    }
     if abs(step) > 0.05:  # a shorter arrow would hide behind its dot
         tip = value + 2 * step + 0.15 * np.sign(step)
         ax.annotate("", xy=(x, tip), xytext=(x, value), arrowprops=arrow)
@@ -66,15 +83,29 @@ ax.scatter([], [], s=90, c=POSITIVE, label="carried: should lie above")
 ax.scatter([], [], s=90, c=NEGATIVE, label="not carried: should lie below")
 ax.legend(frameon=False, loc="upper right")
 
-for y, target, color, side in [(1, 1, POSITIVE, "carried"), (0, 0, NEGATIVE, "not carried")]:
+for y, target, color, side in [
+    (1, 1, POSITIVE, "carried"),
+    (0, 0, NEGATIVE, "not carried"),
+]:
     left = 0.0
     for i in np.flatnonzero(targets.numpy() == target):
         width = abs(steps[i])
-        ax_share.barh(y, width, left=left, color=color, edgecolor="white", height=0.5)
+        ax_share.barh(
+            y, width, left=left, color=color, edgecolor="white", height=0.5
+        )
         if width > 0.06:
-            ax_share.text(left + width / 2, y, str(i), ha="center", va="center", color="white")
+            ax_share.text(
+                left + width / 2,
+                y,
+                str(i),
+                ha="center",
+                va="center",
+                color="white",
+            )
         left += width
-    ax_share.barh(y, 1 - left, left=left, color="#d0d0d0", edgecolor="white", height=0.5)
+    ax_share.barh(
+        y, 1 - left, left=left, color="#d0d0d0", edgecolor="white", height=0.5
+    )
     ax_share.text((left + 1) / 2, y - 0.3, "threshold", ha="center", va="top")
     ax_share.text(0, y + 0.3, f"labels {side}", color=color, va="bottom")
 ax_share.set_yticks([])
@@ -89,11 +120,13 @@ plt.show()
 # Where the scores end up
 # -----------------------
 #
-# Now let 30 scores move freely from a random start, three of them of labels that the row carries.
-# Gradient descent on the loss sorts them: no label has been told its final score, only its side
-# of zero. The worst ones move first and the others wait, which a softmax does by itself. The
-# dashed line marks the step at which the loss falls below log 2. From there on every label of the
-# row must be on its own side, since a single one on the wrong side costs at least log 2.
+# Now let 30 scores move freely from a random start, three of them of labels
+# that the row carries. Gradient descent on the loss sorts them: no label has
+# been told its final score, only its side of zero. The worst ones move first
+# and the others wait, which a softmax does by itself. The dashed line marks
+# the step at which the loss falls below log 2. From there on every label of
+# the row must be on its own side, since a single one on the wrong side costs
+# at least log 2.
 
 generator = torch.Generator().manual_seed(0)
 scores = torch.randn(30, generator=generator).requires_grad_()
@@ -131,16 +164,17 @@ plt.show()
 # A thousand labels
 # -----------------
 #
-# A row carries three labels, and all scores are zero, as in an untrained model. How hard are all
-# the other labels together pushed down, for each unit of upward pull on the three? With one
-# binary cross-entropy per label the answer grows with the number of labels: a model first learns
-# to say no to everything. MLCE keeps the two sides even, however many labels there are.
+# A row carries three labels, and all scores are zero, as in an untrained
+# model. How hard are all the other labels together pushed down, for each unit
+# of upward pull on the three? With one binary cross-entropy per label the
+# answer grows with the number of labels: a model first learns to say no to
+# everything. MLCE keeps the two sides even, however many labels there are.
 
 n_labels = np.unique(np.geomspace(5, 4000, 30).astype(int))
 
 
 def push_per_pull(loss_function, n):
-    """Total push on the labels not carried over total pull on three carried ones."""
+    """Total push on labels not carried over total pull on three carried."""
     scores = torch.zeros(n, requires_grad=True)
     targets = torch.zeros(n)
     targets[:3] = 1
@@ -158,9 +192,17 @@ ratios = {
 }
 
 fig, ax = plt.subplots(figsize=(9, 4), layout="tight")
-for (name, ratio), color in zip(ratios.items(), [NEGATIVE, POSITIVE], strict=True):
+for (name, ratio), color in zip(
+    ratios.items(), [NEGATIVE, POSITIVE], strict=True
+):
     ax.loglog(n_labels, ratio, color=color, lw=2.5)
-    ax.text(n_labels[-1], ratio[-1] * 1.35, f"{name}: {ratio[-1]:,.1f}", color=color, ha="right")
+    ax.text(
+        n_labels[-1],
+        ratio[-1] * 1.35,
+        f"{name}: {ratio[-1]:,.1f}",
+        color=color,
+        ha="right",
+    )
 ax.axhline(1, color=BETWEEN, lw=1, ls="--")
 ax.text(n_labels[-1], 0.9, "even", color=BETWEEN, ha="right", va="top")
 ax.set_ylim(0.4, 4000)
@@ -173,14 +215,19 @@ plt.show()
 # Targets between 0 and 1
 # -----------------------
 #
-# A target may also say *how far* a row carries a label. Give 41 labels of one row the targets
-# 0.01 to 0.99 and let an optimiser find the scores that minimise the loss of that row. They
-# satisfy ``target = sigmoid(2 * score)``, so zero is exactly where a target of one half ends up.
+# A target may also say *how far* a row carries a label. Give 41 labels of one
+# row the targets 0.01 to 0.99 and let an optimiser find the scores that
+# minimise the loss of that row. They satisfy ``target = sigmoid(2 * score)``,
+# so zero is exactly where a target of one half ends up.
 
 targets = torch.linspace(0.01, 0.99, 41, dtype=torch.float64)
 scores = torch.zeros_like(targets, requires_grad=True)
 optimizer = torch.optim.LBFGS(
-    [scores], max_iter=500, tolerance_grad=1e-10, tolerance_change=0, line_search_fn="strong_wolfe"
+    [scores],
+    max_iter=500,
+    tolerance_grad=1e-10,
+    tolerance_change=0,
+    line_search_fn="strong_wolfe",
 )
 
 
@@ -199,8 +246,21 @@ print(f"largest |target - sigmoid(2 score)|: {error:.1e}")
 
 fig, ax = plt.subplots(figsize=(7, 4), layout="tight")
 line = np.linspace(-3, 3, 200)
-ax.plot(line, 1 / (1 + np.exp(-2 * line)), color=BETWEEN, lw=2, label="sigmoid(2 score)")
-ax.scatter(found, targets.numpy(), color=POSITIVE, s=28, zorder=3, label="minimum of the loss")
+ax.plot(
+    line,
+    1 / (1 + np.exp(-2 * line)),
+    color=BETWEEN,
+    lw=2,
+    label="sigmoid(2 score)",
+)
+ax.scatter(
+    found,
+    targets.numpy(),
+    color=POSITIVE,
+    s=28,
+    zorder=3,
+    label="minimum of the loss",
+)
 ax.axvline(0, color="black", lw=1.2)
 ax.set_xlabel("score")
 ax.set_ylabel("target")

@@ -1,6 +1,7 @@
 """The films of the examples: what the loader promises, and the features of a few of them."""
 
 import re
+import runpy
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pandas as pd
 from sklearn_mlce import MLCEClassifier
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+SCRIPTS = sorted(path.name for path in EXAMPLES.glob("plot_*.py"))
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,21 @@ def film_data():
 @pytest.fixture(scope="module")
 def films(film_data):
     return film_data.load_films()
+
+
+def test_the_gallery_has_an_order_and_every_example_its_place():
+    order = EXAMPLES.parent / "docs" / "_ext" / "gallery_order.py"
+    names = runpy.run_path(str(order))["READING_ORDER"]
+    assert sorted(names) == SCRIPTS
+    assert len(names) >= 12
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_an_example_draws_and_warns(name):
+    text = (EXAMPLES / name).read_text(encoding="utf-8")
+    assert "plt.show()" in text
+    if name != "plot_zero_threshold.py":  # it explains the loss, and does no task
+        assert "# Pitfalls\n# --------\n" in text
 
 
 def test_films_and_genres_are_aligned_tables(films):
@@ -74,6 +91,30 @@ def test_only_numbers_may_be_missing(films):
     X, _ = films
     missing = X.isna().any()
     assert list(missing[missing].index) == ["running_time"]
+
+
+def test_the_table_has_categories_numbers_and_gaps(film_data, films):
+    X, Y = film_data.load_film_table()
+    assert Y.equals(films[1])
+    np.testing.assert_array_equal(X["year"], films[0]["year"])
+    categories = X.select_dtypes("category").columns
+    assert list(categories) == ["certificate", "country", "language", "month"]
+    assert not X[categories].isin([""]).any(axis=None)
+    assert X[["certificate", "metascore", "box_office"]].isna().mean().between(0.5, 0.9).all()
+    (row,) = films[0].index[films[0]["title"] == "Chimes at Midnight"]
+    n_names = len(films[0].loc[row, "cast"].split("; "))
+    assert X.loc[row, "n_actors"] == n_names
+    assert set(X.loc[films[0]["cast"] == "", "n_actors"]) == {0}
+
+
+def test_texts_and_tags_are_those_of_the_tables(film_data, films):
+    texts, tags = film_data.load_texts()
+    X, Y = films
+    (row,) = X.index[X["title"] == "Chimes at Midnight"]
+    assert "Orson Welles" in texts[row]
+    assert texts[row].startswith("Chimes at Midnight; ")
+    assert list(tags[row]) == list(Y.columns[Y.loc[row] == 1])
+    assert len(texts) == len(tags) == len(Y)
 
 
 def test_a_comma_inside_a_name_does_not_split_it(film_data):

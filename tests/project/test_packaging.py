@@ -22,7 +22,7 @@ import sklearn_mlce
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PINS = ["constraints.txt", "constraints-oldest.txt"]
+PINS = ["constraints.txt", "constraints-oldest.txt", "constraints-tools.txt"]
 # What each room of the package may import: rooms below it alone.
 ALLOWED = {
     "_utils": set(),
@@ -135,7 +135,9 @@ def test_pins_are_exact_and_install_on_every_platform(name):
     assert pinned(name)["torch"] == "==2.13.0"
 
 
-@pytest.mark.parametrize(("name", "extra"), [(PINS[0], "dev"), (PINS[1], "test")])
+@pytest.mark.parametrize(
+    ("name", "extra"), [(PINS[0], "dev"), (PINS[1], "test"), (PINS[2], "test-tools")]
+)
 def test_everything_asked_for_is_pinned_within_its_bounds(name, extra):
     pins = pinned(name)
     for package, specifier in required(extra).items():
