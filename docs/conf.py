@@ -9,7 +9,10 @@ import sklearn_mlce
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 
+from benchmark_pages import write_benchmark_pages  # noqa: E402
 from offline_links import write_inventories  # noqa: E402
+
+write_benchmark_pages(HERE.parent / "benchmarks" / "results", HERE / "benchmarks")
 
 project = "sklearn-mlce"
 author = "The sklearn-mlce developers"
@@ -73,19 +76,20 @@ html_theme = "pydata_sphinx_theme"
 html_title = "sklearn-mlce"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
+html_js_files = ["stacked_tables.js"]
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
     "logo": {"text": "sklearn-mlce"},
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 7,
     "show_toc_level": 2,
-    "footer_start": ["copyright"],
+    "footer_start": ["version_and_licence"],
     "footer_end": ["theme-version"],
     "secondary_sidebar_items": ["page-toc"],
 }
-html_sidebars = {"index": [], "installation": [], "developer/architecture": []}
+html_sidebars = {"index": [], "installation": [], "getting_started": []}
 
 
 def quote_fitted_names(app, what, name, obj, options, lines):
