@@ -12,7 +12,9 @@ sys.path.insert(0, str(HERE / "_ext"))
 from benchmark_pages import write_benchmark_pages  # noqa: E402
 from offline_links import write_inventories  # noqa: E402
 
-write_benchmark_pages(HERE.parent / "benchmarks" / "results", HERE / "benchmarks")
+write_benchmark_pages(
+    HERE.parent / "benchmarks" / "results", HERE / "benchmarks"
+)
 
 project = "sklearn-mlce"
 author = "The sklearn-mlce developers"
@@ -33,7 +35,9 @@ templates_path = ["_templates"]
 default_role = "code"
 
 # Links into other projects' manuals come from links.txt, so that a build asks no network.
-intersphinx_mapping = write_inventories(HERE / "links.txt", HERE / "_build" / "inventories")
+intersphinx_mapping = write_inventories(
+    HERE / "links.txt", HERE / "_build" / "inventories"
+)
 intersphinx_disabled_reftypes = ["std:doc"]
 
 myst_enable_extensions = ["deflist", "dollarmath", "fieldlist"]

@@ -5,13 +5,12 @@ The tables stay where the benchmarks write them; the site shows them under ``ben
 
 import re
 import shutil
-from pathlib import Path
 
 INDEX = """\
 # Benchmarks
 
-Each page is a table as `python -m benchmarks` writes it, on public data, with the versions and the processor on top.
-Compare methods within a page: times of two pages may come from two machines.
+Each page is a table as `python -m benchmarks` writes it, on public data, with the versions and the
+processor on top. Compare methods within a page: times of two pages may come from two machines.
 
 {parts}
 ```{{toctree}}
@@ -22,7 +21,16 @@ Compare methods within a page: times of two pages may come from two machines.
 """
 
 # The pages that readers of the guide ask for first; the rest are studies behind single defaults.
-FIRST = ("linear", "tuned", "family", "network", "preparation", "calibrators", "decisions", "splits")
+FIRST = (
+    "linear",
+    "tuned",
+    "family",
+    "network",
+    "preparation",
+    "calibrators",
+    "decisions",
+    "splits",
+)
 
 
 def write_benchmark_pages(results, folder):
@@ -36,7 +44,9 @@ def write_benchmark_pages(results, folder):
         Folder of the pages. A page that has no table any more is removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {path.stem: _with_title(path) for path in sorted(results.glob("*.md"))}
+    texts = {
+        path.stem: _with_title(path) for path in sorted(results.glob("*.md"))
+    }
     for path in folder.glob("*.md"):
         if path.stem not in texts:
             path.unlink()
@@ -45,10 +55,18 @@ def write_benchmark_pages(results, folder):
     for picture in results.glob("*.png"):
         shutil.copy2(picture, folder)
     parts = [
-        _part("Most asked for", [name for name in FIRST if name in texts], texts),
-        _part("Studies behind single choices", [n for n in texts if n not in FIRST], texts),
+        _part(
+            "Most asked for", [name for name in FIRST if name in texts], texts
+        ),
+        _part(
+            "Studies behind single choices",
+            [n for n in texts if n not in FIRST],
+            texts,
+        ),
     ]
-    index = INDEX.format(parts="\n".join(parts), names="\n".join(sorted(texts)))
+    index = INDEX.format(
+        parts="\n".join(parts), names="\n".join(sorted(texts))
+    )
     _write_if_new(folder / "index.md", index)
 
 

@@ -41,7 +41,9 @@ def test_sessions_of_a_page_run_as_shown(name):
 
 def cells(line):
     """Return the cells of a row of a table, without the quotes of code and leading zeros."""
-    texts = [cell.strip().replace("`", "").strip("*") for cell in line.strip().strip("|").split("|")]
+    texts = [
+        cell.strip().replace("`", "").strip("*") for cell in line.strip().strip("|").split("|")
+    ]
     return [re.sub(r"^0(?=\.\d)", "", text) for text in texts]
 
 
@@ -84,6 +86,8 @@ def test_tables_are_quoted():
 
 def test_the_table_of_the_serving_page_is_that_of_the_benchmark():
     measured = (RESULTS / "serving.md").read_text(encoding="utf-8").splitlines()
-    shown = [line for line in TEXTS["user_guide/serving.md"].splitlines() if line.startswith("| MLCE")]
+    shown = [
+        line for line in TEXTS["user_guide/serving.md"].splitlines() if line.startswith("| MLCE")
+    ]
     assert len(shown) == 12
     assert all(line in measured for line in shown)
