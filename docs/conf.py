@@ -42,6 +42,8 @@ intersphinx_disabled_reftypes = ["std:doc"]
 
 myst_enable_extensions = ["deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
+# A link or a type that leads nowhere is a warning, and a warning ends the build of `make docs`.
+nitpicky = True
 
 autosummary_generate = True
 autodoc_member_order = "groupwise"
