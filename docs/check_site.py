@@ -47,8 +47,8 @@ ANSWERS = {
     "missing labels": {"user_guide/unknown_and_soft_labels"},
     "out of memory": {"user_guide/large_data", "user_guide/questions"},
     "resume": {"user_guide/long_trainings"},
-    "SHAP": {"user_guide/explain", "user_guide/questions"},
-    "optuna": {"user_guide/questions"},
+    "SHAP": {"user_guide/explain", "user_guide/other_tools"},
+    "optuna": {"user_guide/questions", "user_guide/other_tools"},
     "multi-output": {"user_guide/several_outputs"},
     "soft labels": {"user_guide/unknown_and_soft_labels"},
 }

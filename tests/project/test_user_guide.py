@@ -2,9 +2,13 @@
 
 import doctest
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from sklearn.datasets import make_multilabel_classification
+
+from sklearn_mlce import MLCEMLP, MLCEClassifier
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDE = DOCS / "user_guide"
@@ -13,7 +17,15 @@ TEXTS = {
     path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8")
     for path in [*DOCS.glob("*.md"), *GUIDE.glob("*.md")]
 }
-PAGES = [name for name, text in TEXTS.items() if ">>> " in text]
+BLOCK = re.compile(r"^```(pycon|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+PAGES = [name for name, text in TEXTS.items() if BLOCK.search(text)]
+# Programs that other tests run, each where its tool is installed, or in processes of their own.
+RUN_ELSEWHERE = (
+    "# needs ",
+    "# train.py",
+    "import mlflow",
+    "import numpy as np\nimport onnxruntime",
+)
 # A comment names the results, the heading and the rows that the table below it quotes:
 # % table: family.md, The linear model, set=yeast
 QUOTED = r"^% table: (\S+\.md), (.*)\n((?:\|.*\n?)+)"
@@ -26,17 +38,46 @@ TABLES = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
-def test_sessions_of_a_page_run_as_shown(name):
+def test_code_of_a_page_runs_as_shown(name, tmp_path, monkeypatch):
+    """Sessions answer as shown, and programs between them end, with the names before them."""
     if name == "getting_started.md":
         for package in ("bokeh_sampledata", "pandas", "skops"):
             pytest.importorskip(package, reason=f"the page needs {package}")
-    page = TEXTS[name]
-    sessions = "\n".join(re.findall(r"```pycon\n(.*?)```", page, flags=re.DOTALL))
-    assert sessions.count(">>> ") == page.count(">>> ")
-    test = doctest.DocTestParser().get_doctest(sessions, {}, name, name, 0)
-    report = []
-    outcome = doctest.DocTestRunner().run(test, out=report.append)
-    assert outcome.failed == 0, "".join(report)
+    monkeypatch.chdir(tmp_path)
+    names, report = readers_names(), []
+    for number, (language, code) in enumerate(BLOCK.findall(TEXTS[name])):
+        if language == "pycon":
+            test = doctest.DocTestParser().get_doctest(code, names, f"{name} {number}", name, 0)
+            runner = doctest.DocTestRunner()
+            runner.run(test, out=report.append, clear_globs=False)
+            assert runner.summarize(verbose=False).failed == 0, "".join(report)
+            names.update(test.globs)  # the parser has made a copy
+        elif not code.startswith(RUN_ELSEWHERE) and all(map(find_spec, imported_in(code))):
+            exec(compile(code, f"{name} {number}", "exec"), names)
+
+
+def test_every_session_stands_in_a_block():
+    for name in PAGES:
+        sessions = "".join(code for kind, code in BLOCK.findall(TEXTS[name]) if kind == "pycon")
+        assert sessions.count(">>> ") == TEXTS[name].count(">>> "), name
+
+
+def imported_in(code):
+    """Return the packages that a program imports."""
+    return re.findall(r"^(?:from|import) (\w+)", code, flags=re.MULTILINE)
+
+
+def readers_names():
+    """Return what a reader has before the first block of a page: rows, labels and imports."""
+    X, Y = make_multilabel_classification(n_samples=300, n_classes=5, random_state=0)
+    X_train, X_test, Y_train, Y_test = X[:200], X[200:], Y[:200], Y[200:]
+    return {
+        "__name__": "__main__",
+        **{"MLCEClassifier": MLCEClassifier, "MLCEMLP": MLCEMLP},
+        **{"X": X, "Y": Y, "X_train": X_train, "X_test": X_test},
+        **{"Y_train": Y_train, "Y_test": Y_test},
+        "chunks": lambda: [(X_train[:100], Y_train[:100]), (X_train[100:], Y_train[100:])],
+    }
 
 
 def cells(line):
