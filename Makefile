@@ -99,7 +99,7 @@ format: $(VENV)/.has-lint
 	$(VENV)/bin/python -m ruff format .
 
 docs: $(VENV)/.has-docs
-	$(VENV)/bin/python -m sphinx -W --keep-going -b html $(DOCS_ARGS) docs docs/_build/html
+	$(VENV)/bin/python -m sphinx -n -W --keep-going -b html $(DOCS_ARGS) docs docs/_build/html
 
 bench: $(VENV)/.has-bench
 	$(VENV)/bin/python -m benchmarks

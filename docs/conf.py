@@ -9,7 +9,12 @@ import sklearn_mlce
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 
+from benchmark_pages import write_benchmark_pages  # noqa: E402
 from offline_links import write_inventories  # noqa: E402
+
+write_benchmark_pages(
+    HERE.parent / "benchmarks" / "results", HERE / "benchmarks"
+)
 
 project = "sklearn-mlce"
 author = "The sklearn-mlce developers"
@@ -30,11 +35,15 @@ templates_path = ["_templates"]
 default_role = "code"
 
 # Links into other projects' manuals come from links.txt, so that a build asks no network.
-intersphinx_mapping = write_inventories(HERE / "links.txt", HERE / "_build" / "inventories")
+intersphinx_mapping = write_inventories(
+    HERE / "links.txt", HERE / "_build" / "inventories"
+)
 intersphinx_disabled_reftypes = ["std:doc"]
 
 myst_enable_extensions = ["deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
+# A link or a type that leads nowhere is a warning, and a warning ends the build of `make docs`.
+nitpicky = True
 
 autosummary_generate = True
 autodoc_member_order = "groupwise"
@@ -74,19 +83,20 @@ html_theme = "pydata_sphinx_theme"
 html_title = "sklearn-mlce"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
+html_js_files = ["stacked_tables.js"]
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
     "logo": {"text": "sklearn-mlce"},
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 7,
     "show_toc_level": 2,
-    "footer_start": ["copyright"],
+    "footer_start": ["version_and_licence"],
     "footer_end": ["theme-version"],
     "secondary_sidebar_items": ["page-toc"],
 }
-html_sidebars = {"index": [], "installation": [], "developer/architecture": []}
+html_sidebars = {"index": [], "installation": [], "getting_started": []}
 
 
 def quote_fitted_names(app, what, name, obj, options, lines):

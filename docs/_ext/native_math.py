@@ -40,7 +40,9 @@ def _mathml(translator, node, as_block):
 def setup(app):
     """Register the renderer with Sphinx."""
     app.add_html_math_renderer(
-        "mathml", inline_renderers=(visit_math, None), block_renderers=(visit_displaymath, None)
+        "mathml",
+        inline_renderers=(visit_math, None),
+        block_renderers=(visit_displaymath, None),
     )
     app.config.html_math_renderer = "mathml"
     return {"parallel_read_safe": True, "parallel_write_safe": True}

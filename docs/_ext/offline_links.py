@@ -32,7 +32,9 @@ def write_inventories(links, folder):
     for name, address, entries in _read_projects(links):
         path = folder / f"{name}.inv"
         body = "".join(f"{entry}\n" for entry in entries).encode()
-        path.write_bytes(_HEADER.format(name=name).encode() + zlib.compress(body))
+        path.write_bytes(
+            _HEADER.format(name=name).encode() + zlib.compress(body)
+        )
         mapping[name] = (address, str(path))
     return mapping
 

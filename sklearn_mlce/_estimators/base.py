@@ -28,6 +28,7 @@ from sklearn_mlce._targets.tags import tag_accuracy, tag_rows, without_tags
 from sklearn_mlce._targets.targets import TargetFormat, TargetFormatMixin, Targets, row_blocks
 from sklearn_mlce._targets.top_k import largest_scores, shifted_to_best
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin, FitMonitor
+from sklearn_mlce._utils.documentation import DocumentationLinkMixin
 from sklearn_mlce._utils.estimator_scores import ProbabilitiesAt, at_columns
 from sklearn_mlce._utils.features import validated_features
 from sklearn_mlce._utils.numbers import check_k
@@ -51,7 +52,9 @@ def _has_probabilities(estimator: BaseMLCE) -> bool:
     return True
 
 
-class BaseMLCE(CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEstimator):
+class BaseMLCE(
+    DocumentationLinkMixin, CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, BaseEstimator
+):
     """Base of the estimators: a subclass fits, and gives the scores of validated X."""
 
     # What predictions need of the fit, whatever becomes of the parameters.

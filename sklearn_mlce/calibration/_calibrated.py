@@ -95,7 +95,7 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
     See Also
     --------
     sklearn.calibration.CalibratedClassifierCV : For one class per row, two classes or more.
-    MultilabelTunedThresholdClassifierCV : Thresholds that serve an F-measure.
+    sklearn_mlce.model_selection.MultilabelTunedThresholdClassifierCV : Thresholds for F1.
     sklearn_mlce.decisions.MultilabelDecisionClassifier : Labels that serve one, by probabilities.
 
     Notes

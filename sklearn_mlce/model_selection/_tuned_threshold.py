@@ -142,7 +142,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
     See Also
     --------
     sklearn.model_selection.TunedThresholdClassifierCV : For binary classifiers, any metric.
-    MLCEClassifierCV : The linear model, with thresholds and C chosen at once.
+    sklearn_mlce.MLCEClassifierCV : The linear model, with thresholds and C chosen at once.
     sklearn_mlce.decisions.MultilabelDecisionClassifier : Labels by probabilities, row by row too.
 
     Notes

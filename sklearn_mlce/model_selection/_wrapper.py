@@ -22,6 +22,7 @@ from sklearn_mlce._targets.label_names import check_label_names, check_names_of_
 from sklearn_mlce._targets.tags import check_no_tags, tag_accuracy, tag_rows
 from sklearn_mlce._targets.targets import TargetFormatMixin, Targets
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin, FitMonitor
+from sklearn_mlce._utils.documentation import DocumentationLinkMixin
 from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of
 from sklearn_mlce._utils.numeric_input import check_X, without_torch
 from sklearn_mlce._utils.typing import TorchOutput
@@ -130,7 +131,12 @@ def _score_and_threshold(
 
 
 class BaseWrapper(
-    CallbackSupportMixin, TargetFormatMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator
+    DocumentationLinkMixin,
+    CallbackSupportMixin,
+    TargetFormatMixin,
+    ClassifierMixin,
+    MetaEstimatorMixin,
+    BaseEstimator,
 ):
     """Wrapper of an estimator that predicts where scores of its own are above zero."""
 

@@ -48,7 +48,7 @@ def register_converters() -> None:
 
     See Also
     --------
-    MLCEClassifier.to_torch : A torch module of a fitted estimator.
+    sklearn_mlce.MLCEClassifier.to_torch : A torch module of a fitted estimator.
 
     Notes
     -----

@@ -173,7 +173,6 @@ def test_the_example_on_the_front_page_runs():
     (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     names = {}
     exec(code, names)
-    predicted = names["search"].predict(names["X_test"])
-    scores = names["search"].decision_function(names["X_test"])
+    predicted, scores = names["predicted"], names["scores"]
     assert predicted.shape == scores.shape == (500, 20)
     np.testing.assert_array_equal(predicted, scores > 0)
