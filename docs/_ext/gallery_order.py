@@ -29,4 +29,8 @@ class ReadingOrder:
         self.source_directory = source_directory
 
     def __call__(self, name):
-        return READING_ORDER.index(name) if name in READING_ORDER else len(READING_ORDER)
+        return (
+            READING_ORDER.index(name)
+            if name in READING_ORDER
+            else len(READING_ORDER)
+        )
