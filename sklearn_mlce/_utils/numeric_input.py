@@ -219,9 +219,11 @@ def _check_entries(column: Any, values: Any, column_name: str, dtype: Any, name:
     example = entry.item() if isinstance(entry, np.str_ | np.bytes_) else entry
     if isinstance(entry, int):
         kind, example = "numbers beyond those of float64", f"{str(entry)[:9]}..."
+    # scikit-learn's checks look for Python's own words about objects.
+    why = "" if kinds else ", as a float() argument must be a string or a real number"
     raise TypeError(
-        f"{name} holds {kind}{where} (dtype {dtype}, such as {example!r:.80}); expected numbers. "
-        f"{_to_type(kind, values, column_name, name)}"
+        f"{name} holds {kind}{where} (dtype {dtype}, such as {example!r:.80}); expected "
+        f"numbers{why}. {_to_type(kind, values, column_name, name)}"
     )
 
 
