@@ -62,7 +62,6 @@ SETS: dict[str, Callable] = {
     "diabetes, quarters": lambda: by_quarters(load_diabetes().data, range(4, 10)),
     "breast cancer, quarters": lambda: by_quarters(load_breast_cancer().data, range(4, 10)),
     "yeast, quarters": lambda: by_quarters(_training_rows("yeast"), range(0, 60, 10)),
-    "cal500, quarters": lambda: by_quarters(_training_rows("cal500"), range(0, 60, 10)),
 }
 
 
