@@ -2,9 +2,9 @@
 Decide for the metric that counts
 =================================
 
-Turn probabilities into labels by what the labels are for: the F1 of a row, the
-F1 of all cells, the five best of each row, or as many as somebody has time to
-look through.
+Turn probabilities into labels by what the labels are for. That may be the F1
+of a row, the F1 of all cells, the best two of each row, or as many as somebody
+has time to look through.
 """
 
 # %%

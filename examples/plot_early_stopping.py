@@ -67,9 +67,9 @@ for ax, scoring in zip(axes, ["loss", "f1_micro"], strict=True):
 plt.show()
 
 # %%
-# The loss of the training rows keeps falling. That of the held-out rows turns
-# and rises: from there on the network learns its rows by heart. F1 is noisier
-# than the loss, and turns later or not at all.
+# The training loss keeps falling. The validation loss turns and rises: from
+# there on the network learns its rows by heart. F1 is noisier than the loss,
+# and turns later or not at all.
 #
 # Compare with no early stopping
 # ------------------------------

@@ -80,7 +80,7 @@ models = {
         module=make_network,
         input_scaling=None,
         learning_rate_init=0.01,
-        max_epochs=15,
+        max_epochs=10,
         random_state=0,
     ),
 }

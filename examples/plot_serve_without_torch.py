@@ -72,7 +72,7 @@ ax.spines[["top", "right"]].set_visible(False)
 plt.show()
 
 # %%
-# Two thirds of the file can go before F1 notices.
+# More than half of the file can go before F1 notices.
 #
 # Answer without torch
 # --------------------

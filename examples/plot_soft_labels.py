@@ -92,8 +92,8 @@ plt.show()
 # - ``loss="auto"`` takes the published loss for degrees, and a hinge for 0 and
 #   1. A hinge is no good for degrees, so leave ``loss`` alone.
 # - ``predict`` still says yes or no: yes above one half.
-# - Splitters and searches of scikit-learn take degrees for a regression. Name
-#   the splitter: ``KFold(5)``.
+# - Metrics of scikit-learn for labels refuse degrees. Take an error, as above,
+#   or round ``y`` and count how often ``predict`` is right.
 # - A degree of NaN is unknown, as in :doc:`plot_unknown_labels`.
 #
 # More is in :doc:`the guide on probabilities </user_guide/probabilities>`.

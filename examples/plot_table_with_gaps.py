@@ -3,8 +3,8 @@ Train a network on a table with gaps
 ====================================
 
 Predict labels from a table as it comes: categories beside numbers, numbers of
-any size, and many values missing. What it says of a film are a certificate, a
-country, box office, reviews and such.
+any size, and many values missing. Its columns are certificate, country, box
+office, reviews and such.
 """
 
 # %%

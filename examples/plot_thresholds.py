@@ -52,9 +52,9 @@ plt.show()
 # One threshold for each label
 # ----------------------------
 #
-# ``thresholds="per_label"`` gives each genre its own. It is pulled towards the
-# common threshold where a genre has few positive rows, since few rows say
-# little.
+# ``thresholds="per_label"`` gives each genre its own. This threshold is pulled
+# towards the common threshold where a genre has few positive rows, since few
+# rows say little.
 
 options = {"scoring": "f1_macro", "thresholds": "per_label", "random_state": 0}
 per_label = MultilabelTunedThresholdClassifierCV(model, **options).fit(
@@ -102,8 +102,8 @@ plt.show()
 # Pitfalls
 # --------
 #
-# - Take one threshold unless macro-F1 is what counts. It is safer, and it
-#   keeps the ranking.
+# - Take one threshold unless macro-F1 is what counts. One is safer, and keeps
+#   the ranking.
 # - A threshold is the best one for one measure. Name the measure that you
 #   report: ``scoring=``.
 # - ``predict_proba(X) > 0.5`` ignores the threshold. Use ``predict``, or

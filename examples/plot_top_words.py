@@ -60,7 +60,7 @@ plt.show()
 # %%
 # Words of the title and people who stay with a genre speak for it. Numbers
 # have a weight as well: long films are no animation, and westerns are old.
-# What speaks against a genre is often a sign of another one.
+# Features against a genre are often signs of another one.
 #
 # Why this film?
 # --------------

@@ -83,12 +83,11 @@ print(f"F1 on 30% of them: {masked_f1_score(Y_partly, predicted):.3f}")
 # - Here chance has decided what is hidden. If people check a label only where
 #   they expect it, most known labels are positive, and the model predicts too
 #   much.
-# - A sparse matrix cannot hold unknown labels cheaply. Use a dense one, or a
-#   DataFrame.
+# - A sparse ``y`` with NaN is refused. Use a dense one, or a DataFrame.
 # - Lists of tags: ``tags_to_y(tags, missing="unknown")`` makes NaN of a row
 #   without a list.
-# - Of a splitter of scikit-learn, name the class: ``cv=KFold(3)``. ``cv=3``
-#   refuses NaN.
+# - In searches of scikit-learn, ``cv=3`` refuses NaN. Pass ``KFold(3)`` or
+#   ``MultilabelStratifiedKFold(3)``.
 #
 # More is in :doc:`the guide on labels and measures
 # </user_guide/metrics_and_labels>`.
