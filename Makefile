@@ -142,6 +142,6 @@ $(VENV_OLDEST)/.has-%: pyproject.toml constraints-oldest.txt | $(VENV_OLDEST)/.m
 
 clean:
 	rm -rf $(VENV) $(VENV_OLDEST) $(VENV_BARE) $(VENV_TOOLS) .venv-*
-	rm -rf build dist docs/_build docs/auto_examples docs/generated examples/output
+	rm -rf build dist docs/_build docs/auto_examples docs/benchmarks docs/generated examples/output
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

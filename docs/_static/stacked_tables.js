@@ -5,7 +5,8 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const table of document.querySelectorAll(".bd-article table.table")) {
     const heads = [...table.querySelectorAll("thead th")].map((cell) => cell.textContent.trim());
     const cells = [...table.querySelectorAll("tbody td:not(:first-child)")];
-    if (heads.length < 2 || heads.length > 4 || cells.every(isNumber)) continue;
+    const isList = table.classList.contains("autosummary"); // has no heads
+    if (!isList && (heads.length < 2 || heads.length > 4 || cells.every(isNumber))) continue;
     table.classList.add("stacked");
     for (const row of table.querySelectorAll("tbody tr")) {
       [...row.children].forEach((cell, i) => {
