@@ -11,8 +11,8 @@ films are from the United States, and some countries have a dozen.
 # Give rare labels more weight
 # ----------------------------
 #
-# ``label_weight`` multiplies the loss of a label. The square root of how rare
-# a label is, is a moderate choice.
+# ``label_weight`` multiplies the loss of a label. A moderate weight is the
+# square root of the mean count over the label's count.
 
 import film_data
 import matplotlib.pyplot as plt
@@ -94,7 +94,8 @@ plt.show()
 #   have given them. Look at the groups again after tuning.
 # - A label that no training row has is never predicted. ``describe_labels(Y)``
 #   names them.
-# - Split by :doc:`plot_stratified_splits`, or folds may lack a rare label.
+# - Take :doc:`folds that are stratified by label <plot_stratified_splits>`.
+#   Others may lack a rare label.
 #
 # More is in :doc:`the guide on labels and measures
 # </user_guide/metrics_and_labels>`.
