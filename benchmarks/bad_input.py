@@ -134,7 +134,7 @@ def is_own(error):
     """Whether an error is a sentence of the package, not of what it calls."""
     last = traceback.extract_tb(error.__traceback__)[-1].filename
     own = any(f"{os.sep}{package}{os.sep}" in last for package in PACKAGES)
-    python = "not supported between" in str(error) or "has no" in str(error)[:40]
+    python = "not supported between" in str(error) or "object has no" in str(error)
     return own and not last.endswith(PASSED_ON) and not python
 
 

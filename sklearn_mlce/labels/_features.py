@@ -13,6 +13,7 @@ from sklearn_mlce._utils.estimator_scores import scores_of
 from sklearn_mlce._utils.numbers import check_k
 from sklearn_mlce._utils.optional import pandas_for
 from sklearn_mlce._utils.pipelines import split_transformers, transformed
+from sklearn_mlce._utils.sparse_format import check_sparse
 from sklearn_mlce._utils.warnings import ignored_warnings
 from sklearn_mlce.labels._names import inner_of, names_of_labels
 
@@ -94,6 +95,7 @@ def top_features(
                 f"{type(predictor).__name__} has no coefficient for each label and feature. Pass "
                 "X, some rows to measure slopes on, such as X=X_test[:200]"
             )
+        check_sparse(X, "X")
         X = check_array(transformed(transformers, X), accept_sparse="csr", dtype=np.float64)
     # Rows with one feature changed have no names, which scikit-learn's estimators warn of.
     with ignored_warnings(UserWarning, "X does not have valid feature names"):
