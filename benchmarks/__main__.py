@@ -66,6 +66,7 @@ SET_STUDIES = {
 ON_ALL_SETS = (
     "column_scaling",
     "coupling",
+    "forest_leaves",
     "many_labels",
     "ordinal_levels",
     "outputs",

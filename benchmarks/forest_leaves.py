@@ -252,8 +252,8 @@ def _table(store, title, prefix, names):
         result.add(method, *parts, *cells([np.mean(micro) if micro else np.nan], ".3f"))
     result.note(
         f"Means over {SEEDS} seeds, and the deviation of micro-F1: on the public test rows "
-        f"of yeast and birds, of {' and '.join(SMALL)} out of two folds. Tables as they ship, nominal "
-        "columns one-hot. Leaves of ExtraTrees(300, min_samples_leaf=5), one-hot, before "
+        f"of yeast and birds, of {' and '.join(SMALL)} out of two folds. Tables as they ship, "
+        "nominal columns one-hot. Leaves of ExtraTrees(300, min_samples_leaf=5), one-hot, before "
         "MLCEClassifier(). As grown: training rows have the leaves of all trees. Honest: of "
         "bootstrapped trees, and each training row has the leaves of those alone that had not seen "
         "it."
