@@ -18,6 +18,7 @@ from . import (
     default_c,
     defaults,
     family,
+    forest_leaves,
     growth,
     linear,
     loss_memory,
@@ -51,6 +52,7 @@ SET_STUDIES = {
     "solver_choice": (solver_choice, "Where the exact solver is too slow"),
     "outputs": (outputs, "The default C of several outputs"),
     "ordinal_levels": (ordinal_levels, "Ordinal levels as classes and as probabilities"),
+    "forest_leaves": (forest_leaves, "Leaves of a forest as features of the linear model"),
     "threshold_shrinkage": (
         threshold_shrinkage,
         "Thresholds per label: how far to draw them towards the global one",
@@ -64,6 +66,7 @@ SET_STUDIES = {
 ON_ALL_SETS = (
     "column_scaling",
     "coupling",
+    "forest_leaves",
     "many_labels",
     "ordinal_levels",
     "outputs",
