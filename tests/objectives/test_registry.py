@@ -153,7 +153,7 @@ def test_losses_without_scale_and_margin_refuse_them(given):
 
 def test_what_is_no_margin_is_refused():
     for margin in ((1.0,), (1.0, 2.0, 3.0), np.nan, (0.0, np.inf), "wide"):
-        with pytest.raises(ValueError, match="margin must be a finite number.* or a pair of them"):
+        with pytest.raises(ValueError, match=r"margin must be a finite number.* or a pair of them"):
             resolve_objective("bce", None, margin, FORMATS["labels"])
 
 
