@@ -35,6 +35,7 @@ from . import (
     plot,
     preparation,
     solver_choice,
+    tables,
     threshold_shrinkage,
     tuned,
 )
@@ -61,6 +62,7 @@ SET_STUDIES = {
     ),
     "calibrators": (calibrators, "Probabilities before and after calibration"),
     "decisions": (decisions, "Labels decided by what they are to serve"),
+    "tables": (tables, "Networks and forests on tables"),
     "many_labels": (many_labels, "Many labels beside label trees"),
     "coupling": (coupling, "Where coupling the labels of a row pays"),
 }

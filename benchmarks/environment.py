@@ -26,6 +26,8 @@ OF_A_KIND = {
     "coupling": ("methods.py", "defaults_search.py", "datasets.py", "coupling.py"),
     "label weight": ("methods.py", "defaults_search.py", "label_weight.py"),
     "column scaling": ("methods.py", "datasets.py", "column_scaling.py"),
+    "tables": ("methods.py", "datasets.py", "tables.py"),
+    "tables sklearn": ("datasets.py", "tables.py"),
     "preparation": ("methods.py", "datasets.py", "preparation.py"),
     "solver choice": ("methods.py", "datasets.py", "solver_choice.py"),
     "outputs": ("methods.py", "output_sets.py", "outputs.py"),
@@ -46,6 +48,7 @@ OUR_SOURCE = {
     "sklearn": (),
     "peer": (),
     "network sklearn": (),
+    "tables sklearn": ("sklearn_mlce/model_selection",),
     "tuned sklearn": ("sklearn_mlce/model_selection",),
 }
 PEER_REQUIREMENTS = Path(__file__).with_name("requirements-peers.txt")

@@ -25,6 +25,7 @@ from benchmarks import (
     plot,
     preparation,
     report,
+    tables,
     tuned,
     tuned_recipes,
     tuned_summary,
@@ -308,6 +309,26 @@ def test_tables_are_judged_as_shipped_and_prepared(tmp_path, monkeypatch):
         ("yeast", "as shipped"),
     ]
     assert float(prepared[2]) == pytest.approx(float(shipped[2]), abs=2e-3)  # ours does not mind
+
+
+def test_networks_are_judged_beside_forests(tmp_path, monkeypatch):
+    made = make_dataset(n=80)
+    monkeypatch.setattr(datasets, "load", lambda name, as_shipped: made)
+    quick = dict.fromkeys(("constant", *tables.FORESTS), tables.METHODS["constant"])
+    monkeypatch.setattr(tables, "METHODS", quick)
+    store = Store(tmp_path / "state.json")
+    tables.run(store, ["flags"], 1, quiet, quick, seeds=2)
+    micro, *_, times = tables.tables(store, ["yeast", "flags"])
+    assert micro.columns == ("method", "flags", "mean")
+    *methods, best = micro.rows
+    assert len(methods) == len(times.rows) == 3
+    assert best[1] == methods[0][1].split()[0] == best[2]
+    # Halves of a small set are drawn anew; each row is tested once.
+    halves = [list(tables.splits("flags", seed)) for seed in (0, 1)]
+    for (first, _, second, _), _ in halves:
+        assert len(first) == len(second) == 40
+    assert (halves[0][0][0] != halves[1][0][0]).any()
+    assert len(list(tables.splits("yeast", 0))) == 1
 
 
 def test_features_as_shipped_are_not_scaled():
