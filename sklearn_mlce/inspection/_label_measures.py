@@ -111,16 +111,16 @@ def label_report(
     Label report: 200 rows, 4 labels
                group     support  threshold  precision  recall     F1     AP
       0        head           98          0      0.650   0.949  0.772  0.880
-      1        head          101          0      0.630   0.960  0.761  0.874
+      1        head          101          0      0.634   0.960  0.764  0.875
       2        head           96          0      0.704   0.917  0.796  0.892
       3        head           91          0      0.637   0.945  0.761  0.891
     <BLANKLINE>
-      head     4 labels      386                 0.655   0.943  0.773  0.884
+      head     4 labels      386                 0.656   0.943  0.773  0.885
       medium   0 labels        0                     -       -      -      -
       tail     0 labels        0                     -       -      -      -
-      micro    4 labels      386                 0.654   0.943  0.772  0.885
-      macro    4 labels      386                 0.655   0.943  0.773  0.884
-      samples  4 labels      386                 0.647   0.864  0.710  0.976
+      micro    4 labels      386                 0.655   0.943  0.773  0.885
+      macro    4 labels      386                 0.656   0.943  0.773  0.885
+      samples  4 labels      386                 0.647   0.864  0.711  0.976
     """
     y_true = matrix_of_tags(y_true, scores_or_estimator)
     targets = labels_of(y_true, "y_true")
