@@ -19,7 +19,7 @@ from sklearn_mlce._estimators.streaming import (
     learns_from_chunks,
     validate_chunk,
 )
-from sklearn_mlce._objectives.registry import AUTO, LOSSES, LossName
+from sklearn_mlce._objectives.registry import LOSSES, LossName
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
 from sklearn_mlce._solvers.coefficients import WarmStart
 from sklearn_mlce._solvers.standardisation import (
@@ -50,7 +50,6 @@ from sklearn_mlce._utils.typing import (
 if TYPE_CHECKING:
     from torch import nn
 
-    from sklearn_mlce._objectives.objective import Objective
     from sklearn_mlce._solvers.problem import LinearProblem
     from sklearn_mlce._solvers.stream import LiveWeights
 
@@ -136,15 +135,11 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         leaves the columns as they are, as
         :class:`~sklearn.linear_model.LogisticRegression` does. "auto" is "columns" where X is
         dense and `C` is None, else None. The first chunk of `partial_fit` decides for the rest.
-    label_weight : array-like of shape (n_labels,), dict, "auto", "balanced" or None, default="auto"
+    label_weight : array-like of shape (n_labels,), dict or "balanced", default=None
         Positive weight of each label of a multi-label `y`: a factor of the label's loss in the
-        sums over labels, which is that of its `C`; inside the logarithms of "mlce" and "pairwise".
-        A dict holds those that are not 1 by the column names of `y`, or by column number where it
-        has none. "balanced" is the mean number of positive rows of a label over the label's own.
-        "auto" penalises rare labels less where ``loss="auto"`` trains labels of 0 and 1: a label
-        of :math:`n` positive rows has the weight :math:`(r / n)^{0.15}`, :math:`r` being the
-        geometric mean over all positives of the `n` of their label. With other losses, and in
-        `partial_fit`, which does not know the rows to come, it is None: all weigh 1.
+        sums over labels, inside the logarithms of "mlce" and "pairwise". A dict holds those that
+        are not 1 by the column names of `y`, or by column number where it has none. "balanced" is
+        the mean number of positive rows of a label over the label's own.
     scale : float, default=None
         Scale :math:`\gamma` of the scores in "mlce", "bce" and "pairwise", which are divided by
         it. None is 1. Refused with "auto", which chooses it.
@@ -323,7 +318,7 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         "n_labels_per_row": [Interval(Integral, 1, None, closed="left"), None],
         "fit_intercept": ["boolean"],
         "input_scaling": [StrOptions({"auto", "columns"}), None],
-        "label_weight": ["array-like", StrOptions({"auto", "balanced"}), dict, None],
+        "label_weight": ["array-like", StrOptions({"balanced"}), dict, None],
         "scale": [Interval(Real, 0, None, closed="neither"), None],
         "margin": [Interval(Real, 0, None, closed="left"), tuple, list, None],
         "tol": [Interval(Real, 0, 1e6, closed="right")],
@@ -345,7 +340,7 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         n_labels_per_row: int | None = None,
         fit_intercept: bool = True,
         input_scaling: Literal["auto", "columns"] | None = "auto",
-        label_weight: Any = "auto",
+        label_weight: Any = None,
         scale: float | None = None,
         margin: Any = None,
         solver: SolverName = "auto",
@@ -505,7 +500,7 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
             state = self._stream_state(X, targets, sample_weight, first)
             # None is the C of the first chunk, or of an earlier fit.
             C = self.C_ if self.C is None and not first else self.C
-            problem = self._problem(X, targets, sample_weight, C, state.sizes, is_chunk=True)
+            problem = self._problem(X, targets, sample_weight, C, state.sizes)
             parameters = partial(self._stream_parameters, X, targets, first)
             live = None if first else vars(self).get("_live")
             live, state, objective = learn_chunk(problem, state, live, parameters)
@@ -573,10 +568,8 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         sample_weight: np.ndarray | None,
         C: float | None,
         sizes: np.ndarray | None,
-        *,
-        is_chunk: bool = False,
     ) -> LinearProblem:
-        """Put together what a solver reads; of a chunk, the labels of all rows are not known."""
+        """Put together what a solver reads."""
         from sklearn_mlce._solvers.problem import LinearProblem, linear_device
 
         if C is None:
@@ -593,25 +586,13 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
             row_weight=weight / X.dtype.type(total),
             total_weight=total,
             objective=objective,
-            label_weight=check_label_weight(
-                self._label_weight_for(objective, targets, is_chunk),
-                targets,
-                objective,
-                sample_weight,
-            ),
+            label_weight=check_label_weight(self.label_weight, targets, objective, sample_weight),
             C=float(C),
             l2=1 / (C * total),
             fit_intercept=bool(self.fit_intercept),
             sizes=sizes,
             device=linear_device(self.device),
         )
-
-    def _label_weight_for(self, objective: Objective, targets: Targets, is_chunk: bool) -> Any:
-        """Return the parameter `label_weight`, or None where "auto" weighs no label."""
-        if not isinstance(self.label_weight, str) or self.label_weight != "auto":
-            return self.label_weight
-        sums_labels = objective.separable and targets.kind in ("multilabel", "soft")
-        return "auto" if self.loss == AUTO and sums_labels and not is_chunk else None
 
     def _start(self, X: Any, targets: Targets) -> WarmStart | None:
         """Return the coefficients of the last fit, for a warm start."""

@@ -96,7 +96,7 @@ class MLCEClassifierCV(MLCEClassifier):
     input_scaling : {"auto", "columns"} or None, default="auto"
         Whether the penalty is in units of each column, as in :class:`MLCEClassifier`. "auto" is
         "columns" where X is dense and `Cs` is a number, else None.
-    label_weight : array-like of shape (n_labels,), dict, "auto", "balanced" or None, default="auto"
+    label_weight : array-like of shape (n_labels,), dict or "balanced", default=None
         Positive weight of each label of a multi-label `y` in the loss, as in
         :class:`MLCEClassifier`.
     scale : float, default=None
@@ -231,7 +231,7 @@ class MLCEClassifierCV(MLCEClassifier):
         loss: ThresholdedLossName | nn.Module = "auto",
         fit_intercept: bool = True,
         input_scaling: Literal["auto", "columns"] | None = "auto",
-        label_weight: Any = "auto",
+        label_weight: Any = None,
         scale: float | None = None,
         margin: Any = None,
         solver: SolverName = "auto",

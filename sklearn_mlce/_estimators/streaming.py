@@ -34,8 +34,7 @@ def learns_from_chunks(estimator: Any) -> bool:
             "chunk does not know. Call fit, or pass the loss as a module of sklearn_mlce.losses, "
             "with the label_counts of the whole stream"
         )
-    # "auto" is no weights there.
-    if isinstance(estimator.label_weight, str) and estimator.label_weight != "auto":
+    if isinstance(estimator.label_weight, str):
         raise AttributeError(
             f"label_weight={estimator.label_weight!r} needs the labels of all rows, which a chunk "
             "does not know. Call fit, or pass an array of weights"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
@@ -17,11 +16,6 @@ from sklearn_mlce._utils.numeric_input import check_container, check_holds_numbe
 
 # Of the largest weight of a row: its square, times a million rows, is in range of float32.
 _LARGEST_WEIGHT = 1e15
-
-# Power of one over the frequency of a label in the weights "auto". Out of fold on thousands of rows
-# 0.3 is better (benchmarks/results/label_weight.md), but on all 49,000 of goemotions it costs .003
-# of micro-F1 at threshold zero, and 0.15 costs .001.
-_POWER_OF_RARITY = 0.15
 
 
 def checked_weight(sample_weight: Any, X: Any, dtype: Any) -> np.ndarray | None:
@@ -81,7 +75,7 @@ def check_label_weight(
     ------
     ValueError
         If y is 1-D, the loss is a module, or the weights are not one positive finite number per
-        label, a dict of some labels', "balanced" or "auto".
+        label, a dict of some labels' or "balanced".
     """
     if label_weight is None:
         return None
@@ -95,12 +89,8 @@ def check_label_weight(
             "label_weight is given, but a loss that is a module is used as it is. Set "
             "label_weight=None and give the weights to the module"
         )
-    if isinstance(label_weight, str):  # "balanced" or "auto": the parameter may be no other
-        rows = np.ones(targets.n_rows) if sample_weight is None else sample_weight
-        positive, negative = weighted_label_counts(targets, rows.astype(np.float64))
-        if label_weight == "balanced":
-            return _of_some(positive, positive > 0, _balanced)
-        return _of_some(positive, (positive > 0) & (negative > 0), _by_rarity)
+    if isinstance(label_weight, str):  # "balanced", the only one that the parameter may be
+        return _balanced(targets, sample_weight)
     weight = _in_order(label_weight, targets) if isinstance(label_weight, dict) else label_weight
     try:
         weight = np.asarray(weight, dtype=np.float64)
@@ -122,30 +112,14 @@ def check_label_weight(
     return weight
 
 
-def _of_some(
-    positive: np.ndarray, chosen: np.ndarray, rule: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
-    """Weights that a rule gives the chosen labels by their positives; 1 of the others."""
-    weight = np.ones(len(positive))
-    if chosen.any():
-        weight[chosen] = rule(positive[chosen])
+def _balanced(targets: Targets, sample_weight: np.ndarray | None) -> np.ndarray:
+    """The mean number of positives of a label over its own; 1 where it has none."""
+    rows = np.ones(targets.n_rows) if sample_weight is None else sample_weight.astype(np.float64)
+    positive, _ = weighted_label_counts(targets, rows)
+    seen = positive > 0
+    weight = np.ones(targets.n_outputs)
+    weight[seen] = positive[seen].mean() / positive[seen]
     return weight
-
-
-def _balanced(positive: np.ndarray) -> np.ndarray:
-    """The mean number of positives of a label over its own."""
-    return positive.mean() / positive
-
-
-def _by_rarity(positive: np.ndarray) -> np.ndarray:
-    r"""A power of the typical number of positives over the label's own, :math:`(r / n)^{0.15}`.
-
-    The typical one is the geometric mean over all positives of the number of their label, so that
-    the logarithm of a positive's weight is 0 on average: the frequent labels, which decide where
-    the threshold lies, are trained much as without weights.
-    """
-    logarithm = np.log(positive)
-    return np.exp(_POWER_OF_RARITY * (np.average(logarithm, weights=positive) - logarithm))
 
 
 def _in_order(weights: dict, targets: Targets) -> list:

@@ -6,17 +6,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_mlce import MLCEClassifier
 from sklearn_mlce.losses import mlce_loss
-from tests.helpers.linear_problems import (
-    OF_EACH_SOLVER,
-    make_labels,
-    rarity_weights,
-    typical_squared_distance,
-)
+from tests.helpers.linear_problems import OF_EACH_SOLVER, make_labels, typical_squared_distance
 from tests.helpers.pairwise import parametrize_pairwise
 
 on_each_solver = pytest.mark.parametrize(
@@ -104,39 +98,11 @@ def test_a_label_weight_is_a_factor_of_the_labels_loss(loss):
     X, Y = make_labels(np.random.default_rng(11))
     options = {"loss": loss, "tol": 1e-10}
     weighted = MLCEClassifier(C=1.0, label_weight=[2.0, 1, 1, 1, 1], **options).fit(X, Y)
-    once, twice = (MLCEClassifier(C=C, label_weight=None, **options).fit(X, Y) for C in (1.0, 2.0))
+    once, twice = (MLCEClassifier(C=C, **options).fit(X, Y) for C in (1.0, 2.0))
     for part in ("coef_", "intercept_"):
         found = getattr(weighted, part)
         np.testing.assert_allclose(found[0], getattr(twice, part)[0], atol=1e-8)
         np.testing.assert_allclose(found[1:], getattr(once, part)[1:], atol=1e-8)
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-def test_the_default_weights_follow_the_rarity_of_labels(weighted):
-    X, Y = make_labels(np.random.default_rng(11))
-    Y[:, 1] &= np.arange(len(Y)) % 4 == 0
-    weight = np.random.default_rng(12).uniform(0.5, 2, len(X)) if weighted else None
-    model = MLCEClassifier(tol=1e-10).fit(X, Y, sample_weight=weight)
-    given = rarity_weights(Y, weight)
-    assert given[1] > 1 > given[Y.sum(axis=0).argmax()]
-    other = clone(model).set_params(label_weight=given).fit(X, Y, sample_weight=weight)
-    np.testing.assert_allclose(model.coef_, other.coef_, atol=1e-9)
-
-
-@pytest.mark.parametrize("loss", ["mlce", "bce", "squared_hinge"])
-def test_losses_that_are_named_weigh_no_label_by_default(loss):
-    X, Y = make_labels(np.random.default_rng(11))
-    model, other = (
-        MLCEClassifier(loss=loss, **options).fit(X, Y) for options in ({}, {"label_weight": None})
-    )
-    np.testing.assert_array_equal(model.coef_, other.coef_)
-
-
-def test_a_label_alone_among_labels_that_are_not_trained_has_weight_one():
-    X, Y = make_labels(np.random.default_rng(11))
-    y = np.column_stack([Y[:, 0], np.ones(len(Y), int), 0 * Y[:, 0]])
-    model, other = (MLCEClassifier(label_weight=name).fit(X, y) for name in ("auto", None))
-    np.testing.assert_allclose(model.coef_, other.coef_, rtol=1e-12)
 
 
 def test_label_weight_equals_repeated_labels():

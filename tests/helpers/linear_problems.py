@@ -63,8 +63,6 @@ def units_of_penalty(model, X, sample_weight=None):
 
 def mean_objective(parameters, model, X, Y, sample_weight=None, label_weight=None):
     """Objective of a fit divided by C and the sum of the weights, for autograd."""
-    if label_weight is None:
-        label_weight = own_label_weight(model, Y, sample_weight)
     weight = np.ones(len(Y)) if sample_weight is None else np.asarray(sample_weight, float)
     loss = LOSSES[model.loss_](
         torch.from_numpy(X).double() @ parameters[:-1] + parameters[-1],
@@ -77,27 +75,6 @@ def mean_objective(parameters, model, X, Y, sample_weight=None, label_weight=Non
     divided = parameters[:-1] * torch.from_numpy(units_of_penalty(model, X, sample_weight))
     penalty = divided.square().sum() / (2 * model.C_ * weight.sum())
     return loss / model.scale_ + penalty
-
-
-def rarity_weights(Y, sample_weight=None):
-    """Weights that ``label_weight="auto"`` gives labels, each positive looked at by itself."""
-    weight = np.ones(len(Y)) if sample_weight is None else np.asarray(sample_weight, float)
-    positives = [np.nansum(weight * column) for column in Y.T]
-    negatives = [np.nansum(weight * (1 - column)) for column in Y.T]
-    learned = [p > 0 and n > 0 for p, n in zip(positives, negatives, strict=True)]
-    cells = [(row, label) for row, label in np.argwhere(Y == 1) if learned[label]]
-    logarithms = [np.log(positives[label]) for _, label in cells]
-    typical = np.exp(np.average(logarithms, weights=[weight[row] for row, _ in cells]))
-    pairs = zip(positives, learned, strict=True)
-    return np.array([(typical / n) ** 0.15 if trained else 1.0 for n, trained in pairs])
-
-
-def own_label_weight(model, Y, sample_weight=None):
-    """Weights of the labels in a fit whose `label_weight` is "auto"; None where all are 1."""
-    is_auto = isinstance(model.label_weight, str) and model.label_weight == "auto"
-    if is_auto and model.loss == "auto" and model.loss_ == "bce":
-        return rarity_weights(np.asarray(Y, float), sample_weight)
-    return None
 
 
 def gradient_at(parameters, model, X, Y, sample_weight=None, label_weight=None):

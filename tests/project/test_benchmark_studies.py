@@ -16,7 +16,6 @@ from benchmarks import (
     growth,
     growth_data,
     growth_point,
-    label_weight,
     linear_summary,
     loss_memory,
     output_sets,
@@ -419,20 +418,3 @@ def test_the_default_c_of_outputs_is_judged_by_accuracy(tmp_path, monkeypatch):
     expected = outputs.accuracy(MLCEClassifier(C=C, input_scaling="columns"), X, Y)
     assert float(several.rows[0][kept]) == pytest.approx(expected, abs=6e-4)
     assert outputs.tables(Store(tmp_path / "none.json"), names) == []
-
-
-def test_the_weights_of_the_study_are_those_of_the_default(monkeypatch, tmp_path):
-    made = make_dataset()
-    X, Y = made.X_train, made.Y_train[:, :-1]
-    monkeypatch.setattr(label_weight, "training_rows", lambda name: (X, Y, 1.0))
-    store = Store(tmp_path / "label_weight.json")
-    label_weight.run(store, ["yeast", "made"], 1, quiet)
-    assert list(store.groups) == ["yeast"]
-    tables = label_weight.tables(store, label_weight.SETS)
-    assert [table.title for table in tables] == list(label_weight.FIGURES.values())
-    positives = np.asarray(Y.sum(axis=0), dtype=float).ravel()
-    given = label_weight.weights(positives, *label_weight.KEPT)
-    of_default, of_study = (
-        MLCEClassifier(label_weight=weight).fit(X, Y).coef_ for weight in ("auto", given)
-    )
-    np.testing.assert_allclose(of_default, of_study, rtol=1e-6)

@@ -32,13 +32,13 @@ LOSSES = {
 
 
 def sgd(**parameters):
-    options = {"solver": "sgd", "random_state": 0, "C": 1.0, "label_weight": None}
-    return MLCEClassifier(**(options | parameters))
+    return MLCEClassifier(**({"solver": "sgd", "random_state": 0, "C": 1.0} | parameters))
 
 
 def exact(**parameters):
-    options = {"solver": "newton-cg", "tol": 1e-6, "max_iter": 500, "C": 1.0, "label_weight": None}
-    return MLCEClassifier(**(options | parameters))
+    return MLCEClassifier(
+        **({"solver": "newton-cg", "tol": 1e-6, "max_iter": 500, "C": 1.0} | parameters)
+    )
 
 
 def documents(n_rows=600, n_features=120, n_labels=20, seed=0):
