@@ -20,6 +20,7 @@ from . import (
     family,
     forest_leaves,
     growth,
+    label_weight,
     linear,
     loss_memory,
     loss_speed,
@@ -49,6 +50,7 @@ PARTS = ("loss", "convergence", "linear", "tuned", "growth", "network_speed")
 SET_STUDIES = {
     "default_c": (default_c, "The factor of the default C"),
     "column_scaling": (column_scaling, "The default scaling of columns"),
+    "label_weight": (label_weight, "Weights of labels by their frequency"),
     "preparation": (preparation, "Tables as they ship, and prepared"),
     "solver_choice": (solver_choice, "Where the exact solver is too slow"),
     "outputs": (outputs, "The default C of several outputs"),

@@ -65,6 +65,9 @@ class SingleProcess:
         """Mean over the processes of a tensor, in float64 on the CPU; alone, the tensor itself."""
         return values
 
+    def explain(self, error: BaseException) -> None:
+        """Note in an error of torch that another process may be its cause."""
+
     def copy_buffers(self, module: nn.Module) -> None:
         """Set the buffers of a module to those of the first process."""
 
@@ -84,6 +87,16 @@ class ProcessGroup(SingleProcess):
         self._agreements = dist.new_group(backend="gloo")
         self._backend_on_gpus = backend
         self._gradients: Any = None
+
+    def explain(self, error: BaseException) -> None:
+        """Note in an error of torch that another process may be its cause."""
+        note = (
+            f"Raised in rank {self.rank} of {self.size}, which train together with "
+            "data_parallel=True. Where it says that a connection was closed or reset, or that "
+            "it timed out, another rank has ended, and its own error says why"
+        )
+        if isinstance(error, RuntimeError) and note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
 
     def close(self) -> None:
         """End the groups; no process waits for another."""
@@ -197,11 +210,7 @@ def join_group(data_parallel: bool) -> Iterator[SingleProcess]:
         try:
             yield group
         except RuntimeError as error:
-            error.add_note(
-                f"Raised in rank {group.rank} of {group.size}, which train together with "
-                "data_parallel=True. Where it says that a connection was closed or reset, or that "
-                "it timed out, another rank has ended, and its own error says why"
-            )
+            group.explain(error)
             raise
         finally:
             group.close()

@@ -120,6 +120,7 @@ def train(
             tracker.keep(net, tracker.state)
     except (Exception, KeyboardInterrupt) as error:
         stopped_by = _too_little_memory(plan, error) if _is_out_of_memory(error) else error
+        processes.explain(stopped_by)
         if tracker.state.n_epochs == 0:
             raise stopped_by from stopped_by.__cause__
         return replace(tracker.state, stopped_by=stopped_by)

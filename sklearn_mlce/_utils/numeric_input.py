@@ -57,7 +57,7 @@ def check_container(values: Any, name: str) -> None:
         what, instead = "a memoryview", f"numpy.asarray({name})"
     elif hasattr(values, "collect_schema") and not hasattr(values, "height"):
         what, instead = "a LazyFrame, which holds no rows yet", f"{name}.collect()"
-    elif not (hasattr(values, "__len__") or hasattr(values, "shape")):
+    elif not any(hasattr(values, name) for name in ("__len__", "shape", "__array__")):
         what, instead = f"of type {type(values).__name__}, {values!r:.60}", "an array"
     else:
         _check_layout(values, name)

@@ -271,7 +271,12 @@ def test_soft_targets_are_refused_where_they_mean_nothing(name, options):
 @pytest.mark.parametrize(
     ("module", "arguments", "options", "message"),
     [
-        ("FocalLoss", (), {"gamma": -1.0}, "gamma must be a finite number of at least 0, got -1"),
+        (
+            "FocalLoss",
+            (),
+            {"gamma": -1.0},
+            "gamma must be .* of at least 0 .*, got -1",
+        ),
         ("FocalLoss", (), {"gamma": float("nan")}, "gamma must be a finite number"),
         (
             "FocalLoss",
@@ -302,7 +307,7 @@ def test_soft_targets_are_refused_where_they_mean_nothing(name, options):
         ("AsymmetricLoss", (), {"gamma_negative": -1}, "gamma_negative must be"),
         ("AsymmetricLoss", (), {"margin": 1.0}, "margin must be .* and below 1"),
         ("PairwiseLoss", (), {"scale": 0.0}, "scale must be .* greater than 0"),
-        ("PairwiseLoss", (), {"margin": (0, 1)}, r"margin must be a finite number, got \(0, 1\)"),
+        ("PairwiseLoss", (), {"margin": (0, 1)}, r"margin must be a finite number.*, got \(0, 1\)"),
         ("BinaryCrossEntropyLoss", (), {"reduction": "all"}, "reduction must be one of"),
         (
             "BinaryCrossEntropyLoss",

@@ -95,7 +95,6 @@ def test_two_classes():
         (Y, SCORES[:, :3], {}, r"a number for each of 150 rows and 4 labels, got shape \(150, 3\)"),
         (Y, [SCORES[:, [0, 0]]] * 4, {}, r"shape \(4, 150, 2\) .*np.column_stack"),
         (Y, np.where(SCORES > 1, np.nan, SCORES), {}, "y_score holds NaN"),
-        (Y, SCORES.astype(str), {}, "of dtype <U"),
         (np.zeros_like(Y), SCORES, {}, "no row of y_true carries a label"),
         (Y, SCORES, {"sample_weight": np.zeros(150)}, "one non-zero number|zero for every row"),
         (Y.sum(axis=1), SCORES, {}, "Only binary classification"),
@@ -108,6 +107,11 @@ def test_two_classes():
 def test_what_is_refused(y, scores, options, message):
     with pytest.raises(ValueError, match=message):
         tune_thresholds(y, scores, **options)
+
+
+def test_scores_written_as_text_are_refused():
+    with pytest.raises(TypeError, match="y_score holds text in column 0"):
+        tune_thresholds(Y, SCORES.astype(str))
 
 
 NAMES = ["sea", "sand", "sky", "sun"]  # in another order than that of tags

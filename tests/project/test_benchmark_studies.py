@@ -16,6 +16,7 @@ from benchmarks import (
     growth,
     growth_data,
     growth_point,
+    label_weight,
     linear_summary,
     loss_memory,
     output_sets,
@@ -418,3 +419,25 @@ def test_the_default_c_of_outputs_is_judged_by_accuracy(tmp_path, monkeypatch):
     expected = outputs.accuracy(MLCEClassifier(C=C, input_scaling="columns"), X, Y)
     assert float(several.rows[0][kept]) == pytest.approx(expected, abs=6e-4)
     assert outputs.tables(Store(tmp_path / "none.json"), names) == []
+
+
+def test_weights_of_labels_are_judged_by_their_power(monkeypatch, tmp_path):
+    made = make_dataset()
+    X, Y = made.X_train, made.Y_train[:, :-1]
+    monkeypatch.setattr(label_weight, "training_rows", lambda name: (X, Y, 1.0))
+    store = Store(tmp_path / "label_weight.json")
+    label_weight.run(store, ["yeast", "made"], 1, quiet)
+    assert list(store.groups) == ["yeast"]
+    tables = label_weight.tables(store, label_weight.SETS)
+    assert [table.title for table in tables] == list(label_weight.FIGURES.values())
+    assert [float(cell) for cell in tables[0].rows[0][1:2]] == pytest.approx(
+        [float(tables[0].rows[1][1])]  # one set is the mean
+    )
+
+
+def test_rare_labels_weigh_more_and_the_typical_positive_one():
+    positives = np.array([100.0, 100.0, 1.0])
+    weight = label_weight.weights(positives, label_weight.TYPICAL, 0.5)
+    assert weight[2] > weight[0]
+    assert np.average(np.log(weight), weights=positives) == pytest.approx(0)
+    np.testing.assert_array_equal(label_weight.weights(positives, label_weight.AVERAGE, 0.0), 1)
