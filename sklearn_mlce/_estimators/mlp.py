@@ -24,7 +24,7 @@ from sklearn_mlce._estimators.streaming import (
     learns_from_chunks,
     validate_chunk,
 )
-from sklearn_mlce._estimators.validation_rows import epoch_scorer, given_rows
+from sklearn_mlce._estimators.validation_rows import epoch_scorer, hold_rows_out
 from sklearn_mlce._network.architecture import Architecture
 from sklearn_mlce._network.batches import Rows
 from sklearn_mlce._network.callbacks import copy_callbacks
@@ -442,11 +442,8 @@ class MLCEMLP(BaseMLCE):
             start = self._start(plan, rows.targets.format, go_on=self.warm_start)
             file, start = processes.call_on_first(partial(self._open_checkpoint, start))
             self._remember(rows.targets)
-            given, held_out = (X_val, y_val, sample_weight_val), None
-            if any(value is not None for value in given):
-                held_out = given_rows(self, *given, rows.X.dtype, used=self.early_stopping)
-            if self.early_stopping and held_out is None:
-                rows, held_out = rows.split(self.validation_fraction, start.seed)
+            given = (X_val, y_val, sample_weight_val)
+            rows, held_out = hold_rows_out(self, rows, given, start.seed)
             callbacks = copy_callbacks(self.callbacks or (), plan.schedule, self.resume)
             self._fixed_scores = constant_label_scores(rows.targets)
             self._architecture = asdict(plan.architecture)

@@ -173,27 +173,38 @@ def _takes_weight(scorer: Any, rows: Rows) -> bool:
     return "sample_weight" in inspect.signature(metric).parameters
 
 
-def given_rows(
-    estimator: BaseMLCE, X: Any, y: Any, sample_weight: Any, dtype: Any, *, used: bool
-) -> Rows:
-    """Rows of ``X_val``, ``y_val`` and ``sample_weight_val``, one of which was given.
+def hold_rows_out(
+    estimator: Any, rows: Rows, given: tuple[Any, Any, Any], seed: int
+) -> tuple[Rows, Rows | None]:
+    """Return the rows to train on, and those that early stopping scores, if it does.
 
     Parameters
     ----------
-    estimator : BaseMLCE
-        Which knows the features and the classes of the rows to train on.
-    X, y, sample_weight : array-like or None
-        As `fit` takes them.
-    dtype : dtype
-        Of the rows to train on.
-    used : bool
-        Whether the estimator stops early.
+    estimator : MLCEMLP
+        The network, with the classes of the rows.
+    rows : Rows
+        All rows of the fit.
+    given : (X_val, y_val, sample_weight_val)
+        Held-out rows as `fit` takes them. If all are None, a part of `rows` is held out.
+    seed : int
+        Seed of the rows that are held out.
 
     Raises
     ------
     ValueError
-        If some are missing, are of no use, or do not fit the rows to train on.
+        If some of what is given is missing, is of no use, or does not fit the rows.
     """
+    if any(value is not None for value in given):
+        return rows, _given_rows(estimator, *given, rows.X.dtype, used=estimator.early_stopping)
+    if estimator.early_stopping:
+        return rows.split(estimator.validation_fraction, seed)
+    return rows, None
+
+
+def _given_rows(
+    estimator: BaseMLCE, X: Any, y: Any, sample_weight: Any, dtype: Any, *, used: bool
+) -> Rows:
+    """Encode the held-out rows that were given, in the dtype of the rows to train on."""
     given = {"X_val": X, "y_val": y, "sample_weight_val": sample_weight}
     seen = [name for name, value in given.items() if value is not None]
     if X is None or y is None:
