@@ -44,13 +44,13 @@ print(f"loss {loss.item():.3f}")
 for score, target, step in zip(
     scores.tolist(), targets.tolist(), pull.tolist(), strict=True
 ):
-    carried = "carried" if target else "not"
-    print(f"{carried:>8}  score {score:+.1f}  pull {step:+.2f}")
+    which = "applies" if target else "not"
+    print(f"{which:>8}  score {score:+.1f}  pull {step:+.2f}")
 
 # %%
-# The pulls on the labels that the row does not carry are a softmax of their
-# scores, so the worst offender, at +1.4, takes most of it. The pulls on the
-# carried ones are a softmax of the *negated* scores. In both, the threshold
+# The pulls on the labels that do not apply are a softmax of their scores, so
+# the worst offender, at +1.4, takes most of it. The pulls on the labels of the
+# row are a softmax of the *negated* scores. In both, the threshold
 # has a seat of its own, with score 0. What the threshold takes, nobody is
 # pulled by: as soon as all scores lie well on their own side, it takes nearly
 # everything, and the row is left in peace.
@@ -79,13 +79,13 @@ ax.scatter(place, values, s=90, c=colors, zorder=3, edgecolor="white")
 ax.set_xticks(place, [f"label {i}" for i in place], rotation=45, ha="right")
 ax.set_ylabel("score")
 ax.set_title("Nine scores, and the pull on each", loc="left")
-ax.scatter([], [], s=90, c=POSITIVE, label="carried: should lie above")
-ax.scatter([], [], s=90, c=NEGATIVE, label="not carried: should lie below")
+ax.scatter([], [], s=90, c=POSITIVE, label="labels of the row: to be above")
+ax.scatter([], [], s=90, c=NEGATIVE, label="other labels: to be below")
 ax.legend(frameon=False, loc="upper right")
 
 for y, target, color, side in [
-    (1, 1, POSITIVE, "carried"),
-    (0, 0, NEGATIVE, "not carried"),
+    (1, 1, POSITIVE, "labels of the row"),
+    (0, 0, NEGATIVE, "other labels"),
 ]:
     left = 0.0
     for i in np.flatnonzero(targets.numpy() == target):
@@ -107,7 +107,7 @@ for y, target, color, side in [
         y, 1 - left, left=left, color="#d0d0d0", edgecolor="white", height=0.5
     )
     ax_share.text((left + 1) / 2, y - 0.3, "threshold", ha="center", va="top")
-    ax_share.text(0, y + 0.3, f"labels {side}", color=color, va="bottom")
+    ax_share.text(0, y + 0.3, side, color=color, va="bottom")
 ax_share.set_yticks([])
 ax_share.spines["left"].set_visible(False)
 ax_share.set_xlim(0, 1)
@@ -151,9 +151,9 @@ ax.plot(path[:, :3], color=POSITIVE, lw=2.2)
 ax.axhline(0, color="black", lw=1.2)
 ax.axvline(below_log_2, color=BETWEEN, ls="--", lw=1.2)
 ax.text(below_log_2 + 1, 0.2, "loss < log 2", color=BETWEEN, va="bottom")
-ax.plot([], [], color=POSITIVE, lw=2.2, label="3 carried labels")
+ax.plot([], [], color=POSITIVE, lw=2.2, label="3 labels of the row")
 ax.plot([], [], color=NEGATIVE, lw=0.8, label="27 others")
-ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.4, 0.78))
+ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.33, 0.78))
 ax.set_xlim(0, len(path) - 1)
 ax.set_xlabel("step of gradient descent")
 ax.set_ylabel("score")
@@ -174,7 +174,7 @@ n_labels = np.unique(np.geomspace(5, 4000, 30).astype(int))
 
 
 def push_per_pull(loss_function, n):
-    """Total push on labels not carried over total pull on three carried."""
+    """Total push on labels that do not apply over that on the three others."""
     scores = torch.zeros(n, requires_grad=True)
     targets = torch.zeros(n)
     targets[:3] = 1
@@ -206,7 +206,7 @@ for (name, ratio), color in zip(
 ax.axhline(1, color=BETWEEN, lw=1, ls="--")
 ax.text(n_labels[-1], 0.9, "even", color=BETWEEN, ha="right", va="top")
 ax.set_ylim(0.4, 4000)
-ax.set_xlabel("number of labels, three of them carried")
+ax.set_xlabel("number of labels, of which three apply")
 ax.set_ylabel("push down / pull up")
 ax.set_title("How many labels there are does not tip the balance", loc="left")
 plt.show()
