@@ -228,8 +228,10 @@ def log_label_weight(
     return None if weight is None else weight.log()
 
 
-def check_label_counts(label_counts: Tensor, scores: Tensor) -> Tensor:
-    """Counts ``(n_labels,)`` in float64 on the scores' device.
+def check_label_counts(
+    label_counts: Tensor, scores: Tensor, dtype: torch.dtype = torch.float64
+) -> Tensor:
+    """Counts ``(n_labels,)`` on the scores' device.
 
     Raises
     ------
@@ -237,7 +239,7 @@ def check_label_counts(label_counts: Tensor, scores: Tensor) -> Tensor:
         If there is not one for each label, or one is negative or not finite.
     """
     check_tensors(scores=scores)
-    counts = _as_constant(label_counts, "label_counts", torch.float64, scores)
+    counts = _as_constant(label_counts, "label_counts", dtype, scores)
     if counts.shape != scores.shape[-1:]:
         raise ValueError(
             f"label_counts has shape {tuple(counts.shape)}; it must have one entry per label, "
@@ -256,12 +258,13 @@ def _as_constant(values: Any, name: str, dtype: torch.dtype, scores: Tensor) -> 
         If they are no numbers.
     """
     try:
-        return torch.as_tensor(values, dtype=dtype, device=scores.device).detach()
+        constant = torch.as_tensor(values, dtype=dtype, device=scores.device)
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"{name} is of type {type(values).__name__} and holds what is no number; expected a "
             f"torch.Tensor of numbers. Pass torch.tensor([1.0, 2.0, ...])"
         ) from error
+    return constant.detach() if constant.requires_grad else constant
 
 
 def _check_not_negative(values: Tensor, name: str) -> None:
@@ -277,34 +280,35 @@ def _check_not_negative(values: Tensor, name: str) -> None:
         )
 
 
-def per_row(values: Tensor | None, scores: Tensor, name: str) -> Tensor | None:
-    """Values of shape (...) or (..., 1) as ``(n_rows,)`` on the scores' device, or None."""
+def per_row(
+    values: Tensor | None, rows: torch.Size, device: torch.device, name: str
+) -> Tensor | None:
+    """Values of shape `rows` or (*rows, 1) as ``(n_rows,)`` on a device, or None."""
     if values is None:
         return None
     check_tensors(**{name: values})
-    rows = scores.shape[:-1]
     if values.shape not in (rows, (*rows, 1)):
         raise ValueError(
             f"{name} has shape {tuple(values.shape)}; it must have one entry per row of the "
             f"scores, shape {tuple(rows)} or {(*rows, 1)}"
         )
-    return values.reshape(-1).to(scores.device)
+    return values.reshape(-1).to(device)
 
 
 def row_factors(
-    sample_weight: Tensor | None, scores: Tensor, reduction: str, dtype: torch.dtype
+    sample_weight: Tensor | None, flat: Tensor, rows: torch.Size, reduction: str
 ) -> Tensor | None:
-    """What multiplies each row's loss before the rows are summed."""
+    """What multiplies the loss of each row of the flat scores before the rows are summed."""
     if sample_weight is None:
         if reduction != "mean":
             return None
-        n_rows = math.prod(scores.shape[:-1])  # numel() would be a constant to torch.export
+        n_rows = flat.shape[0]
         if _is_compiling():  # torch would take the number of rows in the value for a constant
-            return scores.new_ones(n_rows, dtype=dtype) / max(n_rows, 1)
-        return scores.new_full((n_rows,), 1 / max(n_rows, 1), dtype=dtype)
-    weight = per_row(sample_weight, scores, "sample_weight")
+            return flat.new_ones(n_rows) / max(n_rows, 1)
+        return flat.new_full((n_rows,), 1 / max(n_rows, 1))
+    weight = per_row(sample_weight, rows, flat.device, "sample_weight")
     assert weight is not None
-    weight = weight.detach().to(dtype)
+    weight = weight.detach().to(flat.dtype)
     _check_not_negative(weight, "sample_weight")
     return weight / _total(weight) if reduction == "mean" else weight
 
@@ -341,62 +345,72 @@ class _Loss(NamedTuple):
     closed: ClosedForm
     plain: PlainForm
     weight: Tensor | None  # (n,)
-    is_sum: bool
+    is_reduced: bool
+    is_mean: bool  # of rows without weights
 
     def of_closed_form(
         self, inputs: tuple[Tensor, ...], with_gradient: bool
     ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
-        """Reduced losses of rows, and gradients where they are wanted.
+        """Reduced losses of rows, and gradients of their sum where they are wanted.
 
         Scores that are infinite, or so large that the losses overflow, are taken for the farthest
         ones, where the gradient is that of the limit. A GPU would have to be waited for.
         """
         losses, gradients = self.closed(*inputs, weight=self.weight, with_gradient=with_gradient)
-        total = losses.sum()
+        total = losses.mean() if self.is_mean else losses.sum()
         if losses.is_cpu and not math.isfinite(total):
             inputs = tuple(map(_within_reach, inputs))
             losses, gradients = self.closed(
                 *inputs, weight=self.weight, with_gradient=with_gradient
             )
-            total = losses.sum()
-        return total if self.is_sum else losses, gradients
+            total = losses.mean() if self.is_mean else losses.sum()
+        return total if self.is_reduced else losses, gradients
 
     def of_plain_form(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Reduced losses of rows, by operations that torch can trace."""
         rows = self.plain(*inputs)
         rows = rows if self.weight is None else rows * self.weight
-        return rows.sum() if self.is_sum else rows
+        if not self.is_reduced:
+            return rows
+        return rows.mean() if self.is_mean else rows.sum()
 
 
 def reduced_loss(
     closed: ClosedForm,
     plain: PlainForm,
     *inputs: Tensor,
-    weight: Tensor | None,
+    sample_weight: Tensor | None,
+    rows: torch.Size,
     reduction: str,
-    shape: torch.Size,
     traced: bool,
 ) -> Tensor:
-    """Loss of rows of inputs ``(n, ...)``, reduced to a sum or of a shape.
+    """Loss of rows of inputs ``(n, ...)``, reduced to a scalar or to the rows' own shape.
 
     ``traced`` is what :func:`is_traced` says of the scores and the targets.
     """
-    loss = _Loss(closed, plain, weight, reduction != "none")
+    flat, weight = inputs[0], None
+    is_mean = reduction == "mean" and sample_weight is None and not traced
+    # A pass over few gradients costs less than weights; no rows have no mean.
+    is_mean = is_mean and is_small(flat) and flat.shape[0] > 0
+    if not is_mean:
+        weight = row_factors(sample_weight, flat, rows, reduction)
+    loss = _Loss(closed, plain, weight, reduction != "none", is_mean)
     if traced:
         values = loss.of_plain_form(inputs)
     elif torch.is_grad_enabled() and any(given.requires_grad for given in inputs):
         values = _ClosedFormLoss.apply(loss, *inputs)
     else:
         values, _ = loss.of_closed_form(inputs, with_gradient=False)
-    return values if loss.is_sum else values.reshape(shape)
+    return values if loss.is_reduced else values.reshape(rows)
 
 
 def with_finite_loss(function: Callable[[Tensor], Tensor], scores: Tensor) -> Tensor:
     """A loss that torch differentiates, of scores taken no farther than :class:`_Loss` does."""
     losses = function(scores)
-    if scores.is_cpu and not is_traced(scores) and not math.isfinite(losses.detach().sum()):
-        return function(_WithinReach.apply(scores))
-    return losses
+    if not scores.is_cpu or is_traced(scores):
+        return losses
+    total = losses.detach().sum() if losses.ndim else losses
+    return losses if math.isfinite(total.item()) else function(_WithinReach.apply(scores))
 
 
 def _within_reach(scores: Tensor) -> Tensor:
@@ -437,12 +451,16 @@ class _ClosedFormLoss(torch.autograd.Function):
         loss, gradients, ctx.gradients = ctx.loss, ctx.gradients, None
         if gradients is None:  # a second backward pass through a retained graph
             _, gradients = loss.of_closed_form(ctx.saved_tensors, with_gradient=True)
-        if not loss.is_sum:
+        if not loss.is_reduced:
             for gradient in gradients:
                 gradient.mul_(grad_output.reshape(-1, *[1] * (gradient.ndim - 1)))
-        elif grad_output.is_cuda or grad_output.item() != 1:  # a GPU would have to be waited for
+        elif not grad_output.is_cpu:  # its value would have to be waited for
             for gradient in gradients:
                 gradient.mul_(grad_output)
+        else:
+            scale = grad_output.item() / (len(gradients[0]) if loss.is_mean else 1)
+            for gradient in gradients if scale != 1 else ():
+                gradient.mul_(scale)
         return None, *gradients
 
 

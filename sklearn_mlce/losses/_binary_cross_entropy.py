@@ -128,7 +128,7 @@ def binary_cross_entropy_loss(
     losses = with_finite_loss(summed, flat)
     if together:
         return losses if reduction == "sum" else losses / max(flat.shape[0], 1)
-    factor = row_factors(sample_weight, scores, reduction, dtype)
+    factor = row_factors(sample_weight, flat, scores.shape[:-1], reduction)
     rows = losses if factor is None else losses * factor
     return rows.reshape(scores.shape[:-1]) if reduction == "none" else rows.sum()
 

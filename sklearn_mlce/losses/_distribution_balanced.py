@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sklearn_mlce._kernels.focal_terms import FocalTerm
 from sklearn_mlce._kernels.hard_targets import HardTargets
-from sklearn_mlce._kernels.loss_function import check_label_counts
+from sklearn_mlce._kernels.loss_function import check_label_counts, check_tensors, computing_dtype
 from sklearn_mlce._utils.numbers import check_number
 from sklearn_mlce.losses._focal import check_focal_options
 from sklearn_mlce.losses._module import RowLoss
 from sklearn_mlce.losses._per_label import LabelLoss, MakeLoss, per_label_loss, weights_of
 
 WeightMap = tuple[float, float, float]
+
+_EXACT_IN_FLOAT32 = 2**24  # whole numbers up to here
 
 
 def distribution_balanced_loss(
@@ -137,7 +140,9 @@ def distribution_balanced_loss(
     >>> round(distribution_balanced_loss(scores, targets, counts, 1000).item(), 4)
     1.0869
     """
-    counts = check_label_counts(label_counts, scores)
+    check_tensors(scores=scores)
+    dtype = _dtype_of_counts(label_counts, n_samples, scores)
+    counts = check_label_counts(label_counts, scores, dtype)
     return per_label_loss(
         scores,
         targets,
@@ -151,6 +156,13 @@ def distribution_balanced_loss(
     )
 
 
+def _dtype_of_counts(label_counts: Any, n_samples: Any, scores: Tensor) -> torch.dtype:
+    """One in which counts, and what they leave of the number of rows, are exact."""
+    is_narrow = isinstance(label_counts, Tensor) and label_counts.dtype != torch.float64
+    is_exact = isinstance(n_samples, int | float) and n_samples <= _EXACT_IN_FLOAT32
+    return computing_dtype(scores) if is_narrow and is_exact else torch.float64
+
+
 def distribution_balanced_labels(
     counts: Tensor,
     n_samples: float,
@@ -162,14 +174,16 @@ def distribution_balanced_labels(
     """What labels cost, by checked counts and options."""
     check_distribution_balanced_options(n_samples, weight_map, negative_scale, bias_scale, gamma)
     counts = counts.clamp(1, n_samples - 1)
-    biases = torch.logit(counts / n_samples).mul_(-bias_scale)  # bias_scale log(n / n_i - 1)
+    inverse_counts = counts.reciprocal()
+    # bias_scale log(n / n_i - 1), where the difference is exact for whole counts
+    biases = (n_samples - counts).mul_(inverse_counts).log_().mul_(bias_scale)
     negative, positive = FocalTerm(gamma, scale=negative_scale), FocalTerm(gamma)
 
     def make_loss(targets: HardTargets, scores: Tensor, weight: Tensor | None) -> LabelLoss:
         device, dtype = scores.device, scores.dtype
         weights = weights_of(weight)
         if weight_map is not None:
-            inverse = counts.reciprocal().to(device, dtype)
+            inverse = inverse_counts.to(device, dtype)
             n_rows = scores.shape[0]  # in Python, len of a tensor takes longer
             weights = _rebalanced_weights(targets, inverse, n_rows, weight_map, weights)
         return LabelLoss(
@@ -196,7 +210,8 @@ def _rebalanced_weights(
     steepness = total.reciprocal().mul_(beta) if beta else torch.zeros_like(total)
 
     def weights(block: slice) -> Tensor:
-        ratio = torch.outer(steepness[block], inverse)
+        rows = steepness if block == slice(None) else steepness[block]
+        ratio = torch.outer(rows, inverse)
         rebalanced = ratio.sub_(beta * mu).sigmoid_().add_(alpha)
         factor = other(block)
         return rebalanced if factor is None else rebalanced.mul_(factor)
@@ -219,10 +234,10 @@ def check_distribution_balanced_options(
                 "weight_map must be None or three finite numbers, alpha >= 0, beta >= 0 and mu, "
                 f"got {weight_map!r}"
             )
-        for name, value, least in zip(
-            ("alpha", "beta", "mu"), weight_map, (0, 0, -1e6), strict=True
-        ):
-            check_number(f"{name} of weight_map", value, at_least=least, at_most=1e6)
+        alpha, beta, mu = weight_map
+        check_number("alpha of weight_map", alpha, at_least=0, at_most=1e6)
+        check_number("beta of weight_map", beta, at_least=0, at_most=1e6)
+        check_number("mu of weight_map", mu, at_least=-1e6, at_most=1e6)
     check_number("negative_scale", negative_scale, above=0, at_most=1e6)
     check_number("bias_scale", bias_scale, at_least=0, at_most=1e6)
     check_focal_options(gamma)

@@ -27,7 +27,6 @@ from sklearn_mlce._kernels.loss_function import (
     log_label_weight,
     per_row,
     reduced_loss,
-    row_factors,
 )
 from sklearn_mlce._kernels.mlce import LogitTransform, evaluate_rows, plain_rows
 from sklearn_mlce._utils.numbers import check_margin
@@ -263,7 +262,7 @@ def _loss(
     flat = computed_rows(scores)
     log_weight = log_label_weight(label_weight, scores, flat.dtype)
     transform = LogitTransform(scale, check_margin(margin), log_weight)
-    threshold = per_row(threshold_scores, scores, "threshold_scores")
+    threshold = per_row(threshold_scores, scores.shape[:-1], scores.device, "threshold_scores")
 
     def plain(*inputs: Tensor) -> Tensor:
         matrix = targets if isinstance(targets, Tensor) else targets.to_matrix(flat.detach())
@@ -274,9 +273,9 @@ def _loss(
         plain,
         flat,
         *(() if threshold is None else (threshold.to(flat.dtype),)),
-        weight=row_factors(sample_weight, scores, reduction, flat.dtype),
+        sample_weight=sample_weight,
+        rows=scores.shape[:-1],
         reduction=reduction,
-        shape=scores.shape[:-1],
         traced=is_traced(flat, targets if isinstance(targets, Tensor) else targets.flat_index),
     )
 

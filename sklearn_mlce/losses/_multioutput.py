@@ -18,7 +18,6 @@ from sklearn_mlce._kernels.loss_function import (
     computing_dtype,
     is_traced,
     reduced_loss,
-    row_factors,
 )
 from sklearn_mlce._kernels.multioutput import (
     divergence_rows,
@@ -123,9 +122,9 @@ def multioutput_loss(
         _closed(partial(hard_rows, codes=codes, log_weight=log_weight)),
         partial(plain_hard_rows, codes=codes, log_weight=log_weight),
         flat,
-        weight=row_factors(sample_weight, scores.detach()[..., 0], reduction, dtype),
+        sample_weight=sample_weight,
+        rows=scores.shape[:-2],
         reduction=reduction,
-        shape=scores.shape[:-2],
         traced=is_traced(flat, targets),
     )
 
@@ -221,9 +220,9 @@ def soft_multioutput_loss(
         _closed(partial(soft_rows, target_weight=target_weight)),
         partial(plain_soft_rows, target_weight=target_weight),
         flat,
-        weight=row_factors(sample_weight, scores.detach()[..., 0], reduction, dtype),
+        sample_weight=sample_weight,
+        rows=scores.shape[:-2],
         reduction=reduction,
-        shape=scores.shape[:-2],
         traced=is_traced(flat, targets),
     )
 
@@ -329,9 +328,9 @@ def multioutput_divergence_loss(
         _closed(partial(divergence_rows, targets=targets, label_weight=weight)),
         partial(plain_divergence_rows, targets=targets, label_weight=weight),
         flat,
-        weight=row_factors(sample_weight, scores.detach()[..., 0], reduction, dtype),
+        sample_weight=sample_weight,
+        rows=scores.shape[:-2],
         reduction=reduction,
-        shape=scores.shape[:-2],
         traced=is_traced(flat, targets),
     )
 

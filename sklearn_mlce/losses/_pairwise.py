@@ -15,7 +15,6 @@ from sklearn_mlce._kernels.loss_function import (
     is_traced,
     log_label_weight,
     reduced_loss,
-    row_factors,
 )
 from sklearn_mlce._kernels.mlce import LogitTransform
 from sklearn_mlce._kernels.pairwise import pairwise_rows, plain_pairs
@@ -132,9 +131,9 @@ def pairwise_loss(
         closed,
         partial(plain_pairs, targets=targets, transform=transform),
         flat,
-        weight=row_factors(sample_weight, scores, reduction, flat.dtype),
+        sample_weight=sample_weight,
+        rows=scores.shape[:-1],
         reduction=reduction,
-        shape=scores.shape[:-1],
         traced=is_traced(flat, targets),
     )
 

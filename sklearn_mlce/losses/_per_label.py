@@ -42,7 +42,6 @@ from sklearn_mlce._kernels.loss_function import (
     is_small,
     is_traced,
     reduced_loss,
-    row_factors,
 )
 
 # A dozen passes are made over a block, so on a CPU it had better stay in the cache.
@@ -96,9 +95,9 @@ def per_label_loss(
         partial(evaluate_labels, targets=hard, loss=loss),
         partial(plain_labels, targets=targets, loss=loss),
         flat,
-        weight=row_factors(sample_weight, scores, reduction, flat.dtype),
+        sample_weight=sample_weight,
+        rows=scores.shape[:-1],
         reduction=reduction,
-        shape=scores.shape[:-1],
         traced=traced,
     )
 
@@ -263,11 +262,12 @@ def _positives(scores: Tensor, entries: PositiveEntries, loss: LabelLoss) -> tup
 
 
 def _sum_labels(values: Tensor, weight: Tensor | None) -> Tensor:
+    """Weighted sums of the values of rows, which are overwritten."""
     if weight is None:
         return values.sum(dim=1)
     if weight.ndim < 2:
         return values @ weight
-    return torch.linalg.vecdot(values, weight.expand_as(values))
+    return values.mul_(weight).sum(dim=1)
 
 
 def _shifted_blocks(

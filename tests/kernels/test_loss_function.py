@@ -8,7 +8,10 @@ from sklearn_mlce._kernels.loss_function import per_row, reduced_loss
 def test_what_rows_have_is_moved_to_the_device_of_the_scores():
     scores = torch.empty(3, 2, device="meta")
     for values in (torch.ones(3), torch.ones(3, 1)):
-        assert per_row(values, scores, "sample_weight").device == scores.device
+        assert (
+            per_row(values, scores.shape[:1], scores.device, "sample_weight").device
+            == scores.device
+        )
 
 
 def test_a_gradient_is_asked_for_only_where_it_is_wanted():
@@ -23,9 +26,9 @@ def test_a_gradient_is_asked_for_only_where_it_is_wanted():
             closed,
             lambda scores: scores.square().sum(dim=1),
             scores,
-            weight=None,
+            sample_weight=None,
             reduction="sum",
-            shape=scores.shape[:-1],
+            rows=scores.shape[:-1],
             traced=False,
         )
 
