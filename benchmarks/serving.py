@@ -38,6 +38,10 @@ COMPARED = (
     "delicious",
     "cooking",
     "cellcycle_go",
+    "flags",
+    "foodtruck",
+    "cal500",
+    "asklibrarian_yso",
 )
 NETWORK = {"random_state": 0, "max_epochs": 5}
 
