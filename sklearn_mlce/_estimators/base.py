@@ -142,7 +142,7 @@ class BaseMLCE(
                 "learn_threshold=False"
             )
         if isinstance(k, bool):
-            raise ValueError(f"n_labels_per_row={k} is no number. Set it to None or to a number")
+            raise ValueError(f"n_labels_per_row={k} is not a number. Set it to None or to a number")
         if k is None and objective.needs_n_labels:
             raise ValueError(
                 f"{objective.described} orders the labels of a row and knows no threshold. Set "

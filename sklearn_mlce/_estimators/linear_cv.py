@@ -524,7 +524,7 @@ def _check_no_probabilities(targets: Targets) -> None:
     if targets.kind == "multioutput" and targets.format.fractional:
         raise ValueError(
             "y holds probabilities of the classes of several outputs, but MLCEClassifierCV chooses "
-            "C by the share of classes that are right; expected classes. For probabilities as one "
+            "C by the fraction of right classes; expected classes. For probabilities as one "
             "array type GridSearchCV(MLCEClassifier(), {'C': [0.1, 1, 10]}, scoring=scorer) of "
             "sklearn.model_selection, with a scorer(estimator, X, y) of your own"
         )

@@ -287,7 +287,7 @@ class MultilabelDecisionClassifier(BaseWrapper):
             value = getattr(self, name)
             if name != own and value is not None:
                 raise ValueError(
-                    f"{name}={value!r} says nothing to decision={self.decision!r}. Leave it out, "
+                    f"{name}={value!r} is not used by decision={self.decision!r}. Leave it out, "
                     f"or pass decision={decision!r}"
                 )
         given = None if own is None else getattr(self, own)
@@ -320,8 +320,8 @@ class MultilabelDecisionClassifier(BaseWrapper):
         rows = np.concatenate([test for _, test in folds.splits])
         if not weight[rows].any():
             raise ValueError(
-                f"cv holds {len(rows)} rows out, none of a weight above zero, so that there is "
-                "nothing to choose by. Pass another cv, such as cv=3"
+                f"cv holds {len(rows)} rows out, none of a weight above zero, so that "
+                "thresholds cannot be chosen. Pass another cv, such as cv=3"
             )
         cell_weight = np.concatenate(
             [

@@ -361,9 +361,8 @@ def _constant_labels(labels: LabelDescription) -> list[str]:
         )
     if n_always:
         hints.append(
-            f"Always positive: {plural(n_always, 'label')} of every row, of which "
-            "nothing is learned but that. Predicting them right is no feat: leave them out of "
-            "measures."
+            f"Always positive: {plural(n_always, 'label')} of every row. The "
+            "estimators always predict them: leave them out of measures."
         )
     return hints
 

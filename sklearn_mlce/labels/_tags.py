@@ -113,7 +113,7 @@ def _check_parameters(delimiter: Any, min_count: Any, missing: Any, sparse: bool
         raise ValueError(f"missing must be one of {list(_MISSING)}, got {missing!r}")
     if sparse and missing == "unknown":
         raise ValueError(
-            'missing="unknown" makes rows of NaN, which sparse columns do not save. Pass '
+            'missing="unknown" makes rows of NaN, which would fill sparse columns. Pass '
             'sparse=False, or missing="empty"'
         )
 
@@ -158,7 +158,7 @@ def _tags_of(entry: Any, delimiter: str | None) -> list[Any]:
     row = entry.tolist() if isinstance(entry, np.ndarray) else list(entry)
     strange = [tag for tag in row if is_missing(tag) or not isinstance(tag, Hashable)]
     if strange:
-        raise ValueError(f"a row of tags holds {strange[0]!r}, which is no tag: {row!r}")
+        raise ValueError(f"a row of tags holds {strange[0]!r}, which is not a tag: {row!r}")
     return row
 
 

@@ -62,7 +62,7 @@ class _LabelFolds(BaseCrossValidator):
             raise TypeError(f"shuffle={shuffle!r} must be True or False")
         if not shuffle and random_state is not None:
             raise ValueError(
-                f"random_state={random_state!r} draws nothing where shuffle=False. Pass "
+                f"random_state={random_state!r} has no effect with shuffle=False. Pass "
                 "shuffle=True, or leave random_state out"
             )
         self.n_splits = int(n_splits)

@@ -454,5 +454,5 @@ def _check_has_thresholds(estimator: Any) -> None:
     if k is not None:
         raise ValueError(
             f"n_labels_per_row={k} of {type(estimator).__name__} predicts {k} labels for each row, "
-            "and no threshold plays a part. Set n_labels_per_row=None to tune one"
+            "and thresholds have no effect. Set n_labels_per_row=None to tune one"
         )

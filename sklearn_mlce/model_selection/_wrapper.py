@@ -324,7 +324,7 @@ def torch_model_of(estimator: Any, output: str, wrapper: Any) -> nn.Module:
     if isinstance(estimator, Pipeline):
         instead = f"put {around} last in the pipeline, and call pipeline[-1].to_torch()"
     raise TypeError(
-        f"{around} is fitted around a {name}, of which there is no torch module; expected an "
+        f"{around} is fitted around a {name}, which has no torch module; expected an "
         f"estimator of sklearn_mlce. Wrap one, or {instead}"
     )
 
@@ -348,14 +348,14 @@ def encode_thresholded(
     targets = encode_targets(y, label_names)
     if targets.kind == "multioutput":
         raise ValueError(
-            "y is multiclass-multioutput: the best class of each output is predicted, and no "
-            "threshold plays a part; expected a matrix of labels, or two classes"
+            "y is multiclass-multioutput: the best class of each output is predicted, and "
+            "thresholds have no effect; expected a matrix of labels, or two classes"
         )
     if targets.kind == "multiclass" and not takes_classes:
         instead = f". For more classes use {for_classes}" if for_classes else ""
         raise ValueError(
             f"Only binary classification is supported. y has the {len(targets.classes)} classes "
-            f"{targets.classes[:5].tolist()}, of which the highest score is predicted, so that no "
-            f"threshold plays a part; expected a matrix of labels, or two classes{instead}"
+            f"{targets.classes[:5].tolist()}, of which the highest score is predicted, and "
+            f"thresholds have no effect; expected a matrix of labels, or two classes{instead}"
         )
     return targets
