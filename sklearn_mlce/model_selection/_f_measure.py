@@ -44,21 +44,15 @@ class ScoredCells(ABC):
 
     positives: sp.csr_array  # (n, L) float64: target of each positive cell, 1 for a hard target
     weight: np.ndarray | None  # (n,) positive weights of the rows
+    # Cells at or below these scores may be missing: that for candidates for all labels, and that
+    # of each label, or one of all, for candidates of labels.
+    cut: float
+    label_cuts: np.ndarray | float
 
     @property
     def n_labels(self) -> int:
         """Number of labels."""
         return self.positives.shape[1]
-
-    @property
-    @abstractmethod
-    def cut(self) -> float:
-        """Score that a candidate for all labels has to exceed, as lower cells may be missing."""
-
-    @property
-    @abstractmethod
-    def label_cuts(self) -> np.ndarray:
-        """Score ``(L,)`` that a candidate of each label has to exceed."""
 
     @abstractmethod
     def positive_scores(self) -> np.ndarray:
@@ -102,15 +96,7 @@ class HeldOut(ScoredCells):
     positives: sp.csr_array
     weight: np.ndarray | None = None
 
-    @property
-    def cut(self) -> float:
-        """No score: every cell is here."""
-        return -np.inf
-
-    @property
-    def label_cuts(self) -> np.ndarray:
-        """No scores: every cell is here."""
-        return np.full(self.n_labels, -np.inf)
+    cut = label_cuts = -np.inf
 
     def positive_scores(self) -> np.ndarray:
         """Scores of the positive cells, in the order of their targets."""
@@ -140,9 +126,7 @@ class HeldOut(ScoredCells):
                 if start < end:
                     rows = positives.indices[start:end]
                     mass = positives.data[start:end] * row_weight[rows]
-                    yield LabelCells(
-                        block.start + i, scores[i], self.weight, scores[i, rows], mass
-                    )
+                    yield LabelCells(block.start + i, scores[i], self.weight, scores[i, rows], mass)
 
     def highest(self) -> np.ndarray:
         """Highest score ``(L,)`` of each label, -inf where there is none."""

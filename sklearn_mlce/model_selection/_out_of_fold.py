@@ -104,7 +104,7 @@ def out_of_fold(
     X: Any,
     y: Any,
     splits: Splits,
-    score: Callable[[Any, Any], Any] | list[Callable[[Any, Any], Any]],
+    score: Callable[[Any, Any], Any] | list[Any],
     fit_params: dict[str, Any],
     n_jobs: int | None,
     tasks: list[FitTask] | None = None,
@@ -146,8 +146,8 @@ def out_of_fold(
     scores_of_each = score if isinstance(score, list) else [score] * len(splits)
     with ignored_warnings(UserWarning, _CONSTANT_LABEL):
         folds = Parallel(n_jobs=n_jobs)(
-            delayed(_fit_and_score)(estimator, X, y, train, test, score_fold, fit_params, task, keep)
-            for estimator, (train, test), score_fold, task in zip(
+            delayed(_fit_and_score)(estimator, X, y, train, test, ask, fit_params, task, keep)
+            for estimator, (train, test), ask, task in zip(
                 estimators, splits, scores_of_each, task_of_each, strict=True
             )
         )

@@ -258,7 +258,7 @@ class LabelCandidates:
 
 def label_candidates(held_out: ScoredCells) -> LabelCandidates:
     """Counts at each threshold of each label that could be its best."""
-    cuts = held_out.label_cuts
+    cuts = np.broadcast_to(held_out.label_cuts, held_out.n_labels)
     columns: list[tuple[np.ndarray, ...]] = []
     for cells in held_out.by_labels():
         candidates = np.unique(cells.positive_scores)
