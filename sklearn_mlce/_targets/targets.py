@@ -22,7 +22,7 @@ ENTRIES_PER_BLOCK = 2**22
 def row_blocks(n_rows: int, n_columns: int, n_entries: int | None = None) -> list[slice]:
     """Slices that part the rows of a matrix into blocks of about `n_entries` entries."""
     n_entries = ENTRIES_PER_BLOCK if n_entries is None else n_entries
-    return list(gen_batches(n_rows, max(1, n_entries // max(n_columns, 1))))
+    return list(gen_batches(n_rows, max(1, n_entries // max(n_columns, 1)))) if n_rows else []
 
 
 @dataclass(frozen=True)

@@ -162,3 +162,13 @@ def test_a_sample_that_leads_the_way_changes_no_map(monkeypatch, kind):
     found = fit_calibration_map(labels, scores, sample_weight=weight)
     np.testing.assert_allclose(found.slopes, expected.slopes, rtol=1e-6)
     np.testing.assert_allclose(found.intercepts, expected.intercepts, rtol=1e-6)
+
+
+def test_a_fold_whose_rows_have_no_weight_changes_nothing():
+    scores, labels, _ = scored("plain")
+    numbers, weight = np.arange(N_ROWS), np.ones(N_ROWS)
+    first, second = ((numbers[numbers % 3 != k], numbers[numbers % 3 == k]) for k in (0, 1))
+    weight[second[1]] = 0
+    both = Tuned(Reader(), cv=[first, second]).fit(scores, labels, sample_weight=weight)
+    alone = Tuned(Reader(), cv=[first]).fit(scores, labels, sample_weight=weight)
+    assert both.scores_by_thresholds_ == alone.scores_by_thresholds_
