@@ -186,3 +186,27 @@ def test_memory_is_that_of_the_kept_cells(monkeypatch):
         tracemalloc.stop()
     assert peaks["cells"] < peaks["matrix"] / 5
     assert peaks["cells"] < 0.6 * scores.nbytes
+
+
+@pytest.mark.filterwarnings("ignore:the positives of")
+def test_folds_are_scored_in_other_processes(always):
+    """What they are sent, and what they answer, is pickled."""
+    scores, labels, _ = scored("hard", 1)
+    alone = Tuned(Reader(), random_state=0).fit(scores, labels)
+    same_results(Tuned(Reader(), n_jobs=2, random_state=0).fit(scores, labels), alone)
+
+
+def test_a_fold_without_positives_or_counted_rows(always):
+    scores, labels, _ = scored("hard", 0)
+    weight = np.ones(len(labels))
+    splits = folds_of(len(labels))
+    labels[splits[0][1]] = 0
+    weight[splits[1][1]] = 0
+    targets, measure = encode_targets(labels), FMeasure("micro")
+    ask = highest.scorers_of_folds(targets, splits, weight, measure, per_label=True)
+    model = Reader().fit(scores, labels)
+    folds = [score(model, scores[test]) for score, (_, test) in zip(ask, splits, strict=True)]
+    cells = highest.certified_cells(folds, measure, per_label=True)
+    whole = held_out_of_folds(targets, splits, [scores[test] for _, test in splits], weight)
+    expected = tune(whole, measure, "per_label", 0.0)[0]
+    np.testing.assert_array_equal(tune(cells, measure, "per_label", 0.0)[0], expected)
