@@ -156,11 +156,12 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
     sort of the out-of-fold scores. The scores are kept in one array, in the dtype that the
     estimator gives, until the thresholds are found. The estimators of folds are not kept.
 
-    Of more than 2**27 scores of labels, only those of positives and the highest of all and of each
-    label are kept, for a micro-averaged score without ``store_cv_results``. Rows are then scored by
-    blocks. The thresholds are those of all scores: the F-measure that they reach proves that no
-    lower one is as good. Where it is too low to prove that, folds are fitted once more, and all
-    scores are kept. The other averages always keep all scores.
+    For a micro-averaged score without ``store_cv_results``, more than 2**27 scores of labels are
+    not all kept if one in 400 at most is of a positive (F1, three folds). Kept are those of
+    positives, and the highest of all and of each label; rows are then scored by blocks. The
+    thresholds are those of all scores: the F-measure that they reach proves that no lower one is as
+    good. Where it is too low to prove that, folds are fitted once more, and all scores are kept.
+    The other averages always keep all scores.
 
     `y` may be a matrix of 0 and 1, dense or sparse, of soft labels in [0, 1], or with NaN for
     unknown labels, or 1-D with two classes, as far as the estimator takes such a `y`. The estimator
