@@ -45,6 +45,7 @@ FULL_MODES = [
     MLCEMLP(**MINI_BATCH),
     MLCEMLP(module=ResidualNet, **(FULL_BATCH | {"dropout": 0.5}), learning_rate_init=0.05),
     MLCEMLP(**MINI_BATCH, early_stopping=True, validation_fraction=0.2),
+    MLCEMLP(n_members=3, **FULL_BATCH, learning_rate_init=0.02),
     Tuned(MLCEClassifier(), random_state=0),
     Tuned(LogisticRegression(), random_state=0),
     # Three folds: some rows of the checks hold only four of a class, of which older scikit-learns
