@@ -62,8 +62,15 @@ def _network(seed):
     return MLCEMLP(random_state=seed)
 
 
+def _members(seed):
+    from sklearn_mlce import MLCEMLP
+
+    return MLCEMLP(64, n_members=8, random_state=seed)
+
+
 METHODS = {
     "ours": Method("MLCEMLP()", _network, ours=True),
+    "members": Method("MLCEMLP(64, n_members=8)", _members, ours=True),
     "linear": Method(
         "MLCEClassifier()", lambda seed: mlce_classifier(random_state=seed), ours=True
     ),
