@@ -1,6 +1,7 @@
 """Look at the built site as a browser does: pages on a telephone, and what the search finds.
 
-Usage, after ``make docs``::
+Usage, after ``make docs DOCS_ARGS=-E`` (a build that reads changed pages alone leaves the index
+entries of the others out of the search)::
 
     pip install playwright && playwright install chromium
     python docs/check_site.py                    # both checks

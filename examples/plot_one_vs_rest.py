@@ -102,7 +102,8 @@ plt.show()
 #   ``scoring="f1_micro"`` instead.
 # - Thresholds that are tuned on test rows flatter every model. Tune on
 #   training rows.
-# - One split is one draw. Repeat it before you trust a difference of .01.
+# - One split is one draw. Repeat it before you trust a difference of a
+#   hundredth.
 #
 # More is in :doc:`the table for those who come from scikit-learn
 # </user_guide/coming_from_scikit_learn>` and in :doc:`the long example

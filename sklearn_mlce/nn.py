@@ -20,10 +20,10 @@ class PairScore(nn.Module):
 
         s_a(i, j) = (W_q h_i)^\top (W_k h_j) + w_a^\top [h_i; h_j].
 
-    The product tells whether the two belong together; all labels share it. The second term tells
-    which label a pair has, at the price of :math:`2d` parameters a label. Trained with
-    :func:`~sklearn_mlce.losses.mlce_loss` over all pairs, of which very few are positive, a label
-    holds for the pairs whose score is above 0. Use it to find typed spans (from position
+    The product says whether the two belong together, for all labels alike. The second term says
+    which label a pair has, with :math:`2d` parameters per label. Train it with
+    :func:`~sklearn_mlce.losses.mlce_loss` over all pairs, of which very few are positive. A label
+    then holds for the pairs whose score is above 0. Use it to find typed spans (from position
     :math:`i` to :math:`j`) or relations between words.
 
     Parameters
@@ -35,9 +35,9 @@ class PairScore(nn.Module):
     pair_features : int, default=64
         Rows of :math:`W_q` and :math:`W_k`.
     device : torch device or str, default=None
-        Where the parameters are made, as in torch's modules.
+        Device of the parameters, as in torch's modules.
     dtype : torch dtype, default=None
-        Of the parameters, as in torch's modules.
+        Type of the parameters, as in torch's modules.
 
     Attributes
     ----------
@@ -54,10 +54,9 @@ class PairScore(nn.Module):
 
     Notes
     -----
-    Neither the pairs' vectors :math:`[h_i; h_j]` nor a product per label is ever made: beside the
-    scores there are one matrix of products for all labels and a number per label and position.
-    The formula does not know the distance of the positions; where order matters, the vectors have
-    to carry it, as those of a recurrent network or of position encodings do.
+    Beside the scores, memory holds one matrix of products for all labels, and a number per label
+    and position. The formula does not know the distance of the positions. Where order matters, use
+    vectors that know it, such as those of a recurrent network or of position encodings.
 
     References
     ----------

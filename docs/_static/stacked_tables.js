@@ -1,18 +1,36 @@
 // On a telephone the cells of a row stand one below the other (see custom.css): each says its column.
-// Tables of numbers stay as they are: they are narrow, or move in a box of their own.
+// Tables of numbers, and of short words that fit, stay as they are. Wide tables of numbers move in a
+// box of their own.
 document.addEventListener("DOMContentLoaded", () => {
   const isNumber = (cell) => /^[-+.\d*%\s]*$/.test(cell.textContent);
-  for (const table of document.querySelectorAll(".bd-article table.table")) {
-    const heads = [...table.querySelectorAll("thead th")].map((cell) => cell.textContent.trim());
+  const isShort = (cell) => cell.textContent.trim().length <= 24;
+  const telephone = window.matchMedia("(max-width: 600px)");
+  const heads = (table) =>
+    [...table.querySelectorAll("thead th")].map((cell) => cell.textContent.trim());
+  const fits = (table) => table.scrollWidth <= table.parentElement.clientWidth;
+
+  const isStacked = (table) => {
+    if (table.classList.contains("autosummary")) return true; // has no heads
+    const columns = heads(table).length;
     const cells = [...table.querySelectorAll("tbody td:not(:first-child)")];
-    const isList = table.classList.contains("autosummary"); // has no heads
-    if (!isList && (heads.length < 2 || heads.length > 4 || cells.every(isNumber))) continue;
-    table.classList.add("stacked");
-    for (const row of table.querySelectorAll("tbody tr")) {
-      [...row.children].forEach((cell, i) => {
-        cell.dataset.column = heads[i] ?? "";
-        cell.classList.toggle("blank", !cell.textContent.trim());
-      });
+    if (columns < 2 || columns > 6 || cells.every(isNumber)) return false;
+    return !(fits(table) && (columns > 4 || cells.every(isShort)));
+  };
+
+  const stack = () => {
+    if (!telephone.matches) return; // the style acts on a telephone alone
+    for (const table of document.querySelectorAll(".bd-article table.table:not(.stacked)")) {
+      if (!isStacked(table)) continue;
+      const names = heads(table);
+      table.classList.add("stacked");
+      for (const row of table.querySelectorAll("tbody tr")) {
+        [...row.children].forEach((cell, i) => {
+          cell.dataset.column = names[i] ?? "";
+          cell.classList.toggle("blank", !cell.textContent.trim());
+        });
+      }
     }
-  }
+  };
+  stack();
+  telephone.addEventListener("change", stack);
 });

@@ -142,7 +142,7 @@ class BaseMLCE(
                 "learn_threshold=False"
             )
         if isinstance(k, bool):
-            raise ValueError(f"n_labels_per_row={k} is no number. Set it to None or to a number")
+            raise ValueError(f"n_labels_per_row={k} is not a number. Set it to None or to a number")
         if k is None and objective.needs_n_labels:
             raise ValueError(
                 f"{objective.described} orders the labels of a row and knows no threshold. Set "
@@ -209,8 +209,8 @@ class BaseMLCE(
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_labels), or list of ndarray
-            One score per row for binary y, per label for multi-label y, per class for
-            multiclass y, whose prediction is the class of the largest score. For
+            One score per row for binary y, per label for multi-label y, and per class for
+            multiclass y, where the class of the largest score is predicted. For
             multiclass-multioutput y an array of shape (n_samples, n_classes) for each output.
         """
         scores = self._decision_scores(self._validate_predict(X))
@@ -230,10 +230,10 @@ class BaseMLCE(
         Returns
         -------
         ndarray or CSR matrix of shape (n_samples,) or (n_samples, n_labels)
-            In the form of the y that the estimator was fitted on: class labels for 1-D y, 0/1
-            in its dtype for a matrix, sparse for sparse y. int64 for soft or unknown targets, and
-            for tags, with a column for each of `label_names_`. Of several outputs the classes, in
-            an object array where some are text and some numbers.
+            In the form of the y that the estimator was fitted on: class labels for 1-D y, 0 and 1
+            in the dtype of a matrix, sparse for sparse y. For soft or unknown targets 0 and 1 of
+            int64; for tags too, with a column for each of `label_names_`. For several outputs the
+            classes, in an object array where some are text and some numbers.
         """
         X = self._validate_predict(X)
         return self._target_format.decode_by_blocks(X, self._decision_scores)
@@ -248,15 +248,16 @@ class BaseMLCE(
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to label.
         k : int
-            How many, from 1 to the number of labels.
+            Number of labels of each row, from 1 to all.
 
         Returns
         -------
         indices : ndarray of shape (n_samples, k), int64
-            Column numbers, the best first; of equal scores the lower number first. They index
-            `classes_`, and `label_names_` where there is one.
+            Column numbers, the best first; of equal scores the lower number first.
+            `classes_[indices]` are the labels, and `label_names_[indices]` their names where there
+            are any.
         scores : ndarray of shape (n_samples, k)
-            Their scores, as :meth:`decision_function` gives them.
+            Scores of these labels, as :meth:`decision_function` gives them.
 
         Raises
         ------
@@ -283,10 +284,10 @@ class BaseMLCE(
         map is a sigmoid: of ``scale_ * score``, under ``loss="mlce"`` of ``2 * scale_ * score``.
         Margins make the sigmoid of 0/1 labels less steep and move its centre. For soft labels the
         map is exact at the minimum of the loss, margins included. To maximise F1, predict a label
-        when its probability exceeds half the best achievable F1, which is usually below 0.5: that
-        is why a score of zero, where :meth:`predict` decides, has the probability 0.19 under the
-        default loss. No fixed map is calibrated on all data. ``loss="squared_hinge"`` and a loss
-        given as a module have none.
+        when its probability exceeds half the best achievable F1, which is usually below 0.5. So a
+        score of zero, where :meth:`predict` decides, has the probability 0.19 under the default
+        loss. No fixed map is calibrated on all data. ``loss="squared_hinge"`` and a loss given as a
+        module have none.
 
         Parameters
         ----------
@@ -326,21 +327,21 @@ class BaseMLCE(
     def to_torch(self, output: TorchOutput = "scores") -> nn.Module:
         """Make a torch module of what was learned, for serving, exporting and fine-tuning.
 
-        The module, in evaluation mode and on the CPU, maps a dense tensor of rows, of shape
-        (n_samples, n_features), and holds copies: input scaling, scores of constant labels and
-        `n_labels_per_row` are parts of it. :func:`torch.export.export`, :func:`torch.onnx.export`
-        with ``dynamo=True`` and ``torch.compile(fullgraph=True)`` take it, and it is
-        differentiable in the rows. Its state dict is in torch's orientation, holds all
-        that was learned, and may be loaded into the module of another fit of the same shape. See
-        :doc:`/user_guide/torch_modules`.
+        The module maps a dense tensor of rows, of shape (n_samples, n_features). It is in
+        evaluation mode and on the CPU, and shares no memory with the estimator. Input scaling,
+        scores of constant labels and `n_labels_per_row` are parts of it.
+        :func:`torch.export.export`, :func:`torch.onnx.export` with ``dynamo=True`` and
+        ``torch.compile(fullgraph=True)`` take the module, and it is differentiable in the rows. Its
+        state dict has torch's orientation and holds all that was learned. It may be loaded into the
+        module of another fit of the same shape. See :doc:`/user_guide/torch_modules`.
 
         Parameters
         ----------
         output : {"scores", "labels", "probabilities"}, default="scores"
-            What the module returns, in the shapes of :meth:`decision_function`, :meth:`predict`
-            or `predict_proba`, and in the precision of the fit. Labels are int64: 0 and 1 of a
-            matrix of labels, and for classes their index in `classes_`. Scores and probabilities
-            of several outputs are a tuple of tensors.
+            Output of the module, in the shapes of :meth:`decision_function`, :meth:`predict` or
+            `predict_proba`, and in the precision of the fit. Labels are int64: 0 and 1 of a matrix
+            of labels, and for classes their index in `classes_`. Scores and probabilities of
+            several outputs are a tuple of tensors.
 
         Returns
         -------
@@ -369,18 +370,18 @@ class BaseMLCE(
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Fraction of the rows whose labels are all predicted right.
 
-        Of a multi-label y this is a strict measure; ``scoring="f1_micro"`` and the like take
-        others in a search. It is scikit-learn's, which leaves out multiclass-multioutput y. Of
-        several outputs a row is right where all of its known outputs are; a row of which none is
-        known does not count. Of probabilities the most probable class of each output is compared.
+        For multi-label y this is a strict measure: pass ``scoring="f1_micro"`` or another metric to
+        a search. scikit-learn measures multi-label y alike, and has no measure for several outputs.
+        There a row is right where all of its known outputs are, and a row without a known output
+        does not count. Of probabilities the most probable class of each output is compared.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to label.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Their labels or tags, or probabilities of the classes of several outputs, as `fit`
-            takes them. A tag that `fit` has not seen is missed.
+            Labels or tags of these rows, or probabilities of the classes of several outputs, as
+            `fit` takes them. A tag that `fit` has not seen is missed.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
 
@@ -392,8 +393,8 @@ class BaseMLCE(
         Raises
         ------
         ValueError
-            If y has other column names than that of `fit`, or has them in another order, or none
-            of its tags is a label.
+            If y has other column names than the y of `fit`, or another order of them, or no tag
+            that is a label.
         """
         check_y_given(y, "score")
         check_is_fitted(self)

@@ -66,11 +66,11 @@ _C_OF_OUTPUTS = 10.0
 class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
     r"""Linear multi-label classifier, fitted exactly or, where that is slow, in mini-batches.
 
-    By default, ``loss="auto"``, labels of 0 and 1 are trained with a smooth hinge for each label,
-    whose margins put the threshold zero near the highest F1; ``loss="mlce"`` is the published
-    multi-label softmax cross-entropy (MLCE) [1]_, which is also the default for soft labels. A
-    label is predicted where its score is above zero. With a 1-D `y` the default is logistic
-    regression (two classes) or softmax regression (more).
+    The default, ``loss="auto"``, trains a smooth hinge for each label of 0 and 1. Its margins put
+    the threshold zero near the highest F1. ``loss="mlce"`` is the published multi-label softmax
+    cross-entropy (MLCE) [1]_, which is also the default for soft labels. A label is predicted where
+    its score is above zero. With a 1-D `y` the default is logistic regression (two classes) or
+    softmax regression (more).
 
     Minimises, over coefficients :math:`W` and intercepts :math:`b` of the scores
     :math:`s_r = W x_r + b`,
@@ -96,85 +96,77 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
     Parameters
     ----------
     C : float, default=None
-        Inverse strength of the L2 penalty, as in
-        :class:`~sklearn.linear_model.LogisticRegression`. The intercepts are not penalised.
-        None is 1.0 for a 1-D `y`. Otherwise it is one over the squared distance of the rows
-        of X from their mean (from zero without intercept), so that the unit of X does not matter,
-        and a hundred times that where the loss has no margin, ten times for several outputs. It is
-        the mean of the rows' squared distances; where `input_scaling` divides columns by their
-        sizes, it is that of a typical row, the fourth power of the mean of the distances' square
-        roots.
+        Inverse strength of the L2 penalty, as in :class:`~sklearn.linear_model.LogisticRegression`.
+        The intercepts are not penalised. None is 1.0 for a 1-D `y`. Otherwise None is one over the
+        squared distance of the rows of X from their mean (from zero without intercept), so that the
+        unit of X does not matter. A loss without a margin gets a hundred times that, several
+        outputs ten times. The squared distance is the mean over rows. Where `input_scaling` divides
+        columns by their sizes, it is that of a typical row: the fourth power of the mean of the
+        distances' square roots.
     loss : str or Module, default="auto"
-        "auto" chooses by the kind of `y`: for labels of 0 and 1, unknown ones among them or none,
-        "bce" with scale 8 and margins (0.2, 1.8); for soft labels, some strictly between 0 and 1,
-        "mlce"; logistic and softmax regression for a 1-D `y`; for several outputs
-        :func:`~sklearn_mlce.losses.multioutput_loss`, or, for probabilities of their classes,
+        Loss to minimise. "auto" chooses by the kind of `y`. Labels of 0 and 1, some of them unknown
+        or none, get "bce" with scale 8 and margins (0.2, 1.8). Soft labels, some strictly between 0
+        and 1, get "mlce". A 1-D `y` gets logistic or softmax regression. Several outputs get
+        :func:`~sklearn_mlce.losses.multioutput_loss`, or for probabilities of their classes
         :func:`~sklearn_mlce.losses.multioutput_divergence_loss`. "mlce" is the published loss,
-        "bce" the sum over labels of logistic losses, both shaped by `scale` and `margin`.
+        "bce" the sum over labels of logistic losses, and both are shaped by `scale` and `margin`.
         "pairwise" compares each positive of a row with each negative and has no threshold, see
-        `n_labels_per_row`.
-        The rest are sums over the labels too: "squared_hinge" of
-        :math:`\max(0, 1 - y_{ri} s_{ri})^2` with :math:`y_{ri} = \pm 1`, the objective of
-        :class:`~sklearn.svm.LinearSVC` but for its penalty of the intercept, and "focal",
-        "class_balanced_focal", "distribution_balanced" and "asymmetric" as in
-        :mod:`sklearn_mlce.losses`, with the options that are the default there and the labels'
-        counts in `y`. These four are not convex and take ``solver="sgd"``, as does a torch
-        module ``loss(scores, targets)`` of your own, or of :mod:`sklearn_mlce.losses` with other
-        options. A multiclass `y` is fitted one class against the rest by the sums over labels, and
-        several outputs by "auto" and "mlce" alone.
+        `n_labels_per_row`. "squared_hinge" sums :math:`\max(0, 1 - y_{ri} s_{ri})^2` with
+        :math:`y_{ri} = \pm 1`: the objective of :class:`~sklearn.svm.LinearSVC`, but without its
+        penalty of the intercept. "focal", "class_balanced_focal", "distribution_balanced" and
+        "asymmetric" are those of :mod:`sklearn_mlce.losses`, with the default options there and the
+        counts of labels in `y`. These four are not convex, and take ``solver="sgd"``. So does any
+        torch module ``loss(scores, targets)``. With a multiclass `y` a sum over labels fits one
+        class against the rest. Several outputs take "auto" and "mlce" alone.
     n_labels_per_row : int, default=None
         Number of labels to predict for each row of a multi-label `y`: the best ones. Scores are
         shifted, row by row, so that these alone are above zero. "pairwise" needs it.
     fit_intercept : bool, default=True
         Whether scores have an intercept.
     input_scaling : {"auto", "columns"} or None, default="auto"
-        Whether the penalty is in units of each column. "columns" divides each column of X, inside
-        the solver, by its size: the fourth root of its fourth moment about its mean (about zero
-        without intercept). A column in a large unit is then no cheaper than the others, one in a
-        small unit no dearer, and a constant one has coefficient 0. `coef_` is for X as given. None
-        leaves the columns as they are, as
-        :class:`~sklearn.linear_model.LogisticRegression` does. "auto" is "columns" where X is
-        dense and `C` is None, else None. The first chunk of `partial_fit` decides for the rest.
+        Whether the penalty is in units of each column. "columns" divides each column of X by its
+        size, inside the solver. The size is the fourth root of the fourth moment about the mean
+        (about zero without intercept). So the unit of a column does not matter, and a constant
+        column has coefficient 0. `coef_` is for X as given. None leaves the columns as they are, as
+        in :class:`~sklearn.linear_model.LogisticRegression`. "auto" is "columns" where X is dense
+        and `C` is None, else None. The first chunk of `partial_fit` decides for the rest.
     label_weight : array-like of shape (n_labels,), dict or "balanced", default=None
-        Positive weight of each label of a multi-label `y`: a factor of the label's loss in the
-        sums over labels, inside the logarithms of "mlce" and "pairwise". A dict holds those that
-        are not 1 by the column names of `y`, or by column number where it has none. "balanced" is
-        the mean number of positive rows of a label over the label's own.
+        Positive weight of each label of a multi-label `y`. In sums over labels the weight is a
+        factor of the label's loss; in "mlce" and "pairwise" it stands inside the logarithms. A dict
+        holds the weights that are not 1, by the column names of `y`, or by column number where it
+        has none. "balanced" divides the mean number of positive rows per label by the label's own
+        number.
     scale : float, default=None
         Scale :math:`\gamma` of the scores in "mlce", "bce" and "pairwise", which are divided by
         it. None is 1. Refused with "auto", which chooses it.
     margin : float or pair of float, default=None
-        Margins :math:`m_0` of the negatives and :math:`m_1` of the positives, by which scores
-        are asked to clear the threshold in "mlce" and "bce"; one number is both. In "pairwise",
-        and for a multiclass `y` in "mlce", the one number by which the score of a positive or of
-        the true class is asked to exceed the others. None is 0. Refused with "auto", which
-        chooses it.
+        Margins :math:`m_0` of negatives and :math:`m_1` of positives, by which scores are to clear
+        the threshold in "mlce" and "bce"; one number is both. In "pairwise", and for a multiclass
+        `y` in "mlce", one number by which a positive or the true class is to lead. None is 0.
+        Refused with "auto", which chooses it.
     solver : {"auto", "newton-cg", "sgd"}, default="auto"
-        "newton-cg" goes to the optimum by a truncated Newton method. "sgd" goes near it by
-        stochastic gradient descent in mini-batches, at a cost per epoch of the stored entries of X
-        times ``n_labels``; the objective is the same. "auto" chooses by the shape of the data, see
-        Notes.
+        "newton-cg" goes to the optimum by a truncated Newton method. "sgd" goes near the optimum of
+        the same objective by stochastic gradient descent in mini-batches. An epoch costs the stored
+        entries of X times ``n_labels``. "auto" chooses by the shape of the data, see Notes.
     tol : float, default=1e-2
-        "newton-cg" stops when the largest entry of the gradient of each label or class is at most
-        this fraction of what it is at constant scores: coefficients 0, and the intercept that is
-        best for the label alone. The gradient is in the features as given, or as divided; its unit
-        does not matter.
+        Fraction of the first gradient at which "newton-cg" stops, for each label or class. Compared
+        are the largest entries of the gradient, now and at constant scores: coefficients 0, and the
+        best intercept of the label alone.
     max_iter : int, default=None
-        Newton iterations at most for each label, None being 100; or the epochs that "sgd" makes,
-        None being 10 or, with few rows, as many as 1000 steps take. A large `C` takes more of
-        them.
+        Most Newton iterations of each label, where None is 100. For "sgd" the number of epochs,
+        where None is 10, or more with few rows: as many as 1000 steps take. A large `C` needs more.
     warm_start : bool, default=False
-        Whether `fit` starts from the coefficients of the last fit, whose classes or labels and
-        number of features must be the same.
+        Whether `fit` starts from the coefficients of the last fit. Classes or labels and the number
+        of features must be the same.
     label_block_size : int or "auto", default="auto"
-        Most labels that are fitted at a time, where `loss` is a sum over labels that does not
-        count them. "auto" is all of them, unless `n_jobs` or `coef_threshold` asks for blocks,
-        which then have 128 MiB of coefficients at most, and 129 labels at least.
+        Most labels that are fitted at a time, where `loss` is a sum over labels that does not count
+        them. "auto" is all labels, unless `n_jobs` or `coef_threshold` asks for blocks. A block
+        then has 128 MiB of coefficients at most, and 129 labels at least.
     coef_threshold : float, default=0.0
-        Coefficients are set to zero whose magnitude, times the standard deviation of their feature
-        (root mean square, without intercept), is below it; intercepts take over what they add to
-        the score of the mean row. Above 0 `coef_` is sparse, and is so from the first: each block
-        of labels is thinned out as it is done. 1e-4 leaves rankings and F1 as they are.
+        Limit below which coefficients are set to zero. Compared is the magnitude times the standard
+        deviation of the feature (root mean square, without intercept). Intercepts take over what
+        the coefficients add to the score of the mean row. Above 0 `coef_` is sparse from the first,
+        block by block of labels. 1e-4 hardly changes rankings and F1.
     n_jobs : int, default=None
         Blocks of labels that are fitted at a time, by :mod:`joblib`: in threads, unless its
         ``parallel_config`` says otherwise. None is 1 unless in a ``parallel_config``, -1 is all
@@ -193,20 +185,20 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         Sparse where `coef_threshold` is above 0, and after :meth:`sparsify`.
         Float32 where X was float32, otherwise float64.
     intercept_ : ndarray of shape (n_outputs,)
-        Intercepts. A label that was positive in no training row has coefficients 0 and
-        intercept -1e9, below all others, and is never predicted, unless `n_labels_per_row` asks
-        for more labels than were trained; one that was negative in none has intercept 1e9.
+        Intercepts. A label that was positive in no training row has coefficients 0 and intercept
+        -1e9, below all others. It is never predicted, unless `n_labels_per_row` asks for more
+        labels than were trained. A label that was negative in no training row has intercept 1e9.
     C_ : float
         The `C` that was used.
     input_scaling_ : "columns" or None
-        What was done to the columns. ``MLCEClassifier(C=model.C_,
+        Whether columns were divided by their sizes. ``MLCEClassifier(C=model.C_,
         input_scaling=model.input_scaling_)`` fits the same model.
     loss_ : str or Module
         The loss that was trained: `loss`, or the name that "auto" stands for.
     scale_ : float or None
-        Its scale; None where the loss has none.
+        Scale of the loss that was trained; None where the loss has none.
     margin_ : float, pair of float or None
-        Its margin or margins; None where the loss has none.
+        Margin or margins of the loss that was trained; None where the loss has none.
     classes_ : ndarray or list of ndarray
         Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one; a list of the classes
         of each output of a multiclass-multioutput one.
@@ -216,8 +208,8 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         Newton iterations, of the label that took the most where each is a problem of its own;
         epochs; or, by `partial_fit`, chunks.
     loss_curve_ : list of float
-        Mean objective - the formula above divided by :math:`C \sum_r v_r` - after each
-        iteration; of an epoch or chunk, the mean met on the way. Of the last 1,000 chunks.
+        Mean objective after each iteration: the formula above, divided by :math:`C \sum_r v_r`. Of
+        an epoch or chunk it is the mean met on the way. The last 1,000 chunks are kept.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -231,21 +223,20 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
 
     Notes
     -----
-    `y` may be a 0/1 matrix, dense or sparse; a matrix of soft targets in [0, 1], or with NaN
-    for unknown labels; 1-D classes; or a column of classes for each of several outputs, text or
-    whole numbers of more than two values, compared as
-    :func:`~sklearn_mlce.losses.multioutput_loss` does. There None and NaN stand for an unknown
-    class, which takes no part in the loss. Probabilities of the classes of several outputs are an
-    array of shape (n_samples, n_outputs, n_classes), which scikit-learn's searches index by rows,
-    or a list of matrices (n_samples, n_classes), as forests predict them; an output is unknown
-    where all of its probabilities are NaN. `score` is the share of rows with every label right.
+    `y` may be a matrix of 0 and 1, dense or sparse; a matrix of soft targets in [0, 1]; or 1-D
+    classes. NaN in a matrix is an unknown label. Several outputs have a column of classes each, as
+    text or as whole numbers of more than two values. There None and NaN are an unknown class. What
+    is unknown takes no part in the loss. Probabilities of their classes are an array of shape
+    (n_samples, n_outputs, n_classes), which scikit-learn's searches index by rows. A list of
+    matrices (n_samples, n_classes), as forests predict them, will do too. An output is unknown
+    where all of its probabilities are NaN. `score` is the fraction of rows with every label right.
     Pass ``scoring="f1_micro"`` to searches instead.
 
-    ``solver="auto"`` is "sgd" where that is three times as fast or more: where X is sparse, there
-    are several outputs, and (stored entries + ``n_features``) * ``n_outputs`` is above 2e7 or,
-    with losses that are sums over labels, 1e8; "bce" with a margin, as in "auto", has no such
-    bound. It is "sgd" as well where ``n_samples * n_outputs`` is above 1e8, ``n_features *
-    n_outputs`` is above 5e8, or the loss is not known to be convex; otherwise it is "newton-cg".
+    ``solver="auto"`` is "sgd" where that is three times as fast or more, and "newton-cg" otherwise.
+    For sparse X and several outputs the bound is (stored entries + ``n_features``) * ``n_outputs``
+    above 2e7, or above 1e8 with sums over labels. "bce" with a margin, as in "auto", has no such
+    bound. "sgd" is taken too where ``n_samples * n_outputs`` is above 1e8, where ``n_features *
+    n_outputs`` is above 5e8, or where the loss is not known to be convex.
 
     Newton's linear systems are solved by conjugate gradients, preconditioned by the Hessian's
     diagonal. A Hessian-vector product takes one product with X and one with its transpose. Losses
@@ -260,13 +251,12 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         W \leftarrow \frac{W - \eta_t \sum_r g_r (x_r - \mu)^T}{1 + \eta_t \lambda w},
         \qquad b \leftarrow b - \beta\, \eta_t \sum_r g_r,
 
-    where :math:`x_r` is the row, its columns divided by their sizes if they are, :math:`\mu` is
-    the mean row, :math:`w` the batch's weight and :math:`\lambda = 1 / (C \sum_r v_r)`. It only
+    where :math:`x_r` is the row, its columns divided by their sizes if they are, :math:`\mu` is the
+    mean row, :math:`w` the batch's weight and :math:`\lambda = 1 / (C \sum_r v_r)`. The step only
     touches the coefficients of features present in the batch: the factor and the mean are kept
-    apart [3]_, [4]_. The first step is 2 to 4 over a bound of the loss's
-    curvature times the largest eigenvalue of a batch's Gram matrix, and the steps fall linearly
-    to zero; the intercepts start where the loss is least without features. No array of
-    ``n_samples * n_labels`` is made.
+    apart [3]_, [4]_. The first step is 2 to 4, divided by a bound of the loss's curvature and by
+    the largest eigenvalue of a batch's Gram matrix. The steps fall linearly to zero. The intercepts
+    start where the loss is least without features. No array of ``n_samples * n_labels`` is made.
 
     References
     ----------
@@ -379,13 +369,13 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Numbers; float16 becomes float32, others than it and float32 become float64.
+            Numbers. float16 becomes float32; all types but these two become float64.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or tags,
-            a list, tuple or set of text for each row; or, of shape (n_samples, n_outputs), the
-            classes of several outputs as text or whole numbers, None or NaN where unknown; or
-            their probabilities: one array (n_samples, n_outputs, n_classes), or a list with a
-            matrix (n_samples, n_classes) for each output.
+            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown. Or tags:
+            a list, tuple or set of text for each row. Or the classes of several outputs, of shape
+            (n_samples, n_outputs), as text or whole numbers, None or NaN where unknown. Or their
+            probabilities: one array (n_samples, n_outputs, n_classes), or a list with a matrix
+            (n_samples, n_classes) for each output.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row.
 
@@ -438,13 +428,12 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         r"""Pass once over a chunk of rows in mini-batches, going on from the last call or fit.
 
-        Each chunk is read once, whatever `solver` says but for "newton-cg", and `max_iter`
-        plays no part. The penalty is that of all rows seen so far, those of an earlier `fit`
-        included, so that `C` means what it means in a fit of them together; a row passed twice
-        counts twice. The steps fall with their number t as :math:`1 / \sqrt{1 + t / 50}`, so
-        that the stream may end anywhere. A call costs what the features of its chunk cost,
-        unless `coef_` was read since the last one, by a prediction or a pickle, say: then it
-        copies `coef_` first.
+        Each chunk is read once, whatever `solver` says but for "newton-cg", and `max_iter` plays no
+        part. The penalty is that of all rows seen so far, those of an earlier `fit` included. So
+        `C` means what it means in a fit of all rows together; a row passed twice counts twice. The
+        steps fall with their number t as :math:`1 / \sqrt{1 + t / 50}`, so that the stream may end
+        anywhere. A call costs what the features of its chunk cost. Where `coef_` was read since the
+        last call, by a prediction or a pickle, say, the call copies `coef_` first.
 
         Parameters
         ----------

@@ -47,22 +47,20 @@ C_FACTORS = (0.1, 10.0)
 class MLCEClassifierCV(MLCEClassifier):
     r"""Linear multi-label classifier that chooses C, and its thresholds, by cross-validation.
 
-    For each C, from the smallest to the largest, the models of the folds are fitted (by
-    "newton-cg" from those of the last C) and score their held-out rows; on these scores the best
-    thresholds are found exactly. The C whose scores reach the highest `scoring` with them is taken
-    for a fit on all rows, and its thresholds are subtracted from the intercepts. The result is a
-    linear model that predicts where its score is above zero, like :class:`MLCEClassifier`, and by
-    default it trains the same: a smooth hinge for each label of 0 and 1, the published loss
+    For each C, a model per fold is fitted and scores its held-out rows. On these scores the best
+    thresholds are found exactly. The C that reaches the highest `scoring` with its thresholds is
+    taken for a fit on all rows, and the thresholds are subtracted from the intercepts. The result
+    is a linear model that predicts where its score is above zero, like :class:`MLCEClassifier`. The
+    default loss is the same: a smooth hinge for each label of 0 and 1, the published loss
     (``loss="mlce"``) for soft labels.
 
     Parameters
     ----------
     Cs : int or array-like of float, default=10
-        Inverse strengths of the L2 penalty to try; a number of them is spread evenly over the
-        logarithms from a tenth to ten times the `C` that :class:`MLCEClassifier` takes by default
-        on these rows. 1 is that `C` itself. While the best one is the smallest or the largest, a
-        grid given by its number goes on past that end in steps of the same ratio, by two decades
-        at most.
+        Inverse strengths of the L2 penalty to try, or their number. A number of them lies evenly on
+        a log scale, from a tenth to ten times the default `C` of :class:`MLCEClassifier` on these
+        rows. 1 is that `C` itself. While the smallest or the largest is the best, such a grid goes
+        on past that end in steps of the same ratio, by two decades at most.
     cv : int, float, cross-validation generator or iterable, default=3
         How rows are held out. An integer is a number of folds, of shuffled rows, stratified by
         :class:`~sklearn_mlce.model_selection.MultilabelStratifiedKFold`, or with `groups` by
@@ -71,25 +69,25 @@ class MLCEClassifierCV(MLCEClassifier):
         scikit-learn's five folds, not shuffled. A splitter of another package is given the labels
         as a dense matrix of 0 and 1.
     scoring : {"f1_micro", "f1_macro", "f1_samples"} or scorer, default="f1_micro"
-        What C and thresholds maximise: F1 of all cells of `y` together, or its mean over labels
-        or over rows, or a scorer made by :func:`~sklearn.metrics.make_scorer` of
-        :func:`~sklearn.metrics.fbeta_score` with such an `average`. For a binary `y`, the first
-        two are F1 of the second class. For a multiclass `y` it is not used: C is chosen by
-        accuracy, for several outputs by the mean of their accuracies, unknown classes left out.
+        Score that C and thresholds maximise: F1 of all cells of `y` together, or its mean over
+        labels or over rows. A scorer will do that :func:`~sklearn.metrics.make_scorer` makes of
+        :func:`~sklearn.metrics.fbeta_score` with such an `average`. For a binary `y`, the first two
+        are F1 of the second class. A multiclass `y` does not use it: C is chosen by accuracy, for
+        several outputs by the mean of their accuracies, unknown classes left out.
     thresholds : {"global", "per_label"} or None, default="global"
-        Whether one threshold is found for all labels, or one for each, drawn towards the global
-        one for micro-F1, the more so the fewer positives the label has. None leaves the threshold
-        at zero and chooses C for it. The classes of a multiclass `y`, and of several outputs, have
-        no thresholds.
+        Whether one threshold is found for all labels, or one for each. Thresholds per label are
+        shrunk towards the global one for micro-F1, the more so the fewer positives the label has.
+        None leaves the threshold at zero and chooses C for it. Multiclass `y` and several outputs
+        have no thresholds.
     threshold_shrinkage : float or "auto", default="auto"
-        How much each label's own threshold is drawn towards the global one, with
-        ``thresholds="per_label"``: :math:`n t + k t_0` over :math:`n + k` for a label whose
-        threshold :math:`t` was found on :math:`n` positives. `k` is a number of positives, those
-        at which both weigh the same: 0 leaves each label its own, inf the global one. "auto" is 30.
+        How much each label's own threshold is shrunk towards the global one :math:`t_0`, with
+        ``thresholds="per_label"``. A threshold :math:`t` found on :math:`n` positives becomes
+        :math:`(n t + k t_0) / (n + k)`. With `k` positives both weigh the same: 0 leaves each label
+        its own threshold, inf the global one. "auto" is 30.
     n_jobs : int, default=None
         Number of folds fitted at a time; -1 for as many as there are processors.
     loss : str or Module, default="auto"
-        What is minimised, as in :class:`MLCEClassifier`; not "pairwise", which has no threshold.
+        Loss to minimise, as in :class:`MLCEClassifier`; not "pairwise", which has no threshold.
         "auto" is chosen once, by the `y` of all rows.
     fit_intercept : bool, default=True
         Whether scores have an intercept in training. Thresholds become intercepts either way.
@@ -111,12 +109,12 @@ class MLCEClassifierCV(MLCEClassifier):
     tol : float, default=1e-2
         Fraction of the first gradient at which "newton-cg" stops.
     max_iter : int, default=None
-        Newton iterations at most, or epochs, of each fit, as in :class:`MLCEClassifier`.
+        Most Newton iterations, or number of epochs, of each fit, as in :class:`MLCEClassifier`.
     label_block_size : int or "auto", default="auto"
         Most labels that are fitted at a time, as in :class:`MLCEClassifier`.
     coef_threshold : float, default=0.0
-        Below it coefficients are set to zero in every fit, as in :class:`MLCEClassifier`; above 0
-        `coef_` is sparse.
+        Limit below which coefficients are set to zero in every fit, as in :class:`MLCEClassifier`;
+        above 0 `coef_` is sparse.
     device : str, default="cpu"
         Where to fit, as in :class:`MLCEClassifier`.
     random_state : int, RandomState instance or None, default=None
@@ -127,25 +125,25 @@ class MLCEClassifierCV(MLCEClassifier):
     C_ : float
         The chosen C: the best, and the smallest of those that are equally good.
     input_scaling_ : "columns" or None
-        What was done to the columns, in all fits. ``MLCEClassifier(C=cv.C_,
+        Whether columns were divided by their sizes, in all fits. ``MLCEClassifier(C=cv.C_,
         input_scaling=cv.input_scaling_)`` fits the same coefficients.
     loss_ : str or Module
         The loss that was trained: `loss`, or the name that "auto" stands for.
     scale_ : float or None
-        Its scale; None where the loss has none.
+        Scale of the loss that was trained; None where the loss has none.
     margin_ : float, pair of float or None
-        Its margin or margins; None where the loss has none.
+        Margin or margins of the loss that was trained; None where the loss has none.
     Cs_ : ndarray of shape (n_Cs,)
-        Those tried, ascending, with those past an end of the grid.
+        Values of C that were tried, ascending, with those past an end of the grid.
     scores_ : ndarray of shape (n_Cs,)
-        What each reached on the out-of-fold scores, with the best thresholds for it.
+        Score that each C reached on the out-of-fold scores, with the best thresholds for it.
     thresholds_ : float or ndarray of shape (n_labels,)
-        What was subtracted from the intercepts; 0 where nothing was.
+        Thresholds that were subtracted from the intercepts; 0 where none was.
     coef_ : ndarray of shape (n_outputs, n_features)
         Coefficients of the fit on all rows.
     intercept_ : ndarray of shape (n_outputs,)
-        Its intercepts less the thresholds. Those of labels that no row or every row carries
-        stay at -1e9 and 1e9.
+        Intercepts of the fit on all rows, less the thresholds. Labels that no row or every row
+        carries have -1e9 and 1e9.
     classes_ : ndarray or list of ndarray
         Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one; a list of the classes
         of each of several outputs.
@@ -154,7 +152,7 @@ class MLCEClassifierCV(MLCEClassifier):
     n_iter_ : int
         Newton iterations, or epochs, of the fit on all rows.
     loss_curve_ : list of float
-        Its mean objective after each iteration, at the threshold zero.
+        Mean objective of the fit on all rows after each iteration, at the threshold zero.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -168,10 +166,10 @@ class MLCEClassifierCV(MLCEClassifier):
 
     Notes
     -----
-    Takes as many fits as there are folds for each C, and one more. Each fit of a fold starts from
-    the solution for the next smaller C, but for the first one and those below the grid, which
-    start anew. The scores of one C are kept at a time, in one array of the dtype of X, and beside
-    them the models of the folds where fits go on from them, by "newton-cg".
+    Each C takes as many fits as there are folds, and the end takes one more. By "newton-cg", a fit
+    of a fold starts from the solution for the next smaller C; the first one and those below the
+    grid start anew. The scores of one C are kept at a time, in one array of the dtype of X, beside
+    the models that the next fits start from.
 
     References
     ----------
@@ -270,11 +268,11 @@ class MLCEClassifierCV(MLCEClassifier):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Numbers; float16 becomes float32, others than it and float32 become float64.
+            Numbers. float16 becomes float32; all types but these two become float64.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or tags,
-            a list, tuple or set of text for each row; or, of shape (n_samples, n_outputs), the
-            classes of several outputs as text or whole numbers, None or NaN where unknown.
+            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown. Or tags:
+            a list, tuple or set of text for each row. Or the classes of several outputs, of shape
+            (n_samples, n_outputs), as text or whole numbers, None or NaN where unknown.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row, in the fits and in `scoring`.
         groups : array-like of shape (n_samples,), default=None
@@ -297,8 +295,8 @@ class MLCEClassifierCV(MLCEClassifier):
         ConvergenceWarning
             If the solver did not reach `tol` in one of the fits.
         UserWarning
-            If the best C is the smallest or the largest of three or more that were tried, so that
-            others may be better, or if a label has five positives or more and all lie in one fold.
+            If the best C is the smallest or the largest of three or more, so that others may be
+            better. Also if a label has five positives or more, and all lie in one fold.
         """
         import_torch("MLCEClassifierCV.fit")
         with fitted_state_kept(self):
@@ -526,7 +524,7 @@ def _check_no_probabilities(targets: Targets) -> None:
     if targets.kind == "multioutput" and targets.format.fractional:
         raise ValueError(
             "y holds probabilities of the classes of several outputs, but MLCEClassifierCV chooses "
-            "C by the share of classes that are right; expected classes. For probabilities as one "
+            "C by the fraction of right classes; expected classes. For probabilities as one "
             "array type GridSearchCV(MLCEClassifier(), {'C': [0.1, 1, 10]}, scoring=scorer) of "
             "sklearn.model_selection, with a scorer(estimator, X, y) of your own"
         )

@@ -67,139 +67,139 @@ _HIDDEN_LAYER_SIZES, _ACTIVATION, _DROPOUT = (256,), "silu", 0.5
 class MLCEMLP(BaseMLCE):
     """Multi-layer perceptron for multi-label classification.
 
-    Trained by mini-batch gradient steps (AdamW). By default, ``loss="auto"``, labels of 0 and 1 are
-    trained with a smooth hinge for each label, whose margins put the threshold zero near the
-    highest F1; ``loss="mlce"`` is the published multi-label softmax cross-entropy (MLCE) [1]_,
-    which is also the default for soft labels. A label is predicted where its score is above zero.
-    With a 1-D `y` the default is the loss of logistic regression (two classes) or softmax
-    regression (more).
+    Trained by mini-batch gradient steps (AdamW). A label is predicted where its score is above
+    zero. The default, ``loss="auto"``, trains a smooth hinge for each label of 0 and 1. Its margins
+    put the threshold zero near the highest F1. ``loss="mlce"`` is the published multi-label softmax
+    cross-entropy (MLCE) [1]_, which is also the default for soft labels. With a 1-D `y` the default
+    is the loss of logistic regression (two classes) or softmax regression (more).
 
     Parameters
     ----------
     hidden_layer_sizes : int or array-like of int, default=(256,)
         Width of each hidden layer; ``()`` makes the model linear.
     module : callable, default=None
-        Makes a network of your own in place of the perceptron: a function, or a class, of the
-        numbers of features and of outputs that returns a new :class:`torch.nn.Module` from rows
-        of shape (n, n_features) to scores of shape (n, n_outputs). It gets dense batches, also of
-        sparse X. With `learn_threshold` there is one output more. Whoever loads a pickle must be
-        able to import it. `hidden_layer_sizes`, `activation` and `dropout` are then refused. See
-        :doc:`/user_guide/torch_modules`.
+        Function or class that makes a network of your own in place of the perceptron. It is called
+        with the numbers of features and of outputs, and returns a new :class:`torch.nn.Module`,
+        which maps rows of shape (n, n_features) to scores of shape (n, n_outputs). The network gets
+        dense batches, also of sparse X. With `learn_threshold` there is one output more. Define
+        `module` where pickles can import it. `hidden_layer_sizes`, `activation` and `dropout` are
+        then refused. See :doc:`/user_guide/torch_modules`.
     n_members : int, default=1
         Networks to train at once, each with the one hidden layer of `hidden_layer_sizes`. `fit`
-        keeps one network that gives the mean of their scores. Labels with a threshold have it
-        chosen: each network is trained without a part of the rows of its own, and `fit` keeps the
-        epoch and subtracts the threshold with the highest micro-averaged F1 of all rows, each
-        scored by the network that did not see it. It pays on tables of some hundred rows; try
-        ``n_members=8, hidden_layer_sizes=64``.
+        keeps one network, which gives the mean of their scores. Where a threshold decides on
+        labels, `fit` chooses it: each network is trained without a part of the rows of its own,
+        and scores these. `fit` keeps the epoch with the highest micro-averaged F1 of these scores,
+        and subtracts its threshold. Try ``MLCEMLP(64, n_members=8)`` for noisy tables of some
+        hundred rows.
     activation : {"silu", "relu", "gelu", "tanh", "logistic", "identity"}, default="silu"
         Function of the hidden units.
     dropout : float in [0, 1), default=0.5
         Probability with which a training step leaves out a hidden unit.
     input_scaling : {"auto", "robust", "overall"} or None, default="auto"
         How the network scales its features, learned from the training rows. "robust" is for dense
-        X: less the median, divided by the distance of the quartiles, and outliers drawn smoothly
-        in, to 3 at most. "overall" multiplies X by one number, so that the absolute entries of a
-        row add up to 32 in the mean, and lets the weights of rare features change more slowly.
+        X: it subtracts the median, divides by the distance of the quartiles, and draws outliers in
+        smoothly, to 3 at most. "overall" multiplies X by one number, so that the absolute entries
+        of a row add up to 32 on average. The weights of rare features then change more slowly.
         "auto" is "robust" for dense and "overall" for sparse X. None leaves X as it is. One number
-        does not help a column that is far larger than the others: scale sparse X by
-        :class:`~sklearn.preprocessing.MaxAbsScaler` first where it has such.
+        does not help if one column is far larger than the others: use
+        :class:`~sklearn.preprocessing.MaxAbsScaler` first.
     alpha : float, default=0.1
         Weight decay: each step shrinks the weight matrices, not the biases, by the factor
         ``1 - learning_rate_init * alpha``. Unlike the alpha of
         :class:`~sklearn.neural_network.MLPClassifier` it is not divided by the number of rows.
     batch_size : int or "auto", default="auto"
-        Rows of a step; "auto" is about a tenth of the rows, a power of 2 from 32 to 512. A batch
-        never holds more rows than there are, and one that holds them all is not shuffled.
+        Number of rows of a step. "auto" is about a tenth of the rows, a power of 2 from 32 to 512.
+        A batch never holds more rows than there are, and a batch of all rows is not shuffled.
     learning_rate : {"constant", "one_cycle"}, default="one_cycle"
-        How the step size changes during `fit`, from step to step: not at all, or in the first
-        twentieth of the steps linearly up to `learning_rate_init` and then along half a cosine
-        down to almost 0, which it reaches after `max_epochs`. `partial_fit` knows no last step
-        and keeps `learning_rate_init`.
+        How the step size changes from step to step of `fit`. "constant" keeps `learning_rate_init`.
+        "one_cycle" rises to it in the first twentieth of the steps, then falls along half a cosine,
+        to almost 0 after `max_epochs`. `partial_fit` knows no last step and keeps
+        `learning_rate_init`.
     learning_rate_init : float, default=0.003
         Step size of AdamW, the largest one where it changes.
     max_epochs : int or "auto", default="auto"
-        Passes over the training rows; "auto" makes about 400 steps, in 3 to 60 passes. All
-        are made unless `early_stopping` or a callback ends the training; there is no test of
-        convergence and so no ConvergenceWarning.
+        Passes over the training rows; "auto" makes about 400 steps, in 3 to 60 passes. All passes
+        are made unless `early_stopping` or a callback ends the training. Convergence is not tested,
+        so there is no ConvergenceWarning.
     gradient_clipping : float, default=None
         Largest Euclidean norm of a step's gradient, over all weights; a longer one is shortened.
     early_stopping : bool, default=False
-        Whether to hold out rows, to stop when their score has not improved for
-        `n_iter_no_change` epochs, and to keep the weights of the epoch where it was best.
+        Whether to hold out rows, and to stop when their score has not improved for
+        `n_iter_no_change` epochs. The weights of the best epoch are kept.
     scoring : str or callable, default="loss"
-        What `early_stopping` compares epochs by: "loss", the training loss on the held-out rows;
-        the name of a scorer of scikit-learn, such as "f1_micro"; or a callable
-        ``scorer(estimator, X, y)``, the greater the better. Where a score is no number, as
-        "roc_auc" of a label that no held-out row carries, the labels that are the same in all
-        held-out rows are left out.
+        Score by which `early_stopping` compares epochs. "loss" is the training loss on the held-out
+        rows. Others are the name of a scorer of scikit-learn, such as "f1_micro", or a callable
+        ``scorer(estimator, X, y)``, the greater the better. Where a score is not a number, labels
+        that are the same in all held-out rows are left out: "roc_auc" has none of a label that no
+        held-out row carries.
     validation_fraction : float in (0, 1), default=0.1
-        Part of the rows, drawn by `random_state`, that `early_stopping` holds out where `fit` is
-        not given `X_val`, stratified: each label or class is about as frequent there as in all
-        rows, and keeps a positive row to train on.
+        Part of the rows that `early_stopping` holds out where `fit` is not given `X_val`. It is
+        drawn by `random_state` and stratified: each label or class is about as frequent there as in
+        all rows, and keeps a positive row to train on.
     n_iter_no_change : int, default=10
         Epochs without a better score after which `early_stopping` stops.
     loss : str or Module, default="auto"
-        What is minimised. "auto" chooses by the kind of `y`: for labels of 0 and 1, unknown ones
-        among them or none, "bce" with scale 8 and margins (0.2, 1.8); for soft labels, some
-        strictly between 0 and 1, "mlce"; the losses of logistic and softmax regression for a 1-D
-        `y`; for several outputs :func:`~sklearn_mlce.losses.multioutput_loss`, or, for their
-        probabilities, :func:`~sklearn_mlce.losses.multioutput_divergence_loss`. "mlce" is the
-        published loss, "bce" the sum over labels of logistic losses, both shaped by `scale` and
-        `margin`. "pairwise" compares each positive of a row with each negative and has no
-        threshold, see `n_labels_per_row`. The rest are sums over the labels too: "squared_hinge",
-        "focal", "class_balanced_focal", "distribution_balanced" and "asymmetric", as in
-        :mod:`sklearn_mlce.losses`, with the options that are the default there and the labels'
-        counts in `y`. For other options pass a module from there; any torch module
-        ``loss(scores, targets)`` will do. A multiclass `y` is trained one class against the rest by
-        the sums over labels, and several outputs by "auto" and "mlce" alone.
+        Loss to minimise. "auto" chooses by the kind of `y`. Labels of 0 and 1, some of them unknown
+        or none, get "bce" with scale 8 and margins (0.2, 1.8). Soft labels, some strictly between 0
+        and 1, get "mlce". A 1-D `y` gets the loss of logistic or softmax regression. Several
+        outputs get :func:`~sklearn_mlce.losses.multioutput_loss`, or for their probabilities
+        :func:`~sklearn_mlce.losses.multioutput_divergence_loss`. "mlce" is the published loss,
+        "bce" the sum over labels of logistic losses, and both are shaped by `scale` and `margin`.
+        "pairwise" compares each positive of a row with each negative and has no threshold, see
+        `n_labels_per_row`. Other sums over labels are "squared_hinge", "focal",
+        "class_balanced_focal", "distribution_balanced" and "asymmetric", as in
+        :mod:`sklearn_mlce.losses`. They have the default options there, and the counts of labels in
+        `y`. For other options pass a module from there; any torch module ``loss(scores, targets)``
+        will do. With a multiclass `y` a sum over labels trains one class against the rest. Several
+        outputs take "auto" and "mlce" alone.
     learn_threshold : bool, default=False
-        Whether the labels of a row are compared with an output of the network in place of zero. It
-        is subtracted from their scores, so that zero is the threshold again.
+        Whether the network learns a threshold for each row, as one more output. The threshold is
+        subtracted from the scores, so that zero is the threshold again.
     n_labels_per_row : int, default=None
         Number of labels to predict for each row of a multi-label `y`: the best ones. Scores are
         shifted, row by row, so that these alone are above zero. "pairwise" needs it.
     label_weight : array-like of shape (n_labels,), dict or "balanced", default=None
-        Positive weight of each label of a multi-label `y`: a factor of the label's loss in the
-        sums over labels, inside the logarithms of "mlce" and "pairwise". A dict holds those that
-        are not 1 by the column names of `y`, or by column number where it has none. "balanced" is
-        the mean number of positive rows of a label over the label's own.
+        Positive weight of each label of a multi-label `y`. In sums over labels the weight is a
+        factor of the label's loss; in "mlce" and "pairwise" it stands inside the logarithms. A dict
+        holds the weights that are not 1, by the column names of `y`, or by column number where it
+        has none. "balanced" divides the mean number of positive rows per label by the label's own
+        number.
     scale : float, default=None
         Scale of the scores in "mlce", "bce" and "pairwise", which are divided by it. None is 1.
         Refused with "auto", which chooses it.
     margin : float or pair of float, default=None
-        Margin by which scores are asked to clear the threshold in "mlce" and "bce", or those of
-        the negatives and of the positives. In "pairwise", and for a multiclass `y` in "mlce", the
-        one number by which a positive or the true class is to lead. None is 0. Refused with "auto",
+        Margin by which scores are to clear the threshold in "mlce" and "bce". A pair has the margin
+        of negatives and that of positives. In "pairwise", and for a multiclass `y` in "mlce", one
+        number by which a positive or the true class is to lead. None is 0. Refused with "auto",
         which chooses it.
     callbacks : list of skorch.callbacks.Callback, default=None
         Called during `fit`, for instance to log or to stop the training. The user guide says
         which ones work. A fit uses shallow copies. scikit-learn's go to `set_callbacks`.
     checkpoint_dir : str or path-like, default=None
-        Directory where `fit` writes ``checkpoint.npz`` after each epoch, over that of an earlier
-        fit, and leaves it at the end. Each fit needs one of its own.
+        Directory where `fit` writes ``checkpoint.npz`` after each epoch. The file of an earlier fit
+        is overwritten, and the last one stays. Each fit needs a directory of its own.
     resume : bool, default=False
-        Whether `fit` goes on where the checkpoint in `checkpoint_dir` was written, and ends with
-        the weights of a run that had not stopped, bit by bit on a CPU. Without a checkpoint it
-        starts anew; that of a fit with other parameters or data is refused.
+        Whether `fit` goes on from the checkpoint in `checkpoint_dir`. It ends with the weights of a
+        run that had not stopped, bit by bit on a CPU. Without a checkpoint `fit` starts anew. The
+        checkpoint of a fit with other parameters or data is refused.
     device : str, default="cpu"
         Where to train and to predict: the name of any device of torch, such as "cuda:1". "auto"
         is the first of "cuda", "mps" and "xpu" that torch finds, else "cpu"; "mps" takes dense X
         of float32 alone.
     precision : {"auto", "full", "mixed"}, default="auto"
-        Precision of training. "full" is that of X; "mixed" multiplies matrices in bfloat16 and
-        keeps weights and loss in float32, on a GPU or CPU that has instructions for it, and is
-        refused elsewhere. "auto" is mixed on such a GPU, and float32 elsewhere, for float64 X
+        Precision of training. "full" is that of X. "mixed" multiplies matrices in bfloat16 and
+        keeps weights and loss in float32. It needs a GPU or CPU with instructions for bfloat16, and
+        is refused elsewhere. "auto" is "mixed" on such a GPU, and float32 elsewhere, for float64 X
         too. Scaling and predictions are always made in the precision of X.
     data_parallel : bool, default=False
         Whether `fit` trains in all processes that ``torchrun`` or another launcher started, by
-        torch's DistributedDataParallel. All are given the same X and y; each computes its share
-        of every batch, with ``device="cuda"`` on a GPU of its own, and ends with the weights of
-        one process, up to rounding. See :doc:`/user_guide/long_trainings`.
+        torch's DistributedDataParallel. All are given the same X and y, and each computes a part of
+        every batch, with ``device="cuda"`` on a GPU of its own. The weights are those of one
+        process, up to rounding. See :doc:`/user_guide/long_trainings`.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights and moments of the last fit, whose classes or
-        labels, number of features and layers must be the same, for `max_epochs` more epochs.
-        With ``learning_rate="one_cycle"`` these are a cycle of their own.
+        Whether `fit` goes on from the weights and moments of the last fit, for `max_epochs` more
+        epochs. Classes or labels, number of features and layers must be the same. With
+        ``learning_rate="one_cycle"`` the new epochs are a cycle of their own.
     random_state : int, RandomState instance or None, default=None
         Seed of the first weights, the order of rows, dropout and the held-out rows. None takes
         one from the operating system. The global generators of NumPy and torch are left alone.
@@ -209,7 +209,7 @@ class MLCEMLP(BaseMLCE):
     state_dict_ : dict of str to ndarray
         Weights of layer i, ``"layers.{i}.weight"`` of shape (n_in, n_out), and its biases,
         ``"layers.{i}.bias"`` of shape (n_out,); with `input_scaling` also
-        ``"input_scaling.centre"`` and ``"input_scaling.factor"``. Of a `module` its own names,
+        ``"input_scaling.centre"`` and ``"input_scaling.factor"``. A `module` has its own names,
         after ``"module."``. Float32 where X was float32, otherwise float64.
     optimizer_state_ : dict of str to dict of str to ndarray
         AdamW's moments of each weight and bias of `state_dict_`. Only with ``warm_start=True`` or
@@ -217,9 +217,9 @@ class MLCEMLP(BaseMLCE):
     loss_ : str or Module
         The loss that was trained: `loss`, or the name that "auto" stands for.
     scale_ : float or None
-        Its scale; None where the loss has none.
+        Scale of the loss that was trained; None where the loss has none.
     margin_ : float, pair of float or None
-        Its margin or margins; None where the loss has none.
+        Margin or margins of the loss that was trained; None where the loss has none.
     classes_ : ndarray or list of ndarray
         Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one; a list of the classes
         of each output of a multiclass-multioutput one.
@@ -228,7 +228,7 @@ class MLCEMLP(BaseMLCE):
     n_iter_ : int
         Epochs made, over all calls that trained these weights.
     loss_curve_ : list of float
-        Mean training loss of each epoch, of the last 1,000 where `partial_fit` made them.
+        Mean training loss of each epoch; of the last 1,000 epochs after `partial_fit`.
     validation_scores_ : list of float
         Score of the held-out rows after each epoch, minus their mean loss for ``scoring="loss"``;
         empty without `early_stopping`. Of several members the best micro-F1 of the rows that
@@ -250,22 +250,21 @@ class MLCEMLP(BaseMLCE):
 
     Notes
     -----
-    `y` may be a 0/1 matrix, dense or sparse; a matrix of soft targets in [0, 1], or with NaN for
-    unknown labels; 1-D classes; or a column of classes for each of several outputs, text or whole
-    numbers of more than two values, compared as :func:`~sklearn_mlce.losses.multioutput_loss` does.
-    There None and NaN stand for an unknown class, which takes no part in the loss. Of several
-    outputs `fit` takes probabilities too. Features of any size will do, since the network scales
-    them itself. Sparse X is never made dense but for a `module`, a batch at a time. `partial_fit`
-    learns the scaling, and how often each label occurs, from the first chunk, which should be a
-    fair sample of a few hundred rows.
+    `y` may be a matrix of 0 and 1, dense or sparse; a matrix of soft targets in [0, 1]; or 1-D
+    classes. NaN in a matrix is an unknown label. Several outputs have a column of classes each, as
+    text or as whole numbers of more than two values. There None and NaN are an unknown class. What
+    is unknown takes no part in the loss. `fit` takes probabilities of several outputs too. Features
+    of any size will do, since the network scales them itself. Sparse X is never made dense but for
+    a `module`, a batch at a time. `partial_fit` learns the scaling, and how often each label
+    occurs, from the first chunk, which should be a fair sample of a few hundred rows.
 
     The defaults were chosen on six public data sets, see :doc:`/user_guide/network`. The last
-    biases start at the scores of least loss without features, or near them; of a loss that is a
-    module at 0.
+    biases start at the scores of least loss without features, or near them. With a loss that is a
+    module they start at 0.
 
-    A label that is positive in no training row has the score -1e9, below all others, and is
-    never predicted, unless `n_labels_per_row` asks for more labels than were trained; one that is
-    negative in none has 1e9.
+    A label that is positive in no training row has the score -1e9, below all others. It is never
+    predicted, unless `n_labels_per_row` asks for more labels than were trained. A label that is
+    negative in no training row has the score 1e9.
 
     With ``sample_weight`` the loss of a step is the weighted mean over its batch.
 
@@ -400,12 +399,12 @@ class MLCEMLP(BaseMLCE):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Numbers; float16 becomes float32, others than it and float32 become float64.
+            Numbers. float16 becomes float32; all types but these two become float64.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown; or tags,
-            a list, tuple or set of text for each row; or, of shape (n_samples, n_outputs), the
-            classes of several outputs as text or whole numbers, None or NaN where unknown; or
-            their probabilities, an array (n_samples, n_outputs, n_classes), or a matrix of each.
+            Classes, or the labels of each row: 0/1, soft in [0, 1], or NaN where unknown. Or tags:
+            a list, tuple or set of text for each row. Or the classes of several outputs, of shape
+            (n_samples, n_outputs), as text or whole numbers, None or NaN where unknown. Or their
+            probabilities: an array (n_samples, n_outputs, n_classes), or a matrix for each output.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
@@ -413,7 +412,7 @@ class MLCEMLP(BaseMLCE):
             :class:`~sklearn.pipeline.Pipeline` transforms them like X where it was made with
             ``transform_input=["X_val"]``.
         y_val : {array-like, sparse matrix} of shape (n_val,) or (n_val, n_labels), default=None
-            Their classes, labels or tags.
+            Classes, labels or tags of `X_val`.
         sample_weight_val : array-like of shape (n_val,), default=None
             Their weights.
 
@@ -428,9 +427,9 @@ class MLCEMLP(BaseMLCE):
             If X holds text, dates or durations, or `module` makes none.
         ValueError
             If X, y, a weight or a parameter is not usable, if the checkpoint to resume is that of
-            another fit, or if the loss or a weight becomes infinite or NaN. After this and any
-            other error an earlier fit is kept. Where there was none, and an epoch had ended, the
-            estimator keeps the weights of the best epoch by then.
+            another fit, or if the loss or a weight becomes infinite or NaN. After any error an
+            earlier fit is kept. Without an earlier fit, the estimator keeps the weights of the best
+            epoch that had ended.
         OSError
             If a checkpoint cannot be written.
         MemoryError
@@ -438,9 +437,9 @@ class MLCEMLP(BaseMLCE):
         RuntimeError
             If, with `data_parallel`, another process has ended before its time.
         KeyboardInterrupt
-            If the fit is interrupted. After its first epoch the estimator keeps the weights of
-            the best epoch by then, the last one where none is scored, and a ConvergenceWarning
-            says so; before, it keeps an earlier fit.
+            If the fit is interrupted. After the first epoch the estimator keeps the weights of the
+            best epoch so far, or the last one where none is scored, and a ConvergenceWarning says
+            so. Before, the estimator keeps an earlier fit.
         """
         fitted_before = hasattr(self, "state_dict_")
         with fitted_state_kept(self), join_group(self.data_parallel) as processes:

@@ -80,11 +80,10 @@ class StoredCoefficientsMixin:
         """Raise ValueError unless chunks can move every coefficient."""
         if self.coef_threshold > 0:
             raise ValueError(
-                f"coef_threshold={self.coef_threshold} leaves out coefficients of a whole fit, and "
-                "chunks may move any. Set coef_threshold=0, and call sparsify() after the last "
-                "chunk"
+                f"coef_threshold={self.coef_threshold} needs a whole fit: later chunks may change "
+                "any coefficient. Set coef_threshold=0, and call sparsify() after the last chunk"
             )
         if sp.issparse(vars(self).get("coef_")):
             raise ValueError(
-                "coef_ is sparse, and chunks may move any coefficient. Call densify() first"
+                "coef_ is sparse, and a chunk may change any coefficient. Call densify() first"
             )

@@ -31,14 +31,14 @@ def learns_from_chunks(estimator: Any) -> bool:
     named = None if is_module(estimator.loss) else OBJECTIVES.get(estimator.loss)
     if named is not None and named.needs_label_counts:
         raise AttributeError(
-            f"loss={estimator.loss!r} weighs labels by how many of all rows carry them, which a "
-            "chunk does not know. Call fit, or pass the loss as a module of sklearn_mlce.losses, "
-            "with the label_counts of the whole stream"
+            f"loss={estimator.loss!r} needs the label counts of all rows, which a chunk does not "
+            "have. Call fit, or pass the loss as a module of sklearn_mlce.losses, with the "
+            "label_counts of the whole stream"
         )
     if isinstance(estimator.label_weight, str):
         raise AttributeError(
             f"label_weight={estimator.label_weight!r} needs the labels of all rows, which a chunk "
-            "does not know. Call fit, or pass an array of weights"
+            "does not have. Call fit, or pass an array of weights"
         )
     return True
 

@@ -261,7 +261,7 @@ def _as_constant(values: Any, name: str, dtype: torch.dtype, scores: Tensor) -> 
         constant = torch.as_tensor(values, dtype=dtype, device=scores.device)
     except (TypeError, ValueError) as error:
         raise TypeError(
-            f"{name} is of type {type(values).__name__} and holds what is no number; expected a "
+            f"{name} is of type {type(values).__name__} and does not hold numbers; expected a "
             f"torch.Tensor of numbers. Pass torch.tensor([1.0, 2.0, ...])"
         ) from error
     return constant.detach() if constant.requires_grad else constant

@@ -86,6 +86,6 @@ def _check_result(module: nn.Module, loss: Any, scores: Tensor) -> None:
         )
     if not loss.requires_grad:
         raise ValueError(
-            f"what {type(module).__name__}(scores, targets) returned has no gradient in the "
+            f"the value of {type(module).__name__}(scores, targets) has no gradient in the "
             "scores; expected a loss computed from them by torch, without detach or item"
         )

@@ -36,7 +36,7 @@ class OutputLayout:
         return cube
 
     def join(self, cube: Tensor) -> Tensor:
-        """The way back."""
+        """The inverse."""
         return cube.reshape(len(cube), -1) if self._even else cube[:, self._present]
 
     def codes(self, columns: Tensor) -> Tensor:

@@ -59,13 +59,13 @@ class ArrayArchive:
         except Exception as error:  # whatever zipfile and NumPy make of any bytes
             raise Damaged(f"{type(error).__name__}: {error}") from error
         if len(self.headers) < len(self._archive.infolist()):
-            raise Damaged("a name stands twice in it")
+            raise Damaged("it holds a name twice")
 
     def _header(self, info: zipfile.ZipInfo) -> Header:
         """Read the header of a member, and compare its size with that of the member."""
         stored = info.compress_type == zipfile.ZIP_STORED and info.compress_size == info.file_size
         if not info.filename.endswith(_SUFFIX) or not stored or info.file_size > self._n_bytes:
-            raise Damaged(f"{info.filename!r} is no array, compressed, or larger than the file")
+            raise Damaged(f"{info.filename!r} is compressed, not an array, or larger than the file")
         with self._archive.open(info) as member:
             version = npy.read_magic(member)
             read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
@@ -74,7 +74,7 @@ class ArrayArchive:
         if dtype.hasobject or dtype.kind not in "biufU" or min(shape, default=0) < 0:
             raise Damaged(f"{info.filename!r} has dtype {dtype} and shape {shape}")
         if begun + prod(shape) * dtype.itemsize != info.file_size:
-            raise Damaged(f"{info.filename!r} has other bytes than shape {shape} of {dtype} takes")
+            raise Damaged(f"{info.filename!r} is not as long as shape {shape} of {dtype} needs")
         return Header(shape, dtype)
 
     def load(self, name: str) -> np.ndarray:

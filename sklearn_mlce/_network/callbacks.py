@@ -270,6 +270,6 @@ def _check_scheduler(learning_rate: str, resume: bool) -> None:
         )
     if resume:
         raise ValueError(
-            "resume=True, but callbacks holds an LRScheduler, and a checkpoint does not know how "
-            "far that has come. Use learning_rate='one_cycle' instead of it, or set resume=False"
+            "resume=True, but callbacks holds an LRScheduler, and a checkpoint does not store "
+            "its progress. Use learning_rate='one_cycle' instead, or set resume=False"
         )

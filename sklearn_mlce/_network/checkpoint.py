@@ -152,7 +152,7 @@ class CheckpointFile:
         except OSError as error:
             raise NotSaved(
                 f"{self.path} cannot be written after epoch {state.n_epochs} ({error}); the "
-                "checkpoint before is whole. Free or mount the disk, or set another "
+                "earlier checkpoint is intact. Free or mount the disk, or set another "
                 "checkpoint_dir, and fit with resume=True"
             ) from error
         self._seen = _identity(self.path)
@@ -208,7 +208,7 @@ class CheckpointFile:
         """The JSON of a file, of whose entries each has the type that it was written with."""
         header = archive.headers.get(_ABOUT)
         if header is None or header.shape != () or header.dtype.kind != "U":
-            raise Damaged("it does not say what it is of")
+            raise Damaged("it does not name the fit that wrote it")
         try:
             about = json.loads(str(archive.load(_ABOUT)))
         except (ValueError, RecursionError) as error:

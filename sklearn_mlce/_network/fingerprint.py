@@ -90,9 +90,9 @@ def check_same_fit(of_fit: dict[str, Any], processes: SingleProcess) -> None:
         differs = fingerprint_diff(other, of_fit)  # there, here
         if differs:
             raise ValueError(
-                f"data_parallel=True, but rank {rank}, there, and rank {processes.rank}, here, "
+                f"data_parallel=True, but rank {rank} and rank {processes.rank} "
                 f"differ: {'; '.join(differs)}. Give all ranks the same parameters and the whole "
-                "X and y: each takes its share of each batch by itself"
+                "X and y: each takes its part of every batch"
             )
 
 

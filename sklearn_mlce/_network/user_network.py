@@ -81,8 +81,9 @@ class UserNetwork(nn.Module):
                 return
             raise ValueError(
                 f"{type(self.module).__name__}, which module= made, returned scores that do not "
-                "depend on its parameters as torch sees it; expected a graph from these to the "
-                "scores. Remove what cuts it, such as .detach(), .numpy() or torch.no_grad()"
+                "depend on its parameters by torch's graph; expected scores that are computed "
+                "from them. Remove what cuts the graph, such as .detach(), .numpy() or "
+                "torch.no_grad()"
             )
         if isinstance(scores, Tensor):
             seen = f"a tensor of shape {tuple(scores.shape)}"
@@ -149,7 +150,7 @@ def remade_module(factory: Factory, architecture: Architecture, seed: int) -> nn
         differ = [f"{old} at the fit" for old in before if old not in now]
         differ += [f"{new} now" for new in now if new not in before]
         raise ValueError(
-            f"what module= made has changed since the fit: {'; '.join(differ)}. Restore the "
+            f"the network of module= has changed since the fit: {'; '.join(differ)}. Restore the "
             "function that made it, or fit again"
         )
     return module

@@ -96,7 +96,7 @@ def check_label_weight(
         weight = np.asarray(weight, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"label_weight={label_weight!r} holds what is no number; expected one for each label, "
+            f"label_weight={label_weight!r} does not hold numbers; expected one for each label, "
             "a dict of numbers by label, or 'balanced'"
         ) from error
     if weight.shape != (targets.n_outputs,):

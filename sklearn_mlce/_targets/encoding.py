@@ -252,14 +252,14 @@ def encode_outputs(y: Any, known: TargetFormat | Sequence[np.ndarray]) -> Target
     if soft is None:
         if known_format is not None and known_format.fractional:
             raise ValueError(
-                "y holds classes of several outputs, but that of the first rows held the "
-                "probabilities of theirs; expected probabilities. Pass one-hot ones, as "
+                "y holds classes of several outputs, but the y of the first rows held their "
+                "probabilities; expected probabilities. Pass one-hot ones, as "
                 "np.eye(n_classes)[y]"
             )
         return encode_columns(_as_array(y), classes, label_names_of(y))
     if known_format is not None and not known_format.fractional:
         raise ValueError(
-            "y holds probabilities of classes, but that of the first rows held classes of several "
+            "y holds probabilities of classes, but the y of the first rows held classes of several "
             "outputs; expected classes. Pass y.argmax(axis=2), or begin with probabilities"
         )
     _check_sizes(soft, tuple(map(len, classes)))

@@ -106,9 +106,9 @@ def check_no_sets_in_matrix(y: Any, array: np.ndarray) -> None:
     if len(columns_of) < 3 or 2 * n_moving < len(columns_of):
         return
     raise ValueError(
-        f"y is a list of lists of {array.shape[1]} texts each, such as {table[0]!r}: the classes "
-        f"of as many outputs, or sets of tags, since {n_moving} of {len(columns_of)} texts stand "
-        "now in one place and now in another. Pass [set(row) for row in y] for tags, np.array(y) "
+        f"y is a list of lists of {array.shape[1]} texts each, such as {table[0]!r}; expected "
+        f"the classes of as many outputs, but {n_moving} of {len(columns_of)} texts stand in more "
+        "than one place, as tags do. Pass [set(row) for row in y] for tags, np.array(y) "
         "for several outputs"
     )
 

@@ -94,8 +94,8 @@ def _encode_labels(
     targets = encode_targets(y)
     if targets.kind == "multioutput":
         raise ValueError(
-            "y holds classes of several outputs, but that of the first call to partial_fit "
-            "was taken for labels. Pass every class to the first call: "
+            "y holds classes of several outputs, but the y of the first call to "
+            "partial_fit was taken for labels. Pass every class to the first call: "
             "partial_fit(X, y, classes=[classes of output 0, classes of output 1, ...]), or "
             "(y > 0).astype(int) where a label was counted twice"
         )

@@ -8,9 +8,9 @@ from sklearn_mlce._utils.callbacks import needs_newer_sklearn
 
 
 def progress_bar(max_propagation_depth: int | None = 1) -> Any:
-    """Bar that shows how far a fit has come: how many iterations, epochs, folds or values of C.
+    """Progress bar of a fit, by its iterations, epochs, folds or values of C.
 
-    It is :class:`sklearn.callback.ProgressBar` itself, for `set_callbacks` of any estimator that
+    The bar is a :class:`sklearn.callback.ProgressBar`, for `set_callbacks` of any estimator that
     has it: those of this package, pipelines and searches.
 
     Parameters

@@ -41,48 +41,47 @@ if TYPE_CHECKING:
 class MultilabelCalibratedClassifierCV(BaseWrapper):
     r"""Multi-label classifier whose probabilities are calibrated on out-of-fold scores.
 
-    Each fold's rows are scored by a clone of the estimator that was fitted on the others. Maps
-    from scores to probabilities are fitted on these scores, for each label, but drawn towards one
-    that serves all labels, the more so the fewer positives the label has. It is to multi-label
-    estimators what :class:`~sklearn.calibration.CalibratedClassifierCV` is to others.
+    Each fold is scored by a clone of the estimator that was fitted on the other folds. On these
+    scores a map from scores to probabilities is fitted for each label. The map is shrunk towards
+    one map for all labels, the more so the fewer positives the label has. For one class per row
+    scikit-learn has :class:`~sklearn.calibration.CalibratedClassifierCV`.
 
     Parameters
     ----------
     estimator : estimator instance
-        Multi-label classifier with `decision_function` or `predict_proba`, of which the first
-        is used where there are both, and the log-odds of the second. A fitted one inside a
-        :class:`~sklearn.frozen.FrozenEstimator` is taken as it is: all rows given to `fit` then
-        calibrate it, and should be rows that it was not fitted on; `cv` plays no part.
+        Multi-label classifier with `decision_function`, or else `predict_proba`, whose log-odds are
+        used. A fitted estimator inside a :class:`~sklearn.frozen.FrozenEstimator` is taken as it
+        is. All rows given to `fit` then calibrate it, and `cv` plays no part. Give rows that the
+        estimator was not fitted on.
     method : {"sigmoid", "isotonic", "scale"}, default="sigmoid"
-        What the maps look like. "sigmoid" is a slope and an intercept for each label (Platt
-        scaling), "scale" one slope and one intercept for all labels, "isotonic" an isotonic
-        regression for each label, mixed with its sigmoid: it follows any increasing curve, and
-        needs more positives for it.
+        Form of the maps. "sigmoid" has a slope and an intercept for each label (Platt scaling).
+        "scale" has one slope and one intercept for all labels. "isotonic" mixes an isotonic
+        regression for each label with its sigmoid: the map follows any increasing curve, and needs
+        more positives.
     cv : int, float, cross-validation generator or iterable, default=5
         How rows are held out. An integer is a number of folds, of shuffled rows, stratified by
         :class:`~sklearn_mlce.model_selection.MultilabelStratifiedKFold`, or with groups by
-        :class:`~sklearn_mlce.model_selection.MultilabelStratifiedGroupKFold`; a float in (0, 1)
-        is the fraction of rows in a single held-out part, stratified as well; None is
-        scikit-learn's five folds, not shuffled. A splitter of another package is given the labels
-        as a dense matrix of 0 and 1.
+        :class:`~sklearn_mlce.model_selection.MultilabelStratifiedGroupKFold`; a float in (0, 1) is
+        the fraction of rows in a single held-out part, stratified as well; None is scikit-learn's
+        five folds, not shuffled. A splitter of another package is given the labels as a dense
+        matrix of 0 and 1.
     n_jobs : int, default=None
         Number of folds fitted at a time; -1 for as many as there are processors.
     ensemble : bool or "auto", default=False
-        False pools the out-of-fold scores of all folds for one set of maps, and fits the
-        estimator on all rows in the end. What comes out is one model, and a rare label has all
-        its positives in one map. True keeps the clone of each fold with maps of its own, fitted
-        on that fold's rows alone, and averages their probabilities: as many models to keep and
-        to predict with as there are folds, and one fit less. "auto" is, as in scikit-learn, True
-        unless the estimator is frozen.
+        False pools the out-of-fold scores of all folds for one set of maps, and fits the estimator
+        on all rows in the end. The result is one model, and a rare label has all its positives in
+        one map. True keeps the clone of each fold with maps of its own, fitted on that fold's rows
+        alone, and averages their probabilities. That takes as many models as there are folds, and
+        one fit less. "auto" is True unless the estimator is frozen, as in scikit-learn.
     random_state : int, RandomState instance or None, default=None
         Shuffles the rows where `cv` is a number.
 
     Attributes
     ----------
     calibrated_classifiers_ : list
-        One entry, or one for each fold with ``ensemble=True``. Each has the fitted `estimator`
-        and a `calibrator`. That of "sigmoid" and "scale" has `slopes` and `intercepts`, arrays of
-        shape (n_labels,), of the log-odds as a function of the estimator's score.
+        One entry, or one for each fold with ``ensemble=True``. Each has the fitted `estimator` and
+        a `calibrator`. The calibrator of "sigmoid" and "scale" has `slopes` and `intercepts` of the
+        log-odds as a function of the estimator's score, arrays of shape (n_labels,).
     classes_ : ndarray
         Classes of a binary `y`; ``np.arange(n_labels)`` of a multi-label one.
     label_names_ : ndarray of shape (n_labels,)
@@ -114,21 +113,21 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
     sigmoid. Both constants come from the data sets of the benchmarks. All slopes are positive:
     within a label, the order of the scores of one model stays.
 
-    `y` may be a 0/1 matrix, dense or sparse, soft in [0, 1], with NaN for unknown labels, or
-    1-D with two classes, as far as the estimator takes such a `y`. A soft target counts as a
-    fraction of a positive, an unknown one not at all. The sigmoid of a binary `y` is, of a decision
-    function, that of :class:`~sklearn.calibration.CalibratedClassifierCV`.
+    `y` may be a matrix of 0 and 1, dense or sparse, of soft labels in [0, 1], or with NaN for
+    unknown labels, or 1-D with two classes, as far as the estimator takes such a `y`. A soft target
+    counts as a fraction of a positive, an unknown one not at all. For a binary `y` and a decision
+    function, the sigmoid is that of :class:`~sklearn.calibration.CalibratedClassifierCV`.
 
-    A label that no row carries (or every one does) has nothing to be learned from: of n rows, all
-    get the probability 1 / (2n + 2) (or one less that), and the score -1e9 (or 1e9). A label
-    that no training row of a fold carries takes no part in that fold. Where all its positives (or
-    all its negatives) lie in one fold, the others score one kind of rows alone. The label's share
-    of all rows then stands for their targets, so that its probabilities lie near it; a warning
-    names the label if it has five positives or more.
+    A label that no row carries has the probability 1 / (2n + 2) in all n rows, and the score -1e9.
+    A label that every row carries has one less that, and 1e9. A label that no training row of a
+    fold carries takes no part in that fold. Where all positives (or all negatives) of a label lie
+    in one fold, the others score one kind of rows alone. Then the label's frequency stands for
+    their targets, and its probabilities lie near the frequency. A warning names the label if it has
+    five positives or more.
 
     The out-of-fold scores are kept in one array, in the dtype that the estimator gives, until the
-    maps are fitted, which reads them by blocks of labels or rows. The estimator is fitted on all
-    rows after that, and those of folds are kept with ``ensemble=True`` alone.
+    maps are fitted. Then the estimator is fitted on all rows. The estimators of folds are kept with
+    ``ensemble=True`` alone.
 
     References
     ----------
@@ -313,7 +312,8 @@ class MultilabelCalibratedClassifierCV(BaseWrapper):
         Returns
         -------
         ndarray of shape (n_samples, 2) or (n_samples, n_labels), float64
-            Never exactly 0 or 1. Of a matrix y each label's own, which need not sum to 1.
+            Never exactly 0 or 1. For a matrix y each label has its own probability, and rows need
+            not sum to 1.
         """
         check_is_fitted(self)
         scores, prevalence, learned = self._zero_scores(X), self._prevalence, self._learned

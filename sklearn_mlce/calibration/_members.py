@@ -201,9 +201,9 @@ def fit_map(
         return FITS[method](data)
     if learned.any():
         raise ValueError(
-            "no held-out row has a known label that the rows it is held out from tell anything "
-            "about, so that there is nothing to calibrate on. Pass more rows, or a cv with larger "
-            "training parts"
+            "no held-out row has a known label that the training rows of its fold could teach, so "
+            "that there is nothing to calibrate on. Pass more rows, or a cv with larger training "
+            "parts"
         )
     return SigmoidMap(np.ones(len(learned)), np.zeros(len(learned)))
 

@@ -34,11 +34,11 @@ class CalibrationMap:
     Parameters
     ----------
     slopes, intercepts : ndarray of shape (n_labels,), float64
-        Log-odds as a function of the score, slope times score plus intercept; of the log-odds of
-        the score, where scores are probabilities. Of "isotonic", those of its sigmoids.
+        Slope and intercept of the log-odds as a function of the score; where scores are
+        probabilities, of their log-odds. For "isotonic" the numbers are those of its sigmoids.
     learned : ndarray of shape (n_labels,), bool
-        Which labels have a map: not those whose scores are all -1e9 or 1e9, by which our
-        estimators mark a label that they could not learn.
+        Whether each label has a map. Labels whose scores are all -1e9 or 1e9 have none: our
+        estimators could not learn them.
     prevalence : ndarray of shape (n_labels,), float64
         Probabilities of the labels that have none.
     floor : float or None
@@ -83,7 +83,7 @@ class CalibrationMap:
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_labels), float64
-            In the form of the scores; never exactly 0 or 1.
+            Probabilities in the form of the scores; never exactly 0 or 1.
 
         Raises
         ------
@@ -130,9 +130,9 @@ def fit_calibration_map(
 ) -> CalibrationMap:
     """Map of given scores to calibrated probabilities, fitted on rows that were held out.
 
-    For scores that come from elsewhere: those that a network gives held-out rows, or the
+    Use it for scores that come from elsewhere: those that a network gives held-out rows, or the
     out-of-fold scores of :func:`~sklearn.model_selection.cross_val_predict`. The maps are those of
-    :class:`MultilabelCalibratedClassifierCV`: one for each label, drawn towards one for all.
+    :class:`MultilabelCalibratedClassifierCV`: one for each label, shrunk towards one for all.
 
     Parameters
     ----------
@@ -143,10 +143,10 @@ def fit_calibration_map(
         Scores or probabilities of rows that the model was not fitted on; for two classes those of
         the second.
     method : {"sigmoid", "isotonic", "scale"}, default="sigmoid"
-        What the maps look like, as in :class:`MultilabelCalibratedClassifierCV`.
+        Form of the maps, as in :class:`MultilabelCalibratedClassifierCV`.
     probabilities : bool, default=None
-        Whether the scores are probabilities, whose log-odds are then mapped. Has to be given where
-        all scores lie in [0, 1]; None is False for others.
+        Whether the scores are probabilities, whose log-odds are then mapped. Required where all
+        scores lie in [0, 1]; None is False for others.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weight of each row.
     label_names : array-like of shape (n_labels,), default=None

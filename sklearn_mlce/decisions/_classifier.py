@@ -57,17 +57,17 @@ _ROUNDING = 1e-5  # beyond 0 and 1, of probabilities in float32
 class MultilabelDecisionClassifier(BaseWrapper):
     """Multi-label classifier whose labels serve a measure, given the probabilities.
 
-    Wraps any multi-label estimator with `predict_proba`, and predicts what a rule makes of its
-    probabilities, not what exceeds one half. The rules take them at their word: put a
-    :class:`~sklearn_mlce.calibration.MultilabelCalibratedClassifierCV` between the two unless the
-    estimator is calibrated already.
+    The classifier wraps any multi-label estimator with `predict_proba`, and predicts by a rule
+    instead of a threshold of one half. The rules need calibrated probabilities: wrap the estimator
+    in a :class:`~sklearn_mlce.calibration.MultilabelCalibratedClassifierCV` first, unless it is
+    calibrated already.
 
     Parameters
     ----------
     estimator : estimator instance
-        Multi-label classifier with `predict_proba`. A fitted one inside a
-        :class:`~sklearn.frozen.FrozenEstimator` is taken as it is: thresholds then come from all
-        rows given to `fit`, which should be rows that it was not fitted on; `cv` plays no part.
+        Multi-label classifier with `predict_proba`. A fitted estimator inside a
+        :class:`~sklearn.frozen.FrozenEstimator` is taken as it is. Thresholds then come from all
+        rows given to `fit`, and `cv` plays no part. Give rows that the estimator was not fitted on.
     decision : {"f1_samples", "f1_micro", "f1_macro", "top_k", "best_and_above"}, \
             default="f1_samples"
         "f1_samples" predicts the labels with the highest expected F1 of each row, exactly (see
@@ -76,20 +76,22 @@ class MultilabelDecisionClassifier(BaseWrapper):
         most probable labels of each row, and "best_and_above" the most probable one and those above
         `threshold`.
     zero_division : float, default=None
-        Of "f1_samples": F1 of a row without labels for which none is predicted, from 0 to 1. None
+        For "f1_samples": F1 of a row without labels for which none is predicted, from 0 to 1. None
         is 0, with which a row always gets a label.
     k : int, default=None
-        Of "top_k": how many labels a row gets, fewer where their probability is 0. None is 1.
+        For "top_k": number of labels that a row gets, fewer where their probability is 0. None is
+        1.
     threshold : float, default=None
-        Of "best_and_above": what the probabilities of further labels have to exceed. None is 0.5.
+        For "best_and_above": limit that the probabilities of further labels have to exceed. None is
+        0.5.
     cv : int, float, cross-validation generator or iterable, default=3
         How rows are held out for the thresholds of "f1_micro" and "f1_macro"; the other rules need
         none. An integer is a number of folds, of shuffled rows, stratified by
         :class:`~sklearn_mlce.model_selection.MultilabelStratifiedKFold`, or with groups by
-        :class:`~sklearn_mlce.model_selection.MultilabelStratifiedGroupKFold`; a float in (0, 1)
-        is the fraction of rows in a single held-out part, stratified as well; None is
-        scikit-learn's five folds, not shuffled. A splitter of another package is given the labels
-        as a dense matrix of 0 and 1.
+        :class:`~sklearn_mlce.model_selection.MultilabelStratifiedGroupKFold`; a float in (0, 1) is
+        the fraction of rows in a single held-out part, stratified as well; None is scikit-learn's
+        five folds, not shuffled. A splitter of another package is given the labels as a dense
+        matrix of 0 and 1.
     n_jobs : int, default=None
         Number of folds fitted at a time; -1 for as many as there are processors.
     random_state : int, RandomState instance or None, default=None
@@ -100,8 +102,8 @@ class MultilabelDecisionClassifier(BaseWrapper):
     estimator_ : estimator instance
         The estimator, fitted on all rows; a frozen one as it was given.
     thresholds_ : float or ndarray of shape (n_labels,)
-        Threshold that a probability has to exceed, or each label's. inf for a label that is never
-        predicted. Only of "f1_micro" and "f1_macro".
+        Threshold that a probability has to exceed, or the threshold of each label. inf for a label
+        that is never predicted. Only for "f1_micro" and "f1_macro".
     classes_ : ndarray
         Classes of a 1-D `y`; ``np.arange(n_labels)`` of a multi-label one.
     label_names_ : ndarray of shape (n_labels,)
@@ -121,12 +123,12 @@ class MultilabelDecisionClassifier(BaseWrapper):
 
     Notes
     -----
-    The thresholds of "f1_micro" and "f1_macro" do not look at the labels of held-out rows, only at
-    the probabilities of these rows: a rare label has as many as a frequent one.
+    The thresholds of "f1_micro" and "f1_macro" come from probabilities of held-out rows, not from
+    labels. A rare label has as many probabilities as a frequent one.
 
-    `y` may be a 0/1 matrix, dense or sparse, soft in [0, 1], with NaN for unknown labels, or 1-D,
-    as far as the estimator takes such a `y`. A label that no row carries is never predicted, and
-    has the score -1e9, unless the estimator is frozen.
+    `y` may be a matrix of 0 and 1, dense or sparse, of soft labels in [0, 1], or with NaN for
+    unknown labels, or 1-D, as far as the estimator takes such a `y`. A label that no row carries is
+    never predicted, and has the score -1e9, unless the estimator is frozen.
 
     The rows of a 1-D `y` have one label each, their class. The rules that decide each row by itself
     then predict the most probable class: the expected F1 of a row is its probability. A `k` above
@@ -285,7 +287,7 @@ class MultilabelDecisionClassifier(BaseWrapper):
             value = getattr(self, name)
             if name != own and value is not None:
                 raise ValueError(
-                    f"{name}={value!r} says nothing to decision={self.decision!r}. Leave it out, "
+                    f"{name}={value!r} is not used by decision={self.decision!r}. Leave it out, "
                     f"or pass decision={decision!r}"
                 )
         given = None if own is None else getattr(self, own)
@@ -318,8 +320,8 @@ class MultilabelDecisionClassifier(BaseWrapper):
         rows = np.concatenate([test for _, test in folds.splits])
         if not weight[rows].any():
             raise ValueError(
-                f"cv holds {len(rows)} rows out, none of a weight above zero, so that there is "
-                "nothing to choose by. Pass another cv, such as cv=3"
+                f"cv holds {len(rows)} rows out, none of a weight above zero, so that "
+                "thresholds cannot be chosen. Pass another cv, such as cv=3"
             )
         cell_weight = np.concatenate(
             [
@@ -346,10 +348,10 @@ class MultilabelDecisionClassifier(BaseWrapper):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_labels), float64
-            Less the threshold; of a rule that decides each row by itself, less the midpoint between
-            the last label predicted and the first one that is not. -1e9 for labels that are never
-            predicted. Of a y of more than two classes the probabilities, of which the highest
-            is predicted.
+            Probabilities less the threshold. A rule that decides each row by itself subtracts the
+            midpoint between the last label predicted and the first one that is not. Labels that are
+            never predicted have -1e9. A y of more than two classes has plain probabilities, of
+            which the highest is predicted.
         """
         check_is_fitted(self)
         scores = self._zero_scores(X)
@@ -366,8 +368,8 @@ class MultilabelDecisionClassifier(BaseWrapper):
         Returns
         -------
         ndarray or list of ndarray
-            What the estimator's `predict_proba` returns, sparse matrices as arrays.
-            :meth:`predict` does not follow from it by a threshold of one half.
+            Probabilities in the form of the estimator's `predict_proba`, sparse matrices as arrays.
+            A threshold of one half does not give :meth:`predict`.
         """
         check_is_fitted(self)
         check_X(X)

@@ -20,14 +20,14 @@ _AVERAGES = ("micro", "macro", "samples")
 def maximize_f1(
     probabilities: Any, average: str = "samples", *, zero_division: float = 0.0
 ) -> np.ndarray:
-    r"""Labels with the highest F1 that the probabilities let one expect.
+    r"""Labels with the highest expected F1, given the probabilities.
 
     Parameters
     ----------
     probabilities : array-like of shape (n_samples, n_labels)
         Calibrated probability of each label in each row.
     average : {"samples", "micro", "macro"}, default="samples"
-        Which F1: the mean over rows (example-F1), that of all cells together, or the mean over
+        Kind of F1: the mean over rows (example-F1), F1 of all cells together, or the mean over
         labels.
     zero_division : float, default=0.0
         F1 of a row that carries no label and for which none is predicted, as
@@ -51,11 +51,11 @@ def maximize_f1(
 
     Notes
     -----
-    "samples" is exact where the labels of a row are independent given the features: the expected F1
-    of each set, not the F1 of expected counts. The best set of k labels is then that of the k most
-    probable; the best k is found by an integral, which Gauss-Legendre nodes sum to 12 digits, in
-    :math:`O(L \sqrt L)` for :math:`L` labels, where Ye et al. [1]_ take :math:`O(L^2)`. Each row
-    is decided by itself.
+    "samples" is exact where the labels of a row are independent given the features: it is the
+    expected F1 of each set, not the F1 of expected counts. The best set of k labels then has the k
+    most probable. The best k is found by an integral, which Gauss-Legendre nodes sum to 12 digits.
+    The time is :math:`O(L \sqrt L)` for :math:`L` labels, where Ye et al. [1]_ take :math:`O(L^2)`.
+    Each row is decided by itself.
 
     "micro" and "macro" are plug-in rules: they predict above the thresholds of
     :func:`f1_thresholds`, which maximise the ratio of expected counts over these rows together.
@@ -92,7 +92,7 @@ def maximize_f1(
 def f1_thresholds(
     probabilities: Any, average: str = "micro", *, sample_weight: Any = None
 ) -> float | np.ndarray:
-    r"""Thresholds of probabilities at half the best F1 that they let one expect.
+    r"""Thresholds of probabilities, at half the best expected F1.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def f1_thresholds(
     Returns
     -------
     float or ndarray of shape (n_labels,)
-        What a probability has to exceed. The expected F1 is twice that.
+        Threshold that a probability has to exceed. The expected F1 is twice the threshold.
 
     Raises
     ------
@@ -154,11 +154,11 @@ def best_within_budget(
     probabilities : array-like of shape (n_samples, n_labels)
         Probability of each label in each row.
     total : int, default=None
-        Labels of all rows together, at most: what somebody has the time to look through. Sure rows
-        then get more labels, and others none.
+        Most labels of all rows together, such as what somebody has the time to look through. Sure
+        rows then get more labels, and others none.
     per_row : int, default=None
-        Labels of each row, at most: what a page has the room to show. With both, each row's best
-        compete for the total.
+        Most labels of each row, such as what a page has the room to show. With both budgets, each
+        row's best labels compete for the total.
 
     Returns
     -------
@@ -208,16 +208,16 @@ def best_within_budget(
 def best_and_above(probabilities: Any, threshold: float = 0.5) -> np.ndarray:
     """Best label of each row, and the next ones above a probability.
 
-    For models of one class per row where a few rows carry more: the first label is the class that
-    the model predicts anyway, and the threshold says when another one is worth having.
+    Use it for models of one class per row where a few rows carry more. The first label is the class
+    that the model predicts, and the threshold decides about further ones.
 
     Parameters
     ----------
     probabilities : array-like of shape (n_samples, n_labels)
         Probability of each label, or of each class, in each row.
     threshold : float, default=0.5
-        What the probabilities of further labels have to exceed. Those of classes sum to one, so
-        that a second one never exceeds one half: pass a lower threshold then.
+        Limit that the probabilities of further labels have to exceed. Probabilities of classes sum
+        to one, so that a second one never exceeds one half: pass a lower threshold then.
 
     Returns
     -------

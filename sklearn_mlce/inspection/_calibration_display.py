@@ -33,9 +33,9 @@ FEWEST_CELLS = 10
 class MultilabelCalibrationDisplay:
     """Reliability curve of the probabilities of all labels, above their histogram.
 
-    The cells of all labels share the bins: a point is the mean probability of the cells of a bin,
-    and the share of them that are positive. Make it by :meth:`from_estimator` or
-    :meth:`from_predictions`, which draw it at once.
+    The cells of all labels, a row and a label each, share the bins. A point has the mean
+    probability of the cells of a bin, and the fraction of them that is positive. Make it by
+    :meth:`from_estimator` or :meth:`from_predictions`, which draw it at once.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class MultilabelCalibrationDisplay:
     ax_histogram_ : matplotlib Axes or None
         Axes of the histogram, below.
     figure_ : matplotlib Figure
-        Their figure.
+        Figure of the axes.
     line_ : matplotlib Line2D
         The curve of all labels.
     label_lines_ : list of matplotlib Line2D
@@ -107,12 +107,12 @@ class MultilabelCalibrationDisplay:
 
     @property
     def prob_pred(self) -> np.ndarray:
-        """Mean probability of the cells of each bin ``(n_bins,)``; NaN in an empty one."""
+        """Mean probability of the cells of each bin ``(n_bins,)``; NaN in an empty bin."""
         return _ratio(self.prob_sums.sum(axis=0), self.cell_weights.sum(axis=0))
 
     @property
     def prob_true(self) -> np.ndarray:
-        """Share of the cells of each bin that are positive ``(n_bins,)``; NaN in an empty one."""
+        """Fraction of the cells of each bin that is positive ``(n_bins,)``; NaN in an empty bin."""
         return _ratio(self.positive_sums.sum(axis=0), self.cell_weights.sum(axis=0))
 
     @property
@@ -145,15 +145,15 @@ class MultilabelCalibrationDisplay:
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows that it was not fitted on.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels)
-            Their labels: 0, 1, or NaN where unknown. A label in between counts as that fraction of
-            a positive. Or tags, where the estimator has learned their names.
+            Labels of these rows: 0, 1, or NaN where unknown. A label in between counts as that
+            fraction of a positive. Or tags, where the estimator has learned their names.
         n_bins : int, default=10
             Number of bins.
         strategy : {"uniform", "quantile"}, default="uniform"
             Bins of the same width, or of as many cells each.
         labels : list of label names, "all" or None, default=None
-            Labels to draw a curve of as well; by column numbers where neither `y` nor the estimator
-            has names. It leaves out bins of fewer than 10 cells.
+            Labels that get a curve of their own; by column numbers where neither `y` nor the
+            estimator has names. Such a curve leaves out bins of fewer than 10 cells.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row.
         label_names : array-like of shape (n_labels,), default=None
@@ -218,8 +218,8 @@ class MultilabelCalibrationDisplay:
         strategy : {"uniform", "quantile"}, default="uniform"
             Bins of the same width, or of as many cells each.
         labels : list of label names, "all" or None, default=None
-            Labels to draw a curve of as well; by column numbers where there are no names. It leaves
-            out bins of fewer than 10 cells.
+            Labels that get a curve of their own; by column numbers where there are no names. Such a
+            curve leaves out bins of fewer than 10 cells.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row.
         label_names : array-like of shape (n_labels,), default=None
@@ -267,7 +267,7 @@ class MultilabelCalibrationDisplay:
     def plot(
         self, ax: Any = None, *, histogram: bool = True, **kwargs: Any
     ) -> MultilabelCalibrationDisplay:
-        """Draw the curves, and below them how many cells there are in each bin.
+        """Draw the curves, and below them the number of cells in each bin.
 
         Parameters
         ----------

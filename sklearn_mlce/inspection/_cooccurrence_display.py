@@ -29,19 +29,19 @@ _MOST_NAMES = 40
 
 
 class LabelCooccurrenceDisplay:
-    """Matrix of how often labels occur together, labels that do so side by side.
+    """Matrix of how often labels occur together, with such labels side by side.
 
-    Make it by :meth:`from_labels` or, of what a model predicts, by :meth:`from_estimator`, which
-    draw it at once.
+    Make it by :meth:`from_labels`, or from predictions by :meth:`from_estimator`. Both draw it at
+    once.
 
     Parameters
     ----------
     cooccurrence : ndarray of shape (n_drawn, n_drawn)
-        The measure of each pair of the labels that are drawn; NaN, left blank, on the diagonal.
+        Measure of each pair of the labels that are drawn. The diagonal is NaN, and left blank.
     label_names : array-like of shape (n_drawn,)
-        Their names.
+        Names of the labels that are drawn.
     measure : {"jaccard", "conditional", "count"}, default="jaccard"
-        What is measured.
+        Kind of measure, see :meth:`from_labels`.
     n_labels : int, default=None
         Number of all labels, of which the most frequent ones are drawn.
 
@@ -50,13 +50,13 @@ class LabelCooccurrenceDisplay:
     ax_ : matplotlib Axes
         Axes that were drawn on.
     figure_ : matplotlib Figure
-        Their figure.
+        Figure of the axes.
     image_ : matplotlib AxesImage
         The squares.
 
     See Also
     --------
-    describe_labels : The pairs that hang together most, in words.
+    describe_labels : The most dependent pairs, in words.
 
     Examples
     --------
@@ -166,13 +166,14 @@ class LabelCooccurrenceDisplay:
             Labels of each row, or tags. A soft label counts as carried where it is above one half,
             an unknown one not at all.
         measure : {"jaccard", "conditional", "count"}, default="jaccard"
-            Rows with both labels over rows with either; over rows with the label at the left, as an
-            estimate of the probability of the one below given the one at the left; or their number.
+            "jaccard" divides rows with both labels by rows with either. "conditional" divides by
+            rows with the label at the left, which estimates the probability of the label below
+            given the label at the left. "count" is the number of rows with both.
         labels : list of label names, "all" or None, default=None
             Labels to draw, by column numbers where there are no names. None draws the most frequent
             ones.
         max_labels : int, default=40
-            How many to draw where `labels` is None.
+            Number of labels to draw where `labels` is None.
         label_names : array-like of shape (n_labels,), default=None
             Names of the labels. None takes the columns of a DataFrame `y`, or column numbers.
         ax : matplotlib Axes, default=None

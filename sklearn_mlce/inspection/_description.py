@@ -73,9 +73,9 @@ class LabelDescription:
     never_positive : ndarray of int64
         Column numbers of the labels that no row carries.
     top_pairs : tuple of named tuples (first, second, n_samples, jaccard, lift)
-        The pairs of labels with the highest Jaccard index: the names of both, how many rows carry
-        both, the share of these in the rows that carry either, and how many times more they are
-        than if the labels were independent.
+        Pairs of labels with the highest Jaccard index: the names of both, and the number of rows
+        that carry both. `jaccard` divides this number by that of the rows with either label, and
+        `lift` by the number expected of independent labels.
     unknown_share : float
         Share of all cells that are NaN.
     soft_share : float
@@ -127,7 +127,7 @@ class LabelDescription:
 
     @property
     def reading_by_rows(self) -> str:
-        """What `multilabel_share` speaks for, by the shares of 5% and 30% that practice goes by.
+        """Advice by `multilabel_share`, with the usual limits of 5% and 30%.
 
         "single-label" below 5%; "best-label" up to 30%: a single-label model that gives the best
         label, and the next ones above a probability; "multi-label" above.
@@ -138,7 +138,7 @@ class LabelDescription:
 
     @property
     def reading_by_labels(self) -> str:
-        """What `found_by_one` speaks for: "multi-label" below 90%, else "single-label"."""
+        """Advice by `found_by_one`: "multi-label" below 90%, else "single-label"."""
         return "multi-label" if self.found_by_one < _FOUND_BY_ONE else "single-label"
 
     @property
@@ -361,9 +361,8 @@ def _constant_labels(labels: LabelDescription) -> list[str]:
         )
     if n_always:
         hints.append(
-            f"Always positive: {plural(n_always, 'label')} of every row, of which "
-            "nothing is learned but that. Predicting them right is no feat: leave them out of "
-            "measures."
+            f"Always positive: {plural(n_always, 'label')} of every row. The "
+            "estimators always predict them: leave them out of measures."
         )
     return hints
 
@@ -384,7 +383,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def describe_labels(y: Any, *, n_pairs: int = 10, min_pair_samples: int = 5) -> LabelDescription:
-    r"""Count what decides how hard a multi-label problem is, and say what follows.
+    r"""Count what makes a multi-label problem hard, and say what follows.
 
     Parameters
     ----------
@@ -392,9 +391,9 @@ def describe_labels(y: Any, *, n_pairs: int = 10, min_pair_samples: int = 5) -> 
         Labels of each row, in any form that the estimators take: 0/1, soft in [0, 1], or NaN where
         unknown; or one class per row. Sparse labels stay sparse. A DataFrame names its labels.
     n_pairs : int, default=10
-        How many pairs of labels to keep, the most strongly bound first.
+        Number of pairs of labels to keep, the most dependent first.
     min_pair_samples : int, default=5
-        Pairs that fewer rows carry together are left out: what is rare is bound by chance.
+        Pairs that fewer rows carry together are left out, as chance decides about rare ones.
 
     Returns
     -------

@@ -53,7 +53,7 @@ class F1ByFrequencyDisplay:
     ax_ : matplotlib Axes
         Axes that were drawn on.
     figure_ : matplotlib Figure
-        Their figure.
+        Figure of the axes.
     points_ : matplotlib PathCollection
         The points of `f1`.
     points_before_ : matplotlib PathCollection or None
@@ -117,10 +117,10 @@ class F1ByFrequencyDisplay:
     ) -> F1ByFrequencyDisplay:
         """Draw the F1 of a fitted estimator's predictions.
 
-        Where thresholds were tuned, by
-        :class:`~sklearn_mlce.model_selection.MultilabelTunedThresholdClassifierCV` or
-        :class:`~sklearn_mlce.MLCEClassifierCV`, alone, in a search or at the end of a pipeline, F1
-        before tuning is that of the same scores and the threshold 0, or 0.5 of a probability.
+        If :class:`~sklearn_mlce.model_selection.MultilabelTunedThresholdClassifierCV` or
+        :class:`~sklearn_mlce.MLCEClassifierCV` tuned the thresholds, F1 before tuning is drawn too:
+        F1 of the same scores at the threshold 0, or 0.5 of a probability. The tuned estimator may
+        stand alone, in a search or at the end of a pipeline.
 
         Parameters
         ----------
@@ -129,8 +129,8 @@ class F1ByFrequencyDisplay:
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows that it was not fitted on.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels)
-            Their labels: 0, 1, or NaN where unknown. A label in between counts as that fraction of
-            a positive. Or tags, where the estimator has learned their names.
+            Labels of these rows: 0, 1, or NaN where unknown. A label in between counts as that
+            fraction of a positive. Or tags, where the estimator has learned their names.
         label_counts : array-like of shape (n_labels,), default=None
             How many training rows carry each label, such as ``y_train.sum(axis=0)``. None counts
             those of `y`.
@@ -243,8 +243,8 @@ class F1ByFrequencyDisplay:
     ) -> F1ByFrequencyDisplay:
         """Draw the out-of-fold F1 that a tuner has kept, which needs no rows.
 
-        It is that of the rows that the thresholds were chosen on, and flatters a little. A label
-        that none of these rows carries is not drawn.
+        The thresholds were chosen on the same rows, so F1 is a little too high. A label that none
+        of these rows carries is not drawn.
 
         Parameters
         ----------
@@ -294,7 +294,7 @@ class F1ByFrequencyDisplay:
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a new figure.
         n_names : int, default=None
-            How many labels to name; None is all of 50 or fewer, else 10. They are those that
+            Number of labels to name. None is all of 50 or fewer, else 10. Named are the labels that
             tuning changed most or, without tuning, those whose count times 1 - F1 is largest. A
             name that would lie over another is left out.
         **kwargs : dict

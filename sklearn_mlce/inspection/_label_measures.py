@@ -51,18 +51,17 @@ def label_report(
         counts as that fraction of a positive. A DataFrame names its labels. Or tags, where an
         estimator is given that has learned their names.
     scores_or_estimator : array-like of shape (n_samples, n_labels) or estimator
-        Scores or probabilities of the rows; or a fitted multi-label estimator of any kind, with
-        `decision_function` or else `predict_proba`: a pipeline, a search or a tuner as well.
+        Scores or probabilities of the rows. Or a fitted multi-label estimator with
+        `decision_function` or else `predict_proba`; a pipeline, a search or a tuner will do.
     X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
         The rows, where an estimator is given.
     thresholds : float or array-like of shape (n_labels,), default=None
-        What a score has to exceed for a label to be predicted. None is 0, and 0.5 for an
-        estimator that has probabilities alone. A tuned estimator has shifted its scores by its
-        own thresholds already, and these are shown. Has to be given where all scores lie in
-        [0, 1], as probabilities do.
+        Threshold that a score has to exceed for a label to be predicted. None is 0, and 0.5 for an
+        estimator that has probabilities alone. A tuned estimator has subtracted its own thresholds
+        already, and these are shown. Required where all scores lie in [0, 1], as probabilities do.
     label_names : array-like of shape (n_labels,), default=None
-        Names of the labels. None takes the columns of `y_true`, or what the estimator calls them,
-        or their numbers.
+        Names of the labels. None takes the columns of `y_true`, or the names that the estimator
+        has, or column numbers.
     label_counts : array-like of shape (n_labels,), default=None
         How many training rows carry each label, by which the labels are grouped;
         ``y_train.sum(axis=0)`` will do. None takes the rows of `y_true`, of which there may be few.

@@ -35,11 +35,11 @@ class LabelReport:
     support : ndarray of shape (n_labels,), float64
         Rows that carry the label, by their weights.
     threshold : ndarray of shape (n_labels,), float64
-        What a score has to exceed for the label to be predicted.
+        Threshold that a score has to exceed for the label to be predicted.
     precision, recall, f1 : ndarray of shape (n_labels,), float64
-        Of the label's known cells.
+        Measures of the label's known cells.
     average_precision : ndarray of shape (n_labels,), float64
-        Of the label's scores; NaN if no row carries it.
+        Average precision of the label's scores; NaN if no row carries the label.
     averages : dict of str to dict of str to float
         "n_labels", "support" and the four measures of "head", "medium" and "tail" (means over the
         labels of a group; NaN if it has none), "micro" (of all cells together), "macro" (mean over
@@ -76,7 +76,7 @@ class LabelReport:
         Returns
         -------
         pandas.DataFrame of n_labels rows
-            In the order of the columns of y, with the names of the labels as its index.
+            Rows in the order of the columns of y, with the names of the labels as index.
 
         Raises
         ------
@@ -94,7 +94,7 @@ class LabelReport:
         Returns
         -------
         pandas.DataFrame of six rows
-            `averages`, a row for each.
+            A row for each entry of `averages`.
 
         Raises
         ------

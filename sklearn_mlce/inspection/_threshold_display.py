@@ -32,7 +32,7 @@ from sklearn_mlce.model_selection._sweep import global_curve
 
 
 class ThresholdCurveDisplay:
-    """F-measure against one threshold for all labels, with the place that was chosen.
+    """F-measure against one threshold for all labels, with the threshold that was chosen.
 
     Make it by :meth:`from_estimator`, :meth:`from_predictions` or :meth:`from_tuned`, which draw it
     at once.
@@ -45,13 +45,13 @@ class ThresholdCurveDisplay:
     scores : ndarray of shape (n_thresholds,)
         The F-measure at each.
     measure : str, default="F"
-        Its name, on the upright axis.
+        Name of the F-measure, on the upright axis.
     chosen : float or ndarray of shape (n_labels,), default=None
-        The threshold that was chosen, or each label's.
+        Threshold that was chosen, or the threshold of each label.
     chosen_score : float, default=None
         The F-measure with it.
     default : float, default=None
-        Where scores are cut without tuning.
+        Threshold without tuning.
     default_score : float, default=None
         The F-measure there.
     label_curves : dict of named tuples, default=None
@@ -62,7 +62,7 @@ class ThresholdCurveDisplay:
     ax_ : matplotlib Axes
         Axes that were drawn on.
     figure_ : matplotlib Figure
-        Their figure.
+        Figure of the axes.
     line_ : matplotlib Line2D
         The curve of all labels.
     label_lines_ : list of matplotlib Line2D
@@ -71,7 +71,7 @@ class ThresholdCurveDisplay:
     See Also
     --------
     sklearn_mlce.model_selection.MultilabelTunedThresholdClassifierCV : Chooses thresholds.
-    F1ByFrequencyDisplay : What they changed, label by label.
+    F1ByFrequencyDisplay : F1 of each label, before and after.
 
     Examples
     --------
@@ -130,11 +130,10 @@ class ThresholdCurveDisplay:
     ) -> ThresholdCurveDisplay:
         """Draw the curve of a fitted estimator's scores.
 
-        Where thresholds were tuned, by
-        :class:`~sklearn_mlce.model_selection.MultilabelTunedThresholdClassifierCV` or
-        :class:`~sklearn_mlce.MLCEClassifierCV`, alone, in a search or at the end of a pipeline, the
-        scores are those before they were subtracted. Other estimators choose their own threshold, 0
-        or 0.5 of a probability.
+        If :class:`~sklearn_mlce.model_selection.MultilabelTunedThresholdClassifierCV` or
+        :class:`~sklearn_mlce.MLCEClassifierCV` tuned the thresholds, the scores are those before
+        thresholds were subtracted. The tuned estimator may stand alone, in a search or at the end
+        of a pipeline. Other estimators choose their own threshold, 0 or 0.5 of a probability.
 
         Parameters
         ----------
@@ -143,13 +142,13 @@ class ThresholdCurveDisplay:
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows that it was not fitted on.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels)
-            Their labels: 0, 1, or NaN where unknown. A label in between counts as that fraction of
-            a positive. Or tags, where the estimator has learned their names.
+            Labels of these rows: 0, 1, or NaN where unknown. A label in between counts as that
+            fraction of a positive. Or tags, where the estimator has learned their names.
         scoring : {"f1_micro", "f1_macro", "f1_samples"} or scorer, default="f1_micro"
             The F-measure, as the tuner takes it. Curves of single labels are F of the label.
         labels : list of label names, "all" or None, default=None
-            Labels to draw a curve of as well; by column numbers where neither `y` nor the estimator
-            has names.
+            Labels that get a curve of their own; by column numbers where neither `y` nor the
+            estimator has names.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row.
         label_names : array-like of shape (n_labels,), default=None
@@ -213,11 +212,12 @@ class ThresholdCurveDisplay:
         scoring : {"f1_micro", "f1_macro", "f1_samples"} or scorer, default="f1_micro"
             The F-measure, as the tuner takes it. Curves of single labels are F of the label.
         thresholds : float or array-like of shape (n_labels,), default=None
-            The threshold that was chosen, or each label's. None takes the best of the curve.
+            Threshold that was chosen, or the threshold of each label. None takes the best of the
+            curve.
         default_threshold : float, default=0.0
-            Where scores are cut without tuning: 0, or 0.5 for probabilities.
+            Threshold without tuning: 0, or 0.5 for probabilities.
         labels : list of label names, "all" or None, default=None
-            Labels to draw a curve of as well; by column numbers where there are no names.
+            Labels that get a curve of their own; by column numbers where there are no names.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row.
         label_names : array-like of shape (n_labels,), default=None
@@ -280,8 +280,8 @@ class ThresholdCurveDisplay:
         tuned : MultilabelTunedThresholdClassifierCV
             Fitted with ``store_cv_results=True``; alone, in a search or at the end of a pipeline.
         labels : list of label names, "all" or None, default=None
-            Labels to draw the curve of as well, which a tuner with ``thresholds="per_label"``
-            has kept; by column numbers where it was fitted without names.
+            Labels that get a curve of their own, which a tuner with ``thresholds="per_label"`` has
+            kept; by column numbers where it was fitted without names.
         label_names : array-like of shape (n_labels,), default=None
             Names of the labels. None takes those of the tuner, or column numbers.
         ax : matplotlib Axes, default=None
@@ -319,7 +319,7 @@ class ThresholdCurveDisplay:
         return display.plot(ax=ax, **kwargs)
 
     def plot(self, ax: Any = None, **kwargs: Any) -> ThresholdCurveDisplay:
-        """Draw the curves and the places.
+        """Draw the curves, and the thresholds on them.
 
         Parameters
         ----------

@@ -34,7 +34,7 @@ class TrainingCurveDisplay:
     ax_score_ : matplotlib Axes or None
         Axes of the validation scores, below; None where there are none but losses.
     figure_ : matplotlib Figure
-        Their figure.
+        Figure of the axes.
     loss_line_ : matplotlib Line2D
         The training loss.
     validation_line_ : matplotlib Line2D or None

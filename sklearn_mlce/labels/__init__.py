@@ -1,4 +1,4 @@
-"""Labels by their names: tags to y and back, the tags of a row, the features of a tag.
+"""Labels by their names: tags to y and back, the best tags of a row, the top features of a tag.
 
 The functions take any multi-label estimator of scikit-learn's interface, alone, in a pipeline or in
 a search.

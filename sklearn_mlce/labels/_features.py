@@ -21,41 +21,41 @@ from sklearn_mlce.labels._names import inner_of, names_of_labels
 def top_features(
     estimator: Any, k: int = 10, label: Any = None, *, X: Any = None, labels: Any = None
 ) -> Any:
-    r"""Table of the `k` features that speak most for each label, and of the `k` most against it.
+    r"""Table of the `k` features with the most weight for each label, and the `k` most against it.
 
-    Of a linear model the weight of a feature is its coefficient. Any other model needs some rows
-    `X`, and the weight is a slope of its scores: one feature at a time is set to its reference
-    value, 0 in sparse rows and the mean of its column in dense ones, and the weight is the slope
-    of the least-squares line, through zero, of the changes of the score over those of the feature.
-    For a linear model that is the coefficient as well. A slope is a mean over the rows: what a
-    feature does only together with others shows as far as these rows have the others.
+    In a linear model the weight of a feature is its coefficient. Any other model needs some rows
+    `X`, and the weight is a slope of its scores. One feature at a time is set to its reference
+    value: 0 in sparse rows, the mean of its column in dense ones. The weight is the slope of the
+    least-squares line, through zero, of the changes of the score over those of the feature. For a
+    linear model that is the coefficient again. A slope is a mean over the rows `X`, so effects of
+    features together show as far as these rows have them together.
 
     Parameters
     ----------
     estimator : estimator instance
-        A fitted multi-label classifier: linear, one-vs-rest or multi-output of linear ones, or
-        any other with `decision_function` or `predict_proba`; or a pipeline, a search, a tuner or
-        a calibrator of one, of which the scores of the inner estimator are explained.
+        A fitted multi-label classifier: linear, one-vs-rest or multi-output of linear ones, or any
+        other with `decision_function` or `predict_proba`. In a pipeline, a search, a tuner or a
+        calibrator, the scores of the inner estimator are explained.
     k : int, default=10
-        How many features on each side of a label.
+        Number of features for a label, and number against it.
     label : object, default=None
-        The label of which, by its name, or its number where labels have no names. None takes all.
+        Label to explain, by its name, or by its number where labels have no names. None takes all.
     X : array-like of shape (n_samples, ...), default=None
-        Rows as the estimator takes them, a few hundred of which are enough, for a model that is
-        not linear; others leave them alone. All the features of a row are tried: the time is that
-        of predicting as many rows as `X` has values, or non-zero values if it becomes sparse.
+        Rows as the estimator takes them, for a model that is not linear; a few hundred are enough.
+        Linear models do not use them. All features of a row are tried: the time is that of
+        predicting as many rows as `X` has values, or non-zero values if `X` becomes sparse.
     labels : array-like of shape (n_labels,), default=None
-        Names of the labels, such as ``y.columns``. None takes `label_names_`, which our estimators
-        keep, at whatever depth; of one that keeps none, numbers of columns.
+        Names of the labels, such as ``y.columns``. None takes `label_names_` of the estimator,
+        inside wrappers and pipelines too, or column numbers if there are none.
 
     Returns
     -------
     DataFrame
-        Columns `label`; `side`, "for" or "against"; `rank`, from 1; `feature`, named by
-        `get_feature_names_out` of the transformers of a pipeline, else by `feature_names_in_`,
-        else x0, x1, ...; and `weight`, per unit of the feature as the last step is given it. A
-        feature of weight 0 is on neither side, so that a label may have fewer than `k`, and one
-        that could not be learned has none.
+        Columns `label`; `side`, "for" or "against"; `rank`, from 1; `feature`; and `weight`, per
+        unit of the feature as the last step is given it. Names of features come from
+        `get_feature_names_out` of the transformers of a pipeline, else from `feature_names_in_`,
+        else they are x0, x1, ... A feature of weight 0 is left out, so that a label may have fewer
+        than `k`. A label that could not be learned has none.
 
     Raises
     ------

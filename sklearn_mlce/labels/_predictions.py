@@ -31,8 +31,8 @@ def predicted_labels(estimator: Any, X: Any, *, labels: Any = None) -> list[tupl
     X : array-like of shape (n_samples, ...)
         Rows, in any form that the estimator takes: texts, a DataFrame, a matrix.
     labels : array-like of shape (n_labels,), default=None
-        Names of the labels, such as ``y.columns``. None takes `label_names_`, which our estimators
-        keep, at whatever depth; of one that keeps none, numbers of columns.
+        Names of the labels, such as ``y.columns``. None takes `label_names_` of the estimator,
+        inside wrappers and pipelines too, or column numbers if there are none.
 
     Returns
     -------
@@ -77,18 +77,18 @@ def top_labels(estimator: Any, X: Any, k: int = 5, *, labels: Any = None) -> Any
     X : array-like of shape (n_samples, ...)
         Rows, in any form that the estimator takes: texts, a DataFrame, a matrix.
     k : int, default=5
-        How many, from 1 to the number of labels.
+        Number of labels of each row, from 1 to all.
     labels : array-like of shape (n_labels,), default=None
-        Names of the labels, such as ``y.columns``. None takes `label_names_`, which our estimators
-        keep, at whatever depth; of one that keeps none, numbers of columns.
+        Names of the labels, such as ``y.columns``. None takes `label_names_` of the estimator,
+        inside wrappers and pipelines too, or column numbers if there are none.
 
     Returns
     -------
     DataFrame of shape (n_samples * k, 6)
-        Columns `row`, from the index of X where it has one; `rank`, from 1; `label`; `score`, of
-        `decision_function` where there is one, else the probability; `probability`, NaN where the
-        estimator has none; and `predicted`, whether `predict` gives the row that label. Of equal
-        scores the label of the lower column ranks first.
+        Columns `row`, from the index of X where it has one; `rank`, from 1; `label`; `score` and
+        `probability`; and `predicted`, whether `predict` gives the row that label. `score` is that
+        of `decision_function`, or else the probability. `probability` is NaN where the estimator
+        has none. Of equal scores the label of the lower column ranks first.
 
     Raises
     ------

@@ -38,24 +38,25 @@ def tags_to_y(
         Tags of each row: a list, tuple, set or array of them, empty where there are none, or with
         a `delimiter` a string.
     delimiter : str, default=None
-        Stands between the tags of a string; blanks around a tag are cut off, and an empty string
-        has none.
+        Text between the tags of a string. Blanks around a tag are cut off, and an empty string has
+        no tags.
     labels : array-like of shape (n_labels,), default=None
         Tags to take, in this order; others are left out. None takes all, sorted. Pass
         ``y_train.columns`` or ``model.label_names_`` for the rows of a test set.
     min_count : int, default=1
-        Rows that must carry a tag, or else it is left out.
+        Tags that fewer rows carry are left out.
     missing : {"error", "empty", "unknown"}, default="error"
-        What a row of None or NaN means: an error; a row without tags; or one whose tags nobody
-        knows, which becomes a row of NaN.
+        Meaning of a row of None or NaN: an error, a row without tags, or a row of unknown tags,
+        which becomes a row of NaN.
     sparse : bool, default=False
-        Whether the columns are pandas' sparse ones, which take the memory of the ones alone. Our
-        estimators then predict a CSR matrix. ``y.sparse.to_coo().tocsr()`` is one.
+        Whether the columns are sparse columns of pandas, which store the ones alone. Our estimators
+        then predict a CSR matrix. ``y.sparse.to_coo().tocsr()`` makes one of `y`.
 
     Returns
     -------
     DataFrame of shape (n_samples, n_labels)
-        Of int64, or float64 where rows are unknown. A Series of pandas gives it its index.
+        0 and 1 of int64, or of float64 where rows are unknown. The index is that of a Series of
+        pandas.
 
     Raises
     ------
@@ -112,7 +113,7 @@ def _check_parameters(delimiter: Any, min_count: Any, missing: Any, sparse: bool
         raise ValueError(f"missing must be one of {list(_MISSING)}, got {missing!r}")
     if sparse and missing == "unknown":
         raise ValueError(
-            'missing="unknown" makes rows of NaN, which sparse columns do not save. Pass '
+            'missing="unknown" makes rows of NaN, which would fill sparse columns. Pass '
             'sparse=False, or missing="empty"'
         )
 
@@ -157,7 +158,7 @@ def _tags_of(entry: Any, delimiter: str | None) -> list[Any]:
     row = entry.tolist() if isinstance(entry, np.ndarray) else list(entry)
     strange = [tag for tag in row if is_missing(tag) or not isinstance(tag, Hashable)]
     if strange:
-        raise ValueError(f"a row of tags holds {strange[0]!r}, which is no tag: {row!r}")
+        raise ValueError(f"a row of tags holds {strange[0]!r}, which is not a tag: {row!r}")
     return row
 
 

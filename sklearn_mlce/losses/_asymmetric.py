@@ -33,13 +33,13 @@ def asymmetric_loss(
         - \sum_{i \in N} \hat p_i^{\,\gamma_-} \log(1 - \hat p_i), \qquad
         \hat p_i = \max(p_i - m, 0).
 
-    Easy negatives are played down by a power of their own, and those whose probability is
-    below :math:`m` are let go altogether. So are very confident wrong ones, whose gradient
-    vanishes: they may be labels that somebody forgot.
+    A power of their own gives easy negatives little weight. Negatives whose probability is below
+    :math:`m` have no loss. The gradient of very confident wrong negatives vanishes too: they may be
+    labels that somebody forgot.
 
     Use it as a comparison where most negatives are easy, or some positives are missing from
-    `targets`. It is not convex: linear models need a first-order solver. Its scores lie
-    above those of binary cross-entropy, so that thresholds want tuning.
+    `targets`. The loss is not convex: linear models need a first-order solver. Scores lie above
+    those of binary cross-entropy, so tune thresholds.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def asymmetric_loss(
     gamma_negative : float, default=4.0
         Power :math:`\gamma_- \ge 0` of the negatives' factor.
     margin : float, default=0.05
-        Probability :math:`0 \le m < 1` below which a negative is let go.
+        Probability :math:`0 \le m < 1` below which a negative has no loss.
     sample_weight : Tensor of shape (...), default=None
         Factor of each row's loss. A constant: no gradient reaches it.
     label_weight : Tensor broadcastable to ``scores``, default=None
@@ -85,9 +85,9 @@ def asymmetric_loss(
     With both powers equal and no margin this is :func:`focal_loss`; with both 0, binary
     cross-entropy. The defaults are the paper's.
 
-    The gradient is exact and comes with the forward pass. Compiled, exported, under
-    :mod:`torch.func` or to be differentiated a second time, the loss is computed by operations that
-    torch traces, and values of tensors are not checked.
+    The gradient is exact and comes with the forward pass. Where torch compiles, exports, uses
+    :mod:`torch.func` or differentiates a second time, the loss is computed by operations that torch
+    traces, and values of tensors are not checked.
 
     References
     ----------
@@ -144,12 +144,12 @@ class AsymmetricLoss(RowLoss):
     gamma_negative : float, default=4.0
         Power of the negatives' factor.
     margin : float, default=0.05
-        Probability below which a negative is let go.
+        Probability below which a negative has no loss.
     label_weight : Tensor broadcastable to the scores, default=None
         Non-negative factor of each label's loss. Kept as a buffer, so that it moves with the
         module between devices.
     reduction : {"mean", "sum", "none"}, default="mean"
-        What becomes of the rows' losses.
+        Reduction of the losses of rows: their mean, their sum, or none.
 
     Raises
     ------

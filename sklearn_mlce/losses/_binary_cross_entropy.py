@@ -43,21 +43,21 @@ def binary_cross_entropy_loss(
         \sum_i w_i \Bigl(c_i\, t_i \log\bigl(1 + e^{-\gamma (s_i - m)}\bigr)
         + (1 - t_i) \log\bigl(1 + e^{\gamma (s_i + m)}\bigr)\Bigr).
 
-    Without scale and margin it is torch's ``binary_cross_entropy_with_logits``, summed over the
-    labels of a row and averaged over rows as the other losses here are, with unknown labels left
-    out. A large scale with a margin makes a smooth hinge of it: scale 8 and margins (0.2, 1.8) are
-    what the estimators train on labels of 0 and 1 by default.
+    Without scale and margin this is torch's ``binary_cross_entropy_with_logits``, summed over the
+    labels of a row and averaged over rows. Unknown labels are left out. A large scale with a margin
+    makes a smooth hinge: the estimators train scale 8 and margins (0.2, 1.8) on labels of 0 and 1
+    by default.
 
-    Use it where probabilities matter or labels are few; each label is then a problem of its
-    own. With many labels the negatives drown the positives, which `pos_weight` can offset.
+    Use it where probabilities matter or labels are few; each label is then a problem of its own.
+    With many labels the negatives outweigh the positives, which `pos_weight` can offset.
 
     Parameters
     ----------
     scores : Tensor of shape (..., n_labels)
         One score per label. Half-precision scores are computed with in float32.
     targets : Tensor of shape (..., n_labels)
-        1 (or True) for a positive label, 0 for a negative one, a number between for a soft
-        target, NaN for an unknown label, which then takes no part in the loss.
+        1 (or True) for a positive label, 0 for a negative one, a number between for a soft target.
+        NaN is an unknown label, which takes no part in the loss.
     pos_weight : Tensor broadcastable to ``scores``, default=None
         Factor of the positives' part of each label's loss.
     sample_weight : Tensor of shape (...), default=None
@@ -68,8 +68,8 @@ def binary_cross_entropy_loss(
     scale : float, default=1.0
         Factor :math:`\gamma > 0` of the scores. The loss is not divided by it.
     margin : float or pair of float, default=0.0
-        Margin :math:`m` by which each score is asked to clear zero; of a pair, the first is the
-        negatives' and the second the positives'.
+        Margin :math:`m` by which each score is to clear zero. The first of a pair is for negatives,
+        the second for positives.
     reduction : {"mean", "sum", "none"}, default="mean"
         The loss of a row is the sum over its labels. "mean" is the mean over rows, weighted by
         `sample_weight`; "none" returns the weighted loss of each row, of shape ``(...)``.
@@ -186,9 +186,9 @@ class BinaryCrossEntropyLoss(RowLoss):
     scale : float, default=1.0
         Factor of the scores.
     margin : float or pair of float, default=0.0
-        Margin by which each score is asked to clear zero.
+        Margin by which each score is to clear zero.
     reduction : {"mean", "sum", "none"}, default="mean"
-        What becomes of the rows' losses.
+        Reduction of the losses of rows: their mean, their sum, or none.
 
     Raises
     ------

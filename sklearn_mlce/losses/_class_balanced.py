@@ -56,11 +56,11 @@ def class_balanced_focal_loss(
     label_counts : Tensor of shape (n_labels,)
         Number of training rows that carry each label. 0 counts as 1.
     beta : float, default=0.9
-        At least 0, where all weights are equal, and below 1, towards which they become the
-        inverse counts. Above about ``1 / (1 - beta)`` rows, labels weigh the same: 0.9, which
-        [2]_ uses, singles out labels of a few rows, 0.999 those of some hundreds.
+        Number from 0, where all weights are equal, to below 1, near which the weights are the
+        inverse counts. Labels of more than about ``1 / (1 - beta)`` rows weigh the same: 0.9, which
+        [2]_ uses, favours labels of a few rows, and 0.999 labels of some hundreds.
     gamma : float, default=2.0
-        Power of the focal factor, at least 0, where the loss is weighted binary cross-entropy.
+        Power of the focal factor, at least 0. With 0 the loss is weighted binary cross-entropy.
     sample_weight : Tensor of shape (...), default=None
         Factor of each row's loss. A constant: no gradient reaches it.
     label_weight : Tensor broadcastable to ``scores``, default=None
@@ -89,9 +89,9 @@ def class_balanced_focal_loss(
 
     Notes
     -----
-    The gradient is exact and comes with the forward pass. Compiled, exported, under
-    :mod:`torch.func` or to be differentiated a second time, the loss is computed by operations that
-    torch traces, and values of tensors are not checked.
+    The gradient is exact and comes with the forward pass. Where torch compiles, exports, uses
+    :mod:`torch.func` or differentiates a second time, the loss is computed by operations that torch
+    traces, and values of tensors are not checked.
 
     References
     ----------
@@ -167,7 +167,7 @@ class ClassBalancedFocalLoss(RowLoss):
         Non-negative factor of each label's loss. Kept as a buffer, so that it moves with the
         module between devices.
     reduction : {"mean", "sum", "none"}, default="mean"
-        What becomes of the rows' losses.
+        Reduction of the losses of rows: their mean, their sum, or none.
 
     Raises
     ------

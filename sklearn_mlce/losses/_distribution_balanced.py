@@ -56,14 +56,14 @@ def distribution_balanced_loss(
         \hat r_i = \alpha + \sigma\bigl(\beta (r_i - \mu)\bigr), \qquad
         r_i = \frac{1 / n_i}{\sum_{j \in P} 1 / n_j}.
 
-    It has three parts, each of which can be had alone. The *rebalanced weights*
-    :math:`\hat r` undo that a row drawn for a rare label brings its frequent ones along. The
-    *negative-tolerant regularisation* (:math:`\lambda, \nu`) lets go of negatives once their
-    score is low, and starts labels at their frequency. The *focal factor*
-    (:math:`\gamma`) is that of :func:`focal_loss`, which [2]_ adds to [1]_.
+    The loss has three parts, and each can be used alone. The *rebalanced weights* :math:`\hat r`
+    correct for the frequent labels of rows that are drawn for a rare one. The *negative-tolerant
+    regularisation* (:math:`\lambda, \nu`) gives negatives of low score little loss, and starts
+    labels at their frequency. The *focal factor* (:math:`\gamma`) is that of :func:`focal_loss`,
+    which [2]_ adds to [1]_.
 
-    Use it as a comparison where labels are long-tailed and co-occur. It has many constants,
-    which the papers chose anew for each data set.
+    Use it as a comparison where labels are long-tailed and co-occur. The papers chose its many
+    constants anew for each data set.
 
     Parameters
     ----------
@@ -114,14 +114,14 @@ def distribution_balanced_loss(
 
     Notes
     -----
-    A row without positives has no :math:`r`; it takes the limit of a vanishing sum, the weight
-    :math:`\alpha + 1`; with :math:`\beta = 0` all weights are :math:`\alpha + 1/2`. The score of
-    an even chance is :math:`\nu_i`, not 0; with the default :math:`\kappa` that is 0.23 for a
-    label of one row in a hundred.
+    A row without positives has no :math:`r`. Its weight is :math:`\alpha + 1`, the limit of a
+    vanishing sum. With :math:`\beta = 0` all weights are :math:`\alpha + 1/2`. An even chance has
+    the score :math:`\nu_i`, not 0: with the default :math:`\kappa`, 0.23 for a label of one row in
+    a hundred.
 
-    The gradient is exact and comes with the forward pass. Compiled, exported, under
-    :mod:`torch.func` or to be differentiated a second time, the loss is computed by operations that
-    torch traces, and values of tensors are not checked.
+    The gradient is exact and comes with the forward pass. Where torch compiles, exports, uses
+    :mod:`torch.func` or differentiates a second time, the loss is computed by operations that torch
+    traces, and values of tensors are not checked.
 
     References
     ----------
@@ -264,7 +264,7 @@ class DistributionBalancedLoss(RowLoss):
         Non-negative factor of each label's loss. Kept as a buffer, so that it moves with the
         module between devices.
     reduction : {"mean", "sum", "none"}, default="mean"
-        What becomes of the rows' losses.
+        Reduction of the losses of rows: their mean, their sum, or none.
 
     Raises
     ------

@@ -31,13 +31,12 @@ def focal_loss(
         -\sum_{j \in P} \alpha\, (1 - p_j)^\gamma \log p_j
         - \sum_{i \in N} (1 - \alpha)\, p_i^\gamma \log(1 - p_i),
 
-    without the :math:`\alpha` where it is None. It is binary cross-entropy whose terms are
-    multiplied by a power of how wrong they are, so that the many labels that a model has long
-    got right do not drown the few that it has not.
+    without the factors of :math:`\alpha` where it is None. Each term of binary cross-entropy is
+    multiplied by a power of its error. So the many labels that are right already do not outweigh
+    the few that are wrong.
 
-    Use it as a comparison to MLCE where labels are many and mostly easy negatives. Its
-    probabilities are drawn towards one half, and it is not convex: linear models need a
-    first-order solver.
+    Use it as a comparison to MLCE where labels are many and mostly easy negatives. Probabilities
+    are pulled towards one half. The loss is not convex: linear models need a first-order solver.
 
     Parameters
     ----------
@@ -48,7 +47,7 @@ def focal_loss(
         takes no part in the loss. Soft targets are refused: the loss would not be least where
         the predicted probability is the target.
     gamma : float, default=2.0
-        Power of the factor, at least 0, where it is binary cross-entropy.
+        Power of the factor, at least 0. With 0 the loss is binary cross-entropy.
     alpha : float, default=None
         Weight of the positives, between 0 and 1; the negatives have the rest. None weighs both
         by 1.
@@ -80,9 +79,9 @@ def focal_loss(
 
     Notes
     -----
-    The gradient is exact and comes with the forward pass. Compiled, exported, under
-    :mod:`torch.func` or to be differentiated a second time, the loss is computed by operations that
-    torch traces, and values of tensors are not checked.
+    The gradient is exact and comes with the forward pass. Where torch compiles, exports, uses
+    :mod:`torch.func` or differentiates a second time, the loss is computed by operations that torch
+    traces, and values of tensors are not checked.
 
     References
     ----------
@@ -140,7 +139,7 @@ class FocalLoss(RowLoss):
         Non-negative factor of each label's loss. Kept as a buffer, so that it moves with the
         module between devices.
     reduction : {"mean", "sum", "none"}, default="mean"
-        What becomes of the rows' losses.
+        Reduction of the losses of rows: their mean, their sum, or none.
 
     Raises
     ------

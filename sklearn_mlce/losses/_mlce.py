@@ -58,8 +58,8 @@ def mlce_loss(
     scores : Tensor of shape (..., n_labels)
         One score per label. Half-precision scores are computed with in float32.
     targets : Tensor of shape (..., n_labels)
-        1 (or True) for a positive label, 0 for a negative one, a number between for a soft
-        target, NaN for an unknown label, which then takes no part in the loss.
+        1 (or True) for a positive label, 0 for a negative one, a number between for a soft target.
+        NaN is an unknown label, which takes no part in the loss.
     sample_weight : Tensor of shape (...), default=None
         Factor of each row's loss. A constant: no gradient reaches it.
     label_weight : Tensor broadcastable to ``scores``, default=None
@@ -71,8 +71,8 @@ def mlce_loss(
     scale : float, default=1.0
         Factor :math:`\gamma > 0` of the exponents. The loss is not divided by it.
     margin : float or pair of float, default=0.0
-        Margin :math:`m` by which each score is asked to clear the threshold; of a pair, the
-        first is the negatives' and the second the positives'.
+        Margin :math:`m` by which each score is to clear the threshold. The first of a pair is for
+        negatives, the second for positives.
     reduction : {"mean", "sum", "none"}, default="mean"
         "mean" is the mean over rows, weighted by `sample_weight`; "none" returns the weighted
         loss of each row, of shape ``(...)``.
@@ -96,16 +96,16 @@ def mlce_loss(
     Notes
     -----
     At the minimum of the plain loss a soft target satisfies :math:`t_i = \sigma(2 s_i)`. A row
-    without positives, or without negatives, has a finite loss: the threshold term stands in
-    for the missing side.
+    without positives, or without negatives, has a finite loss: the threshold takes part in both
+    logarithms.
 
-    The loss is convex in the scores. With :math:`x_i` the terms of a side, it keeps of their
-    product :math:`\prod_i (1 + x_i) = 1 + \sum_i x_i + \sum_{i < j} x_i x_j + \cdots` the terms of
-    first order; with all of them it would be binary cross-entropy, summed over the labels
-    (:func:`binary_cross_entropy_loss`), which is never smaller.
+    The loss is convex in the scores. Write :math:`x_i` for the exponentials of one of its
+    logarithms. Of the product :math:`\prod_i (1 + x_i) = 1 + \sum_i x_i + \sum_{i < j} x_i x_j +
+    \cdots` the loss has the terms of first order. With all terms it is binary cross-entropy, summed
+    over the labels (:func:`binary_cross_entropy_loss`), which is never smaller.
 
-    The gradient in `scores` and `threshold_scores` is exact and comes with the forward pass.
-    Compiled, exported, under :mod:`torch.func` or to be differentiated a second time, the loss is
+    The gradient in `scores` and `threshold_scores` is exact and comes with the forward pass. Where
+    torch compiles, exports, uses :mod:`torch.func` or differentiates a second time, the loss is
     computed by operations that torch traces, and values of tensors are not checked.
 
     References
@@ -154,11 +154,10 @@ def mlce_loss_from_indices(
 ) -> Tensor:
     """Multi-label softmax cross-entropy of scores and the positives' indices.
 
-    The positives come in compressed sparse row form, as in a scipy CSR matrix: those of row
-    ``r`` are ``indices[indptr[r]:indptr[r + 1]]``; every other label is negative. No tensor of
-    the targets' full shape is made. The value is that of :func:`mlce_loss`; terms are left out
-    of the negatives' sum rather than subtracted from the sum over all labels, which would
-    cancel.
+    The positives come in compressed sparse row form, as in a scipy CSR matrix: those of row ``r``
+    are ``indices[indptr[r]:indptr[r + 1]]``. Every other label is negative. No tensor of the
+    targets' full shape is made. The value is that of :func:`mlce_loss`. Positives are left out of
+    the sum over negatives, not subtracted from a sum over all labels, which would cancel.
 
     Parameters
     ----------
@@ -178,7 +177,7 @@ def mlce_loss_from_indices(
     scale : float, default=1.0
         Factor of the exponents.
     margin : float or pair of float, default=0.0
-        Margin by which each score is asked to clear the threshold.
+        Margin by which each score is to clear the threshold.
     reduction : {"mean", "sum", "none"}, default="mean"
         As in :func:`mlce_loss`.
 
@@ -291,7 +290,7 @@ class MLCELoss(nn.Module):
     scale : float, default=1.0
         Factor of the exponents.
     margin : float or pair of float, default=0.0
-        Margin by which each score is asked to clear the threshold.
+        Margin by which each score is to clear the threshold.
     reduction : {"mean", "sum", "none"}, default="mean"
         As in :func:`mlce_loss`.
 

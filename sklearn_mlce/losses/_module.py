@@ -18,7 +18,7 @@ class RowLoss(nn.Module):
     label_weight : Tensor or None
         Kept as a buffer, so that it moves with the module between devices.
     reduction : {"mean", "sum", "none"}
-        What becomes of the rows' losses.
+        Reduction of the losses of rows: their mean, their sum, or none.
     """
 
     label_weight: Tensor | None

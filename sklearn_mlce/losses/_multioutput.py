@@ -93,9 +93,9 @@ def multioutput_loss(
 
     Notes
     -----
-    The gradient is exact and comes with the forward pass. Compiled, exported, under
-    :mod:`torch.func` or to be differentiated a second time, the loss is computed by operations that
-    torch traces, and values of tensors are not checked.
+    The gradient is exact and comes with the forward pass. Where torch compiles, exports, uses
+    :mod:`torch.func` or differentiates a second time, the loss is computed by operations that torch
+    traces, and values of tensors are not checked.
 
     References
     ----------
@@ -190,9 +190,9 @@ def soft_multioutput_loss(
 
     Notes
     -----
-    The gradient is exact and comes with the forward pass. Compiled, exported, under
-    :mod:`torch.func` or to be differentiated a second time, the loss is computed by operations that
-    torch traces, and values of tensors are not checked.
+    The gradient is exact and comes with the forward pass. Where torch compiles, exports, uses
+    :mod:`torch.func` or differentiates a second time, the loss is computed by operations that torch
+    traces, and values of tensors are not checked.
 
     References
     ----------
@@ -249,12 +249,12 @@ def multioutput_divergence_loss(
     target. So the loss is 0 at :math:`\mathrm{softmax}(s_i) = t_i` and positive elsewhere, whatever
     the weights, if the targets of each output add up to 1.
 
-    Use it to match distributions, such as smoothed classes, the votes of several people or a
-    larger model's probabilities; targets of 0 and 1 are welcome among them. A hard target of class
-    :math:`j` has the term :math:`u - \log(1 + u)` with the odds
-    :math:`u = \sum_{k \ne j} e^{s_{ik} - s_{ij}}` of :func:`multioutput_loss`: as large as they
-    where the class is missed, and vanishing faster where it wins. As there, the outputs are pooled
-    by class, so *class codes must mean the same in each output*. The loss is not convex.
+    Use it to match distributions, such as smoothed classes, the votes of several people or a larger
+    model's probabilities. Targets of 0 and 1 may be among them. A hard target of class :math:`j`
+    has the term :math:`u - \log(1 + u)` with the odds :math:`u = \sum_{k \ne j} e^{s_{ik} -
+    s_{ij}}` of :func:`multioutput_loss`: about as large where the class is missed, and vanishing
+    faster where it wins. As there, the outputs are pooled by class, so *class codes must mean the
+    same in each output*. The loss is not convex.
 
     Parameters
     ----------
@@ -293,14 +293,14 @@ def multioutput_divergence_loss(
 
     Notes
     -----
-    The gradient is exact and comes with the forward pass. Compiled, exported, under
-    :mod:`torch.func` or to be differentiated a second time, the loss is computed by operations that
-    torch traces, and values of tensors are not checked.
+    The gradient is exact and comes with the forward pass. Where torch compiles, exports, uses
+    :mod:`torch.func` or differentiates a second time, the loss is computed by operations that torch
+    traces, and values of tensors are not checked.
 
     Of one output the sum of the terms is the chi-squared divergence of the targets from the softmax
     less the Kullback-Leibler divergence. At the optimum the Hessian of the loss is that of the sum
-    of the outputs' cross-entropies. Where rows that have the same scores carry different targets,
-    the least mean loss is not at the mean of the targets, but between that and equal probabilities.
+    of the outputs' cross-entropies. Where rows of the same scores have different targets, the mean
+    loss is least between the mean of the targets and equal probabilities.
 
     References
     ----------
@@ -421,7 +421,7 @@ class MultioutputLoss(RowLoss):
         Non-negative factor of each exponential. Kept as a buffer, so that it moves with the
         module between devices.
     reduction : {"mean", "sum", "none"}, default="mean"
-        What becomes of the rows' losses.
+        Reduction of the losses of rows: their mean, their sum, or none.
 
     Raises
     ------
@@ -463,7 +463,7 @@ class SoftMultioutputLoss(RowLoss):
         Non-negative factor of each exponential. Kept as a buffer, so that it moves with the
         module between devices.
     reduction : {"mean", "sum", "none"}, default="mean"
-        What becomes of the rows' losses.
+        Reduction of the losses of rows: their mean, their sum, or none.
 
     Raises
     ------
@@ -505,7 +505,7 @@ class MultioutputDivergenceLoss(RowLoss):
         Non-negative factor of each term. Kept as a buffer, so that it moves with the module
         between devices.
     reduction : {"mean", "sum", "none"}, default="mean"
-        What becomes of the rows' losses.
+        Reduction of the losses of rows: their mean, their sum, or none.
 
     Raises
     ------

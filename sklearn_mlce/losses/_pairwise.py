@@ -47,18 +47,18 @@ def pairwise_loss(
     lse being the logarithm of a sum of exponentials. Soft targets :math:`t` are weights
     :math:`1 - t` on the one side and :math:`t` on the other.
 
-    It asks that all positives score above all negatives, and nothing of where zero lies: a
-    constant may be added to the scores of a row. With one positive it is the softmax
-    cross-entropy. Use it where the number of labels per row is known, so that the best ones can
-    be predicted, or where only the ranking matters; :func:`mlce_loss` elsewhere.
+    All positives are to score above all negatives. Zero is no threshold: a constant may be added to
+    the scores of a row. With one positive it is the softmax cross-entropy. Use it where the number
+    of labels per row is known, so that the best ones can be predicted, or where only the ranking
+    matters; :func:`mlce_loss` elsewhere.
 
     Parameters
     ----------
     scores : Tensor of shape (..., n_labels)
         One score per label. Half-precision scores are computed with in float32.
     targets : Tensor of shape (..., n_labels)
-        1 (or True) for a positive label, 0 for a negative one, a number between for a soft
-        target, NaN for an unknown label, which then takes no part in the loss.
+        1 (or True) for a positive label, 0 for a negative one, a number between for a soft target.
+        NaN is an unknown label, which takes no part in the loss.
     scale : float, default=1.0
         Factor :math:`\gamma > 0` of the differences. The loss is not divided by it.
     margin : float, default=0.0
@@ -95,9 +95,9 @@ def pairwise_loss(
     zero, so such rows teach nothing here. At the minimum for soft targets
     :math:`s_i = \log(t_i / (1 - t_i)) / (2 \gamma)` but for a constant of the row.
 
-    The gradient is exact and comes with the forward pass. Compiled, exported, under
-    :mod:`torch.func` or to be differentiated a second time, the loss is computed by operations that
-    torch traces, and values of tensors are not checked.
+    The gradient is exact and comes with the forward pass. Where torch compiles, exports, uses
+    :mod:`torch.func` or differentiates a second time, the loss is computed by operations that torch
+    traces, and values of tensors are not checked.
 
     References
     ----------
@@ -152,12 +152,12 @@ class PairwiseLoss(RowLoss):
     scale : float, default=1.0
         Factor of the differences of scores.
     margin : float, default=0.0
-        Margin by which a positive is asked to lie above a negative.
+        Margin by which a positive is to lie above a negative.
     label_weight : Tensor broadcastable to the scores, default=None
         Non-negative factor of each label's exponential. Kept as a buffer, so that it moves
         with the module between devices.
     reduction : {"mean", "sum", "none"}, default="mean"
-        What becomes of the rows' losses.
+        Reduction of the losses of rows: their mean, their sum, or none.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Measures that scikit-learn lacks for many, rare or unknown labels.
 
-The measures take `y_true`, dense or sparse, then `y_score` or `y_pred`, and give a number, the
-larger the better, so that :func:`~sklearn.metrics.make_scorer` makes scorers of them.
+The measures take `y_true`, dense or sparse, then `y_score` or `y_pred`, and return a number, the
+larger the better. :func:`~sklearn.metrics.make_scorer` makes scorers of them.
 """
 
 from sklearn_mlce.metrics._at_k import ndcg_at_k, precision_at_k, recall_at_k

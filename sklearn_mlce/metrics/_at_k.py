@@ -19,7 +19,7 @@ from sklearn_mlce.metrics._inputs import (
 
 
 def precision_at_k(y_true: Any, y_score: Any, *, k: int = 5, sample_weight: Any = None) -> float:
-    """Share of the k labels with the highest scores that a row carries, on average over rows.
+    """Fraction of the k labels with the highest scores that a row carries, on average over rows.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def recall_at_k(
     sample_weight: Any = None,
     zero_division: float = 0.0,
 ) -> float:
-    """Share of a row's labels that are among the k with the highest scores, on average over rows.
+    """Fraction of a row's labels among the k with the highest scores, on average over rows.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def recall_at_k(
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weight of each row in the mean.
     zero_division : {0.0, 1.0, np.nan}, default=0.0
-        What a row counts that carries no label. With NaN it is left out of the mean.
+        Recall of a row that carries no label. With NaN the row is left out of the mean.
 
     Returns
     -------

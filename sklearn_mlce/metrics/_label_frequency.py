@@ -88,14 +88,14 @@ def f1_by_label_frequency(
     y_pred : {array-like, sparse matrix} of shape (n_samples, n_labels)
         Predicted labels, 0 or 1.
     label_counts : array-like of shape (n_labels,), default=None
-        How many training rows carry each label, by which the labels are grouped;
-        ``y_train.sum(axis=0)`` will do, dense or sparse. None takes the rows of `y_true`, of which
-        there may be few, and whose groups change from fold to fold.
+        Number of training rows that carry each label, by which the labels are grouped;
+        ``y_train.sum(axis=0)`` will do, dense or sparse. None counts the rows of `y_true`, which
+        may be few, and whose groups change from fold to fold.
     cuts : tuple of two numbers, default=(20, 100)
         Labels of fewer rows than the first are tail, of more than the second head, the others
         medium. A label that no row carries is tail.
     group : {"head", "medium", "tail"}, default=None
-        Which group to give the F1 of, as a scorer needs it. None gives all three.
+        Group whose F1 is returned, as a scorer needs it. None returns all three.
     average : {"macro", "micro"}, default="macro"
         Mean of F1 over the labels of a group, or F1 of all their cells together.
     sample_weight : array-like of shape (n_samples,), default=None

@@ -18,7 +18,7 @@ from sklearn_mlce.metrics._inputs import (
 
 
 def label_propensities(y: Any, *, A: float = 0.55, B: float = 1.5) -> np.ndarray:
-    r"""Probability that a label which applies to a row was noted, by the model of Jain et al.
+    r"""Probability that a label was noted in a row to which it applies, by the model of Jain et al.
 
     .. math:: p_l = \frac{1}{1 + C (N_l + B)^{-A}}, \qquad C = (\ln N - 1) (B + 1)^A
 
@@ -76,7 +76,7 @@ def label_propensities(y: Any, *, A: float = 0.55, B: float = 1.5) -> np.ndarray
 def propensity_scored_precision_at_k(
     y_true: Any, y_score: Any, *, propensities: Any, k: int = 5, sample_weight: Any = None
 ) -> float:
-    r"""Precision at k that counts each label by its inverse propensity, as a share of the best.
+    r"""Precision at k with labels weighted by inverse propensity, divided by the best possible.
 
     With :math:`p_l` the propensities, :math:`P_i` the labels of row :math:`i` and :math:`T_i` the
     `k` of highest score, it is

@@ -134,13 +134,13 @@ def f_measure_of(scoring: Any, thresholds: str) -> FMeasure:
     measure = names.get(scoring) if isinstance(scoring, str) else _of_scorer(scoring)
     if measure is None:
         raise ValueError(
-            f"scoring={scoring!r} cannot be swept exactly; expected 'f1_micro', 'f1_macro', "
+            f"scoring={scoring!r} has no exact best thresholds; expected 'f1_micro', 'f1_macro', "
             "'f1_samples', or a scorer make_scorer(f1_score, average=...) or "
             "make_scorer(fbeta_score, beta=..., average=...) with one of these averages"
         )
     if measure.average == "samples" and thresholds == "per_label":
         raise ValueError(
-            "the samples-averaged F ties all labels of a row together, so that thresholds per "
+            "the samples-averaged F depends on all labels of a row, so that thresholds per "
             "label cannot be found exactly. Pass thresholds='global', or scoring='f1_macro' or "
             "'f1_micro'"
         )

@@ -82,7 +82,7 @@ def checked_scores(y_score: Any, targets: Targets) -> np.ndarray:
     if scores.shape != shape or scores.dtype.kind not in "biuf":
         raise ValueError(
             f"y_score must hold a number for each of {shape[0]} rows and {shape[1]} labels, got "
-            f"shape {scores.shape} of dtype {scores.dtype}. Of a list of probabilities, as forests "
-            "give, pass np.column_stack([part[:, 1] for part in probabilities])"
+            f"shape {scores.shape} of dtype {scores.dtype}. For a list of probabilities, as "
+            "forests return, pass np.column_stack([part[:, 1] for part in probabilities])"
         )
     return finite_scores(scores, "y_score holds")

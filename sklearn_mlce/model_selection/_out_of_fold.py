@@ -211,7 +211,7 @@ def check_held_out(
     if not _is_counted(targets, sample_weight)[rows].any():
         raise ValueError(
             f"cv holds {len(rows)} rows out, of which none has a weight above zero and a known "
-            "label, so that there is nothing to choose by. Pass another cv, such as cv=3"
+            "label, so that nothing can be chosen by them. Pass another cv, such as cv=3"
         )
     effect = "They count as missed, and no threshold is found on them"
     warn_unscored_labels(targets, splits, sample_weight, effect, stacklevel)
@@ -245,7 +245,7 @@ def warn_unscored_labels(
     listed = ", ".join([repr(name) for name in names[:5].tolist()] + ["..."] * (len(names) > 5))
     warnings.warn(
         f"the positives of {len(labels)} of {targets.n_outputs} labels, [{listed}], could not be "
-        f"scored: all of a label's lie in one fold, whose estimator was fitted on none. {effect}. "
+        f"scored: each has all of its positives in one fold, whose estimator saw none. {effect}. "
         "Pass a number of folds such as cv=5, which spreads each label over the folds, or a "
         "splitter that does, such as sklearn_mlce.model_selection.MultilabelStratifiedKFold(5)",
         UserWarning,

@@ -149,8 +149,8 @@ def _check_pairs(cv: Any) -> None:
     pairs = cv if isinstance(cv, Sized) and isinstance(cv, Iterable) else ()
     if is_text or not all(isinstance(pair, Sized) for pair in pairs):
         raise TypeError(
-            f"cv={cv!r:.80} holds what are no splits; expected a number of folds, a splitter, or "
-            "pairs of row numbers, (train, test). Pass cv=3"
+            f"cv={cv!r:.80} holds entries that are not splits; expected a number of folds, a "
+            "splitter, or pairs of row numbers, (train, test). Pass cv=3"
         )
 
 

@@ -62,7 +62,7 @@ class _LabelFolds(BaseCrossValidator):
             raise TypeError(f"shuffle={shuffle!r} must be True or False")
         if not shuffle and random_state is not None:
             raise ValueError(
-                f"random_state={random_state!r} draws nothing where shuffle=False. Pass "
+                f"random_state={random_state!r} has no effect with shuffle=False. Pass "
                 "shuffle=True, or leave random_state out"
             )
         self.n_splits = int(n_splits)
@@ -115,10 +115,10 @@ class _LabelFolds(BaseCrossValidator):
 class MultilabelStratifiedKFold(_LabelFolds):
     """Folds that hold each label about as often as all rows do.
 
-    What :class:`~sklearn.model_selection.StratifiedKFold` is to one class per row, for a matrix of
-    labels: rows are placed by iterative stratification [1]_, those of the rarest label first. Rows
-    are exchanged then until no fold lacks a label that it could have, by a tabu search [2]_, and
-    rare labels are near their shares.
+    This is :class:`~sklearn.model_selection.StratifiedKFold` for a matrix of labels. Rows are
+    placed by iterative stratification [1]_, those of the rarest label first. Then a tabu search
+    [2]_ exchanges rows until no fold lacks a label that it could have, and rare labels are spread
+    evenly.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class MultilabelStratifiedKFold(_LabelFolds):
         Whether rows of the same labels are placed in an order drawn at random. False makes the
         same folds every time.
     random_state : int, RandomState instance or None, default=None
-        Draws that order, with ``shuffle=True``.
+        Seed of that order, with ``shuffle=True``.
 
     See Also
     --------
@@ -138,13 +138,13 @@ class MultilabelStratifiedKFold(_LabelFolds):
 
     Notes
     -----
-    Sizes of folds differ by one at most. `y` may be a 0/1 matrix, dense or sparse, which stays
-    sparse; a DataFrame; soft in [0, 1], a label then counting by its mass; with NaN, which counts
-    for nothing; or the classes of several outputs, each class counting as a label. A 1-D `y` is
-    split as by :class:`~sklearn.model_selection.StratifiedKFold`.
+    Sizes of folds differ by one at most. `y` may be a matrix of 0 and 1, dense or sparse, which
+    stays sparse, or a DataFrame. Soft labels in [0, 1] count by their sum, and NaN does not count.
+    Each class of several outputs counts as a label. A 1-D `y` is split as by
+    :class:`~sklearn.model_selection.StratifiedKFold`.
 
-    A label of fewer rows than there are folds is missing in some of them, and where labels come
-    together in the same few rows, one of more rows may be as well.
+    A label of fewer rows than there are folds is missing in some fold. Where labels come together
+    in the same few rows, a label of more rows may be missing as well.
 
     References
     ----------
@@ -176,7 +176,7 @@ class MultilabelStratifiedKFold(_LabelFolds):
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
             Labels of each row, in any form that the estimators take.
         groups : object
-            Not used, of which a warning tells where it is not None.
+            Not used; a warning says so where it is not None.
 
         Yields
         ------
@@ -199,8 +199,7 @@ class MultilabelStratifiedKFold(_LabelFolds):
 class MultilabelStratifiedGroupKFold(_LabelFolds):
     """Folds that keep groups together and hold each label about as often as all rows do.
 
-    What :class:`~sklearn.model_selection.StratifiedGroupKFold` is to one class per row, for a
-    matrix of labels.
+    This is :class:`~sklearn.model_selection.StratifiedGroupKFold` for a matrix of labels.
 
     Parameters
     ----------
@@ -209,7 +208,7 @@ class MultilabelStratifiedGroupKFold(_LabelFolds):
     shuffle : bool, default=False
         Whether groups of the same size are placed in an order drawn at random.
     random_state : int, RandomState instance or None, default=None
-        Draws that order, with ``shuffle=True``.
+        Seed of that order, with ``shuffle=True``.
 
     See Also
     --------
@@ -218,12 +217,11 @@ class MultilabelStratifiedGroupKFold(_LabelFolds):
 
     Notes
     -----
-    Each row goes to the fold of its group. Groups of the label that the fewest groups have come
-    first, large ones before small ones, each to the fold that lacks the most of the label among
-    those that have room for the group. A fold has less than one group's rows above its share.
-    Groups are exchanged then as rows are by :class:`MultilabelStratifiedKFold`, if no fold comes
-    further from its share by that than the furthest one is.
-    `y` may take the forms of :class:`MultilabelStratifiedKFold`; a 1-D `y` is split as by
+    Each row goes to the fold of its group. Groups of the rarest label come first, large ones before
+    small ones. Each goes to the fold that lacks the most of the label, among folds with room for
+    the group. A fold exceeds its due size by less than one group. Then groups are exchanged as rows
+    are by :class:`MultilabelStratifiedKFold`, unless an exchange makes sizes more unequal than they
+    are. `y` may take the forms of :class:`MultilabelStratifiedKFold`; a 1-D `y` is split as by
     :class:`~sklearn.model_selection.StratifiedGroupKFold`.
 
     Examples
@@ -281,8 +279,7 @@ class MultilabelStratifiedGroupKFold(_LabelFolds):
 class MultilabelStratifiedShuffleSplit(BaseShuffleSplit):
     """Random splits whose parts hold each label about as often as all rows do.
 
-    What :class:`~sklearn.model_selection.StratifiedShuffleSplit` is to one class per row, for a
-    matrix of labels.
+    This is :class:`~sklearn.model_selection.StratifiedShuffleSplit` for a matrix of labels.
 
     Parameters
     ----------
@@ -343,7 +340,7 @@ class MultilabelStratifiedShuffleSplit(BaseShuffleSplit):
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
             Labels of each row, in any form that the estimators take.
         groups : object
-            Not used, of which a warning tells where it is not None.
+            Not used; a warning says so where it is not None.
 
         Yields
         ------
@@ -384,14 +381,13 @@ def multilabel_train_test_split(
 ) -> list[Any]:
     """Cut arrays into rows to train on and rows to test on, stratified by labels.
 
-    What :func:`~sklearn.model_selection.train_test_split` is with ``stratify=y`` for one class per
-    row, for a matrix of labels, which that function refuses or takes each combination of for a
-    class.
+    This is :func:`~sklearn.model_selection.train_test_split` with ``stratify=y`` for a matrix of
+    labels, where scikit-learn's function takes each combination of labels for a class.
 
     Parameters
     ----------
     *arrays : array-like, sparse matrix or DataFrame
-        Of equal length, such as X and y.
+        Arrays of equal length, such as X and y.
     test_size : float or int, default=None
         Fraction or number of the rows to test on; None is what `train_size` leaves, or a quarter.
     train_size : float or int, default=None

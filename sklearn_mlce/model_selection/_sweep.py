@@ -43,8 +43,8 @@ def resolve_shrinkage(shrinkage: Any, thresholds: str | None) -> float:
         return SHRINKAGE
     if thresholds != "per_label":
         raise ValueError(
-            f"threshold_shrinkage={shrinkage!r} draws each label's own threshold towards the "
-            f"global one, but thresholds={thresholds!r} finds none for each label. Set "
+            f"threshold_shrinkage={shrinkage!r} shrinks thresholds per label, but "
+            f"thresholds={thresholds!r} finds one for all labels. Set "
             "thresholds='per_label', or threshold_shrinkage='auto'"
         )
     return float(shrinkage)

@@ -26,10 +26,9 @@ def tune_thresholds(
 ) -> float | np.ndarray:
     """Thresholds of given scores that maximise an F-measure.
 
-    For scores that come from elsewhere: those that a network gives held-out rows, or the
-    out-of-fold scores of :func:`~sklearn.model_selection.cross_val_predict`. They are found
-    exactly, as :class:`MultilabelTunedThresholdClassifierCV` finds them for an estimator that it
-    fits itself.
+    Use it for scores that come from elsewhere: those that a network gives held-out rows, or the
+    out-of-fold scores of :func:`~sklearn.model_selection.cross_val_predict`. The thresholds are
+    found exactly, as by :class:`MultilabelTunedThresholdClassifierCV`.
 
     Parameters
     ----------
@@ -39,14 +38,14 @@ def tune_thresholds(
     y_score : array-like of shape (n_samples,) or (n_samples, n_labels)
         Scores or probabilities of rows that the model was not fitted on.
     scoring : {"f1_micro", "f1_macro", "f1_samples"} or scorer, default="f1_micro"
-        What to maximise: F1 of all cells of `y_true` together, or its mean over labels or over
-        rows, or a scorer made by :func:`~sklearn.metrics.make_scorer` of
+        Score to maximise: F1 of all cells of `y_true` together, or its mean over labels or over
+        rows. A scorer will do that :func:`~sklearn.metrics.make_scorer` makes of
         :func:`~sklearn.metrics.fbeta_score` with such an `average`.
     thresholds : {"global", "per_label"}, default="global"
-        One threshold for all labels, or one for each, drawn towards the global one for micro-F1,
-        the more so the fewer positives it was found on.
+        One threshold for all labels, or one for each. Thresholds per label are shrunk towards the
+        global one for micro-F1, the more so the fewer positives the label has.
     threshold_shrinkage : float or "auto", default="auto"
-        How much each label's own threshold is drawn towards the global one, as in
+        How much each label's own threshold is shrunk towards the global one, as in
         :class:`MultilabelTunedThresholdClassifierCV`.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weight of each row.
@@ -58,8 +57,8 @@ def tune_thresholds(
     Returns
     -------
     float or ndarray of shape (n_labels,)
-        What a score has to exceed: predict ``y_score > thresholds``. A label without a positive
-        row has the global threshold.
+        Threshold that a score has to exceed: predict ``y_score > thresholds``. A label without a
+        positive row has the global threshold.
 
     Raises
     ------

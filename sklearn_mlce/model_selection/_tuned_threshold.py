@@ -61,12 +61,11 @@ def _estimator_has(method: str) -> Callable[[Any], bool]:
 class MultilabelTunedThresholdClassifierCV(BaseWrapper):
     r"""Multi-label classifier whose thresholds maximise an F-measure of out-of-fold scores.
 
-    Wraps any multi-label estimator with a `decision_function` or else `predict_proba`. Each
-    fold's rows are scored by a clone that was fitted on the others; the thresholds that would
-    have served these scores best are found exactly, among all that can make a difference, and
-    kept for the predictions of a last clone, fitted on all rows. It is to multi-label
-    estimators what :class:`~sklearn.model_selection.TunedThresholdClassifierCV` is to binary
-    ones.
+    The tuner wraps any multi-label estimator with a `decision_function` or else `predict_proba`.
+    Each fold is scored by a clone that was fitted on the other folds. The best thresholds of these
+    scores are found exactly, among all that can make a difference. A last clone is fitted on all
+    rows, and predicts with these thresholds. For binary estimators scikit-learn has
+    :class:`~sklearn.model_selection.TunedThresholdClassifierCV`.
 
     Parameters
     ----------
@@ -74,30 +73,29 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         Multi-label classifier with `decision_function` or `predict_proba`, of which the first
         is used where there are both. Fitted already with ``cv="prefit"``.
     scoring : {"f1_micro", "f1_macro", "f1_samples"} or scorer, default="f1_micro"
-        What to maximise: F1 of all cells of `y` together, or its mean over labels or over rows. A
-        scorer made by :func:`~sklearn.metrics.make_scorer` from
-        :func:`~sklearn.metrics.f1_score` or :func:`~sklearn.metrics.fbeta_score` with such an
-        `average` is taken too. Where it is 0/0, the measure counts as 0. For a binary `y`,
-        the first two are F1 of the second class.
+        Score to maximise: F1 of all cells of `y` together, or its mean over labels or over rows. A
+        scorer made by :func:`~sklearn.metrics.make_scorer` from :func:`~sklearn.metrics.f1_score`
+        or :func:`~sklearn.metrics.fbeta_score` with such an `average` is taken too. Where it is
+        0/0, the measure counts as 0. For a binary `y`, the first two are F1 of the second class.
     thresholds : {"global", "per_label"}, default="global"
-        One threshold for all labels, or one for each. A label's own threshold is drawn towards
-        the global one for micro-F1, the more so the fewer positives it was found on. Only
-        "global" goes with the mean over rows.
+        One threshold for all labels, or one for each. A label's own threshold is shrunk towards the
+        global one for micro-F1, the more so the fewer positives the label has. Only "global" goes
+        with the mean over rows.
     threshold_shrinkage : float or "auto", default="auto"
-        How much each label's own threshold is drawn towards the global one, with
-        ``thresholds="per_label"``: :math:`n t + k t_0` over :math:`n + k` for a label whose
-        threshold :math:`t` was found on :math:`n` positives. `k` is a number of positives, those
-        at which both weigh the same: 0 leaves each label its own, inf the global one. "auto" is 30.
+        How much each label's own threshold is shrunk towards the global one :math:`t_0`, with
+        ``thresholds="per_label"``. A threshold :math:`t` found on :math:`n` positives becomes
+        :math:`(n t + k t_0) / (n + k)`. With `k` positives both weigh the same: 0 leaves each label
+        its own threshold, inf the global one. "auto" is 30.
     cv : int, float, cross-validation generator, iterable or "prefit", default=3
         How rows are held out. An integer is a number of folds, of shuffled rows, stratified by
         :class:`~sklearn_mlce.model_selection.MultilabelStratifiedKFold`, or with groups by
-        :class:`~sklearn_mlce.model_selection.MultilabelStratifiedGroupKFold`; a float in (0, 1)
-        is the fraction of rows in a single held-out part, stratified as well; None is
-        scikit-learn's five folds, not shuffled; "prefit" takes the estimator as it is and the rows
-        as held out. A splitter of another package is given the labels as a dense matrix of 0 and 1.
+        :class:`~sklearn_mlce.model_selection.MultilabelStratifiedGroupKFold`; a float in (0, 1) is
+        the fraction of rows in a single held-out part, stratified as well; None is scikit-learn's
+        five folds, not shuffled; "prefit" takes the estimator as it is and the rows as held out. A
+        splitter of another package is given the labels as a dense matrix of 0 and 1.
     refit : bool, default=True
-        Whether to fit on all rows in the end. False keeps the fit on the training part of a
-        single split, and has to be given with ``cv="prefit"``.
+        Whether to fit on all rows in the end. False keeps the fit on the training part of a single
+        split. ``cv="prefit"`` needs False.
     n_jobs : int, default=None
         Number of folds fitted at a time; -1 for as many as there are processors.
     random_state : int, RandomState instance or None, default=None
@@ -110,26 +108,26 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
     estimator_ : estimator instance
         The fitted estimator; with ``cv="prefit"`` the one given.
     best_thresholds_ : float or ndarray of shape (n_labels,)
-        Threshold that an estimator's score has to exceed, or each label's. inf for a label that
-        is never predicted.
+        Threshold that an estimator's score has to exceed, or the threshold of each label. inf for a
+        label that is never predicted.
     best_score_ : float
-        The objective on the out-of-fold scores at `best_thresholds_`. The thresholds were chosen
-        on these scores, so it flatters a little.
+        Objective on the out-of-fold scores at `best_thresholds_`. The thresholds were chosen on
+        these scores, so the value is a little too high.
     scores_by_thresholds_ : dict of str to float
-        The objective on the out-of-fold scores at the "default" threshold of the estimator (zero,
-        or 0.5 of probabilities), at the best "global" one, and at those "per_label", whatever
-        `thresholds` is. Those per label flatter most. Without "per_label" for the mean over rows.
+        Objective on the out-of-fold scores, whatever `thresholds` is: at the "default" threshold of
+        the estimator (zero, or 0.5 of probabilities), at the best "global" one, and at thresholds
+        "per_label". The last one is the most optimistic. The mean over rows has no "per_label".
     label_results_ : dict of ndarray of shape (n_labels,)
-        Of each label, on the out-of-fold scores: "positives", the rows that carry it, by their
-        weights; "threshold", that of `best_thresholds_`; and "precision", "recall" and "f1" (of a
-        scorer with another beta "f2", say), at the default threshold, with "_before", and at its
-        own, with "_after". 0 where they are 0/0. :meth:`label_table` shows them as a table.
+        Results of each label on the out-of-fold scores. "positives" are the rows that carry it, by
+        their weights, and "threshold" is that of `best_thresholds_`. "precision", "recall" and "f1"
+        (or "f2" for a scorer with beta 2) have "_before" at the default threshold, "_after" at the
+        label's own. 0/0 counts as 0. :meth:`label_table` makes a table of them.
     cv_results_ : dict
-        Of one threshold for all labels, also where each label has its own: "thresholds",
-        ascending, one below each distinct score of a positive cell, between which F-measures
-        only fall, and the objective "scores" there. With ``thresholds="per_label"`` also
-        "label_thresholds" and "label_scores", lists of an array for each label: the same of the
-        label by itself, and empty if it has no positive. Only with ``store_cv_results=True``.
+        Curve of one threshold for all labels, also where each label has its own. "thresholds"
+        ascend, with one below each distinct score of a positive cell, as F-measures only fall
+        between them. "scores" has the objective there. ``thresholds="per_label"`` adds
+        "label_thresholds" and "label_scores", lists with the curve of each label, empty if it has
+        no positive. Only with ``store_cv_results=True``.
     classes_ : ndarray
         Classes of a binary `y`; ``np.arange(n_labels)`` of a multi-label one.
     label_names_ : ndarray of shape (n_labels,)
@@ -147,21 +145,20 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
 
     Notes
     -----
-    Takes as many fits as there are folds, and one more to refit. The sweeps take a sort of the
-    out-of-fold scores. These are kept in one array, in the dtype that the estimator gives, until
-    the thresholds are found; the rest is done by blocks of labels or rows. The estimators of folds
-    are not kept.
+    The tuner takes as many fits as there are folds, and one more to refit. The thresholds take a
+    sort of the out-of-fold scores. The scores are kept in one array, in the dtype that the
+    estimator gives, until the thresholds are found. The estimators of folds are not kept.
 
-    `y` may be a 0/1 matrix, dense or sparse, soft in [0, 1], with NaN for unknown labels, or
-    1-D with two classes, as far as the estimator takes such a `y`; it is given int64 labels,
-    since scikit-learn 1.9 permutes the labels of narrower integers. A soft target counts as that
-    fraction of a positive, F1 being :math:`2 \sum t p / (\sum t + \sum p)` for targets :math:`t`
-    and predictions :math:`p`, and an unknown one not at all.
+    `y` may be a matrix of 0 and 1, dense or sparse, of soft labels in [0, 1], or with NaN for
+    unknown labels, or 1-D with two classes, as far as the estimator takes such a `y`. The estimator
+    is given int64 labels, since scikit-learn 1.9 permutes the labels of narrower integers. For
+    targets :math:`t` and predictions :math:`p`, F1 is :math:`2 \sum t p / (\sum t + \sum p)`. So a
+    soft target counts as that fraction of a positive. Unknown targets do not count.
 
-    A label that no row carries is never predicted, and ranks last with a score of -1e9. One that
-    no training row of a fold carries cannot be scored there: its positives count as missed. A
-    warning names the labels of five positives or more of which none could be scored, for instance
-    in sorted rows and folds that are not shuffled.
+    A label that no row carries is never predicted, and ranks last with a score of -1e9. A label
+    that no training row of a fold carries cannot be scored there: its positives count as missed. A
+    warning names labels of five positives or more of which none could be scored. Sorted rows and
+    folds that are not shuffled are a usual cause.
 
     References
     ----------
@@ -334,8 +331,8 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         Returns
         -------
         pandas.DataFrame of n_labels rows
-            `label_results_` as a table whose index holds the names of the labels: the columns of
-            `y` or their numbers; for a binary `y` its second class.
+            Columns of `label_results_`. The index has the names of the labels: the columns of `y`
+            or their numbers, for a binary `y` its second class.
 
         Raises
         ------
@@ -377,8 +374,8 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_labels), float64
-            Scores of the estimator, shifted; -1e9 for labels that are never predicted. One
-            threshold for all labels keeps their order, one for each need not.
+            Scores of the estimator, less the thresholds; -1e9 for labels that are never predicted.
+            One threshold for all labels keeps their order; thresholds per label may change it.
         """
         check_is_fitted(self)
         scores = self._zero_scores(X)
@@ -396,8 +393,8 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         Returns
         -------
         ndarray or list of ndarray
-            What the estimator's `predict_proba` returns, sparse matrices as arrays.
-            :meth:`predict` does not follow from it by a threshold of one half.
+            Probabilities in the form of the estimator's `predict_proba`, sparse matrices as arrays.
+            A threshold of one half does not give :meth:`predict`.
         """
         check_is_fitted(self)
         check_X(X)
@@ -457,5 +454,5 @@ def _check_has_thresholds(estimator: Any) -> None:
     if k is not None:
         raise ValueError(
             f"n_labels_per_row={k} of {type(estimator).__name__} predicts {k} labels for each row, "
-            "and no threshold plays a part. Set n_labels_per_row=None to tune one"
+            "and thresholds have no effect. Set n_labels_per_row=None to tune one"
         )

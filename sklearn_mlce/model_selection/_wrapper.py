@@ -172,9 +172,9 @@ class BaseWrapper(
         Returns
         -------
         ndarray or CSR matrix of shape (n_samples,) or (n_samples, n_labels)
-            In the form of the y of `fit`: classes for 1-D y, 0/1 in its dtype for a matrix,
-            sparse for sparse y. int64 for soft or unknown targets, and for tags, with a column
-            for each of `label_names_`.
+            In the form of the y of `fit`: classes for 1-D y, 0 and 1 in the dtype of a matrix,
+            sparse for sparse y. For soft or unknown targets 0 and 1 of int64; for tags too, with a
+            column for each of `label_names_`.
         """
         check_is_fitted(self)
         check_X(X)
@@ -183,15 +183,15 @@ class BaseWrapper(
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Fraction of the rows whose labels are all predicted right.
 
-        Of a multi-label y this is a strict measure; ``scoring="f1_micro"`` and the like take
-        others in a search.
+        For multi-label y this is a strict measure: pass ``scoring="f1_micro"`` or another metric to
+        a search.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to label.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Their labels or tags. A tag that `fit` has not seen is missed.
+            Labels or tags of these rows. A tag that `fit` has not seen is missed.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
 
@@ -203,8 +203,8 @@ class BaseWrapper(
         Raises
         ------
         ValueError
-            If y is None, has other column names than that of `fit`, or has them in another order,
-            or none of its tags is a label.
+            If y is None, has other column names than the y of `fit`, or another order of them, or
+            no tag that is a label.
         """
         check_y_given(y, "score")
         check_is_fitted(self)
@@ -220,7 +220,7 @@ class BaseWrapper(
         return super().score(X, y, sample_weight)
 
     def to_torch(self, output: TorchOutput = "scores") -> nn.Module:
-        """Make a torch module of what was learned: the estimator, and what is decided after it.
+        """Make a torch module of the estimator and of the decisions after it.
 
         The module, in evaluation mode and on the CPU, maps a dense tensor of rows, of shape
         (n_samples, n_features), and can be exported, see :doc:`/user_guide/torch_modules`.
@@ -228,7 +228,7 @@ class BaseWrapper(
         Parameters
         ----------
         output : {"scores", "labels", "probabilities"}, default="scores"
-            What the module returns, in the shapes of `decision_function`, :meth:`predict` or
+            Output of the module, in the shapes of `decision_function`, :meth:`predict` or
             `predict_proba`. Labels are int64: 0 and 1, and for classes their index in `classes_`.
 
         Returns
@@ -324,7 +324,7 @@ def torch_model_of(estimator: Any, output: str, wrapper: Any) -> nn.Module:
     if isinstance(estimator, Pipeline):
         instead = f"put {around} last in the pipeline, and call pipeline[-1].to_torch()"
     raise TypeError(
-        f"{around} is fitted around a {name}, of which there is no torch module; expected an "
+        f"{around} is fitted around a {name}, which has no torch module; expected an "
         f"estimator of sklearn_mlce. Wrap one, or {instead}"
     )
 
@@ -348,14 +348,14 @@ def encode_thresholded(
     targets = encode_targets(y, label_names)
     if targets.kind == "multioutput":
         raise ValueError(
-            "y is multiclass-multioutput: the best class of each output is predicted, and no "
-            "threshold plays a part; expected a matrix of labels, or two classes"
+            "y is multiclass-multioutput: the best class of each output is predicted, and "
+            "thresholds have no effect; expected a matrix of labels, or two classes"
         )
     if targets.kind == "multiclass" and not takes_classes:
         instead = f". For more classes use {for_classes}" if for_classes else ""
         raise ValueError(
             f"Only binary classification is supported. y has the {len(targets.classes)} classes "
-            f"{targets.classes[:5].tolist()}, of which the highest score is predicted, so that no "
-            f"threshold plays a part; expected a matrix of labels, or two classes{instead}"
+            f"{targets.classes[:5].tolist()}, of which the highest score is predicted, and "
+            f"thresholds have no effect; expected a matrix of labels, or two classes{instead}"
         )
     return targets

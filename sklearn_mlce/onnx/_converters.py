@@ -37,8 +37,8 @@ def register_converters() -> None:
     - ``scores``: what `decision_function` returns;
     - ``probabilities``: what `predict_proba` returns, where the loss has any.
 
-    Of several outputs there are ``scores_0``, ``scores_1`` and so on, and ``probabilities_0`` and
-    so on. Classes are int64, or text where one of them is. Rows are float32 or float64, as the
+    Several outputs have ``scores_0``, ``scores_1`` and so on, and ``probabilities_0`` and so on.
+    Classes are int64, or text where one of them is. Rows are float32 or float64, as the
     `initial_types` say, or integers, which are taken for float32. A second call changes nothing.
 
     Raises

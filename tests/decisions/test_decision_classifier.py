@@ -380,7 +380,7 @@ def test_rounding_is_undone_and_other_scores_are_refused(decision):
         (LOGISTIC, {}, Y + Y[::-1], ValueError, "multiclass-multioutput: the best class of each"),
         (LOGISTIC, {}, Y[1:], ValueError, "inconsistent numbers of samples"),
         (LOGISTIC, {"decision": "f1"}, Y, ValueError, "'decision' parameter"),
-        (LOGISTIC, {"k": 3}, Y, ValueError, "k=3 says nothing to decision='f1_samples'. Leave it"),
+        (LOGISTIC, {"k": 3}, Y, ValueError, "k=3 is not used by decision='f1_samples'. Leave it"),
         (LOGISTIC, {"threshold": 0.2}, Y, ValueError, "or pass decision='best_and_above'"),
         (LOGISTIC, {"decision": "top_k", "zero_division": 1.0}, Y, ValueError, "='f1_samples'$"),
         (LOGISTIC, {"decision": "top_k", "k": 0}, Y, ValueError, "'k' parameter"),

@@ -132,7 +132,7 @@ def test_predictions_are_those_of_the_fit_whatever_becomes_of_the_parameters(mak
     model.set_params(n_labels_per_row=None, loss="squared_hinge")
     np.testing.assert_array_equal(model.predict(X), labels)
     np.testing.assert_array_equal(model.predict_proba(X), probabilities)
-    with pytest.raises(ValueError, match="n_labels_per_row=True is no number"):
+    with pytest.raises(ValueError, match="n_labels_per_row=True is not a number"):
         make(n_labels_per_row=True).fit(X, Y)
 
 
@@ -184,7 +184,7 @@ def test_label_weights_by_name_number_or_place(make, loss):
     with pytest.raises(ValueError, match=r"keys \['a'\], which are no column numbers of y"):
         make(label_weight={"a": 1.0}, **options).fit(X, Y)
     for no_numbers in (["a", "b", "c", "d"], {0: "a"}, {0: [1, 2]}):
-        with pytest.raises(ValueError, match="holds what is no number; expected one for each"):
+        with pytest.raises(ValueError, match="does not hold numbers; expected one for each"):
             make(label_weight=no_numbers, **options).fit(X, Y)
 
 

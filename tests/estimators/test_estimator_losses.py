@@ -115,7 +115,7 @@ def test_a_chunk_does_not_know_the_label_counts(make, loss):
     assert not hasattr(make(loss=loss), "partial_fit")
     with pytest.raises(AttributeError) as caught:
         make(loss=loss).partial_fit(X, Y)
-    assert "which a chunk does not know. Call fit, or pass the loss" in str(caught.value.__cause__)
+    assert "which a chunk does not have. Call fit, or pass the loss" in str(caught.value.__cause__)
     make(loss="focal", random_state=0).partial_fit(X, Y)
 
 
@@ -223,7 +223,7 @@ class _OneByOne(torch.nn.Module):
     [
         (_PerLabel(), r"_PerLabel\(scores, targets\) returned shape \(4,\) for scores of shape"),
         (_Number(), "_Number.* returned <class 'float'>"),
-        (_Detached(), "has no gradient in the scores"),
+        (_Detached(), "value of _Detached.* has no gradient in the scores"),
     ],
 )
 def test_what_a_module_returns_is_checked(make, module, message):

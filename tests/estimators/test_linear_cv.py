@@ -435,8 +435,8 @@ def test_callbacks_hear_of_each_c():
         ({"Cs": 0}, "'Cs' parameter"),
         ({"cv": "prefit"}, "'cv' parameter"),
         ({"thresholds": "each"}, "'thresholds' parameter"),
-        ({"scoring": "accuracy"}, "cannot be swept exactly"),
-        ({"scoring": "f1_samples", "thresholds": "per_label"}, "ties all labels of a row"),
+        ({"scoring": "accuracy"}, "has no exact best thresholds"),
+        ({"scoring": "f1_samples", "thresholds": "per_label"}, "depends on all labels of a row"),
         ({"tol": 0.0}, "'tol' parameter"),
     ],
 )

@@ -195,12 +195,12 @@ def test_chunks(make):
         for start in range(0, 400, 50):
             model.partial_fit(X[start : start + 50], y[start : start + 50])
     assert model.score(X, y) > 0.6
-    with pytest.raises(ValueError, match=r"probabilities of theirs; expected.*np.eye"):
+    with pytest.raises(ValueError, match=r"held their probabilities; expected.*np.eye"):
         model.partial_fit(X[:9], y[:9].argmax(axis=2))
     with pytest.raises(ValueError, match=r"expected \[4, 4, 4\], as the model has"):
         model.partial_fit(X[:9], y[:9, :2])
     of_classes = trained(make).partial_fit(X, y.argmax(axis=2), classes=[range(4)] * 3)
-    with pytest.raises(ValueError, match=r"that of the first rows held classes.*argmax"):
+    with pytest.raises(ValueError, match=r"the y of the first rows held classes.*argmax"):
         of_classes.partial_fit(X[:9], y[:9])
 
 

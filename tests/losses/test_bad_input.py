@@ -113,7 +113,7 @@ def test_weights_of_zero_have_no_mean(name):
 @pytest.mark.parametrize("text", ["abc", [None]])
 def test_label_weights_of_text_are_refused(name, text):
     loss, scores, targets = LOSSES[name]
-    with pytest.raises(TypeError, match=r"label_weight is of type .* holds what is no number"):
+    with pytest.raises(TypeError, match=r"label_weight is of type .* does not hold numbers"):
         loss(scores, targets, label_weight=text)
 
 
@@ -213,7 +213,7 @@ def test_options_that_are_none_are_refused(function, option, value):
 @pytest.mark.parametrize(
     ("counts", "error", "match"),
     [
-        ("a", TypeError, "label_counts is of type str and holds what is no number"),
+        ("a", TypeError, "label_counts is of type str and does not hold numbers"),
         (None, TypeError, "label_counts is of type NoneType"),
         ([1, 2], ValueError, "label_counts has shape"),
         (torch.tensor([1, 2, 3, 4, -5]), ValueError, "label_counts must not be negative"),

@@ -99,8 +99,8 @@ def test_two_classes():
         (Y, SCORES, {"sample_weight": np.zeros(150)}, "one non-zero number|zero for every row"),
         (Y.sum(axis=1), SCORES, {}, "Only binary classification"),
         (Y[:, 0], SCORES[:, 0], {"scoring": "f1_samples"}, "means nothing for a binary y"),
-        (Y, SCORES, {"scoring": "accuracy"}, "cannot be swept exactly"),
-        (Y, SCORES, {"threshold_shrinkage": 3}, "finds none for each label"),
+        (Y, SCORES, {"scoring": "accuracy"}, "has no exact best thresholds"),
+        (Y, SCORES, {"threshold_shrinkage": 3}, "finds one for all labels"),
         (Y, SCORES, {"thresholds": "row"}, "must be a str among"),
     ],
 )

@@ -253,7 +253,7 @@ def test_what_folds_refuse(folds):
             folds(wrong)
     with pytest.raises(TypeError, match="shuffle=1 must be True or False"):
         folds(3, shuffle=1)
-    with pytest.raises(ValueError, match=r"random_state=0 draws nothing .* Pass shuffle=True"):
+    with pytest.raises(ValueError, match=r"random_state=0 has no effect with .* Pass shuffle=True"):
         folds(3, random_state=0)
     groups = groups_of(folds(5))
     first = None if groups is None else [0, 1, 2]

@@ -147,7 +147,7 @@ def test_rows_of_which_nothing_is_known_do_not_count():
         ({"cv": 3, "refit": False}, ValueError, "single split, but cv=3 makes 3"),
         ({"cv": 1.5}, ValueError, "'cv' parameter"),
         ({"thresholds": "each"}, ValueError, "'thresholds' parameter"),
-        ({"scoring": "accuracy"}, ValueError, "cannot be swept exactly"),
+        ({"scoring": "accuracy"}, ValueError, "has no exact best thresholds"),
     ],
 )
 def test_unusable_parameters_say_what_was_expected(options, error, message):

@@ -38,7 +38,7 @@ FORMS = {
 }
 searches = pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
 PUT_IN_WORDS = (
-    r"positives of 1 of 5 labels, \[{}\], could not be scored: .*fitted on none.*"
+    r"positives of 1 of 5 labels, \[{}\], could not be scored: .*saw none.*"
     r"Pass a number of folds such as cv=5.*MultilabelStratifiedKFold"
 )
 

@@ -136,12 +136,12 @@ def test_members_that_are_missing_compressed_or_twice_are_refused(saved):
     with pytest.raises(ValueError, match=r"no array 'last/weights/layers.0.bias'"):
         resume(saved)
     write_members(saved, parts, zipfile.ZIP_DEFLATED)
-    with pytest.raises(ValueError, match="is no array, compressed, or larger"):
+    with pytest.raises(ValueError, match="is compressed, not an array, or larger"):
         resume(saved)
     write_members(saved, parts)
     with zipfile.ZipFile(saved, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr(BIAS, parts[BIAS])
-    with pytest.raises(ValueError, match="a name stands twice"):
+    with pytest.raises(ValueError, match="holds a name twice"):
         resume(saved)
 
 

@@ -116,7 +116,7 @@ def test_later_rows_are_encoded_by_the_format_of_the_first():
     classes, known = known_entries(GOOD, of_classes.format)
     assert known.all()
     np.testing.assert_array_equal(classes, GOOD.argmax(axis=2) + 5)
-    with pytest.raises(ValueError, match="first rows held the probabilities of theirs"):
+    with pytest.raises(ValueError, match="first rows held their probabilities"):
         encode_outputs(GOOD.argmax(axis=2), targets.format)
     with pytest.raises(ValueError, match="first rows held classes of several outputs"):
         encode_outputs(GOOD, of_classes.format)
