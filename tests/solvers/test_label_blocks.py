@@ -79,8 +79,9 @@ def test_blocks_are_the_same_in_threads_and_processes(solver, threshold):
     shared = {"label_block_size": 7, "coef_threshold": threshold, "solver": solver}
     shared |= {"random_state": 0, **SOLVERS[solver]}
     alone = MLCEClassifier(**shared).fit(X, Y)
+    # The same processes for all cases, which are sent files to read, not to write.
     for options in ({"backend": "threading"}, {"backend": "loky", "max_nbytes": 100}):
-        with parallel_config(**options):  # processes that are sent files to read, not to write
+        with parallel_config(**options):
             model = MLCEClassifier(n_jobs=2, warm_start=True, **shared).fit(X, Y)
             assert_equal_fits(model, alone)
             model.fit(X, Y)  # from there on
