@@ -69,6 +69,7 @@ def test_torch_export_with_any_number_of_rows(name):
     assert_same_outputs(fitted(name), X, run)
 
 
+@pytest.mark.slow
 @any_case
 def test_compiled_whole(name):
     def run(module):

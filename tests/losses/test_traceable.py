@@ -306,6 +306,7 @@ def test_a_network_with_its_loss_exports_with_any_number_of_rows(name):
         assert_same(program.module()(*arguments), network(*arguments), torch.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODULES)
 def test_a_compiled_network_is_trained_as_another(name):
     torch.manual_seed(0)

@@ -131,7 +131,10 @@ def test_jobs_share_the_labels_out(monkeypatch):
     assert sorted(sizes) == [3, 3, 4, 4, 4, 4, 4, 4]
 
 
-@pytest.mark.parametrize(("n_jobs", "backend"), [(1, None), (2, None), (2, "loky")])
+@pytest.mark.parametrize(
+    ("n_jobs", "backend"),
+    [(1, None), (2, None), pytest.param(2, "loky", marks=pytest.mark.slow)],
+)
 def test_a_callback_stops_the_blocks(n_jobs, backend):
     pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
     from tests.estimators.test_callbacks import Recorder
