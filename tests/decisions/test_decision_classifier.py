@@ -405,7 +405,7 @@ def test_an_earlier_fit_survives_a_failed_one():
     with pytest.raises(ValueError, match="Only binary"):
         model.fit(X, SINGLE["multiclass"])
     model.set_params(k=2)
-    with pytest.raises(ValueError, match="k=2 says nothing"):
+    with pytest.raises(ValueError, match="k=2 is not used"):
         model.fit(X, Y)
     np.testing.assert_array_equal(model.predict(X), before)
     assert vars(model).keys() == state.keys()
