@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from sklearn_mlce._targets.targets import constant_label_scores
 from sklearn_mlce.model_selection._f_measure import FMeasure
 from sklearn_mlce.model_selection._out_of_fold import beside_targets
 from sklearn_mlce.model_selection._sweep import Curve, tune
-
-if TYPE_CHECKING:
-    from sklearn_mlce._estimators.mlp import MLCEMLP
 
 _MEASURE = FMeasure("micro")
 
@@ -77,7 +74,7 @@ class MemberSelection:
 
 
 def member_selection(
-    estimator: MLCEMLP, plan: TrainingPlan, rows: Rows, seed: int
+    estimator: Any, plan: TrainingPlan, rows: Rows, seed: int
 ) -> MemberSelection | None:
     """Make the selection of an estimator that trains several members."""
     if plan.architecture.n_members == 1:
@@ -86,7 +83,7 @@ def member_selection(
     return MemberSelection(plan, rows, has_labels and estimator.n_labels_per_row is None, seed)
 
 
-def check_members(estimator: MLCEMLP, n_hidden_layers: int) -> None:
+def check_members(estimator: Any, n_hidden_layers: int) -> None:
     """Raise ValueError unless several members can be trained as the parameters ask for."""
     refused = {
         "module": estimator.module is not None,
