@@ -46,7 +46,9 @@ NOT_PROSE = (
     r"\(0\.2, 1\.8\)",  # the default margins
 )
 # A decimal below one, or a number with a unit of time or of memory.
-FIGURE = re.compile(r"(?<![\w.])(?:\d[\d.,]* (?:ms|s|seconds|minutes|hours|MB|GB)\b|[+-]?0?\.\d+)")
+FIGURE = re.compile(
+    r"(?<![\w.])(?:\d[\d.,]* (?:ms|s|\w*seconds|minutes|hours|MB|GB)\b|[+-]?0?\.\d+)"
+)
 # Figures that no benchmark measures.
 DERIVED = {
     "user_guide/coming_from_scikit_learn.md": ["0.1"],  # a default
