@@ -25,7 +25,13 @@ from sklearn_mlce._utils.numeric_input import array_of_numbers
 from sklearn_mlce._utils.optional import Module, import_torch
 from sklearn_mlce._utils.rows import with_duplicates_summed
 from sklearn_mlce._utils.typing import SolverName, fit_context, with_callbacks
-from sklearn_mlce.model_selection._f_measure import FMeasure, f_measure_of
+from sklearn_mlce.model_selection._f_measure import FMeasure, ScoredCells, f_measure_of
+from sklearn_mlce.model_selection._highest_cells import (
+    HighestCells,
+    certified_cells,
+    keeps_highest_cells,
+    scorers_of_folds,
+)
 from sklearn_mlce.model_selection._out_of_fold import (
     check_held_out,
     clone_for,
@@ -169,7 +175,9 @@ class MLCEClassifierCV(MLCEClassifier):
     Each C takes as many fits as there are folds, and the end takes one more. By "newton-cg", a fit
     of a fold starts from the solution for the next smaller C; the first one and those below the
     grid start anew. The scores of one C are kept at a time, in one array of the dtype of X, beside
-    the models that the next fits start from.
+    the models that the next fits start from. Of more than 2**27 scores of labels, the micro average
+    keeps the highest, as :class:`~sklearn_mlce.model_selection.MultilabelTunedThresholdClassifierCV`
+    does.
 
     References
     ----------
@@ -366,28 +374,30 @@ class MLCEClassifierCV(MLCEClassifier):
         # Epochs from C to C would add up, beside those of the one fit on all rows.
         warm_start = model.solver == "newton-cg"
         models: Iterable[Any] = ()
-        score = _score_function(targets)
+        scorers = self._scorers(targets, splits, weight, objective)
         parameters = {} if weight is None else {"sample_weight": weight}
         thresholds: dict[float, float | np.ndarray] = {}
         monitor.attributes_of = lambda state: None  # no model of all rows yet
         for C in candidates:
             monitor.begin()
             is_lowest = all(other > C for other in thresholds)
-            if is_lowest or not warm_start:  # the last models, if any, are those of a larger C
-                models = (copy(model).set_params(warm_start=warm_start) for _ in splits)
-            scores, models = out_of_fold(
-                (fold_model.set_params(C=C) for fold_model in models),
-                X,
-                y,
-                splits,
-                score,
-                parameters,
-                self.n_jobs,
-                keep=warm_start,
-            )
-            candidates.scores[C], thresholds[C] = self._judge(
-                targets, splits, scores, weight, objective
-            )
+            for score in scorers:
+                if is_lowest or not warm_start:  # the last models, if any, are of a larger C
+                    models = (copy(model).set_params(warm_start=warm_start) for _ in splits)
+                scores, models = out_of_fold(
+                    (fold_model.set_params(C=C) for fold_model in models),
+                    X,
+                    y,
+                    splits,
+                    score,
+                    parameters,
+                    self.n_jobs,
+                    keep=warm_start,
+                )
+                judged = self._judge(targets, splits, scores, weight, objective)
+                if judged is not None:
+                    candidates.scores[C], thresholds[C] = judged
+                    break
             if monitor.end(None):
                 break
         self.Cs_ = np.array(sorted(thresholds))
@@ -395,15 +405,28 @@ class MLCEClassifierCV(MLCEClassifier):
         self.C_ = float(self.Cs_[self.scores_.argmax()])
         self.thresholds_ = thresholds[self.C_]
 
+    def _scorers(
+        self, targets: Targets, splits: Splits, weight: np.ndarray | None, objective: FMeasure
+    ) -> list[Any]:
+        """Return what is asked of the models of folds, each in case that the one before failed."""
+        whole = _score_function(targets)
+        if not keeps_highest_cells(targets, splits, objective, weight):
+            return [whole]
+        per_label = self.thresholds == "per_label"
+        return [scorers_of_folds(targets, splits, weight, objective, per_label=per_label), whole]
+
     def _judge(
         self,
         targets: Targets,
         splits: Splits,
-        scores: list[np.ndarray],
+        scores: list[Any],
         weight: np.ndarray | None,
         objective: FMeasure,
-    ) -> tuple[float, float | np.ndarray]:
-        """Return the score of out-of-fold scores, and the thresholds that reach it."""
+    ) -> tuple[float, float | np.ndarray] | None:
+        """Return the score of out-of-fold scores, and the thresholds that reach it.
+
+        None where the highest cells that were kept may be too few.
+        """
         if targets.codes is not None:
             rows = np.concatenate([test for _, test in splits])
             right = np.concatenate(scores) == targets.codes[rows]
@@ -411,7 +434,16 @@ class MLCEClassifierCV(MLCEClassifier):
         if targets.kind == "multioutput":
             rows = np.concatenate([test for _, test in splits])
             return output_accuracy(targets, rows, np.concatenate(scores), weight), 0.0
-        held_out = held_out_of_folds(targets, splits, scores, weight)
+        held_out: ScoredCells | None
+        if not isinstance(scores[0], HighestCells):
+            held_out = held_out_of_folds(targets, splits, scores, weight)
+        elif self.thresholds is None:
+            held_out = HighestCells.of_folds(scores)
+        else:
+            per_label = self.thresholds == "per_label"
+            held_out = certified_cells(scores, objective, per_label=per_label)
+        if held_out is None:
+            return None
         if self.thresholds is None:
             return objective.score(held_out, 0.0), 0.0
         shrinkage = resolve_shrinkage(self.threshold_shrinkage, self.thresholds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -27,8 +29,63 @@ class Counts(NamedTuple):
     positives: np.ndarray
 
 
+class LabelCells(NamedTuple):
+    """Cells of one label that has positives."""
+
+    label: int
+    scores: np.ndarray
+    weight: np.ndarray | None  # of each cell; one where None
+    positive_scores: np.ndarray
+    positive_weight: np.ndarray  # target times row weight
+
+
+class ScoredCells(ABC):
+    """Held-out scores as a sweep of thresholds reads them: all of them, or the highest."""
+
+    positives: sp.csr_array  # (n, L) float64: target of each positive cell, 1 for a hard target
+    weight: np.ndarray | None  # (n,) positive weights of the rows
+    # Cells at or below these scores may be missing: that for candidates for all labels, and that
+    # of each label, or one of all, for candidates of labels.
+    cut: float
+    label_cuts: np.ndarray | float
+
+    @property
+    def n_labels(self) -> int:
+        """Number of labels."""
+        return self.positives.shape[1]
+
+    @abstractmethod
+    def positive_scores(self) -> np.ndarray:
+        """Scores of the positive cells, in the order of their targets."""
+
+    @abstractmethod
+    def cell_blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Scores of cells and their weights, of one where None, block by block."""
+
+    @abstractmethod
+    def by_labels(self) -> Iterator[LabelCells]:
+        """Cells of each label that has positives, labels ascending."""
+
+    @abstractmethod
+    def highest(self) -> np.ndarray:
+        """Highest score ``(L,)`` of each label, -inf where there is none."""
+
+    @abstractmethod
+    def counts(self, thresholds: Any) -> tuple[Counts, Counts | None]:
+        """Counts of labels, and of rows where all cells are here: scores above `thresholds`."""
+
+    def cells(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Rows, labels, scores and targets (row weights not yet in) of the positive cells."""
+        coo = self.positives.tocoo()
+        return coo.row, coo.col, self.positive_scores(), coo.data
+
+    def row_weight(self) -> np.ndarray:
+        """Weights ``(n,)``, of one where none were given."""
+        return np.ones(self.positives.shape[0]) if self.weight is None else self.weight
+
+
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOut(ScoredCells):
     """Scores of rows that their estimator has not seen, and the targets of these rows.
 
     A score of -inf stands for a cell that no threshold predicts: an unknown target, or a label
@@ -36,22 +93,47 @@ class HeldOut:
     """
 
     scores: np.ndarray  # (n, L)
-    positives: sp.csr_array  # (n, L) float64: target of each positive cell, 1 for a hard target
-    weight: np.ndarray | None = None  # (n,) positive weights of the rows
+    positives: sp.csr_array
+    weight: np.ndarray | None = None
 
-    def cells(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Rows, labels, scores and targets (row weights not yet in) of the positive cells."""
+    cut = label_cuts = -np.inf
+
+    def positive_scores(self) -> np.ndarray:
+        """Scores of the positive cells, in the order of their targets."""
         coo = self.positives.tocoo()
-        return coo.row, coo.col, self.scores[coo.row, coo.col], coo.data
-
-    def row_weight(self) -> np.ndarray:
-        """Weights ``(n,)``, of one where none were given."""
-        return np.ones(len(self.scores)) if self.weight is None else self.weight
+        return self.scores[coo.row, coo.col]
 
     def row_blocks(self) -> list[slice]:
         """Slices of rows, each small enough to be copied."""
         n_rows, n_labels = self.scores.shape
         return row_blocks(n_rows, n_labels, _CELLS_PER_BLOCK)
+
+    def cell_blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Scores of all cells and their weights, by blocks of rows."""
+        for block in self.row_blocks():
+            weight = None if self.weight is None else np.repeat(self.weight[block], self.n_labels)
+            yield self.scores[block].ravel(), weight
+
+    def by_labels(self) -> Iterator[LabelCells]:
+        """Cells of each label that has positives, copied by blocks of labels."""
+        by_label, row_weight = self.by_label(), self.row_weight()
+        for block in by_label.row_blocks():
+            scores = np.ascontiguousarray(by_label.scores[block])
+            positives = by_label.positives[block]
+            for i, start, end in zip(
+                range(len(scores)), positives.indptr, positives.indptr[1:], strict=False
+            ):
+                if start < end:
+                    rows = positives.indices[start:end]
+                    mass = positives.data[start:end] * row_weight[rows]
+                    yield LabelCells(block.start + i, scores[i], self.weight, scores[i, rows], mass)
+
+    def highest(self) -> np.ndarray:
+        """Highest score ``(L,)`` of each label, -inf where there is none."""
+        found = np.full(self.n_labels, -np.inf)
+        for block in self.row_blocks():
+            np.maximum(found, self.scores[block].max(axis=0), out=found)
+        return found
 
     def counts(self, thresholds: Any) -> tuple[Counts, Counts]:
         """Counts of labels, each row by its weight, and of rows: scores above `thresholds`.
@@ -109,13 +191,16 @@ class FMeasure:
                 "each. Pass scoring='f1_micro'"
             )
 
-    def score(self, held_out: HeldOut, thresholds: Any) -> float:
+    def score(self, held_out: ScoredCells, thresholds: Any) -> float:
         """F-measure where the scores above the thresholds, one or ``(L,)``, are predicted."""
         return self.score_of_counts(*held_out.counts(thresholds), held_out.row_weight())
 
-    def score_of_counts(self, of_labels: Counts, of_rows: Counts, row_weight: np.ndarray) -> float:
+    def score_of_counts(
+        self, of_labels: Counts, of_rows: Counts | None, row_weight: np.ndarray
+    ) -> float:
         """F-measure of counts."""
         if self.average == "samples":
+            assert of_rows is not None
             return float(np.average(self.f_beta(*of_rows), weights=row_weight))
         if self.average == "micro":
             return float(self.f_beta(*(part.sum() for part in of_labels)))

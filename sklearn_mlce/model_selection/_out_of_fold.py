@@ -104,7 +104,7 @@ def out_of_fold(
     X: Any,
     y: Any,
     splits: Splits,
-    score: Callable[[Any, Any], Any],
+    score: Callable[[Any, Any], Any] | list[Any],
     fit_params: dict[str, Any],
     n_jobs: int | None,
     tasks: list[FitTask] | None = None,
@@ -121,8 +121,9 @@ def out_of_fold(
         All rows.
     splits : list of tuple of ndarray
         Rows to fit on and rows to score.
-    score : callable
-        Makes the scores of a fitted estimator and rows, such as an array of an entry per row.
+    score : callable or list of callable
+        Makes the scores of a fitted estimator and rows, such as an array of an entry per row. Of
+        a list, each split has its own.
     fit_params : dict
         For `fit`; what has an entry per row is split with the rows.
     n_jobs : int or None
@@ -142,10 +143,13 @@ def out_of_fold(
         they are not kept.
     """
     task_of_each: list[FitTask | None] = [None] * len(splits) if tasks is None else [*tasks]
+    scores_of_each = score if isinstance(score, list) else [score] * len(splits)
     with ignored_warnings(UserWarning, _CONSTANT_LABEL):
         folds = Parallel(n_jobs=n_jobs)(
-            delayed(_fit_and_score)(estimator, X, y, train, test, score, fit_params, task, keep)
-            for estimator, (train, test), task in zip(estimators, splits, task_of_each, strict=True)
+            delayed(_fit_and_score)(estimator, X, y, train, test, ask, fit_params, task, keep)
+            for estimator, (train, test), ask, task in zip(
+                estimators, splits, scores_of_each, task_of_each, strict=True
+            )
         )
     scores, fitted = zip(*folds, strict=True)
     return list(scores), list(fitted)
@@ -186,7 +190,7 @@ def mask_scores(mask: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return np.where(mask, scores.dtype.type(-np.inf), scores) if mask.any() else scores
 
 
-def _is_counted(targets: Targets, sample_weight: np.ndarray | None) -> np.ndarray:
+def is_counted(targets: Targets, sample_weight: np.ndarray | None) -> np.ndarray:
     """Mask of the rows that have a weight and a known target."""
     counted: np.ndarray = np.ones(targets.n_rows, dtype=bool)
     if targets.kind == "multioutput":
@@ -208,7 +212,7 @@ def check_held_out(
     See :func:`warn_unscored_labels`.
     """
     rows = np.concatenate([test for _, test in splits])
-    if not _is_counted(targets, sample_weight)[rows].any():
+    if not is_counted(targets, sample_weight)[rows].any():
         raise ValueError(
             f"cv holds {len(rows)} rows out, of which none has a weight above zero and a known "
             "label, so that nothing can be chosen by them. Pass another cv, such as cv=3"
@@ -305,7 +309,7 @@ def held_out_of_parts(
     label that they could not learn the score -CONSTANT_LABEL_SCORE, and no threshold should reach
     down to it.
     """
-    counted = _is_counted(targets, sample_weight)
+    counted = is_counted(targets, sample_weight)
     rows = np.concatenate([part.rows[counted[part.rows]] for part in parts])
     dtype = np.result_type(*(part.scores.dtype for part in parts))
     scores = np.empty((len(rows), targets.n_outputs), dtype)
@@ -317,25 +321,35 @@ def held_out_of_parts(
         for block in row_blocks(len(places), targets.n_outputs):
             copied = scores[start:end][block]
             copied[:] = part.scores[places[block]]
-            copied[:, ~part.learned] = -np.inf
-            copied[is_constant(copied)] = -np.inf
+            mask_unscored(copied, targets, rows[start:end][block], part.learned, is_constant)
         start = end
-    if targets.dense is not None:
-        for block in row_blocks(*scores.shape):
-            scores[block][np.isnan(targets.dense[rows[block]])] = -np.inf
     weight = None if sample_weight is None else sample_weight[rows]
-    return HeldOut(scores, _positive_cells(targets, rows), weight)
+    return HeldOut(scores, positive_cells(targets, rows), weight)
+
+
+def mask_unscored(
+    scores: np.ndarray,
+    targets: Targets,
+    rows: np.ndarray,
+    learned: np.ndarray,
+    is_constant: Callable[[np.ndarray], np.ndarray] = is_never_positive,
+) -> None:
+    """Set scores of some rows to -inf, in place, as :func:`held_out_of_parts` says."""
+    scores[:, ~learned] = -np.inf
+    scores[is_constant(scores)] = -np.inf
+    if targets.dense is not None:
+        scores[np.isnan(targets.dense[rows])] = -np.inf
 
 
 def beside_targets(targets: Targets, scores: np.ndarray, weight: np.ndarray | None) -> HeldOut:
     """Scores beside the targets of the same rows; those of unknown targets are masked."""
-    positives = _positive_cells(targets, np.arange(targets.n_rows))
+    positives = positive_cells(targets, np.arange(targets.n_rows))
     if targets.dense is not None:
         scores = mask_scores(np.isnan(targets.dense), scores)
     return HeldOut(scores, positives, weight)
 
 
-def _positive_cells(targets: Targets, rows: np.ndarray) -> sp.csr_array:
+def positive_cells(targets: Targets, rows: np.ndarray) -> sp.csr_array:
     """Targets ``(n, L)`` of some rows that are above zero, float64."""
     if targets.dense is None:
         return sp.csr_array(targets.positives[rows], dtype=np.float64)  # type: ignore[index]

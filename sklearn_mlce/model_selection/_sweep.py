@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_mlce.model_selection._f_measure import FMeasure, HeldOut
+from sklearn_mlce.model_selection._f_measure import FMeasure, HeldOut, ScoredCells
 
 # Positives of a label at which its own threshold and the global one weigh the same. Chosen by
 # benchmarks/threshold_shrinkage.py.
@@ -51,7 +51,7 @@ def resolve_shrinkage(shrinkage: Any, thresholds: str | None) -> float:
 
 
 def tune(
-    held_out: HeldOut,
+    held_out: ScoredCells,
     measure: FMeasure,
     thresholds: str,
     default: float,
@@ -61,7 +61,7 @@ def tune(
 
     Parameters
     ----------
-    held_out : HeldOut
+    held_out : ScoredCells
         Scores to find them on.
     measure : FMeasure
         F-measure to maximise.
@@ -85,7 +85,7 @@ def tune(
 
 
 def drawn_label_thresholds(
-    held_out: HeldOut, measure: FMeasure, curve: Curve, default: float, shrinkage: float
+    held_out: ScoredCells, measure: FMeasure, curve: Curve, default: float, shrinkage: float
 ) -> np.ndarray:
     """Thresholds ``(L,)`` of labels, drawn together as :func:`tune` says.
 
@@ -117,7 +117,7 @@ def shrink(own: np.ndarray, n_positives: np.ndarray, shared: float, shrinkage: f
     return thresholds
 
 
-def global_curve(held_out: HeldOut, measure: FMeasure) -> Curve:
+def global_curve(held_out: ScoredCells, measure: FMeasure) -> Curve:
     """F-measure as a function of one threshold for all labels."""
     table = global_candidates(held_out)
     if measure.average == "micro":
@@ -125,31 +125,29 @@ def global_curve(held_out: HeldOut, measure: FMeasure) -> Curve:
         total = (target * held_out.row_weight()[rows]).sum()
         values = measure.f_beta(table.hits, table.predicted, total)
     else:
+        assert isinstance(held_out, HeldOut)
         values = _mean_of_groups(held_out, measure, _distinct_scores(held_out))
     return Curve(table.threshold, values)
 
 
-def global_candidates(held_out: HeldOut) -> LabelCandidates:
+def global_candidates(held_out: ScoredCells) -> LabelCandidates:
     """Counts of all labels as if they were one, at each threshold that could be the best."""
     rows, _, scores, target = held_out.cells()
     candidates = _distinct_scores(held_out)
-    weight = held_out.row_weight()
-    n_labels = held_out.scores.shape[1]
     predicted, below = np.zeros(len(candidates)), np.full(len(candidates), -np.inf)
-    for block in held_out.row_blocks():
-        repeated = None if held_out.weight is None else np.repeat(weight[block], n_labels)
-        above, lower = _counted(held_out.scores[block].ravel(), candidates, repeated)
+    for of_block, weight in held_out.cell_blocks():
+        above, lower = _counted(of_block, candidates, weight)
         predicted += above
         np.maximum(below, lower, out=below)
-    hits = _counted(scores, candidates, target * weight[rows])[0]
+    hits = _counted(scores, candidates, target * held_out.row_weight()[rows])[0]
     label = np.zeros(len(candidates), dtype=np.intp)
     return LabelCandidates(label, _between(below, candidates), hits, predicted)
 
 
-def _distinct_scores(held_out: HeldOut) -> np.ndarray:
+def _distinct_scores(held_out: ScoredCells) -> np.ndarray:
     """Scores of positive cells, ascending, each once."""
     scores = held_out.cells()[2]
-    return np.unique(scores[scores > -np.inf])
+    return np.unique(scores[scores > held_out.cut])
 
 
 def _counted(
@@ -207,11 +205,11 @@ def _mean_of_groups(held_out: HeldOut, measure: FMeasure, candidates: np.ndarray
     return changes[:0:-1].cumsum()[::-1] / weight.sum()
 
 
-def label_curves(held_out: HeldOut, measure: FMeasure) -> list[Curve]:
+def label_curves(held_out: ScoredCells, measure: FMeasure) -> list[Curve]:
     """F-measure of each label by itself, as a function of its own threshold."""
     table = label_candidates(held_out)
     rows, labels, _, target = held_out.cells()
-    n_labels = held_out.scores.shape[1]
+    n_labels = held_out.n_labels
     positives = np.bincount(labels, target * held_out.row_weight()[rows], n_labels)
     values = measure.f_beta(table.hits, table.predicted, positives[table.label])
     ends = np.cumsum(np.bincount(table.label, minlength=n_labels))[:-1]
@@ -219,7 +217,7 @@ def label_curves(held_out: HeldOut, measure: FMeasure) -> list[Curve]:
     return [Curve(*part) for part in parts]
 
 
-def label_thresholds(held_out: HeldOut, measure: FMeasure) -> tuple[np.ndarray, np.ndarray]:
+def label_thresholds(held_out: ScoredCells, measure: FMeasure) -> tuple[np.ndarray, np.ndarray]:
     """Each label's own threshold, and the number of positives that it was found on.
 
     Returns
@@ -229,11 +227,11 @@ def label_thresholds(held_out: HeldOut, measure: FMeasure) -> tuple[np.ndarray, 
     n_positives : ndarray of shape (L,)
     """
     table = label_candidates(held_out)
-    n_labels = held_out.scores.shape[1]
-    n_positives = np.zeros(n_labels)
-    np.maximum.at(n_positives, table.label, table.hits)
-    rows, labels, _, target = held_out.cells()
-    positives = np.bincount(labels, target * held_out.row_weight()[rows], n_labels)
+    n_labels = held_out.n_labels
+    rows, labels, scores, target = held_out.cells()
+    mass = target * held_out.row_weight()[rows]
+    positives = np.bincount(labels, mass, n_labels)
+    n_positives = np.bincount(labels, mass * (scores > -np.inf), n_labels)
     thresholds = np.full(n_labels, np.nan)
     if measure.average == "macro":
         values = measure.f_beta(table.hits, table.predicted, positives[table.label])
@@ -243,8 +241,7 @@ def label_thresholds(held_out: HeldOut, measure: FMeasure) -> tuple[np.ndarray, 
     chosen = _dinkelbach(table, measure, positives.sum())
     # A label that is best left alone: above its highest score.
     seen = n_positives > 0
-    for block in held_out.row_blocks():
-        np.fmax(thresholds, held_out.scores[block].max(axis=0), out=thresholds, where=seen)
+    thresholds[seen] = held_out.highest()[seen]
     thresholds[table.label[chosen]] = table.threshold[chosen]
     return thresholds, n_positives
 
@@ -259,24 +256,18 @@ class LabelCandidates:
     predicted: np.ndarray
 
 
-def label_candidates(held_out: HeldOut) -> LabelCandidates:
+def label_candidates(held_out: ScoredCells) -> LabelCandidates:
     """Counts at each threshold of each label that could be its best."""
-    weight, by_label = held_out.weight, held_out.by_label()
-    row_weight = held_out.row_weight()
+    cuts = np.broadcast_to(held_out.label_cuts, held_out.n_labels)
     columns: list[tuple[np.ndarray, ...]] = []
-    for block in by_label.row_blocks():
-        scores = np.ascontiguousarray(by_label.scores[block])
-        positives = by_label.positives[block]
-        for i, (start, end) in enumerate(zip(positives.indptr, positives.indptr[1:], strict=False)):
-            rows = positives.indices[start:end]
-            target = positives.data[start:end] * row_weight[rows]
-            candidates = np.unique(scores[i, rows])
-            candidates = candidates[candidates > -np.inf]
-            if len(candidates):
-                hits = _counted(scores[i, rows], candidates, target)[0]
-                predicted, lower = _counted(scores[i], candidates, weight)
-                label = np.full(len(candidates), block.start + i)
-                columns.append((label, _between(lower, candidates), hits, predicted))
+    for cells in held_out.by_labels():
+        candidates = np.unique(cells.positive_scores)
+        candidates = candidates[candidates > cuts[cells.label]]
+        if len(candidates):
+            hits = _counted(cells.positive_scores, candidates, cells.positive_weight)[0]
+            predicted, lower = _counted(cells.scores, candidates, cells.weight)
+            label = np.full(len(candidates), cells.label)
+            columns.append((label, _between(lower, candidates), hits, predicted))
     if not columns:
         nothing = np.zeros(0)
         return LabelCandidates(nothing.astype(np.intp), nothing, nothing, nothing)

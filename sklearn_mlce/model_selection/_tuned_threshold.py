@@ -23,13 +23,20 @@ from sklearn_mlce._utils.estimator_scores import (
 from sklearn_mlce._utils.numeric_input import check_X
 from sklearn_mlce._utils.optional import pandas_for
 from sklearn_mlce._utils.typing import TorchOutput, available_if, fit_context, with_callbacks
-from sklearn_mlce.model_selection._f_measure import FMeasure, f_measure_of
+from sklearn_mlce.model_selection._f_measure import FMeasure, ScoredCells, f_measure_of
+from sklearn_mlce.model_selection._highest_cells import (
+    HighestCells,
+    certified_cells,
+    keeps_highest_cells,
+    scorers_of_folds,
+)
 from sklearn_mlce.model_selection._label_results import label_results
 from sklearn_mlce.model_selection._out_of_fold import (
     check_held_out,
     held_out_of_folds,
     never_positive,
 )
+from sklearn_mlce.model_selection._splits import Splits
 from sklearn_mlce.model_selection._sweep import (
     drawn_label_thresholds,
     global_curve,
@@ -148,6 +155,12 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
     The tuner takes as many fits as there are folds, and one more to refit. The thresholds take a
     sort of the out-of-fold scores. The scores are kept in one array, in the dtype that the
     estimator gives, until the thresholds are found. The estimators of folds are not kept.
+
+    Of more than 2**27 scores of labels, only those of positives and the highest of all and of each
+    label are kept, for a micro-averaged score without ``store_cv_results``. Rows are then scored by
+    blocks. The thresholds are those of all scores: the F-measure that they reach proves that no
+    lower one is as good. Where it is too low to prove that, folds are fitted once more, and all
+    scores are kept. The other averages always keep all scores.
 
     `y` may be a matrix of 0 and 1, dense or sparse, of soft labels in [0, 1], or with NaN for
     unknown labels, or 1-D with two classes, as far as the estimator takes such a `y`. The estimator
@@ -278,7 +291,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
             )
             targets, weight = arguments.targets, arguments.sample_weight
             objective.check_kind(targets.kind)
-            folds = self._score_held_out(arguments)
+            folds = self._score_held_out(arguments, objective)
             fitted_rows = arguments.all_rows if self.refit else folds.splits[0][0]
             self._never_predicted = never_positive(targets, fitted_rows, weight)
             cv_results = self._tune(folds, arguments, objective, shrinkage)
@@ -297,8 +310,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         shrinkage: float,
     ) -> dict[str, Any]:
         """Set the thresholds and what they bought; return what `cv_results_` may keep."""
-        targets, weight = arguments.targets, arguments.sample_weight
-        held_out = held_out_of_folds(targets, folds.splits, folds.scores, weight)
+        held_out = self._held_out(folds, arguments, objective)
         default = folds.default_threshold
         curve = global_curve(held_out, objective)
         found: dict[str, float | np.ndarray] = {"default": default, "global": curve.best(default)}
@@ -346,13 +358,36 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
             names = self.classes_[-len(self._never_predicted) :]
         return pandas.DataFrame(self.label_results_, index=pandas.Index(names, name="label"))
 
-    def _score_held_out(self, arguments: FitArguments) -> FoldScores:
+    def _held_out(
+        self, folds: FoldScores, arguments: FitArguments, objective: FMeasure
+    ) -> ScoredCells:
+        """Scores of folds, which are emptied, beside the targets of their rows."""
+        if isinstance(folds.scores[0], HighestCells):
+            cells = certified_cells(folds.scores, objective, per_label=True)
+            if cells is not None:
+                return cells
+            folds = arguments.score_again(folds, self.estimator, self.n_jobs)
+        targets, weight = arguments.targets, arguments.sample_weight
+        return held_out_of_folds(targets, folds.splits, folds.scores, weight)
+
+    def _scorers(
+        self, arguments: FitArguments, splits: Splits, objective: FMeasure
+    ) -> list[Callable[..., Any]]:
+        """Functions that score the held-out rows of each split, or keep their highest cells."""
+        targets, weight = arguments.targets, arguments.sample_weight
+        if self.store_cv_results or not keeps_highest_cells(targets, splits, objective, weight):
+            return [scores_of] * len(splits)
+        return scorers_of_folds(targets, splits, weight, objective, per_label=True)
+
+    def _score_held_out(self, arguments: FitArguments, objective: FMeasure) -> FoldScores:
         """Score held-out rows."""
         if isinstance(self.cv, str):
             if self.refit:
                 raise ValueError("refit must be False with cv='prefit', got refit=True")
             arguments.monitor.open("fold", 0)
-            return arguments.score_fitted(self.estimator)
+            rows = arguments.all_rows
+            (score,) = self._scorers(arguments, [(rows, rows)], objective)
+            return arguments.score_fitted(self.estimator, score)
         splits = arguments.splits(self.cv, self.random_state)
         check_held_out(arguments.targets, splits, arguments.sample_weight)
         if not self.refit and len(splits) > 1:
@@ -361,7 +396,9 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
                 f"{len(splits)}. Pass refit=True, or a fraction of rows such as cv=0.2"
             )
         arguments.monitor.open("fold", len(splits) + bool(self.refit))
-        return arguments.score_folds(self.estimator, splits, self.n_jobs, keep=not self.refit)
+        scorers = self._scorers(arguments, splits, objective)
+        keep = not self.refit
+        return arguments.score_folds(self.estimator, splits, self.n_jobs, scorers, keep=keep)
 
     def decision_function(self, X: Any) -> NDArray[Any]:
         """Scores less their thresholds; above zero is what :meth:`predict` returns.

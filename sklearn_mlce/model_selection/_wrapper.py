@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags, indexable
+from sklearn.utils import _safe_indexing, get_tags, indexable
 from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
@@ -45,7 +45,7 @@ class FoldScores:
 
     estimators: list[Any]  # None each, where they were not to be kept
     splits: Splits
-    scores: list[np.ndarray]  # (n_held_out, n_outputs) each
+    scores: list[Any]  # (n_held_out, n_outputs) each, or HighestCells
     default_threshold: float  # that the predictions of the first one use
 
 
@@ -87,16 +87,22 @@ class FitArguments:
         estimator: Any,
         splits: Splits,
         n_jobs: int | None,
-        score: Callable[..., np.ndarray] = scores_of,
+        score: Callable[..., Any] | list[Any] = scores_of,
         *,
         keep: bool = False,
+        tell: bool = True,
     ) -> FoldScores:
-        """Fit a clone of an estimator on each split, keep it or not, and score held-out rows."""
+        """Fit a clone of an estimator on each split, keep it or not, and score held-out rows.
+
+        `score` may be a list, of a function for each split. Callbacks are told unless not `tell`.
+        """
         clones = (clone_for(estimator, self.targets.format) for _ in splits)
-        score_and_threshold = partial(
-            _score_and_threshold, score=score, n_outputs=self.targets.n_outputs
-        )
-        tasks = self.monitor.tasks("fold", len(splits))
+        scorers = score if isinstance(score, list) else [score] * len(splits)
+        n_outputs = self.targets.n_outputs
+        score_and_threshold = [
+            partial(_score_and_threshold, score=of_fold, n_outputs=n_outputs) for of_fold in scorers
+        ]
+        tasks = self.monitor.tasks("fold", len(splits)) if tell else None
         answers, fitted = out_of_fold(
             clones,
             self.X,
@@ -111,9 +117,17 @@ class FitArguments:
         scores, thresholds = zip(*answers, strict=True)
         return FoldScores(fitted, splits, list(scores), thresholds[0])
 
-    def score_fitted(
-        self, estimator: Any, score: Callable[..., np.ndarray] = scores_of
-    ) -> FoldScores:
+    def score_again(self, folds: FoldScores, estimator: Any, n_jobs: int | None) -> FoldScores:
+        """All scores of the held-out rows of folds; those whose estimators are gone are fitted."""
+        if any(fitted is None for fitted in folds.estimators):
+            return self.score_folds(estimator, folds.splits, n_jobs, tell=False)
+        scores = [
+            scores_of(fitted, _safe_indexing(self.X, test), self.targets.n_outputs)
+            for fitted, (_, test) in zip(folds.estimators, folds.splits, strict=True)
+        ]
+        return replace(folds, scores=scores)
+
+    def score_fitted(self, estimator: Any, score: Callable[..., Any] = scores_of) -> FoldScores:
         """Score all rows by an estimator that was fitted on others."""
         check_is_fitted(estimator)
         advice = "Pass y[list(names)] with the names that the estimator has learned"
@@ -124,8 +138,8 @@ class FitArguments:
 
 
 def _score_and_threshold(
-    estimator: Any, X: Any, score: Callable[..., np.ndarray], n_outputs: int
-) -> tuple[np.ndarray, float]:
+    estimator: Any, X: Any, score: Callable[..., Any], n_outputs: int
+) -> tuple[Any, float]:
     """Scores of rows, and the threshold that the estimator's own predictions use."""
     return score(estimator, X, n_outputs=n_outputs), default_threshold(estimator)
 
