@@ -176,8 +176,7 @@ class MLCEClassifierCV(MLCEClassifier):
     of a fold starts from the solution for the next smaller C; the first one and those below the
     grid start anew. The scores of one C are kept at a time, in one array of the dtype of X, beside
     the models that the next fits start from. Of more than 2**27 scores of labels, the micro average
-    keeps the highest, as :class:`~sklearn_mlce.model_selection.MultilabelTunedThresholdClassifierCV`
-    does.
+    keeps the highest alone, as the tuner of any estimator does.
 
     References
     ----------

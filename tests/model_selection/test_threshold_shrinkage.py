@@ -88,6 +88,6 @@ def test_what_makes_no_sense_is_refused(search):
             thresholds_of(search, threshold_shrinkage=value)
     model = search(thresholds="global").fit(X, Y)
     before = model.decision_function(X)
-    with pytest.raises(ValueError, match=r"threshold_shrinkage=0 draws .* Set thresholds='per_l"):
+    with pytest.raises(ValueError, match=r"threshold_shrinkage=0 shrinks .* Set thresholds='per_l"):
         model.set_params(threshold_shrinkage=0).fit(X, Y)
     np.testing.assert_array_equal(model.decision_function(X), before)

@@ -255,7 +255,7 @@ def test_a_warm_start_goes_on_from_sparse_coefficients():
 
 def test_chunks_need_dense_coefficients():
     X, Y = documents()
-    with pytest.raises(ValueError, match=r"coef_threshold=0.1 leaves out.*sparsify\(\)"):
+    with pytest.raises(ValueError, match=r"coef_threshold=0.1 needs a whole fit.*sparsify\(\)"):
         MLCEClassifier(coef_threshold=0.1).partial_fit(X, Y)
     model = MLCEClassifier(random_state=0).fit(X, Y).sparsify()
     with pytest.raises(ValueError, match=r"coef_ is sparse.*densify\(\)"):
