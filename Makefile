@@ -18,19 +18,32 @@ PYTEST_WORKERS ?= 2
 # More for Sphinx, such as DOCS_ARGS='-D plot_gallery=0', which runs no example.
 DOCS_ARGS ?=
 
-PIP = $(@D)/bin/python -m pip --disable-pip-version-check install \
+# Python compiles what it imports; to compile all that is installed takes as long again as to install it.
+PIP = $(@D)/bin/python -m pip --disable-pip-version-check install --no-compile \
 	$(if $(CI),--quiet) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+SITE_PACKAGES = $(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 # Two workers with a thread per core each would fight over the cores: one thread for each worker.
 RUN_TESTS = env OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 	$(1)/bin/python -m pytest -n $(PYTEST_WORKERS) $(2) $(PYTEST_ARGS)
 
+# What `make test` skips where the tools are absent, and no test that it runs.
+EXPORTERS = tests/export/test_exporters.py::test
+OF_SERVING = $(EXPORTERS)_onnx_with_any_number_of_rows $(EXPORTERS)_safetensors_there_and_back \
+	$(EXPORTERS)_safetensors_of_the_arrays_of_an_estimator tests/onnx tests/project/test_mlflow.py \
+	tests/solvers/test_dask.py tests/project/test_large_data_page.py
+TRAINING_LOOPS = tests/losses/test_training_loops.py
+OF_TOOLS = tests/project/test_other_tools_page.py $(TRAINING_LOOPS) \
+	--deselect='$(TRAINING_LOOPS)::test_a_program_of_the_page_runs[torch]' \
+	--deselect='$(TRAINING_LOOPS)::test_a_program_of_the_page_runs[torch.distributed]'
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 # The environments' stamps are kept although no rule names them.
 .SECONDARY:
-.PHONY: help demo test test-fast test-serving test-tools test-bare test-properties coverage lint format docs \
-	bench oldest clean
+.PHONY: help demo test test-fast test-serving test-tools test-others test-bare test-properties coverage \
+	lint format docs bench oldest clean
 
 help:
 	@echo "make demo       train on real films, print the result, draw examples/output/"
@@ -39,6 +52,7 @@ help:
 	@echo "make test-serving  run the tests of exports, stored models and clusters, with ONNX,"
 	@echo "                MLflow, safetensors and dask"
 	@echo "make test-tools  run the programs of the guide that use optuna, SHAP, Lightning and others"
+	@echo "make test-others  test-serving and test-tools in one run"
 	@echo "make test-properties  search longer for data that break what tests claim of all data"
 	@echo "make test-bare  serve models in an environment without torch"
 	@echo "make coverage   run the whole test suite, list the lines and branches it misses"
@@ -47,7 +61,7 @@ help:
 	@echo "make docs       build docs/_build/html, warnings as errors"
 	@echo "make bench      compare with the peers, write benchmarks/results/"
 	@echo "make oldest     run the fast tests and scikit-learn's full checks with the oldest"
-	@echo "                supported dependencies; PYTEST_ARGS='-m \"\"' runs all tests with them"
+	@echo "                supported dependencies; PYTEST_ARGS='-m \"\"' runs the slow ones too"
 	@echo "make clean      remove the environments, the caches and all that was built"
 	@echo ""
 	@echo "variables: PYTHON=python3.12  PYTEST_ARGS='-k mlp'  TORCH_INDEX=URL (see the README)"
@@ -61,16 +75,15 @@ test: $(VENV)/.has-test
 test-fast: $(VENV)/.has-test
 	$(call RUN_TESTS,$(VENV),-m "not slow")
 
-# What `make test` skips where the tools are absent.
-test-serving: $(VENV)/.has-test-serving
-	$(call RUN_TESTS,$(VENV),tests/export tests/onnx tests/project/test_mlflow.py \
-	tests/project/test_saved_models.py tests/solvers/test_dask.py \
-	tests/project/test_large_data_page.py)
+test-serving: $(VENV_TOOLS)/.has-tools
+	$(call RUN_TESTS,$(VENV_TOOLS),$(OF_SERVING))
 
 # The guide's programs with other tools, in an environment that has them all.
 test-tools: $(VENV_TOOLS)/.has-tools
-	$(call RUN_TESTS,$(VENV_TOOLS),tests/project/test_other_tools_page.py \
-	tests/losses/test_training_loops.py)
+	$(call RUN_TESTS,$(VENV_TOOLS),$(OF_TOOLS))
+
+test-others: $(VENV_TOOLS)/.has-tools
+	$(call RUN_TESTS,$(VENV_TOOLS),$(OF_SERVING) $(OF_TOOLS))
 
 test-bare: $(VENV)/.has-test $(VENV_BARE)/.has-bare
 	SKLEARN_MLCE_BARE_PYTHON=$(CURDIR)/$(VENV_BARE)/bin/python \
@@ -105,9 +118,12 @@ bench: $(VENV)/.has-bench
 	$(VENV)/bin/python -m benchmarks
 
 # What hangs on a dependency's version shows in the fast tests and the full checks; the slow tests
-# are more of the same at other losses and sizes.
+# are more of the same at other losses and sizes. torch is the same version in both environments: what
+# torch alone computes is not computed again, nor are the benchmarks, which are no part of the package.
+OF_TORCH_ALONE = tests/kernels tests/losses/test_traceable.py tests/export/test_exporters.py
 oldest: $(VENV_OLDEST)/.has-test
-	$(call RUN_TESTS,$(VENV_OLDEST),-m "not slow or full_checks")
+	$(call RUN_TESTS,$(VENV_OLDEST),-m "not slow or full_checks" \
+	$(addprefix --ignore=,$(OF_TORCH_ALONE)) --ignore-glob='*/test_benchmark*.py')
 
 # An environment, once made, is only added to; `make clean` starts over.
 %/.made:
@@ -128,10 +144,11 @@ $(VENV_BARE)/.has-bare: constraints.txt | $(VENV_BARE)/.made
 	$(PIP) -c constraints.txt numpy scipy scikit-learn joblib pandas skops
 	@touch $@
 
-$(VENV_TOOLS)/.has-tools: pyproject.toml constraints-tools.txt | $(VENV_TOOLS)/.made
-	@echo "Installing the tools that the guide shows into $(VENV_TOOLS)."
-	$(PIP) -c constraints-tools.txt hatchling editables
-	$(PIP) -c constraints-tools.txt --no-build-isolation --editable '.[test-tools]'
+# On top of the first environment: what both have at the same version is not installed again.
+$(VENV_TOOLS)/.has-tools: pyproject.toml constraints-tools.txt $(VENV)/.has-test | $(VENV_TOOLS)/.made
+	@echo "Installing the tools that the guide shows into $(VENV_TOOLS), on top of $(VENV)."
+	@$(call SITE_PACKAGES,$(VENV)) > `$(call SITE_PACKAGES,$(VENV_TOOLS))`/on_top_of.pth
+	$(PIP) -c constraints-tools.txt --no-build-isolation --editable '.[test-serving,test-tools]'
 	@touch $@
 
 $(VENV_OLDEST)/.has-%: pyproject.toml constraints-oldest.txt | $(VENV_OLDEST)/.made

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from sklearn.dummy import DummyClassifier
@@ -56,14 +57,20 @@ class Method:
     not_on: tuple[str, ...] = ()
 
 
-def _network(seed):
+def _network(seed, **parameters):
     from sklearn_mlce import MLCEMLP
 
-    return MLCEMLP(random_state=seed)
+    return MLCEMLP(random_state=seed, **parameters)
 
 
 METHODS = {
     "ours": Method("MLCEMLP()", _network, ours=True),
+    "members": Method("MLCEMLP(n_members=8)", partial(_network, n_members=8), ours=True),
+    "narrow_members": Method(
+        "MLCEMLP(64, n_members=8)",
+        partial(_network, n_members=8, hidden_layer_sizes=64),
+        ours=True,
+    ),
     "linear": Method(
         "MLCEClassifier()", lambda seed: mlce_classifier(random_state=seed), ours=True
     ),

@@ -175,8 +175,8 @@ class MLCEClassifierCV(MLCEClassifier):
     Each C takes as many fits as there are folds, and the end takes one more. By "newton-cg", a fit
     of a fold starts from the solution for the next smaller C; the first one and those below the
     grid start anew. The scores of one C are kept at a time, in one array of the dtype of X, beside
-    the models that the next fits start from. Of more than 2**27 scores of labels, the highest are
-    kept for a micro-averaged `scoring`, as by the tuner, whose notes say more.
+    the models that the next fits start from. Of more than 2**27 scores of labels, the micro average
+    keeps the highest alone, as the tuner of any estimator does.
 
     References
     ----------

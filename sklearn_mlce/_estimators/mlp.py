@@ -17,11 +17,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from sklearn_mlce._estimators.base import BaseMLCE
+from sklearn_mlce._estimators.member_selection import check_members, member_selection
 from sklearn_mlce._estimators.stopped import raise_stopped
 from sklearn_mlce._estimators.streaming import (
     LONGEST_CURVE,
+    check_goes_on,
     in_precision,
-    learns_from_chunks,
+    network_learns_from_chunks,
     validate_chunk,
 )
 from sklearn_mlce._estimators.validation_rows import epoch_scorer, hold_rows_out
@@ -31,8 +33,14 @@ from sklearn_mlce._network.callbacks import copy_callbacks
 from sklearn_mlce._network.checkpoint import CheckpointFile, TrainingState, open_checkpoint
 from sklearn_mlce._network.fingerprint import check_same_fit, fingerprint
 from sklearn_mlce._network.input_scaling import scaling_of
-from sklearn_mlce._network.perceptron import ACTIVATIONS, compute_scores, dtype_of, predictor
+from sklearn_mlce._network.perceptron import (
+    ACTIVATIONS,
+    compute_scores,
+    dtype_of,
+    predictor,
+)
 from sklearn_mlce._network.plan import (
+    AVERAGED_EPOCHS,
     SCHEDULES,
     TrainingPlan,
     layer_widths,
@@ -47,24 +55,13 @@ from sklearn_mlce._network.train import train, weight_headers
 from sklearn_mlce._network.user_network import UserNetwork, check_not_shaped, of_module
 from sklearn_mlce._objectives.registry import LOSSES, LossName
 from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_labels
-from sklearn_mlce._targets.label_names import check_label_names
-from sklearn_mlce._targets.targets import TargetFormat, constant_label_scores, same_classes
+from sklearn_mlce._targets.targets import TargetFormat, constant_label_scores
 from sklearn_mlce._utils.callbacks import fitted_state_kept
 from sklearn_mlce._utils.random import draw_seed
 from sklearn_mlce._utils.typing import available_if, fit_context, with_callbacks
 
 # What shapes the perceptron, and is refused beside a module of the user's.
 _HIDDEN_LAYER_SIZES, _ACTIVATION, _DROPOUT = (256,), "silu", 0.5
-
-
-def _takes_chunks(estimator: MLCEMLP) -> bool:
-    if estimator.early_stopping:
-        raise AttributeError(
-            "partial_fit makes one epoch over the rows it is given and holds none out, but "
-            "early_stopping is True. Set early_stopping=False and score rows of your own after "
-            "each call"
-        )
-    return learns_from_chunks(estimator)
 
 
 class MLCEMLP(BaseMLCE):
@@ -87,6 +84,13 @@ class MLCEMLP(BaseMLCE):
         dense batches, also of sparse X. With `learn_threshold` there is one output more. Define
         `module` where pickles can import it. `hidden_layer_sizes`, `activation` and `dropout` are
         then refused. See :doc:`/user_guide/torch_modules`.
+    n_members : int, default=1
+        Networks to train at once, each with the one hidden layer of `hidden_layer_sizes`. `fit`
+        keeps one network, which gives the mean of their scores. Where a threshold decides on
+        labels, `fit` chooses it: each network is trained without a part of the rows of its own,
+        and scores these. `fit` keeps the epoch with the highest micro-averaged F1 of these scores,
+        and subtracts its threshold. Try 8 for noisy tables of some hundred rows. See
+        :doc:`/user_guide/network`.
     activation : {"silu", "relu", "gelu", "tanh", "logistic", "identity"}, default="silu"
         Function of the hidden units.
     dropout : float in [0, 1), default=0.5
@@ -227,9 +231,12 @@ class MLCEMLP(BaseMLCE):
         Mean training loss of each epoch; of the last 1,000 epochs after `partial_fit`.
     validation_scores_ : list of float
         Score of the held-out rows after each epoch, minus their mean loss for ``scoring="loss"``;
-        empty without `early_stopping`.
+        empty without `early_stopping`. Of several members the best micro-F1 of the rows that
+        each was trained without.
     best_epoch_ : int
-        Epoch whose weights are kept, counted from 1: the one of the best score, or the last.
+        Epoch whose weights are kept, counted from 1: the one of the best score, or the last. Of
+        several members that of the best mean score of five epochs in a row, of which it is the
+        last.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -293,6 +300,7 @@ class MLCEMLP(BaseMLCE):
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "module": [callable, None],
+        "n_members": [Interval(Integral, 1, 1000, closed="both")],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "input_scaling": [StrOptions({"auto", "robust", "overall"}), None],
@@ -327,6 +335,7 @@ class MLCEMLP(BaseMLCE):
         hidden_layer_sizes: Any = _HIDDEN_LAYER_SIZES,
         *,
         module: Callable[[int, int], nn.Module] | None = None,
+        n_members: int = 1,
         activation: str = _ACTIVATION,
         dropout: float = _DROPOUT,
         input_scaling: Literal["auto", "robust", "overall"] | None = "auto",
@@ -356,6 +365,7 @@ class MLCEMLP(BaseMLCE):
         random_state: Any = None,
     ) -> None:
         self.hidden_layer_sizes, self.module = hidden_layer_sizes, module
+        self.n_members = n_members
         self.activation, self.dropout = activation, dropout
         self.input_scaling = input_scaling
         self.alpha, self.batch_size = alpha, batch_size
@@ -437,23 +447,28 @@ class MLCEMLP(BaseMLCE):
             rows = Rows(*self._validate_fit(X, y, sample_weight))
             warn_unknown_labels(rows.targets)
             plan = self._plan(rows, self.max_epochs, self.warm_start, go_on=self.warm_start)
-            monitor.open("epoch", plan.max_epochs, lambda net: {"state_dict_": net.weights()})
+            monitor.open("epoch", plan.max_epochs, lambda net: {"state_dict_": kept(net.weights())})
             start = self._start(plan, rows.targets.format, go_on=self.warm_start)
             file, start = processes.call_on_first(partial(self._open_checkpoint, start))
             self._remember(rows.targets)
+            members = member_selection(self, plan, rows, start.seed)
+            kept = members.combined if members else dict
             given = (X_val, y_val, sample_weight_val)
             rows, held_out = hold_rows_out(self, rows, given, start.seed)
             callbacks = copy_callbacks(self.callbacks or (), plan.schedule, self.resume)
             self._fixed_scores = constant_label_scores(rows.targets)
-            self._architecture = asdict(plan.architecture)
+            self._architecture = asdict(plan.architecture.combined)
             self._factory, self._seed = plan.factory, start.seed
-            score = None if held_out is None else epoch_scorer(self, self.scoring, held_out)
+            score = members.score if members else None
+            if held_out is not None:
+                score = epoch_scorer(self, self.scoring, held_out)
             start, save = self._resume(file, plan, start, rows, held_out, processes)
             state = train(
                 plan,
                 start,
                 rows,
                 held_out,
+                member_weight=members.member_weight if members else None,
                 score=score,
                 callbacks=callbacks,
                 monitor=monitor,
@@ -462,14 +477,14 @@ class MLCEMLP(BaseMLCE):
             )
             if isinstance(state.stopped_by, Exception) and fitted_before:
                 raise state.stopped_by
-            self._keep(state)
+            self._keep(replace(state, best_weights=kept(state.best_weights)))
             if state.stopped_by is None:
                 monitor.close()
         if state.stopped_by is not None:
             raise_stopped(state.stopped_by, self)
         return self
 
-    @available_if(_takes_chunks)
+    @available_if(network_learns_from_chunks)
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Make one epoch over a chunk of rows, going on from the last call or fit.
@@ -538,6 +553,7 @@ class MLCEMLP(BaseMLCE):
         device = self._network_device(rows.X, rows.X.dtype)
         objective = self._objective_for(rows.targets.format)
         batch_size = resolve_batch_size(self.batch_size, len(rows))
+        n_epochs = resolve_max_epochs(max_epochs, batch_size, len(rows))
         return TrainingPlan(
             architecture=self._planned_architecture(rows, go_on),
             dropout=float(self.dropout),
@@ -546,8 +562,9 @@ class MLCEMLP(BaseMLCE):
             learning_rate=float(self.learning_rate_init),
             schedule=self.learning_rate,
             gradient_clipping=self.gradient_clipping,
-            max_epochs=resolve_max_epochs(max_epochs, batch_size, len(rows)),
-            patience=self.n_iter_no_change,
+            max_epochs=n_epochs,
+            patience=self.n_iter_no_change if self.n_members == 1 else n_epochs,
+            averaged_epochs=1 if self.n_members == 1 else AVERAGED_EPOCHS,
             label_weight=check_label_weight(
                 self.label_weight, rows.targets, objective, rows.sample_weight
             ),
@@ -568,6 +585,9 @@ class MLCEMLP(BaseMLCE):
         if go_on and self.input_scaling == "auto" and hasattr(self, "state_dict_"):
             scaling = self._architecture["input_scaling"]  # what the first rows made of it
         widths = layer_widths(self.hidden_layer_sizes)
+        if self.n_members > 1:
+            check_members(self, len(widths))
+            widths = (self.n_members * widths[0],)
         architecture = Architecture(
             rows.X.shape[1],
             widths if self.module is None else (),
@@ -575,6 +595,7 @@ class MLCEMLP(BaseMLCE):
             self.activation,
             scaling,
             learned_threshold=bool(self.learn_threshold),
+            n_members=int(self.n_members),
         )
         if self.module is None:
             return architecture
@@ -590,24 +611,7 @@ class MLCEMLP(BaseMLCE):
         """State to begin with: a new one, or that in which the last call ended."""
         if not (go_on and hasattr(self, "state_dict_")):
             return TrainingState(draw_seed(self.random_state))
-        last, now = Architecture(**self._architecture), plan.architecture
-        if (
-            last != now
-            or self._target_format.single_label != target_format.single_label
-            or not same_classes(self.classes_, target_format.classes)
-        ):
-            raise ValueError(
-                f"training cannot go on: the network has {last.described} and was trained on "
-                f"{self._target_format.kind} y of classes {self.classes_}, got {now.described}, "
-                f"{target_format.kind} and {target_format.classes}. Set warm_start=False and call "
-                "fit to start anew"
-            )
-        check_label_names(
-            target_format.label_names,
-            self._target_format.label_names,
-            "y",
-            "Pass y[list(model.label_names_)], or set warm_start=False to start anew",
-        )
+        check_goes_on(self, plan.architecture, target_format)
         return TrainingState(
             self._seed, self._n_epochs, weights=self.state_dict_, moments=self.optimizer_state_
         )

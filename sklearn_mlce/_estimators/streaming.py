@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from sklearn_mlce._estimators.base import BaseMLCE
+from sklearn_mlce._network.architecture import Architecture
 from sklearn_mlce._objectives.objective import is_module
 from sklearn_mlce._objectives.registry import AUTO, OBJECTIVES
 from sklearn_mlce._targets.encoding import label_names_of
 from sklearn_mlce._targets.label_names import check_label_names
 from sklearn_mlce._targets.stream_classes import chunk_encoder
-from sklearn_mlce._targets.targets import Targets
+from sklearn_mlce._targets.targets import TargetFormat, Targets, same_classes
 
 # Entries of the curve of a stream, which has no end.
 LONGEST_CURVE = 1000
@@ -40,6 +41,28 @@ def learns_from_chunks(estimator: Any) -> bool:
             "does not have. Call fit, or pass an array of weights"
         )
     return True
+
+
+def network_learns_from_chunks(estimator: Any) -> bool:
+    """Whether chunks can tell what a network's `fit` reads from all rows.
+
+    Raises
+    ------
+    AttributeError
+        If they cannot, so that the estimator has no partial_fit.
+    """
+    if estimator.n_members > 1:
+        raise AttributeError(
+            f"partial_fit trains one network, but n_members is {estimator.n_members}. Set "
+            "n_members=1"
+        )
+    if estimator.early_stopping:
+        raise AttributeError(
+            "partial_fit makes one epoch over the rows it is given and holds none out, but "
+            "early_stopping is True. Set early_stopping=False and score rows of your own after "
+            "each call"
+        )
+    return learns_from_chunks(estimator)
 
 
 def validate_chunk(
@@ -88,3 +111,25 @@ def in_precision(
     if sample_weight is not None:
         sample_weight = sample_weight.astype(dtype, copy=False)
     return X.astype(dtype, copy=False), sample_weight
+
+
+def check_goes_on(estimator: Any, now: Architecture, target_format: TargetFormat) -> None:
+    """Raise ValueError unless training can go on with the network of the last call."""
+    last = Architecture(**estimator._architecture)
+    if (
+        last != now
+        or estimator._target_format.single_label != target_format.single_label
+        or not same_classes(estimator.classes_, target_format.classes)
+    ):
+        raise ValueError(
+            f"training cannot go on: the network has {last.described} and was trained on "
+            f"{estimator._target_format.kind} y of classes {estimator.classes_}, got "
+            f"{now.described}, {target_format.kind} and {target_format.classes}. Set "
+            "warm_start=False and call fit to start anew"
+        )
+    check_label_names(
+        target_format.label_names,
+        estimator._target_format.label_names,
+        "y",
+        "Pass y[list(model.label_names_)], or set warm_start=False to start anew",
+    )

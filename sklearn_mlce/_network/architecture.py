@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,18 @@ class Architecture:
     # Of a user's module, as structure_of gives it, in place of hidden layers and their activation.
     structure: tuple[str, ...] | None = None
     largest_size: int | None = None  # of its parameters
+    n_members: int = 1  # networks that divide the hidden units between them
+
+    @property
+    def member(self) -> Architecture:
+        """Shapes of one of the members."""
+        widths = tuple(width // self.n_members for width in self.hidden_layer_sizes)
+        return replace(self, hidden_layer_sizes=widths, n_members=1)
+
+    @property
+    def combined(self) -> Architecture:
+        """Shapes of the one network that the members make together."""
+        return replace(self, n_members=1)
 
     @property
     def sizes(self) -> tuple[int, ...]:

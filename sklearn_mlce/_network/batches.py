@@ -236,6 +236,9 @@ class Batches:
         before.
     processes : SingleProcess, default=ALONE
         Processes that divide each batch between them; the batches are this one's shares.
+    member_weight : ndarray of shape (n_members, n), default=None
+        Weight of each row in the loss of each member. The targets of a batch are then those of
+        its rows once for each member, one member after the other.
     """
 
     def __init__(
@@ -248,9 +251,10 @@ class Batches:
         order: Callable[[int], np.ndarray] | None = None,
         fewest_rows: int = 1,
         processes: SingleProcess = ALONE,
+        member_weight: np.ndarray | None = None,
     ) -> None:
         self._rows, self._batch_size = rows, batch_size
-        self._processes = processes
+        self._processes, self._member_weight = processes, member_weight
         self._fewest_rows = min(fewest_rows, batch_size)
         self._device, self._training, self._order = device, training, order
         self._encoder = encoder
@@ -287,8 +291,23 @@ class Batches:
         if isinstance(self._processes, ProcessGroup):
             yield from self._shares(np.arange(len(self._rows))[chosen], parts, self._processes)
             return
+        if self._member_weight is not None:
+            numbers = np.arange(len(self._rows))[chosen]
+            for part in parts:
+                yield self._of_members(numbers[part], self._member_weight[:, numbers[part]])
+            return
         block = self._block(chosen)
         yield from map(block.batch, parts)
+
+    def _of_members(self, numbers: np.ndarray, weight: np.ndarray) -> Batch:
+        """Batch of some rows, with their targets and weights for each member."""
+        targets = BatchTargets(
+            self._targets(np.tile(numbers, len(weight))),
+            dense_tensor(weight.ravel(), self._device),
+            float(weight.sum(dtype=np.float64)),
+        )
+        rows = _index_rows(self._rows.X, numbers)
+        return features(rows, self._device, self._training), targets
 
     def _shares(
         self, numbers: np.ndarray, parts: list[slice], processes: ProcessGroup
@@ -307,14 +326,17 @@ class Batches:
     def _block(self, chosen: slice | np.ndarray) -> _Block:
         """Rows of a slice or an index array."""
         rows = self._rows
-        if self._encoded is None:
-            targets = self._encoder(rows.targets.index_rows(chosen))
-        elif isinstance(chosen, slice):
-            targets = self._encoded.slice_rows(chosen.start, chosen.stop)
-        else:
-            targets = self._encoded.index_rows(torch.from_numpy(chosen).to(self._device))
         weight = None if rows.sample_weight is None else rows.sample_weight[chosen]
+        targets = self._targets(chosen)
         return _Block(_index_rows(rows.X, chosen), weight, targets, self._device, self._training)
+
+    def _targets(self, chosen: slice | np.ndarray) -> PreparedTargets:
+        """Targets of the rows of a slice or an index array."""
+        if self._encoded is None:
+            return self._encoder(self._rows.targets.index_rows(chosen))
+        if isinstance(chosen, slice):
+            return self._encoded.slice_rows(chosen.start, chosen.stop)
+        return self._encoded.index_rows(torch.from_numpy(chosen).to(self._device))
 
 
 class SelectedRows:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from statistics import fmean
 from typing import Any
 
 from skorch.callbacks import Callback, LRScheduler
@@ -83,12 +84,17 @@ class BestEpochTracker(Callback):
         Epochs without a better score after which to stop.
     with_moments : bool
         Whether to keep the optimiser's moments as well.
+    averaged_epochs : int, default=1
+        An epoch is as good as the mean score of so many epochs, of which it is the last.
     """
 
-    def __init__(self, state: TrainingState, patience: int, with_moments: bool) -> None:
+    def __init__(
+        self, state: TrainingState, patience: int, with_moments: bool, averaged_epochs: int = 1
+    ) -> None:
         self.state = state
         self.patience = patience
         self.with_moments = with_moments
+        self.averaged_epochs = averaged_epochs
 
     def keep(self, net: Any, state: TrainingState) -> None:
         """Set the state, with the present network as its best one."""
@@ -99,18 +105,23 @@ class BestEpochTracker(Callback):
         """Add the epoch that ended to the state at once: a Ctrl-C may come at any time."""
         last, before = net.history[-1], self.state
         after = replace(before, losses=(*before.losses, last["train_loss"]))
+        if "valid_loss" in last:
+            losses = (*before.validation_losses, last["valid_loss"])
+            after = replace(after, validation_losses=losses)
         if "valid_score" in last:
-            after = replace(
-                after,
-                validation_losses=(*before.validation_losses, last["valid_loss"]),
-                scores=(*before.scores, last["valid_score"]),
-            )
-        if not after.scores or after.n_epochs == 1 or after.scores[-1] > max(before.scores):
+            after = replace(after, scores=(*before.scores, last["valid_score"]))
+        if not after.scores or self._is_best(after.scores):
             self.keep(net, replace(after, best_epoch=after.n_epochs))
             return
         if after.n_epochs - after.best_epoch >= self.patience:
             net.stop_asked = True
         self.state = after
+
+    def _is_best(self, scores: Sequence[float]) -> bool:
+        """Whether the last epoch is better than all before."""
+        ends = range(1, len(scores) + 1)
+        *before, last = (fmean(scores[max(0, end - self.averaged_epochs) : end]) for end in ends)
+        return last > max(before, default=-math.inf)
 
 
 class NotifyMonitor(Callback):
@@ -193,7 +204,7 @@ def training_callbacks(
     users : sequence of Callback, default=()
         The user's, from :func:`copy_callbacks`.
     scored : bool, default=False
-        Whether there are held-out rows to score.
+        Whether epochs are scored.
     score : callable, default=None
         Makes the score of the weights; None takes minus the loss.
     monitor : FitMonitor, default=None

@@ -297,7 +297,8 @@ def _is_about(about: dict[str, Any]) -> bool:
     if not all(isinstance(value, float | int) for name in curves for value in state[name]):
         return False
     n_epochs, n_scores = len(state["losses"]), len(state["scores"])
-    fits = n_scores == len(state["validation_losses"]) and n_scores in (0, n_epochs)
+    # The rows that members leave out have a score, and no loss.
+    fits = len(state["validation_losses"]) in (0, n_scores) and n_scores in (0, n_epochs)
     return fits and 1 <= state["best_epoch"] <= n_epochs and isinstance(state["finished"], bool)
 
 

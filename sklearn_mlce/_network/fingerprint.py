@@ -20,7 +20,7 @@ from sklearn_mlce._network.user_network import without_addresses
 from sklearn_mlce._objectives.objective import Objective
 
 # They change no weight: where to compute, and what is kept in memory at the end.
-_NOT_COMPARED = ("device", "keep_moments")
+_NOT_COMPARED = ("device", "keep_moments", "averaged_epochs")
 
 # Fields of the plan that users know by another name.
 _PARAMETERS = {

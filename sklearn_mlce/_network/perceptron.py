@@ -213,7 +213,7 @@ def start_from_rows(
     counts = LabelCounts.of(rows.targets, rows.sample_weight).bounded(_RAREST)
     scores = objective.constant_scores(rows.targets, rows.sample_weight, counts, label_weight)
     if module.output_bias is not None:
-        module.output_bias[: len(scores)].copy_(dense_tensor(scores))
+        module.output_bias[..., : len(scores)].copy_(dense_tensor(scores))  # of each member
 
 
 def torch_dtype(dtype: np.dtype) -> torch.dtype:

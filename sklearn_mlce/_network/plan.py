@@ -22,6 +22,8 @@ from sklearn_mlce._utils.tensors import resolve_device
 _SMALLEST_BATCH, _LARGEST_BATCH = 32, 512
 _STEPS = 400
 _FEWEST_EPOCHS, _MOST_EPOCHS = 3, 60
+# Of members: the score of a single epoch is noisy, and the best of many would be a lucky one.
+AVERAGED_EPOCHS = 5
 # Of the size of the weights: these, their gradient, AdamW's two moments, and copies of the last
 # and the best weights.
 _N_ARRAYS = 6
@@ -40,6 +42,7 @@ class TrainingPlan:
     gradient_clipping: float | None  # the largest norm of a step's gradient
     max_epochs: int
     patience: int  # epochs without a better validation score
+    averaged_epochs: int  # whose mean score is that of the last of them
     label_weight: np.ndarray | None
     objective: Objective
     device: torch.device

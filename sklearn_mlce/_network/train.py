@@ -22,13 +22,13 @@ from sklearn_mlce._network.batches import Batches, BatchTargets, Rows, SparseBat
 from sklearn_mlce._network.callbacks import BestEpochTracker, training_callbacks
 from sklearn_mlce._network.checkpoint import TrainingState
 from sklearn_mlce._network.input_scaling import OverallScaling
+from sklearn_mlce._network.members import initialise_perceptron, make_perceptron
 from sklearn_mlce._network.optimizer import FusedAdamW, moments_from_arrays, moments_to_arrays
 from sklearn_mlce._network.perceptron import (
     Arrays,
     Dropout,
     Network,
     Perceptron,
-    initialise,
     rows_per_pass,
     start_from_rows,
     torch_dtype,
@@ -56,6 +56,7 @@ def train(
     rows: Rows,
     held_out: Rows | None = None,
     *,
+    member_weight: np.ndarray | None = None,
     score: Callable[[Arrays], float] | None = None,
     callbacks: Sequence[Any] = (),
     monitor: Any = None,
@@ -74,8 +75,10 @@ def train(
         Training rows.
     held_out : Rows, default=None
         Rows to stop early on.
+    member_weight : ndarray of shape (n_members, n), default=None
+        Weight of each training row in the loss of each member, where there are several.
     score : callable, default=None
-        Scores weights on them, greater is better; None takes minus the loss on them.
+        Scores weights, greater is better; None takes minus the loss on the held-out rows.
     callbacks : sequence of Callback, default=()
         The user's, copied.
     monitor : FitMonitor, default=None
@@ -101,22 +104,25 @@ def train(
     if start.finished:
         return start
     import_torch("MLCEMLP.fit", "torch._dynamo")  # torch's optimisers do at their first step
-    tracker = BestEpochTracker(start, plan.patience, plan.keep_moments)
+    tracker = BestEpochTracker(start, plan.patience, plan.keep_moments, plan.averaged_epochs)
+    scored = held_out is not None or score is not None
     of_net = training_callbacks(
         tracker,
         plan.max_epochs,
         users=callbacks,
-        scored=held_out is not None,
+        scored=scored,
         score=score,
         monitor=monitor,
         save=save,
         processes=processes,
     )
     may_stop = [entry[1] if isinstance(entry, tuple) else entry for entry in callbacks]
-    net = _make_net(plan, start, rows, held_out, processes, callbacks=of_net, may_stop=may_stop)
+    net = _make_net(
+        plan, start, rows, held_out, member_weight, processes, callbacks=of_net, may_stop=may_stop
+    )
     try:
         net.train(rows, epochs=plan.max_epochs - start.n_epochs)
-        if callbacks and held_out is None:  # which may have changed it at the end of the training
+        if callbacks and not scored:  # which may have changed it at the end of the training
             tracker.keep(net, tracker.state)
     except (Exception, KeyboardInterrupt) as error:
         stopped_by = _too_little_memory(plan, error) if _is_out_of_memory(error) else error
@@ -150,6 +156,7 @@ def _make_net(
     start: TrainingState,
     rows: Rows,
     held_out: Rows | None,
+    member_weight: np.ndarray | None,
     processes: SingleProcess,
     **of_loop: Any,
 ) -> PerceptronNet:
@@ -171,6 +178,7 @@ def _make_net(
             plan.batch_size,
             processes,
             order=randomness.order,
+            member_weight=member_weight,
             # Transposed rows are for the perceptron's sparse product; one row has no variance for
             # BatchNorm.
             training=plan.factory is None,
@@ -232,7 +240,7 @@ def _encoder(plan: TrainingPlan, rows: Rows, batch_size: int) -> TargetPreparer:
     batch_rows = min(batch_size, len(rows))
     return TargetPreparer(
         plan.objective,
-        batch_rows,
+        batch_rows * plan.architecture.n_members,
         plan.dtype,
         plan.device,
         plan.label_weight,
@@ -259,11 +267,11 @@ def _make_module(
             start_from_rows(network, rows, plan.objective, plan.label_weight)
         return network
     dropout = Dropout(plan.dropout, randomness.dropout_generator) if plan.dropout > 0 else None
-    module = Perceptron(plan.architecture, dtype, dropout=dropout, input_dtype=input_dtype)
+    module = make_perceptron(plan.architecture, dtype, dropout=dropout, input_dtype=input_dtype)
     if start.weights:
         weights_from_arrays(module, start.weights)
     else:
-        initialise(module, randomness.weight_generator())
+        initialise_perceptron(module, randomness.weight_generator())
         start_from_rows(module, rows, plan.objective, plan.label_weight)
     return module
 
@@ -276,7 +284,7 @@ def weight_headers(plan: TrainingPlan, kept_dtype: np.dtype, seed: int) -> dict[
         of_user = make_module(plan.factory, plan.architecture, seed)
         network = UserNetwork(of_user, plan.architecture, dtype, torch_dtype(kept_dtype))
     else:
-        network = Perceptron(plan.architecture, dtype, device="meta")  # allocates nothing
+        network = make_perceptron(plan.architecture, dtype, device="meta")  # allocates nothing
     return {
         name: Header(tuple(part.shape), np.dtype(_kept(part, kept_dtype)))
         for name, part in network.state_dict().items()
@@ -296,8 +304,9 @@ def _begin_history(net: PerceptronNet, start: TrainingState) -> None:
         net.history.new_epoch()
         net.history.record("epoch", epoch + 1)
         net.history.record("train_loss", loss)
-        if start.scores:
+        if start.validation_losses:
             net.history.record("valid_loss", start.validation_losses[epoch])
+        if start.scores:
             net.history.record("valid_score", start.scores[epoch])
 
 

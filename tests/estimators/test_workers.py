@@ -34,20 +34,19 @@ def test_a_worker_that_dies_leaves_the_estimator_here():
     assert_same_scores(dying.set_params(callbacks=None).fit(X, Y), model, X)
 
 
-def fit_and_score(make):
-    """Fit an estimator in another process."""
-    return make().fit(X, Y).decision_function(X)
+def fit_and_score():
+    """Fit both estimators, in another process."""
+    return [make().fit(X, Y).decision_function(X) for make in (linear, mlp)]
 
 
 @pytest.mark.slow
-@on_both
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 # Python warns of any fork beside threads, of which torch has some.
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_processes_started_after_torch_was_used_fit_the_same(make, method):
-    expected = fit_and_score(make)
+def test_processes_started_after_torch_was_used_fit_the_same(method):
+    expected = fit_and_score()
     with multiprocessing.get_context(method).Pool(1) as pool:
-        found = pool.apply_async(fit_and_score, (make,)).get(timeout=120)
+        found = pool.apply_async(fit_and_score).get(timeout=120)
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 

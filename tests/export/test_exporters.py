@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from torch._inductor import config as inductor_config
 
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV as Calibrated
 from sklearn_mlce.decisions import MultilabelDecisionClassifier as Decided
@@ -68,6 +69,7 @@ def test_torch_export_with_any_number_of_rows(name):
     assert_same_outputs(fitted(name), X, run)
 
 
+@pytest.mark.slow
 @any_case
 def test_compiled_whole(name):
     def run(module):
@@ -88,12 +90,18 @@ def test_compiled_to_machine_code(name):
         return lambda x: arrays_of(compiled(x))
 
     torch.compiler.reset()
-    assert_same_outputs(fitted(name), X, run)
+    with inductor_config.patch(compile_threads=1):  # in this process: others import torch first
+        assert_same_outputs(fitted(name), X, run)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@any_case
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        *((name, np.float64) for name in CASES),
+        *((name, np.float32) for name in ("linear", "perceptron", "tuner", "calibrator")),
+    ],
+)
 def test_onnx_with_any_number_of_rows(name, dtype, tmp_path):
     pytest.importorskip("onnxscript", reason="torch.onnx needs onnx and onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")

@@ -14,6 +14,7 @@ from sklearn_mlce._targets.targets import LabelCounts, weighted_label_counts
 from sklearn_mlce.losses import binary_cross_entropy_loss
 from tests.helpers import oracles
 from tests.helpers.linear_problems import make_labels
+from tests.helpers.pairwise import parametrize_pairwise
 
 SCALES = [1e-3, 0.1, 1.0, 8.0, 50.0, 1e3]
 MARGINS = [(0.0, 0.0), (0.2, 1.8), (1.8, 0.2), (-0.3, 0.3), (2.0, 2.0)]
@@ -101,10 +102,12 @@ def found_and_value(name, Y, weight, label_weight):
     return found, value
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("kind", ["hard", "soft", "unknown"])
-@pytest.mark.parametrize("name", SHAPES)
-@pytest.mark.parametrize("settled", [False, True])
+@parametrize_pairwise(
+    settled=[False, True],
+    name=SHAPES,
+    kind=["hard", "soft", "unknown"],
+    weighted=[False, True],
+)
 def test_no_other_constant_scores_cost_less(settled, name, kind, weighted, monkeypatch):
     """Exactly so where MLCE's sweeps over the labels settle, and nearly so where they end."""
     if settled:

@@ -26,6 +26,6 @@ def test_a_program_of_the_page_runs(tool):
 def test_the_tables_beside_label_trees_are_those_of_the_benchmark():
     results = PAGE.parents[2] / "benchmarks" / "results" / "many_labels.md"
     measured = results.read_text(encoding="utf-8")
-    for name in ("cooking", "delicious"):
+    for name in ("cooking", "delicious", "asklibrarian_yso", "made"):
         shown = TEXT.split(f"\n{name} (")[1].split(":\n\n")[1].split("\n\n")[0]
         assert shown == measured.split(f"\n## {name}\n\n")[1].split("\n\n")[0]

@@ -136,7 +136,12 @@ def test_pins_are_exact_and_install_on_every_platform(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "extra"), [(PINS[0], "dev"), (PINS[1], "test"), (PINS[2], "test-tools")]
+    ("name", "extra"),
+    [
+        *((PINS[0], extra) for extra in ("dev", "test-serving")),
+        (PINS[1], "test"),
+        *((PINS[2], extra) for extra in ("test-serving", "test-tools")),
+    ],
 )
 def test_everything_asked_for_is_pinned_within_its_bounds(name, extra):
     pins = pinned(name)

@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import joblib
@@ -38,7 +39,7 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 """
 SERVE = """
-import json, pickle, sys, warnings
+import json, pickle, sys, traceback, warnings
 from pathlib import Path
 import joblib, numpy as np
 import skops.io
@@ -47,34 +48,46 @@ from sklearn_mlce.inspection import label_report
 from sklearn_mlce.labels import predicted_labels, top_features, top_labels
 
 warnings.simplefilter("error")
-folder = Path(sys.argv[1])
-X, y, expected = (joblib.load(folder / f"{name}.joblib") for name in ("X", "y", "expected"))
-trusted = json.loads((folder / "trusted.json").read_text())
-models = [
-    pickle.loads((folder / "model.pickle").read_bytes()),
-    joblib.load(folder / "model.joblib"),
-    skops.io.load(folder / "model.skops", trusted=trusted),
-]
-for model in models:
-    for method, answer in expected.items():
-        found = getattr(model, method)(X)
-        pairs = zip(found, answer) if isinstance(answer, list) else [(found, answer)]
-        for one, other in pairs:
-            if hasattr(one, "toarray"):
-                one, other = one.toarray(), other.toarray()
-            np.testing.assert_array_equal(one, other)
-    if y is not None:
-        assert 0 <= model.score(X, y) <= 1
-        n_rows = np.shape(X)[0]
-        assert len(predicted_labels(model, X)) == n_rows
-        assert top_labels(model, X, 2).shape[0] == 2 * n_rows
-        assert top_features(model, 1, X=X)["feature"].notna().all()
-        if hasattr(model, "predict_topk"):
-            assert model.predict_topk(X, 2)[0].shape == (n_rows, 2)
-        if hasattr(y, "shape"):  # tags have no report
-            assert "micro" in str(label_report(y, model, X))
-    clone(model), model.get_params(), model._repr_html_(), repr(model)
-assert not {"torch", "skorch"} & set(sys.modules)
+
+
+def serve(folder):
+    X, y, expected = (joblib.load(folder / f"{name}.joblib") for name in ("X", "y", "expected"))
+    trusted = json.loads((folder / "trusted.json").read_text())
+    models = [
+        pickle.loads((folder / "model.pickle").read_bytes()),
+        joblib.load(folder / "model.joblib"),
+        skops.io.load(folder / "model.skops", trusted=trusted),
+    ]
+    for model in models:
+        for method, answer in expected.items():
+            found = getattr(model, method)(X)
+            pairs = zip(found, answer) if isinstance(answer, list) else [(found, answer)]
+            for one, other in pairs:
+                if hasattr(one, "toarray"):
+                    one, other = one.toarray(), other.toarray()
+                np.testing.assert_array_equal(one, other)
+        if y is not None:
+            assert 0 <= model.score(X, y) <= 1
+            n_rows = np.shape(X)[0]
+            assert len(predicted_labels(model, X)) == n_rows
+            assert top_labels(model, X, 2).shape[0] == 2 * n_rows
+            assert top_features(model, 1, X=X)["feature"].notna().all()
+            if hasattr(model, "predict_topk"):
+                assert model.predict_topk(X, 2)[0].shape == (n_rows, 2)
+            if hasattr(y, "shape"):  # tags have no report
+                assert "micro" in str(label_report(y, model, X))
+        clone(model), model.get_params(), model._repr_html_(), repr(model)
+    assert not {"torch", "skorch"} & set(sys.modules)
+
+
+# One process for all models: each takes longer to start than to serve.
+failures = {}
+for folder in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        serve(folder)
+    except Exception:
+        failures[folder.name] = traceback.format_exc()
+print(json.dumps(failures))
 """
 TUNED = {"random_state": 0}
 MODELS = {
@@ -135,35 +148,64 @@ def store(model, X, y, folder):
     (folder / "trusted.json").write_text(json.dumps(trusted))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", MODELS)
-def test_fitted_models_predict(name, tmp_path):
+def store_model(name, folder):
     X, y = rows()
     model = MODELS[name]
     if name == "streamed":
         model.partial_fit(X[:40], y[:40]).partial_fit(X[40:], y[40:])
     else:
         model.fit(X, y)
-    store(model, X, y, tmp_path)
-    python(SERVE, tmp_path)
+    store(model, X, y, folder)
+
+
+def store_kind(kind, folder):
+    X, y = rows(kind)
+    model = MLCEClassifier(loss="bce") if kind == "unknown" else MLCEClassifier()
+    store(model.fit(X, y), X, y if kind in ("names", "sparse") else None, folder)
+
+
+def store_texts(folder):
+    texts = ["red apple", "green pear", "red car", "green car", "apple pie", "fast car"] * 5
+    tags = [["fruit"], ["fruit"], ["car", "red"], ["car"], ["fruit"], ["car"]] * 5
+    model = make_pipeline(TfidfVectorizer(), MLCEClassifier()).fit(texts, tags)
+    store(model, texts, tags, folder)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A folder with a folder for each model."""
+    parent = tmp_path_factory.mktemp("stored")
+    stores = {name: partial(store_model, name) for name in MODELS}
+    stores |= {f"y, {kind}": partial(store_kind, kind) for kind in KINDS}
+    for name, store_it in {**stores, "texts": store_texts}.items():
+        (parent / name).mkdir()
+        store_it(parent / name)
+    return parent
+
+
+@pytest.fixture(scope="module")
+def failures(stored):
+    """What went wrong where the models were served, by name."""
+    return json.loads(python(SERVE, stored))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_fitted_models_predict(name, stored, failures):
+    assert (stored / name / "model.skops").exists()
+    assert name not in failures, failures[name]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_models_of_each_kind_of_y_predict(kind, tmp_path):
-    X, y = rows(kind)
-    model = MLCEClassifier(loss="bce") if kind == "unknown" else MLCEClassifier()
-    store(model.fit(X, y), X, y if kind in ("names", "sparse") else None, tmp_path)
-    python(SERVE, tmp_path)
+def test_models_of_each_kind_of_y_predict(kind, stored, failures):
+    assert (stored / f"y, {kind}" / "model.skops").exists()
+    assert f"y, {kind}" not in failures, failures[f"y, {kind}"]
 
 
 @pytest.mark.slow
-def test_a_pipeline_of_texts_predicts_tags(tmp_path):
-    texts = ["red apple", "green pear", "red car", "green car", "apple pie", "fast car"] * 5
-    tags = [["fruit"], ["fruit"], ["car", "red"], ["car"], ["fruit"], ["car"]] * 5
-    model = make_pipeline(TfidfVectorizer(), MLCEClassifier()).fit(texts, tags)
-    store(model, texts, tags, tmp_path)
-    python(SERVE, tmp_path)
+def test_a_pipeline_of_texts_predicts_tags(stored, failures):
+    assert "texts" not in failures, failures["texts"]
     table = """
 import sys, joblib
 from pathlib import Path
@@ -171,7 +213,7 @@ from sklearn_mlce.labels import top_features
 model = joblib.load(Path(sys.argv[1]) / "model.joblib")
 print(set(top_features(model, 1)["label"]))
 """
-    assert "fruit" in python(table, tmp_path)
+    assert "fruit" in python(table, stored / "texts")
 
 
 @pytest.mark.slow

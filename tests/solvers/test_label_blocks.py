@@ -79,8 +79,9 @@ def test_blocks_are_the_same_in_threads_and_processes(solver, threshold):
     shared = {"label_block_size": 7, "coef_threshold": threshold, "solver": solver}
     shared |= {"random_state": 0, **SOLVERS[solver]}
     alone = MLCEClassifier(**shared).fit(X, Y)
+    # The same processes for all cases, which are sent files to read, not to write.
     for options in ({"backend": "threading"}, {"backend": "loky", "max_nbytes": 100}):
-        with parallel_config(**options):  # processes that are sent files to read, not to write
+        with parallel_config(**options):
             model = MLCEClassifier(n_jobs=2, warm_start=True, **shared).fit(X, Y)
             assert_equal_fits(model, alone)
             model.fit(X, Y)  # from there on
@@ -130,7 +131,10 @@ def test_jobs_share_the_labels_out(monkeypatch):
     assert sorted(sizes) == [3, 3, 4, 4, 4, 4, 4, 4]
 
 
-@pytest.mark.parametrize(("n_jobs", "backend"), [(1, None), (2, None), (2, "loky")])
+@pytest.mark.parametrize(
+    ("n_jobs", "backend"),
+    [(1, None), (2, None), pytest.param(2, "loky", marks=pytest.mark.slow)],
+)
 def test_a_callback_stops_the_blocks(n_jobs, backend):
     pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
     from tests.estimators.test_callbacks import Recorder
@@ -251,7 +255,7 @@ def test_a_warm_start_goes_on_from_sparse_coefficients():
 
 def test_chunks_need_dense_coefficients():
     X, Y = documents()
-    with pytest.raises(ValueError, match=r"coef_threshold=0.1 leaves out.*sparsify\(\)"):
+    with pytest.raises(ValueError, match=r"coef_threshold=0.1 needs a whole fit.*sparsify\(\)"):
         MLCEClassifier(coef_threshold=0.1).partial_fit(X, Y)
     model = MLCEClassifier(random_state=0).fit(X, Y).sparsify()
     with pytest.raises(ValueError, match=r"coef_ is sparse.*densify\(\)"):
