@@ -196,6 +196,12 @@ def _plain_array(values: Any, name: str) -> np.ndarray:
     try:
         array = np.asarray(values)
     except ValueError as error:
+        rows = [hasattr(row, "__len__") for row in values]
+        if not all(rows) and any(rows):
+            raise ValueError(
+                f"{name} holds rows and single values side by side; expected rows of as many "
+                "entries each. Write a row of one entry as [value]"
+            ) from error
         lengths = {len(row) for row in values if hasattr(row, "__len__")}
         if len(lengths) < 2:
             return np.empty((0, 0))  # scikit-learn has a message for it

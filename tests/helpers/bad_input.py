@@ -179,6 +179,9 @@ FEATURES = {
     "ragged": refused(
         lambda: [[1.0] * (1 + i % 3) for i in range(N)], "rows of 1 to 3 entries; expected as many"
     ),
+    "rows and a value": refused(
+        lambda: [*X[1:].tolist(), 3.0], r"side by side; .* Write a row of one entry as \[value\]"
+    ),
     "arrays in objects": refused(
         lambda: np.array([None, *X[1:]], dtype=object), "X holds entries of type ndarray"
     ),
