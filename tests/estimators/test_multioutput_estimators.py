@@ -228,3 +228,13 @@ def test_the_loss_of_the_estimator_is_the_public_one():
     ]
     penalty = np.square(model.coef_).sum() / (2 * len(Y))
     assert np.mean(oracle) + penalty == pytest.approx(model.loss_curve_[-1], rel=1e-6)
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_chunks_of_another_number_of_outputs_are_refused(columns):
+    X, Y = labelled_rows()
+    y = np.column_stack([Y[:, :2].sum(axis=1), Y[:, 1:3].sum(axis=1)])
+    model = linear().partial_fit(X, y)
+    other = np.column_stack([y, y])[:, :columns]
+    with pytest.raises(ValueError, match=rf"y has shape \(90, {columns}\); expected .* 2 outputs"):
+        model.partial_fit(X, other)

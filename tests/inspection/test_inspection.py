@@ -139,6 +139,7 @@ def test_unknown_labels_are_not_carried_and_not_counted_in_the_density(labels):
     other = describe_labels(np.nan_to_num(y).astype(int))
     assert description.label_counts.tolist() == other.label_counts.tolist()
     assert description.unknown_share == pytest.approx(np.isnan(y).mean())
+    assert f"unknown cells        {np.isnan(y).mean():.1%}" in str(description)
     assert description.density == pytest.approx(np.nanmean(y))
     assert any("NaN" in hint for hint in description.hints)
 
@@ -147,6 +148,7 @@ def test_soft_labels_are_carried_above_one_half():
     description = describe_labels([[0.5, 0.6, 1.0], [0.0, 0.2, np.nan]])
     assert description.label_counts.tolist() == [0, 1, 1]
     assert description.soft_share == 3 / 5
+    assert "soft cells           60.0%" in str(description)
     assert description.unknown_share == pytest.approx(1 / 6)
     assert any("above one half" in hint for hint in description.hints)
 

@@ -129,6 +129,7 @@ def test_matrices_become_tags(container, dtype):
         (sp.csr_array([[0, 2]]), "y holds 2; expected 0 and 1"),
         ([["a", "b"]], "y holds 'a'; expected 0 and 1"),
         ([0, 1], r"y has shape \(2,\); expected a matrix"),
+        ([[0, 1], [1]], "y holds rows of different lengths; expected a matrix of 0 and 1"),
     ],
 )
 def test_what_is_no_labels_is_refused(y, message):

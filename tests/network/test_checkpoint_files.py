@@ -340,3 +340,16 @@ class StopAfter(Callback):
 def test_another_error_of_torch_passes_as_it_is():
     with pytest.raises(RuntimeError, match="some fault"):
         deep(None, callbacks=[TooLarge(2, RuntimeError("some fault"))]).fit(X, Y)
+
+
+def test_a_changed_row_of_a_memory_map_is_refused(tmp_path):
+    """All rows are read here, as 90 are fewer than those that are read of many."""
+    for name, rows in {"X": X, "changed": np.vstack([X[:44], X[44] + 1e-9, X[45:]])}.items():
+        np.save(tmp_path / f"{name}.npy", rows)
+    mapped, changed = (
+        np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in ("X", "changed")
+    )
+    whole = deep(tmp_path).fit(mapped, Y)
+    with pytest.raises(ValueError, match="checksum of some features"):
+        deep(tmp_path, resume=True).fit(changed, Y)
+    assert_same_fit(deep(tmp_path, resume=True).fit(mapped, Y), whole)
