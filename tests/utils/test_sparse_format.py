@@ -16,6 +16,14 @@ def whole(kind):
     return sp.csr_array(dense).asformat(kind)
 
 
+def with_coordinates(matrix, row, col):
+    """Give a COO matrix other coordinates, which scipy before 1.13 keeps apart."""
+    if hasattr(matrix, "coords"):
+        matrix.coords = (row, col)
+    else:
+        matrix.row, matrix.col = row, col
+
+
 def broken(fault):
     kind = fault.split(",")[0]
     matrix = whole(kind)
@@ -30,9 +38,9 @@ def broken(fault):
     elif "outside" in fault:
         matrix.indices[0] = 40
     elif "coordinates of floats" in fault:
-        matrix.coords = (matrix.coords[0].astype(float), matrix.coords[1])
-    elif "coordinates outside" in fault or "beside" in fault:
-        matrix.coords = (matrix.coords[0], matrix.coords[1] - 2)
+        with_coordinates(matrix, matrix.row.astype(float), matrix.col)
+    elif "beside" in fault:
+        with_coordinates(matrix, matrix.row, matrix.col - 2)
     elif "offsets" in fault:
         matrix.offsets = matrix.offsets[:-1]
     elif "short row" in fault:
