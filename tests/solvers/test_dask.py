@@ -20,7 +20,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def client():
     """Two workers that are threads: what they are sent is pickled as for processes."""
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    # A port that is free: another test may have a cluster at the same time.
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with distributed.Client(processes=False, **options) as client:
         yield client
 
