@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -23,7 +23,8 @@ class MemberSelection:
     """Choice of epoch and threshold by the micro-F1 of the rows that members leave out.
 
     Each row is scored by the member that was trained without it. Where there is no threshold to
-    choose, members are trained with all rows, and nothing is scored.
+    choose, members are trained with all rows, and nothing is scored. One network alone leaves
+    nothing out and chooses nothing.
 
     Parameters
     ----------
@@ -37,13 +38,24 @@ class MemberSelection:
         Of the fit, from which the rows of each member are drawn.
     """
 
+    member_weight: np.ndarray | None = None  # (n_members, n)
+
     def __init__(self, plan: TrainingPlan, rows: Rows, has_threshold: bool, seed: int) -> None:
-        self._plan, self._rows, self._has_threshold = plan, rows, has_threshold
         n_members = plan.architecture.n_members
+        self._plan, self._rows, self._is_one = plan, rows, n_members == 1
+        self._has_threshold = has_threshold and not self._is_one
+        if self._is_one:
+            return
         self._left_out = draw_left_out(len(rows), n_members, seed)
         trained = ~self._left_out if has_threshold else np.ones_like(self._left_out)
         weight = np.ones(len(rows)) if rows.sample_weight is None else rows.sample_weight
-        self.member_weight = (trained * weight).astype(rows.X.dtype)  # (n_members, n)
+        self.member_weight = (trained * weight).astype(rows.X.dtype)
+
+    @classmethod
+    def of(cls, estimator: Any, plan: TrainingPlan, rows: Rows, seed: int) -> Self:
+        """Make the selection of an estimator."""
+        has_labels = rows.targets.kind in ("multilabel", "soft")
+        return cls(plan, rows, has_labels and estimator.n_labels_per_row is None, seed)
 
     @property
     def score(self) -> Callable[[Arrays], float] | None:
@@ -52,6 +64,8 @@ class MemberSelection:
 
     def combined(self, weights: Arrays) -> Arrays:
         """Weights of the one network of the members, with zero for the best threshold."""
+        if self._is_one:
+            return weights
         together = combined_weights(weights)
         if self._has_threshold:
             threshold, _ = self._tuned(weights)
@@ -71,16 +85,6 @@ class MemberSelection:
         scores[:, ~np.isnan(fixed)] = fixed[~np.isnan(fixed)]
         held_out = beside_targets(targets, scores, self._rows.sample_weight)
         return tune(held_out, _MEASURE, "global", default=0.0)
-
-
-def member_selection(
-    estimator: Any, plan: TrainingPlan, rows: Rows, seed: int
-) -> MemberSelection | None:
-    """Make the selection of an estimator that trains several members."""
-    if plan.architecture.n_members == 1:
-        return None
-    has_labels = rows.targets.kind in ("multilabel", "soft")
-    return MemberSelection(plan, rows, has_labels and estimator.n_labels_per_row is None, seed)
 
 
 def check_members(estimator: Any, n_hidden_layers: int) -> None:

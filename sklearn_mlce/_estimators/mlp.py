@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from sklearn_mlce._estimators.base import BaseMLCE
-from sklearn_mlce._estimators.member_selection import check_members, member_selection
+from sklearn_mlce._estimators.member_selection import MemberSelection, check_members
 from sklearn_mlce._estimators.stopped import raise_stopped
 from sklearn_mlce._estimators.streaming import (
     LONGEST_CURVE,
@@ -231,12 +231,12 @@ class MLCEMLP(BaseMLCE):
         Mean training loss of each epoch; of the last 1,000 epochs after `partial_fit`.
     validation_scores_ : list of float
         Score of the held-out rows after each epoch, minus their mean loss for ``scoring="loss"``;
-        empty without `early_stopping`. Of several members the best micro-F1 of the rows that
-        each was trained without.
+        empty without `early_stopping`. With several networks (`n_members`) the best micro-F1
+        that a threshold reaches, each row scored by the network that was trained without it.
     best_epoch_ : int
-        Epoch whose weights are kept, counted from 1: the one of the best score, or the last. Of
-        several members that of the best mean score of five epochs in a row, of which it is the
-        last.
+        Epoch whose weights are kept, counted from 1: the one of the best score, or the last. With
+        several networks (`n_members`) it is the last of the five epochs in a row with the best
+        mean score.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -365,9 +365,8 @@ class MLCEMLP(BaseMLCE):
         random_state: Any = None,
     ) -> None:
         self.hidden_layer_sizes, self.module = hidden_layer_sizes, module
-        self.n_members = n_members
+        self.n_members, self.input_scaling = n_members, input_scaling
         self.activation, self.dropout = activation, dropout
-        self.input_scaling = input_scaling
         self.alpha, self.batch_size = alpha, batch_size
         self.learning_rate, self.learning_rate_init = learning_rate, learning_rate_init
         self.max_epochs, self.gradient_clipping = max_epochs, gradient_clipping
@@ -447,28 +446,26 @@ class MLCEMLP(BaseMLCE):
             rows = Rows(*self._validate_fit(X, y, sample_weight))
             warn_unknown_labels(rows.targets)
             plan = self._plan(rows, self.max_epochs, self.warm_start, go_on=self.warm_start)
-            monitor.open("epoch", plan.max_epochs, lambda net: {"state_dict_": kept(net.weights())})
+            monitor.open("epoch", plan.max_epochs)
             start = self._start(plan, rows.targets.format, go_on=self.warm_start)
             file, start = processes.call_on_first(partial(self._open_checkpoint, start))
             self._remember(rows.targets)
-            members = member_selection(self, plan, rows, start.seed)
-            kept = members.combined if members else dict
+            members = MemberSelection.of(self, plan, rows, start.seed)
+            monitor.attributes_of = lambda net: {"state_dict_": members.combined(net.weights())}
             given = (X_val, y_val, sample_weight_val)
             rows, held_out = hold_rows_out(self, rows, given, start.seed)
             callbacks = copy_callbacks(self.callbacks or (), plan.schedule, self.resume)
             self._fixed_scores = constant_label_scores(rows.targets)
             self._architecture = asdict(plan.architecture.combined)
             self._factory, self._seed = plan.factory, start.seed
-            score = members.score if members else None
-            if held_out is not None:
-                score = epoch_scorer(self, self.scoring, held_out)
+            score = epoch_scorer(self, self.scoring, held_out) if held_out else members.score
             start, save = self._resume(file, plan, start, rows, held_out, processes)
             state = train(
                 plan,
                 start,
                 rows,
                 held_out,
-                member_weight=members.member_weight if members else None,
+                member_weight=members.member_weight,
                 score=score,
                 callbacks=callbacks,
                 monitor=monitor,
@@ -477,7 +474,7 @@ class MLCEMLP(BaseMLCE):
             )
             if isinstance(state.stopped_by, Exception) and fitted_before:
                 raise state.stopped_by
-            self._keep(replace(state, best_weights=kept(state.best_weights)))
+            self._keep(replace(state, best_weights=members.combined(state.best_weights)))
             if state.stopped_by is None:
                 monitor.close()
         if state.stopped_by is not None:

@@ -48,18 +48,11 @@ class MemberOutput(nn.Module):
 class MemberPerceptron(Perceptron):
     """Members in training; in evaluation mode, their mean."""
 
-    def __init__(
-        self,
-        architecture: Architecture,
-        dtype: torch.dtype,
-        device: torch.device | str = "cpu",
-        dropout: nn.Module | None = None,
-        input_dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__(architecture, dtype, device, dropout, input_dtype)
-        self.n_members = architecture.n_members
-        _, n_hidden, n_out = architecture.sizes
-        self.layers[-1] = MemberOutput(self.n_members, n_hidden, n_out, dtype, device)
+    def make_output(
+        self, n_in: int, n_out: int, dtype: torch.dtype, device: torch.device | str
+    ) -> nn.Module:
+        """Make the last layers of all members."""
+        return MemberOutput(self.n_members, n_in, n_out, dtype, device)
 
     def forward(self, x: Tensor | SparseBatch) -> Tensor:
         """Scores ``(n_members * n, n_outputs)``, or their means ``(n, n_outputs)``."""

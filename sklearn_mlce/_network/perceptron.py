@@ -149,11 +149,19 @@ class Perceptron(nn.Module):
         self.input_scaling: Scaling = make_scaling(
             architecture.input_scaling, architecture.n_features, input_dtype or dtype, device
         )
-        pairs = zip(architecture.sizes[:-1], architecture.sizes[1:], strict=True)
-        self.layers = nn.ModuleList([Layer(*pair, dtype, device) for pair in pairs])
+        self.n_members = architecture.n_members
+        *hidden, output = zip(architecture.sizes[:-1], architecture.sizes[1:], strict=True)
+        self.layers = nn.ModuleList([Layer(*pair, dtype, device) for pair in hidden])
+        self.layers.append(self.make_output(*output, dtype, device))
         self.activation = ACTIVATIONS[architecture.activation]
         self.dropout = nn.Identity() if dropout is None else dropout
         self.learned_threshold = architecture.learned_threshold
+
+    def make_output(
+        self, n_in: int, n_out: int, dtype: torch.dtype, device: torch.device | str
+    ) -> nn.Module:
+        """Make the last layer."""
+        return Layer(n_in, n_out, dtype, device)
 
     @property
     def weight_of_features(self) -> str:

@@ -171,19 +171,7 @@ def _make_net(
         optimizer__weight_decay=0.0,
         optimizer__param_groups=_weight_groups(module, plan.alpha),
         lr=plan.learning_rate,
-        **_batches_options(
-            "train",
-            plan,
-            rows,
-            plan.batch_size,
-            processes,
-            order=randomness.order,
-            member_weight=member_weight,
-            # Transposed rows are for the perceptron's sparse product; one row has no variance for
-            # BatchNorm.
-            training=plan.factory is None,
-            fewest_rows=1 if plan.factory is None else 2,
-        ),
+        **_training_batches(plan, rows, member_weight, processes, randomness),
         **_batches_options("valid", plan, rows, held_out_rows, processes),
         train_split=None if held_out is None else predefined_split(held_out),
         device=plan.device,
@@ -203,6 +191,29 @@ def _make_net(
         moments_from_arrays(net.optimizer_, net.module_, start.moments)
     _begin_history(net, start)
     return net
+
+
+def _training_batches(
+    plan: TrainingPlan,
+    rows: Rows,
+    member_weight: np.ndarray | None,
+    processes: SingleProcess,
+    randomness: EpochRandomness,
+) -> dict[str, Any]:
+    """Parameters of skorch for the batches to train on."""
+    return _batches_options(
+        "train",
+        plan,
+        rows,
+        plan.batch_size,
+        processes,
+        order=randomness.order,
+        member_weight=member_weight,
+        # Transposed rows are for the perceptron's sparse product; one row has no variance for
+        # BatchNorm.
+        training=plan.factory is None,
+        fewest_rows=1 if plan.factory is None else 2,
+    )
 
 
 def _batches_options(

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 from sklearn_mlce import MLCEMLP
-from sklearn_mlce._estimators import mlp as mlp_module
+from sklearn_mlce._estimators.member_selection import MemberSelection
 from sklearn_mlce._network.architecture import Architecture
 from sklearn_mlce._network.members import member_weights
 from sklearn_mlce._network.perceptron import compute_scores
@@ -53,13 +53,13 @@ class Seen:
 
     def __init__(self, monkeypatch):
         self.selections = []
-        make = mlp_module.member_selection
+        make = MemberSelection.of
 
         def spy(*args):
             self.selections.append(make(*args))
             return self.selections[-1]
 
-        monkeypatch.setattr(mlp_module, "member_selection", spy)
+        monkeypatch.setattr(MemberSelection, "of", spy)
 
 
 def test_zero_is_the_threshold_with_the_best_f1_of_the_rows_left_out(monkeypatch):
