@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._kernels.exponentials import softplus
+from sklearn_mlce._kernels.loss_function import constant
 
 #: Memory of a term, of the shape of its scores: of its values, its slopes, and three to work in.
 #: None stands for fresh memory, which is the cheaper one for few scores.
@@ -127,7 +128,8 @@ class ShiftedFocalTerm(NamedTuple):
 def _by_target(targets: Tensor, negative: float, positive: float, out: Tensor | None) -> Tensor:
     """One number where a target is 0, another one where it is 1."""
     if abs(negative) <= _CLOSE * abs(positive) and abs(positive) <= _CLOSE * abs(negative):
-        return torch.add(negative, targets, alpha=positive - negative, out=out)
+        start = constant(negative, targets.dtype)
+        return torch.add(start, targets, alpha=positive - negative, out=out)
     # One of the two is 0: the difference of the constants would cancel.
     return torch.sub(1, targets, out=out).mul_(negative).add_(targets, alpha=positive)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -67,6 +68,22 @@ def is_traced(*tensors: Tensor) -> bool:
 def is_small(scores: Tensor) -> bool:
     """Whether a pass over the scores is cheaper on this device than to look for a better form."""
     return scores.is_cpu and scores.numel() <= _SMALL
+
+
+@lru_cache(maxsize=256)
+def constant(value: float, dtype: torch.dtype) -> Tensor:
+    """A number as a tensor on the CPU, which operands on any device accept.
+
+    Torch makes a tensor of a Python number and casts it at each call, which takes longer than a
+    pass over few scores.
+    """
+    with torch.inference_mode(False):  # kept for calls outside of it
+        return torch.tensor(value, dtype=dtype, device="cpu")
+
+
+def operand(value: float, beside: Tensor) -> float | Tensor:
+    """A number beside a tensor in an operation, as a constant where torch traces nothing."""
+    return value if is_traced(beside) else constant(value, beside.dtype)
 
 
 def computing_dtype(scores: Tensor) -> torch.dtype:
@@ -357,14 +374,18 @@ class _Loss(NamedTuple):
         ones, where the gradient is that of the limit. A GPU would have to be waited for.
         """
         losses, gradients = self.closed(*inputs, weight=self.weight, with_gradient=with_gradient)
-        total = losses.mean() if self.is_mean else losses.sum()
+        total = self._total(losses)
         if losses.is_cpu and not math.isfinite(total):
             inputs = tuple(map(_within_reach, inputs))
             losses, gradients = self.closed(
                 *inputs, weight=self.weight, with_gradient=with_gradient
             )
-            total = losses.mean() if self.is_mean else losses.sum()
+            total = self._total(losses)
         return total if self.is_reduced else losses, gradients
+
+    def _total(self, losses: Tensor) -> Tensor:
+        total = losses.sum()
+        return total.mul_(constant(1 / len(losses), total.dtype)) if self.is_mean else total
 
     def of_plain_form(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Reduced losses of rows, by operations that torch can trace."""
@@ -458,9 +479,11 @@ class _ClosedFormLoss(torch.autograd.Function):
             for gradient in gradients:
                 gradient.mul_(grad_output)
         else:
-            scale = grad_output.item() / (len(gradients[0]) if loss.is_mean else 1)
-            for gradient in gradients if scale != 1 else ():
-                gradient.mul_(scale)
+            above, n_rows = grad_output.item(), len(gradients[0]) if loss.is_mean else 1
+            for gradient in gradients if above != n_rows else ():
+                # What comes from above may be another number at each call.
+                mean = constant(1 / n_rows, gradient.dtype) if above == 1 else above / n_rows
+                gradient.mul_(mean)
         return None, *gradients
 
 

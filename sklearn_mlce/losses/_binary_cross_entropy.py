@@ -14,7 +14,10 @@ from sklearn_mlce._kernels.loss_function import (
     check_same_shape,
     check_soft_targets,
     computed_rows,
+    constant,
     flatten_rows,
+    is_small,
+    is_traced,
     row_factors,
     with_finite_loss,
 )
@@ -116,6 +119,11 @@ def binary_cross_entropy_loss(
         weight = known if weight is None else known * weight
     pos_weight = check_label_weight(pos_weight, scores, dtype, name="pos_weight")
     together = sample_weight is None and reduction != "none"  # the rows need not be told apart
+    # A weight costs a pass, a division that autograd records costs calls.
+    is_mean = together and reduction == "mean" and weight is None
+    is_mean = is_mean and is_small(flat) and flat.shape[0] > 0 and not is_traced(flat, targets)
+    if is_mean:
+        weight = constant(1 / flat.shape[0], dtype)
     summed = partial(
         _sums,
         targets=targets,
@@ -126,8 +134,10 @@ def binary_cross_entropy_loss(
         reduction="sum" if together else "none",
     )
     losses = with_finite_loss(summed, flat)
+    if is_mean or (together and reduction == "sum"):
+        return losses
     if together:
-        return losses if reduction == "sum" else losses / max(flat.shape[0], 1)
+        return losses / max(flat.shape[0], 1)
     factor = row_factors(sample_weight, flat, scores.shape[:-1], reduction)
     rows = losses if factor is None else losses * factor
     return rows.reshape(scores.shape[:-1]) if reduction == "none" else rows.sum()

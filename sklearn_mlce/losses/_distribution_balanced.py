@@ -10,7 +10,12 @@ from torch import Tensor
 
 from sklearn_mlce._kernels.focal_terms import FocalTerm
 from sklearn_mlce._kernels.hard_targets import HardTargets
-from sklearn_mlce._kernels.loss_function import check_label_counts, check_tensors, computing_dtype
+from sklearn_mlce._kernels.loss_function import (
+    check_label_counts,
+    check_tensors,
+    computing_dtype,
+    operand,
+)
 from sklearn_mlce._utils.numbers import check_number
 from sklearn_mlce.losses._focal import check_focal_options
 from sklearn_mlce.losses._module import RowLoss
@@ -176,7 +181,8 @@ def distribution_balanced_labels(
     counts = counts.clamp(1, n_samples - 1)
     inverse_counts = counts.reciprocal()
     # bias_scale log(n / n_i - 1), where the difference is exact for whole counts
-    biases = (n_samples - counts).mul_(inverse_counts).log_().mul_(bias_scale)
+    biases = (n_samples - counts).mul_(inverse_counts).log_()
+    biases.mul_(operand(bias_scale, biases))
     negative, positive = FocalTerm(gamma, scale=negative_scale), FocalTerm(gamma)
 
     def make_loss(targets: HardTargets, scores: Tensor, weight: Tensor | None) -> LabelLoss:
@@ -207,12 +213,12 @@ def _rebalanced_weights(
     alpha, beta, mu = weight_map
     total = targets.sum_positives(inverse, n_rows)
     # inf for a row without positives, whose weight is alpha + 1; 0 / 0 would be no limit
-    steepness = total.reciprocal().mul_(beta) if beta else torch.zeros_like(total)
+    steepness = total.reciprocal().mul_(operand(beta, total)) if beta else torch.zeros_like(total)
 
     def weights(block: slice) -> Tensor:
         rows = steepness if block == slice(None) else steepness[block]
         ratio = torch.outer(rows, inverse)
-        rebalanced = ratio.sub_(beta * mu).sigmoid_().add_(alpha)
+        rebalanced = ratio.sub_(operand(beta * mu, ratio)).sigmoid_().add_(operand(alpha, ratio))
         factor = other(block)
         return rebalanced if factor is None else rebalanced.mul_(factor)
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sklearn_mlce import losses
+from sklearn_mlce._kernels.loss_function import constant
 from tests.helpers import family_oracles as oracles
 from tests.helpers.targets import N_LABELS, N_ROWS, random_targets
 
@@ -314,6 +315,36 @@ def test_one_weight_for_all_labels_broadcasts(case, shape):
         for weight in (one, each)
     )
     torch.testing.assert_close(broadcast, spelled_out)
+
+
+@every_case
+@pytest.mark.parametrize("factor", [1.0, 2.5])
+def test_the_mean_is_the_sum_over_the_rows(case, factor):
+    case = CASES[case]
+    scores = torch.linspace(-3, 3, 4 * N_LABELS, dtype=torch.float64).reshape(4, N_LABELS)
+    found = []
+    for reduction, n_rows in (("mean", 1), ("sum", 4)):
+        leaf = scores.clone().requires_grad_()
+        loss = case.function(leaf, torch.eye(4, N_LABELS), **case.options, reduction=reduction)
+        (factor * loss / n_rows).backward()
+        found.append((loss.detach() / n_rows, leaf.grad))
+    torch.testing.assert_close(*found, rtol=1e-12, atol=1e-15)
+
+
+@every_case
+def test_a_loss_evaluated_in_inference_mode_first_is_differentiable_afterwards(case):
+    case = CASES[case]
+    constant.cache_clear()
+    scores, targets = (
+        torch.linspace(-3, 3, 2 * N_LABELS).reshape(2, N_LABELS),
+        torch.eye(2, N_LABELS),
+    )
+    with torch.inference_mode():
+        before = case.function(scores, targets, **case.options)
+    loss = case.function(scores.requires_grad_(), targets, **case.options)
+    loss.backward()
+    assert loss.item() == before.item()
+    assert scores.grad.isfinite().all()
 
 
 @every_case
