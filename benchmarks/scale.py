@@ -88,12 +88,14 @@ def measure(case: str) -> dict:
 
     sizes, parameters, n_epochs = CASES[case]
     X, Y = made_rows(*sizes)
-    model = MLCEClassifier(solver="sgd", max_iter=n_epochs, random_state=0, **parameters)
     RESET.write_text("5")  # the rows took more while they were made
     before = kernel_bytes("VmRSS")
-    start, start_cpu = time.perf_counter(), time.process_time()
-    model.fit(X, Y)
-    seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
+    for _ in range(2 if case in PAIR else 1):
+        model = None  # with its coefficients
+        model = MLCEClassifier(solver="sgd", max_iter=n_epochs, random_state=0, **parameters)
+        start, start_cpu = time.perf_counter(), time.process_time()
+        model.fit(X, Y)
+        seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
     coef = model.coef_
     size = coef.data.nbytes + coef.indices.nbytes if sp.issparse(coef) else coef.nbytes
     best, _ = model.predict_topk(X[:500], 5)
@@ -207,7 +209,9 @@ def _fits(store: Store) -> Table:
     one, two = ([row["seconds"] for row in store.samples("fits", case)] for case in PAIR)
     ratios = ", ".join(f"{a / b:.2f}" for a, b in zip(one, two, strict=True))
     fits.note(
-        f"One job over two, {len(one)} fits of each in turns: {ratios}. Other times are of one fit."
+        f"One job over two, {len(one)} fits of each in turns: {ratios}. These are second fits of "
+        "their process, as the first waits for the machine to hand out its memory, up to 6 s for "
+        "2 GB, whatever the jobs. Other times are of one first fit."
     )
     fits.note(store.loads("fits"))
     fits.note(

@@ -19,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from sklearn_mlce._objectives.objective import Objective
+from sklearn_mlce._solvers.block_memory import BlockMemory
 from sklearn_mlce._solvers.coefficients import Coefficients, Pruning, WarmStart
 from sklearn_mlce._solvers.newton_cg import fit_newton
 from sklearn_mlce._solvers.problem import IterationMonitor, LinearProblem, PreparedFeatures
@@ -62,7 +63,7 @@ class LinearSolver(NamedTuple):
         problem: LinearProblem,
         warm: WarmStart | None,
         monitor: IterationMonitor,
-        memory: np.ndarray | None = None,
+        memory: np.ndarray,
     ) -> FittedBlock:
         """Fit a block.
 
@@ -74,13 +75,9 @@ class LinearSolver(NamedTuple):
             First parameters of its labels.
         monitor : IterationMonitor
             Told of each iteration.
-        memory : ndarray of shape (n_parameters, n), default=None
-            Zeros to write the parameters into. None takes memory of its own: what is sent to a
-            process may be mapped from a file, and not writeable.
+        memory : ndarray of shape (n_parameters, n)
+            Zeros to write the parameters into.
         """
-        if memory is None:
-            shape = (problem.X.shape[1] + problem.fit_intercept, problem.targets.n_outputs)
-            memory = np.zeros(shape, problem.X.dtype)
         if warm is not None:
             warm.write(memory)
             start = dense_tensor(multiply_coefficients_(memory, problem.sizes), problem.device)
@@ -213,10 +210,12 @@ def fit_blocks(
         kept.put_intercepts(np.concatenate(blocks), _constant_scores(trained))
     monitor.attributes_of = lambda state: kept.attributes(copy=True)
     fitted: list[FittedBlock] = []
-    with closing(_in_turn(solver, problem, start, options)) as in_turn:
+    lender = BlockMemory()
+    with closing(_in_turn(solver, problem, start, options, lender)) as in_turn:
         for places, block in in_turn:
             monitor.begin()
             kept.put(places, block.coefficients, block.intercepts)
+            lender.give_back(places[0])
             fitted.append(block._replace(coefficients=None, intercepts=None))
             if monitor.end(None):
                 break
@@ -263,7 +262,11 @@ def _fit_one(
 
 
 def _in_turn(
-    solver: LinearSolver, problem: LinearProblem, start: WarmStart | None, options: Any
+    solver: LinearSolver,
+    problem: LinearProblem,
+    start: WarmStart | None,
+    options: Any,
+    lender: BlockMemory,
 ) -> Generator[tuple[np.ndarray, FittedBlock], None, None]:
     """Fit blocks and yield each with its places, while others are fitted if there are jobs.
 
@@ -285,6 +288,8 @@ def _in_turn(
             _select(problem, places)._replace(X=None),
             None if start is None else start.of_outputs(places),
             monitor,
+            lender,
+            places[0],
         )
         for places in blocks
         if not monitor.stopped
@@ -304,6 +309,8 @@ def _fit_apart(
     problem: LinearProblem,
     warm: WarmStart | None,
     monitor: _BlockMonitor,
+    lender: BlockMemory,
+    number: int,
 ) -> FittedBlock:
     """Fit a block in a thread, or in a process of its own.
 
@@ -311,7 +318,9 @@ def _fit_apart(
     once to each machine of a cluster, and not with each block.
     """
     solver.features.X = X
-    return solver(problem._replace(X=X), warm, monitor)
+    shape = (X.shape[1] + problem.fit_intercept, problem.targets.n_outputs)
+    memory = lender.lend(number, shape, X.dtype)
+    return solver(problem._replace(X=X), warm, monitor, memory)
 
 
 def _warn_stopped(n_fitted: int, n_blocks: int) -> None:

@@ -3,7 +3,8 @@
 Rows are gathered in blocks of a bounded size and a block is cut into batches, so that an epoch
 holds no second copy of X. Of sparse rows a solver needs the products with the coefficients of the
 features that occur in the batch, and with their transpose: both are sums of a few weighted rows of
-a dense matrix, for which the entries are kept in both orders.
+a dense matrix, for which the entries are kept in both orders. The second is added to the
+coefficients in place: memory for it, and two more passes over it, would cost more than the product.
 """
 
 from __future__ import annotations
@@ -28,11 +29,7 @@ from sklearn_mlce._utils.tensors import dense_tensor
 # Stored entries of a block: its index work is spread over many batches, and it stays small next
 # to any X that matters.
 _BLOCK_ENTRIES = 2**20
-# Up to this width torch takes rows out, adds and writes them back in less time than it adds to
-# them in place: index_add_ spends longer on a row than on 100 of its entries.
-_NARROW = 128
-# Entries of a product that are made at a time: memory that is used again and stays in cache, where
-# fresh memory for 10^8 of them would cost more than the product.
+# Entries of a product that an accelerator makes at a time: memory that is used again.
 _PRODUCT_ENTRIES = 2**20
 
 
@@ -63,27 +60,54 @@ class DenseFeatures(NamedTuple):
         coefficients.addmm_(self.matrix.T, row_values, alpha=alpha)
 
 
+class FeatureEntries(NamedTuple):
+    """Entries of a sparse batch in the order of their features, for the CPU.
+
+    Torch adds the entries one after another, each times a row of values: a row of coefficients
+    stays in cache until its entries are done.
+    """
+
+    places: Tensor  # (2, n_entries) feature and row of each
+    values: Tensor  # (n_entries,)
+
+    def add_product_(self, coefficients: Tensor, row_values: Tensor, alpha: float) -> None:
+        if not len(self.values):
+            return  # torch would multiply all coefficients by 1
+        shape = (len(coefficients), len(row_values))
+        transposed = torch.sparse_coo_tensor(
+            self.places, self.values, shape, check_invariants=False
+        )
+        coefficients.addmm_(transposed, row_values, alpha=alpha)
+
+
+class PresentFeatures(NamedTuple):
+    """Features present in a sparse batch, with their entries, for accelerators.
+
+    Each row of coefficients is added to once, so that sums come out the same at each run.
+    """
+
+    features: Tensor  # (n_present,)
+    transposed: CompressedRows  # a row for each of them
+
+    def add_product_(self, coefficients: Tensor, row_values: Tensor, alpha: float) -> None:
+        width = coefficients.shape[1]
+        for part in gen_batches(len(self.features), rows_that_fit(width, _PRODUCT_ENTRIES)):
+            product = self.transposed.part(part.start, part.stop).matmul(row_values)
+            coefficients.index_add_(0, self.features[part], product, alpha=alpha)
+
+
 class SparseFeatures(NamedTuple):
     """A sparse batch, by rows and by columns."""
 
     rows: CompressedRows
-    columns: Tensor  # (n_present,) the features present in the batch
-    transposed: CompressedRows  # a row for each of them
+    by_feature: FeatureEntries | PresentFeatures
     at_offset: Tensor | None
 
     def product(self, coefficients: Tensor) -> Tensor:
         return self.rows.matmul(coefficients)
 
     def add_transposed_(self, coefficients: Tensor, row_values: Tensor, alpha: float) -> None:
-        width = coefficients.shape[1]
-        for part in gen_batches(len(self.columns), rows_that_fit(width, _PRODUCT_ENTRIES)):
-            columns = self.columns[part]
-            product = self.transposed.part(part.start, part.stop).matmul(row_values)
-            if width > _NARROW:
-                coefficients.index_add_(0, columns, product, alpha=alpha)
-            else:
-                present = coefficients.index_select(0, columns).add_(product, alpha=alpha)
-                coefficients.index_copy_(0, columns, present)
+        self.by_feature.add_product_(coefficients, row_values, alpha)
 
 
 class RowBatch(NamedTuple):
@@ -171,11 +195,11 @@ class RowBatches:
         if offset is not None:
             at_offset = dense_tensor((X @ offset).astype(X.dtype, copy=False), self.device)
         by_rows = _by_rows(X, self.batch_size, self.device)
-        by_columns = _by_columns(X, self.batch_size, self.device)
+        by_feature = _by_feature(X, self.batch_size, self.device)
         batches = gen_batches(X.shape[0], self.batch_size)
-        for batch, rows, (columns, transposed) in zip(batches, by_rows, by_columns, strict=True):
+        for batch, rows, entries in zip(batches, by_rows, by_feature, strict=True):
             projected = None if at_offset is None else at_offset[batch]
-            yield SparseFeatures(rows, columns, transposed, projected)
+            yield SparseFeatures(rows, entries, projected)
 
 
 def _by_rows(X: Any, batch_size: int, device: torch.device) -> Iterator[CompressedRows]:
@@ -185,12 +209,12 @@ def _by_rows(X: Any, batch_size: int, device: torch.device) -> Iterator[Compress
         yield _cut(X.indptr[batch.start : batch.stop + 1], indices, values)
 
 
-def _by_columns(
+def _by_feature(
     X: Any, batch_size: int, device: torch.device
-) -> Iterator[tuple[Tensor, CompressedRows]]:
-    """Yield the features present in each batch, and for each of them its entries in the batch.
+) -> Iterator[FeatureEntries | PresentFeatures]:
+    """Yield the entries of each batch in the order of their features.
 
-    Two stable counting sorts, by column and then by batch, in place of a sort in each batch.
+    Two stable counting sorts, by feature and then by batch, in place of a sort in each batch.
     """
     by_column = X.tocsc()
     batch_of_entry = by_column.indices // batch_size
@@ -199,18 +223,37 @@ def _by_columns(
     by_batch = sp.csc_array(
         (np.arange(X.nnz), batch_of_entry, by_column.indptr), shape=(n_batches, X.shape[1])
     ).tocsr()
-    places, columns = by_batch.data, by_batch.indices
-    rows = by_column.indices[places] % batch_size
-    begins = np.ones(len(columns) + 1, dtype=bool)
-    np.not_equal(columns[1:], columns[:-1], out=begins[1:-1])
-    begins[by_batch.indptr] = True
+    sorted_entries = by_batch.data
+    rows = by_column.indices[sorted_entries] % batch_size
+    values = dense_tensor(by_column.data[sorted_entries], device)
+    in_form = _feature_entries if device.type == "cpu" else _present_features
+    return in_form(by_batch.indptr, by_batch.indices, rows, values)
+
+
+def _feature_entries(
+    ends: np.ndarray, features: np.ndarray, rows: np.ndarray, values: Tensor
+) -> Iterator[FeatureEntries]:
+    """Entries of batches, those of each from one end to the next."""
+    places = dense_tensor(np.stack([features, rows]).astype(np.int64, copy=False))
+    for first, last in itertools.pairwise(ends):
+        yield FeatureEntries(places[:, first:last], values[first:last])
+
+
+def _present_features(
+    ends: np.ndarray, features: np.ndarray, rows: np.ndarray, values: Tensor
+) -> Iterator[PresentFeatures]:
+    """The same by the features present in each batch."""
+    begins = np.ones(len(features) + 1, dtype=bool)
+    np.not_equal(features[1:], features[:-1], out=begins[1:-1])
+    begins[ends] = True
     # The last begin is the end of all entries; an empty batch begins where the next one does.
     begins = np.flatnonzero(begins).astype(rows.dtype)
-    in_batches = np.searchsorted(begins, by_batch.indptr)
-    indices, values = dense_tensor(rows, device), dense_tensor(by_column.data[places], device)
-    present = dense_tensor(columns[begins[:-1]].astype(np.int64), device)
+    in_batches = np.searchsorted(begins, ends)
+    indices = dense_tensor(rows, values.device)
+    present = dense_tensor(features[begins[:-1]].astype(np.int64), values.device)
     for first, last in itertools.pairwise(in_batches):
-        yield present[first:last], _cut(begins[first : last + 1], indices, values)
+        transposed = _cut(begins[first : last + 1], indices, values)
+        yield PresentFeatures(present[first:last], transposed)
 
 
 def _cut(ends: np.ndarray, indices: Tensor, values: Tensor) -> CompressedRows:

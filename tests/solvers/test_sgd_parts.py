@@ -45,7 +45,7 @@ def slow_gradient(scores, targets, weight, objective):
 
 
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
-@pytest.mark.parametrize("n_labels", [N_LABELS, 150])  # narrow and wide rows of coefficients
+@pytest.mark.parametrize("n_labels", [N_LABELS, 150])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("centred", [False, True])
 @pytest.mark.parametrize("family", [MLCE, BinaryCrossEntropy])
