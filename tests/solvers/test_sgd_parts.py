@@ -8,6 +8,7 @@ import torch
 from sklearn_mlce._objectives.mlce import MLCE
 from sklearn_mlce._objectives.pointwise import BinaryCrossEntropy, SquaredHinge
 from sklearn_mlce._objectives.target_tensors import encode
+from sklearn_mlce._solvers import row_batches
 from sklearn_mlce._solvers.row_batches import RowBatches
 from sklearn_mlce._solvers.sgd import CentredWeights, StochasticDescent
 from sklearn_mlce._solvers.standardisation import Standardisation
@@ -49,10 +50,7 @@ def slow_gradient(scores, targets, weight, objective):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("centred", [False, True])
 @pytest.mark.parametrize("family", [MLCE, BinaryCrossEntropy])
-def test_an_epoch_is_that_of_plain_centred_descent(
-    family, container, n_labels, weighted, centred, monkeypatch
-):
-    monkeypatch.setattr("sklearn_mlce._solvers.row_batches._PRODUCT_ENTRIES", 4 * N_LABELS)
+def test_an_epoch_is_that_of_plain_centred_descent(family, container, n_labels, weighted, centred):
     rng = np.random.default_rng(0)
     X, Y = sparse_rows(rng), label_rows(rng, n_labels=n_labels)
     weight = rng.uniform(0.5, 2, N_ROWS) if weighted else np.ones(N_ROWS)
@@ -141,6 +139,29 @@ def test_blocks_do_not_change_the_batches(monkeypatch):
     for part, other in zip(first, seen(), strict=True):
         for entry, other_entry in zip(part, other, strict=True):
             torch.testing.assert_close(entry, other_entry)
+
+
+def test_the_form_for_accelerators_adds_the_same_products(monkeypatch):
+    monkeypatch.setattr("sklearn_mlce._solvers.row_batches._PRODUCT_ENTRIES", 4 * N_LABELS)
+    rng = np.random.default_rng(7)
+    X = sparse_rows(rng, n_rows=24)
+    X[8:12] = 0  # a batch without entries
+    targets = encode_targets(label_rows(rng, n_rows=24))
+    batches = RowBatches(sp.csr_array(X), targets, None, Standardisation(None), 4, CPU)
+    values = torch.from_numpy(rng.normal(size=(4, N_LABELS)))
+    start = torch.from_numpy(rng.normal(size=(N_FEATURES, N_LABELS)))
+
+    def sums():
+        products = [start.clone() for _ in range(batches.n_batches)]
+        for product, batch in zip(products, batches.epoch(np.arange(24)), strict=True):
+            batch.features.add_transposed_(product, values, alpha=-0.3)
+        return torch.stack(products)
+
+    of_cpu = sums()
+    monkeypatch.setattr(row_batches, "_feature_entries", row_batches._present_features)
+    torch.testing.assert_close(sums(), of_cpu, rtol=1e-12, atol=1e-14)
+    expected = start.numpy() - 0.3 * X.reshape(6, 4, -1).transpose(0, 2, 1) @ values.numpy()
+    np.testing.assert_allclose(of_cpu, expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
