@@ -71,8 +71,6 @@ class FeatureEntries(NamedTuple):
     values: Tensor  # (n_entries,)
 
     def add_product_(self, coefficients: Tensor, row_values: Tensor, alpha: float) -> None:
-        if not len(self.values):
-            return  # torch would multiply all coefficients by 1
         shape = (len(coefficients), len(row_values))
         transposed = torch.sparse_coo_tensor(
             self.places, self.values, shape, check_invariants=False
@@ -107,7 +105,8 @@ class SparseFeatures(NamedTuple):
         return self.rows.matmul(coefficients)
 
     def add_transposed_(self, coefficients: Tensor, row_values: Tensor, alpha: float) -> None:
-        self.by_feature.add_product_(coefficients, row_values, alpha)
+        if len(self.rows.values):  # of none torch would multiply all coefficients by 1
+            self.by_feature.add_product_(coefficients, row_values, alpha)
 
 
 class RowBatch(NamedTuple):
