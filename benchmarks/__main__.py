@@ -34,6 +34,7 @@ from . import (
     peers,
     plot,
     preparation,
+    ranking,
     solver_choice,
     tables,
     threshold_shrinkage,
@@ -64,6 +65,7 @@ SET_STUDIES = {
     "decisions": (decisions, "Labels decided by what they are to serve"),
     "tables": (tables, "Networks and forests on tables"),
     "many_labels": (many_labels, "Many labels beside label trees"),
+    "ranking": (ranking, "Rankings of networks by their loss and their number"),
     "coupling": (coupling, "Where coupling the labels of a row pays"),
 }
 #: Of these, those that are made on all their sets, which are their own or made.
@@ -74,6 +76,7 @@ ON_ALL_SETS = (
     "many_labels",
     "ordinal_levels",
     "outputs",
+    "ranking",
     "solver_choice",
 )
 #: Studies with a command, which has options of its own: ``python -m benchmarks.splits --help``.
