@@ -1,4 +1,4 @@
-"""Binary cross-entropy in the terms of the other losses."""
+"""Binary cross-entropy, with the options of the other losses."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def _with_margins(
     pos_weight: Tensor | None,
     reduction: str,
 ) -> Tensor:
-    """Torch's binary cross-entropy with logits, of logits that each side shifts its own way."""
+    """Binary cross-entropy of logits, with a shift for negatives and one for positives."""
     of_negatives = (1 - targets) * softplus(logits + shifts[0])
     of_positives = targets * softplus(shifts[1] - logits)
     if pos_weight is not None:

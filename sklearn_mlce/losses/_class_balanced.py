@@ -90,8 +90,8 @@ def class_balanced_focal_loss(
     Notes
     -----
     The gradient is exact and comes with the forward pass. Where torch compiles, exports, uses
-    :mod:`torch.func` or differentiates a second time, the loss is computed by operations that torch
-    traces, and values of tensors are not checked.
+    :mod:`torch.func` or differentiates a second time, it traces the same formula in its own
+    operations. Values of tensors are not checked there.
 
     References
     ----------
@@ -123,7 +123,7 @@ def class_balanced_focal_loss(
 
 
 def class_balanced_labels(counts: Tensor, beta: float = 0.9, gamma: float = 2.0) -> MakeLoss:
-    """What labels cost, by checked counts and options."""
+    """Return the function that makes a label's terms, from checked counts and options."""
     check_class_balanced_options(beta, gamma)
     balanced = effective_number_weights(counts, beta)
     term = FocalTerm(gamma)
