@@ -1,6 +1,6 @@
 // On a telephone the cells of a row stand one below the other (see custom.css): each says its column.
 // Tables of numbers, and of short words that fit, stay as they are. Wide tables of numbers move in a
-// box of their own.
+// box of their own. On every screen, code in a table breaks where a reader expects it.
 document.addEventListener("DOMContentLoaded", () => {
   const isNumber = (cell) => /^[-+.\d*%\s]*$/.test(cell.textContent);
   const isShort = (cell) => cell.textContent.trim().length <= 24;
@@ -8,6 +8,22 @@ document.addEventListener("DOMContentLoaded", () => {
   const heads = (table) =>
     [...table.querySelectorAll("thead th")].map((cell) => cell.textContent.trim());
   const fits = (table) => table.scrollWidth <= table.parentElement.clientWidth;
+
+  // Code in a cell may break after these signs. Otherwise long names push other columns out.
+  const allowBreaks = (text) => {
+    const parts = text.data.split(/(?<=[(,=_]|[a-z]\.)(?=[^\s)])/);
+    const between = (part, i) => (i ? [document.createElement("wbr"), part] : [part]);
+    if (parts.length > 1) text.replaceWith(...parts.flatMap(between));
+  };
+  for (const code of document.querySelectorAll(".bd-article table.table code")) {
+    const texts = document.createTreeWalker(code, NodeFilter.SHOW_TEXT);
+    const found = [];
+    while (texts.nextNode()) found.push(texts.currentNode);
+    found.forEach(allowBreaks);
+  }
+  for (const cell of document.querySelectorAll(".bd-article table.table td")) {
+    if (/^[\d.]+ ± [\d.]+$/.test(cell.textContent.trim())) cell.classList.add("measured");
+  }
 
   const isStacked = (table) => {
     if (table.classList.contains("autosummary")) return true; // has no heads
