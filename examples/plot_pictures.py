@@ -46,8 +46,8 @@ plt.show()
 #
 # The published loss puts the threshold near an even chance, which is too
 # cautious for F1. A tuner moves the threshold, by the scores of films that
-# were held out. First comes micro-F1 against one threshold for all genres, with
-# the F1 of two single genres.
+# were held out. First comes micro-F1 against one threshold for all genres,
+# with the F1 of two single genres.
 
 published = make_pipeline(
     film_data.make_film_features(), MLCEClassifier(loss="mlce")
