@@ -20,6 +20,10 @@ processor on top. Compare methods within a page: times of two pages may come fro
 ```
 """
 
+# A page with a table of more columns has no list of its headings, and so more room.
+MOST_COLUMNS = 10
+WIDE = "---\nhtml_theme.sidebar_secondary.remove: true\n---\n\n"
+
 # The pages that readers of the guide ask for first; the rest are studies behind single defaults.
 FIRST = (
     "linear",
@@ -80,7 +84,9 @@ def _with_title(path):
     """Read a table, under its name where it begins without a title."""
     text = path.read_text(encoding="utf-8")
     title = path.stem.replace("_", " ").capitalize()
-    return text if text.startswith("# ") else f"# {title}\n\n{text}"
+    text = text if text.startswith("# ") else f"# {title}\n\n{text}"
+    columns = max(line.count("|") - 1 for line in text.splitlines())
+    return WIDE + text if columns > MOST_COLUMNS else text
 
 
 def _title(text):

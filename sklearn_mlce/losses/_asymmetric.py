@@ -29,9 +29,9 @@ def asymmetric_loss(
 
     .. math::
 
-        -\sum_{j \in P} (1 - p_j)^{\gamma_+} \log p_j
-        - \sum_{i \in N} \hat p_i^{\,\gamma_-} \log(1 - \hat p_i), \qquad
-        \hat p_i = \max(p_i - m, 0).
+        &-\sum_{j \in P} (1 - p_j)^{\gamma_+} \log p_j \\
+        &- \sum_{i \in N} \hat p_i^{\,\gamma_-} \log(1 - \hat p_i), \\
+        &\hat p_i = \max(p_i - m, 0).
 
     A power of their own gives easy negatives little weight. Negatives whose probability is below
     :math:`m` have no loss. The gradient of very confident wrong negatives vanishes too: they may be

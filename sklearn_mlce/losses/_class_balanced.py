@@ -34,9 +34,9 @@ def class_balanced_focal_loss(
 
     .. math::
 
-        -\sum_{j \in P} w_j (1 - p_j)^\gamma \log p_j
-        - \sum_{i \in N} w_i\, p_i^\gamma \log(1 - p_i), \qquad
-        w_i \propto \frac{1 - \beta}{1 - \beta^{n_i}}.
+        &-\sum_{j \in P} w_j (1 - p_j)^\gamma \log p_j \\
+        &- \sum_{i \in N} w_i\, p_i^\gamma \log(1 - p_i), \\
+        &w_i \propto \frac{1 - \beta}{1 - \beta^{n_i}}.
 
     The weights are the inverse of the *effective number* of rows, which grows with
     :math:`n_i` up to :math:`1 / (1 - \beta)`. As in the paper they are scaled to a mean of 1,

@@ -42,19 +42,19 @@ def distribution_balanced_loss(
 
     .. math::
 
-        -\sum_{j \in P} \hat r_j (1 - q_j)^\gamma \log q_j
-        - \frac{1}{\lambda} \sum_{i \in N} \hat r_i\, q_i^\gamma \log(1 - q_i),
+        &-\sum_{j \in P} \hat r_j (1 - q_j)^\gamma \log q_j \\
+        &- \frac{1}{\lambda} \sum_{i \in N} \hat r_i\, q_i^\gamma \log(1 - q_i),
 
     .. math::
 
-        q_j = \sigma(s_j - \nu_j) \text{ in } P, \qquad
-        q_i = \sigma(\lambda (s_i - \nu_i)) \text{ in } N, \qquad
-        \nu_i = \kappa \log\Bigl(\frac{n}{n_i} - 1\Bigr),
+        q_j &= \sigma(s_j - \nu_j) \text{ in } P, \\
+        q_i &= \sigma(\lambda (s_i - \nu_i)) \text{ in } N, \\
+        \nu_i &= \kappa \log\Bigl(\frac{n}{n_i} - 1\Bigr),
 
     .. math::
 
-        \hat r_i = \alpha + \sigma\bigl(\beta (r_i - \mu)\bigr), \qquad
-        r_i = \frac{1 / n_i}{\sum_{j \in P} 1 / n_j}.
+        \hat r_i &= \alpha + \sigma\bigl(\beta (r_i - \mu)\bigr), \\
+        r_i &= \frac{1 / n_i}{\sum_{j \in P} 1 / n_j}.
 
     The loss has three parts, and each can be used alone. The *rebalanced weights* :math:`\hat r`
     correct for the frequent labels of rows that are drawn for a rare one. The *negative-tolerant

@@ -28,8 +28,8 @@ def focal_loss(
 
     .. math::
 
-        -\sum_{j \in P} \alpha\, (1 - p_j)^\gamma \log p_j
-        - \sum_{i \in N} (1 - \alpha)\, p_i^\gamma \log(1 - p_i),
+        &-\sum_{j \in P} \alpha\, (1 - p_j)^\gamma \log p_j \\
+        &- \sum_{i \in N} (1 - \alpha)\, p_i^\gamma \log(1 - p_i),
 
     without the factors of :math:`\alpha` where it is None. Each term of binary cross-entropy is
     multiplied by a power of its error. So the many labels that are right already do not outweigh

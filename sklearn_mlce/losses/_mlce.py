@@ -50,8 +50,8 @@ def mlce_loss(
 
     .. math::
 
-        \log\Bigl(e^{\gamma s_0} + \sum_i w_i (1 - t_i)\, e^{\gamma (s_i + m)}\Bigr)
-        + \log\Bigl(e^{-\gamma s_0} + \sum_i w_i t_i\, e^{-\gamma (s_i - m)}\Bigr).
+        &\log\Bigl(e^{\gamma s_0} + \sum_i w_i (1 - t_i)\, e^{\gamma (s_i + m)}\Bigr) \\
+        +\, &\log\Bigl(e^{-\gamma s_0} + \sum_i w_i t_i\, e^{-\gamma (s_i - m)}\Bigr).
 
     Parameters
     ----------
