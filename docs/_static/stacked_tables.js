@@ -1,7 +1,6 @@
 // On a telephone the cells of a row stand one below the other (see custom.css): each says its column.
 // Tables of numbers, and of short words that fit, stay as they are. Wide tables of numbers move in a
-// box of their own. On every screen, names in a table break where a reader expects it, and letters
-// shrink where a table has many columns.
+// box of their own. On every screen, names break and letters shrink where a table would not fit.
 document.addEventListener("DOMContentLoaded", () => {
   const isNumber = (cell) => /^[-+.\d*%\s]*$/.test(cell.textContent);
   const isShort = (cell) => cell.textContent.trim().length <= 24;
@@ -10,27 +9,16 @@ document.addEventListener("DOMContentLoaded", () => {
     [...table.querySelectorAll("thead th")].map((cell) => cell.textContent.trim());
   const fits = (table) => table.scrollWidth <= table.parentElement.clientWidth;
 
-  // Names may break after these signs. Otherwise long ones push other columns out.
-  const allowBreaks = (text) => {
-    const parts = text.data.split(/(?<=[(,=_]|[a-z]\.)(?=[^\s)])|(?<=[a-z])(?=[A-Z])/);
-    const between = (part, i) => (i ? [document.createElement("wbr"), part] : [part]);
-    if (parts.length > 1) text.replaceWith(...parts.flatMap(between));
-  };
-  for (const table of document.querySelectorAll(".bd-article table.table:not(.autosummary)")) {
-    const texts = document.createTreeWalker(table, NodeFilter.SHOW_TEXT);
-    const found = [];
-    while (texts.nextNode()) found.push(texts.currentNode);
-    found.filter((text) => !text.parentElement.closest("math")).forEach(allowBreaks);
-  }
   for (const cell of document.querySelectorAll(".bd-article table.table td")) {
     if (/^[\d.]+ (±|x) [\d.]+$/.test(cell.textContent.trim())) cell.classList.add("measured");
   }
 
-  // A table with many columns gets smaller letters until it fits. If none are small enough, the
-  // table moves in its box, and says so.
+  // A table that does not fit gets line breaks, then smaller letters. If that is not enough, the table
+  // moves in its box, and says so.
   const shrink = () => {
     const sizes = ["dense", "denser", "densest"];
     for (const table of document.querySelectorAll(".bd-article table.table:not(.stacked)")) {
+      if (!fits(table)) window.breakNames(table);
       for (const size of sizes) if (!fits(table)) table.classList.add(size);
       if (fits(table)) continue;
       table.classList.remove(...sizes);

@@ -40,8 +40,8 @@ def binary_cross_entropy_loss(
 
     .. math::
 
-        &\sum_i w_i \Bigl(c_i\, t_i \log\bigl(1 + e^{-\gamma (s_i - m)}\bigr) \\
-        &\qquad + (1 - t_i) \log\bigl(1 + e^{\gamma (s_i + m)}\bigr)\Bigr).
+        &\sum_i w_i\, c_i\, t_i \log\bigl(1 + e^{-\gamma (s_i - m)}\bigr) \\
+        +\, &\sum_i w_i (1 - t_i) \log\bigl(1 + e^{\gamma (s_i + m)}\bigr).
 
     Without scale and margin this is torch's ``binary_cross_entropy_with_logits``, summed over the
     labels of a row and averaged over rows. Unknown labels are left out. A large scale with a margin

@@ -41,9 +41,9 @@ def pairwise_loss(
 
         &\log\Bigl(1 + \sum_{i \in N} \sum_{j \in P} w_i w_j\,
         e^{\gamma (s_i - s_j + m)}\Bigr) \\
-        &= \mathrm{softplus}\Bigl(\gamma m \\
-        &\quad + \mathrm{lse}_{i \in N}(\gamma s_i + \log w_i) \\
-        &\quad + \mathrm{lse}_{j \in P}(-\gamma s_j + \log w_j)\Bigr),
+        &= \mathrm{softplus}(\gamma m + a + b), \\
+        &a = \mathrm{lse}_{i \in N}(\gamma s_i + \log w_i), \\
+        &b = \mathrm{lse}_{j \in P}(-\gamma s_j + \log w_j),
 
     where lse is the logarithm of a sum of exponentials. Soft targets :math:`t` are weights
     :math:`1 - t` on the one side and :math:`t` on the other.
