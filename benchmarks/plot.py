@@ -31,12 +31,12 @@ def quality_beside_time(store: Store, names, path: Path) -> None:
     names = [name for name in names if store.samples(name, BASELINE)]
     if not names:
         return
-    columns = min(4, len(names))
+    columns = min(3, len(names))
     rows = -(-len(names) // columns)
     figure, axes = plt.subplots(
         rows,
         columns,
-        figsize=(3.4 * columns, 3.0 * rows + 0.9),
+        figsize=(3.4 * columns, 3.0 * rows + 1.3),
         squeeze=False,
         layout="constrained",
     )
@@ -49,7 +49,7 @@ def quality_beside_time(store: Store, names, path: Path) -> None:
         handles, labels = axis.get_legend_handles_labels()
         known |= dict(zip(labels, handles, strict=True))
     figure.legend(
-        known.values(), known, loc="outside lower center", ncols=min(3, columns), frameon=False
+        known.values(), known, loc="outside lower center", ncols=min(2, columns), frameon=False
     )
     figure.savefig(path, dpi=120)
     plt.close(figure)

@@ -2,9 +2,9 @@
 Decide for the metric that counts
 =================================
 
-Turn probabilities into labels by what the labels are for. That may be the F1
-of a row, the F1 of all cells, the best two of each row, or as many as somebody
-has time to look through.
+Turn probabilities into labels by what the labels are for. The goal may be the
+F1 of a row, the F1 of all rows together, or the best two labels of each row.
+Or somebody has time to look through so many labels.
 """
 
 # %%

@@ -2,15 +2,14 @@
 The genres of 17,000 films
 ==========================
 
-A film is a drama *and* a comedy, or a western, or war, history and romance
-together: this is multi-label classification. Here we predict the genres of
-real films from what a catalogue says about them, who plays, who directed and
-wrote it, where and when it was made, and what it is called, with one
-scikit-learn pipeline from the table to the predictions.
+Predict the genres of real films. A film may be a drama *and* a comedy, or war,
+history and romance together: this is multi-label classification. The features
+are what a catalogue says of a film: its title, people, country, language, year
+and running time. One scikit-learn pipeline leads from the table to the
+predictions.
 
-The films come from Wikidata, by way of the package ``bokeh-sampledata``, so
-nothing is downloaded when this runs. From the repository, ``make demo`` runs
-it.
+The films come from Wikidata. The package ``bokeh-sampledata`` brings them, so
+nothing is downloaded. From the repository, ``make demo`` runs this page.
 """
 
 # %%
@@ -69,26 +68,29 @@ X_train, X_test, Y_train, Y_test = train_test_split(
 # way. The lists of names become TF-IDF features with *one feature per name*:
 # "Clint Eastwood" says western, while "Clint" and "Eastwood" would say little.
 # The title is split into words. Year and running time are replaced by their
-# ranks, and a film without a known running time is marked as such. Nearly all
-# of the 70,000 or so features of a film are zero, so the matrix is sparse, and
-# stays so until the end.
+# ranks, and a film without a known running time is marked as such.
 
 features = film_data.make_film_features()
-features
+for name, transformer, _ in features.transformers:
+    print(f"{name:>13}  {type(transformer).__name__}")
 
 # %%
+# Nearly all of the 70,000 or so features of a film are zero. So the matrix is
+# sparse, and stays sparse until the end.
+#
 # Three linear models
 # -------------------
 #
 # :class:`~sklearn_mlce.MLCEClassifier` scores all genres at once, and is taken
-# as it comes: its regularisation ``C`` follows from the features, and its
+# as it comes. Its regularisation ``C`` follows from the features, and its
 # threshold is zero. Its default loss is a smooth hinge for each genre;
 # ``loss="mlce"`` would be the published loss (see :doc:`the user guide
-# </user_guide/choice_of_the_loss>`). Beside it stand the two models that
-# people usually take for this kind of data, which fit one yes-or-no classifier
-# per genre. They get the same features, and choose their ``C`` among three
-# values by three-fold cross-validation of micro-F1. Two fits of the search run
-# at a time, each of them on one core.
+# </user_guide/choice_of_the_loss>`).
+#
+# The other two are the usual models for such data. They fit one yes-or-no
+# classifier per genre. They get the same features, and choose their ``C``
+# among three values by three-fold cross-validation of micro-F1. Two fits of
+# the search run at a time, each of them on one core.
 
 OURS = "MLCEClassifier"
 pipelines = {
@@ -171,15 +173,15 @@ print(
 
 # %%
 # At zero, ``MLCEClassifier`` is ahead in all three averages of F1. It ranks
-# the genres only a little better, as LRAP shows: what it has is a threshold in
+# the genres only a little better, as LRAP shows. The lead is a threshold in
 # the right place. Zero in a support vector machine is the middle of its
 # margin, and in logistic regression an even chance. Both are too cautious for
 # F1 (see :doc:`the user guide </user_guide/probabilities>`).
 #
 # If that is so, tuning the threshold should bring the three together.
 # :class:`~sklearn_mlce.model_selection.MultilabelTunedThresholdClassifierCV`
-# finds the best threshold for any of them on scores of held-out training
-# films, at the price of three more fits.
+# finds the best threshold of each model on scores of held-out training films.
+# That takes three more fits.
 
 tuned_scores = {}
 for name, pipeline in pipelines.items():
@@ -200,17 +202,16 @@ print(
 )
 
 # %%
-# It does: with thresholds tuned for micro-F1 there is little between them in
-# micro-F1, and ``MLCEClassifier`` has hardly moved, since its threshold was
-# nearly right before. In macro-F1 the others are now ahead: they regularise
-# less, which rare genres like. ``C`` is what to change then;
-# :class:`~sklearn_mlce.MLCEClassifierCV` chooses it together with the
-# threshold.
+# It does: with tuned thresholds the models are close in micro-F1.
+# ``MLCEClassifier`` has hardly moved, since its threshold was nearly right
+# before. In macro-F1 the others are now ahead: they regularise less, which
+# suits rare genres. :class:`~sklearn_mlce.MLCEClassifierCV` chooses ``C``
+# together with the threshold.
 #
 # How well a genre is found depends more on the genre than on the model.
-# Animators and the makers of documentaries stay with what they do, so their
-# names say much; anybody may take part in a film about history or war. Here
-# are the genres at zero again.
+# Animators and makers of documentaries stay with their genre, so their names
+# say much. Anybody may take part in a film about history or war. Here are the
+# genres at zero again.
 
 by_genre = pd.DataFrame(
     {
@@ -262,10 +263,9 @@ plt.show()
 # Some films
 # ----------
 #
-# Eight of the held-out films, with the genres that ``MLCEClassifier`` predicts
-# at zero and their scores, and the genres that it missed. Zero is near the
-# highest F1, and thus below an even chance: genres are predicted too that are
-# not listed.
+# Here are eight of the held-out films. For each the scores of the predicted
+# genres are printed, and the genres that were missed. Zero is near the highest
+# F1, and thus below an even chance. So some predicted genres are not listed.
 
 shown = [
     ("Casablanca", 1942),
@@ -300,9 +300,9 @@ for (title, year), score, true in zip(
         print("  missed:", ", ".join(missed))
 
 # %%
-# The same as a picture: blue scores lie above zero and are predicted, orange
-# ones are not, the paler the further below, and a dot marks the genres that
-# the film really has.
+# The picture shows all scores of these films. Blue genres are predicted, and
+# orange ones are not, the paler the further below zero. A dot marks a genre
+# that the film really has.
 
 fig, ax = plt.subplots(figsize=(10, 4.6), layout="constrained")
 below_and_above = ListedColormap(
@@ -336,7 +336,7 @@ ax.set_title(
 fig.savefig(output / "film_scores.png", dpi=120)
 plt.show()
 
-print(f"\npictures: {output}")
+print(f"\npictures: {output.parent.name}/{output.name}/")
 print(f"all of this took {time.perf_counter() - started:.0f} seconds")
 
 # %%

@@ -93,8 +93,8 @@ for name, model in models.items():
 # The picture
 # -----------
 #
-# New pictures, with the digits that the convolutional network finds. Red ones
-# are wrong or missed.
+# New pictures, with the digits that the convolutional network finds. Orange
+# titles have a wrong digit, or lack one.
 
 predicted = models["convolutions"].predict(X_test)
 fig, axes = plt.subplots(3, 6, figsize=(9, 5.4), layout="constrained")

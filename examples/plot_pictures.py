@@ -13,8 +13,8 @@ axes of your own with ``ax=``.
 # What occurs together
 # --------------------
 #
-# Before a model, the labels themselves. Genres that often come together stand
-# side by side.
+# Look at the labels before you fit a model. Genres that often come together
+# stand side by side.
 
 import film_data
 import matplotlib.pyplot as plt
@@ -45,9 +45,9 @@ plt.show()
 # ------------------
 #
 # The published loss puts the threshold near an even chance, which is too
-# cautious for F1. A tuner moves it, by the scores of films that were held out.
-# First, micro-F1 against one threshold for all genres, and against that of two
-# genres alone.
+# cautious for F1. A tuner moves the threshold, by the scores of films that
+# were held out. First comes micro-F1 against one threshold for all genres,
+# with the F1 of two single genres.
 
 published = make_pipeline(
     film_data.make_film_features(), MLCEClassifier(loss="mlce")
@@ -61,8 +61,8 @@ ThresholdCurveDisplay.from_estimator(
 plt.show()
 
 # %%
-# Then, what that did to each genre, against how many of the training films are
-# of it.
+# Then comes the F1 of each genre before and after, against its number of
+# training films.
 
 F1ByFrequencyDisplay.from_estimator(
     tuned, X_test, Y_test, label_counts=Y_train.sum(axis=0)
@@ -73,8 +73,9 @@ plt.show()
 # Are the probabilities right?
 # ----------------------------
 #
-# Of the pairs of a film and a genre to which the model gives 30%, are 30%
-# right? Below each curve, how many pairs it rests on.
+# The model gives a probability to each pair of a film and a genre. Of the
+# pairs with 30%, are 30% right? The histogram below each curve counts the
+# pairs.
 
 calibrated = MultilabelCalibratedClassifierCV(published, random_state=0).fit(
     X_train, Y_train
@@ -93,8 +94,9 @@ plt.show()
 # How a network trained
 # ---------------------
 #
-# The loss of the training films falls and falls; that of films that it has not
-# seen says when it was enough.
+# The loss of the training films keeps falling. Micro-F1 of films that the
+# network has not seen says when to stop. The epoch of its highest value is
+# kept.
 
 network = MLCEMLP(early_stopping=True, scoring="f1_micro", random_state=0)
 network = make_pipeline(film_data.make_film_features(), network).fit(

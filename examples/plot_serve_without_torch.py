@@ -77,12 +77,22 @@ plt.show()
 # Answer without torch
 # --------------------
 #
-# The server needs NumPy, SciPy, scikit-learn, joblib and skops. Its last line
-# shows that nothing has asked for torch. The names of the genres come with the
-# model.
+# The server needs NumPy, SciPy, scikit-learn, joblib and skops. ``NoTorch``
+# hides torch from it, as if torch were not installed. The names of the genres
+# come with the model.
 
 server = """
 import sys
+
+
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name=name)
+
+
+sys.meta_path.insert(0, NoTorch())
+
 import skops.io
 from sklearn_mlce.labels import predicted_labels
 
@@ -111,8 +121,8 @@ print(last)
 #
 # - ``fit`` needs torch, and so does ``MLCEMLP``. Without torch, linear models
 #   answer, with thresholds and calibration around them.
-# - ``pip install sklearn-mlce`` brings torch along. On the server type ``pip
-#   install --no-deps sklearn-mlce``.
+# - ``pip install .`` installs torch too. On the server type ``pip install
+#   --no-deps .``, and install the five packages above.
 # - Load with the scikit-learn that saved the model, or a newer one.
 # - The size is in the words too: ``min_df=2`` or ``max_features=`` shortens
 #   the list of them.

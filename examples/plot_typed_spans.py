@@ -2,12 +2,12 @@
 Typed spans in short texts
 ==========================
 
-Which words of a sentence name a person, a place, an organisation or a date? An
-answer is a set of *spans*, each from a first to a last word and with a type.
-Spans may lie inside others: the *University of Leeds* is an organisation, and
-*Leeds* a place. A tag for each word cannot say that; a yes or no for each pair
-of words and each type can. Nearly all of those answers are no, which is what
-the multi-label softmax cross-entropy is made for.
+Find the words of a sentence that name a person, a place, an organisation or a
+date. An answer is a set of *spans*: each has a first word, a last word and a
+type. Spans may lie inside others: the *University of Leeds* is an
+organisation, and *Leeds* a place. A tag for each word cannot say that. A yes
+or no for each pair of words and each type can. Nearly all of these answers are
+no, and the multi-label softmax cross-entropy is made for that.
 :class:`~sklearn_mlce.nn.PairScore` gives the scores, and zero is the
 threshold.
 
@@ -226,9 +226,9 @@ for a, name in enumerate(TYPES):
     print(f"{name:>13}: {counts}, {right} of them right")
 
 # %%
-# Here are the scores of one sentence: the first word of a pair is the row, its
-# last one the column. Nearly everything lies below zero, and what lies above
-# it is where the spans are.
+# Here are the scores of one sentence. The first word of a pair is the row, the
+# last word the column. Nearly all scores lie below zero. The spans are where
+# scores lie above zero, and a tick marks them.
 
 chosen = next(
     i
@@ -239,9 +239,9 @@ words = test[chosen][0]
 length = len(words)
 
 fig, axes = plt.subplots(
-    1, 4, figsize=(14, 4.6), sharey=True, layout="constrained"
+    2, 2, figsize=(9, 8.4), sharex=True, sharey=True, layout="constrained"
 )
-for a, ax in enumerate(axes):
+for a, ax in enumerate(axes.flat):
     scores = test_scores[chosen, a, :length, :length].numpy()
     image = ax.imshow(
         np.where(np.tri(length, k=-1), np.nan, scores),
@@ -255,14 +255,14 @@ for a, ax in enumerate(axes):
     ax.set_xticks(range(length), words, rotation=90)
     ax.set_yticks(range(length), words)
     ax.set_title(TYPES[a])
-axes[0].set_ylabel("first word of the span")
+fig.supylabel("first word of the span")
 fig.supxlabel("last word of the span")
-fig.colorbar(image, ax=axes, label="score", shrink=0.7)
+fig.colorbar(image, ax=axes, label="score", shrink=0.6)
 plt.show()
 
 # %%
-# And what was found in some sentences, drawn below the words. Spans inside
-# spans are no difficulty.
+# The next picture draws the spans that were found in some sentences. Spans
+# inside spans are found too. Words that no training sentence had are slanted.
 
 COLORS = ["#0072B2", "#009E73", "#D55E00", "#8c5fa8"]
 shown = [

@@ -2,23 +2,24 @@
 The zero threshold, drawn
 =========================
 
-The multi-label softmax cross-entropy (MLCE) asks that the score of every label
-a row carries lie above zero, and that of every other label below. This page
-draws how it goes about that: what pulls at a score, where the scores end up,
-what changes when there are a thousand labels, and what a target between 0 and
-1 means. The mathematics is in :doc:`the user guide
-</user_guide/loss_and_threshold>`. All of it is about the published loss,
-``loss="mlce"`` in the estimators; what they train by default is
-:doc:`explained there as well </user_guide/choice_of_the_loss>`.
+The multi-label softmax cross-entropy (MLCE) asks the scores of a row's labels
+to lie above zero, and the other scores below. This page draws what pulls at a
+score, and where the scores end up. Then it shows a thousand labels, and
+targets between 0 and 1.
+
+This page is about the published loss, ``loss="mlce"`` in the estimators. Its
+mathematics is in :doc:`the user guide </user_guide/loss_and_threshold>`. By
+default the estimators train :doc:`a relative of it
+</user_guide/choice_of_the_loss>`.
 """
 
 # %%
 # What pulls at a score
 # ---------------------
 #
-# Take one row with nine labels, of which it carries three, and some scores
-# that a half-trained model might give them. ``backward()`` tells how the loss
-# would change with each score; a step of gradient descent goes the other way.
+# Take one row that has three of nine labels, and scores as a half-trained
+# model might give them. ``backward()`` computes how the loss changes with each
+# score. The pull is the opposite: a step of gradient descent follows it.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -48,12 +49,11 @@ for score, target, step in zip(
     print(f"{which:>8}  score {score:+.1f}  pull {step:+.2f}")
 
 # %%
-# The pulls on the labels that do not apply are a softmax of their scores, so
-# the worst offender, at +1.4, takes most of it. The pulls on the labels of the
-# row are a softmax of the *negated* scores. In both, the threshold
-# has a seat of its own, with score 0. What the threshold takes, nobody is
-# pulled by: as soon as all scores lie well on their own side, it takes nearly
-# everything, and the row is left in peace.
+# The pulls on the other labels are a softmax of their scores. So the highest
+# of them, +1.4, takes most of the pull. The pulls on the labels of the row are
+# a softmax of the *negated* scores. In both, the threshold takes part with the
+# score 0, and its share pulls at no label. As soon as all scores lie well on
+# their own side, the threshold takes nearly everything.
 
 fig, (ax, ax_share) = plt.subplots(
     1, 2, figsize=(11, 4.8), width_ratios=[3, 2], layout="tight"
@@ -120,13 +120,11 @@ plt.show()
 # Where the scores end up
 # -----------------------
 #
-# Now let 30 scores move freely from a random start, three of them of labels
-# that the row carries. Gradient descent on the loss sorts them: no label has
-# been told its final score, only its side of zero. The worst ones move first
-# and the others wait, which a softmax does by itself. The dashed line marks
-# the step at which the loss falls below log 2. From there on every label of
-# the row must be on its own side, since a single one on the wrong side costs
-# at least log 2.
+# Now let 30 scores move freely from a random start. The row has three of the
+# labels. Gradient descent on the loss sorts the scores, and the worst ones
+# move first. The dashed line marks the step at which the loss falls below
+# ``log 2``. From there on every label is on its own side, since a single one
+# on the wrong side costs at least ``log 2``.
 
 generator = torch.Generator().manual_seed(0)
 scores = torch.randn(30, generator=generator).requires_grad_()
@@ -164,11 +162,11 @@ plt.show()
 # A thousand labels
 # -----------------
 #
-# A row carries three labels, and all scores are zero, as in an untrained
-# model. How hard are all the other labels together pushed down, for each unit
-# of upward pull on the three? With one binary cross-entropy per label the
-# answer grows with the number of labels: a model first learns to say no to
-# everything. MLCE keeps the two sides even, however many labels there are.
+# A row has three labels, and all scores are zero, as in an untrained model.
+# The picture divides the push on all other labels by the pull on the three.
+# With one binary cross-entropy per label the ratio grows with the number of
+# labels: a model first learns to say no to everything. MLCE keeps the two
+# sides even, however many labels there are.
 
 n_labels = np.unique(np.geomspace(5, 4000, 30).astype(int))
 
@@ -215,10 +213,10 @@ plt.show()
 # Targets between 0 and 1
 # -----------------------
 #
-# A target may also say *how far* a row carries a label. Give 41 labels of one
-# row the targets 0.01 to 0.99 and let an optimiser find the scores that
-# minimise the loss of that row. They satisfy ``target = sigmoid(2 * score)``,
-# so zero is exactly where a target of one half ends up.
+# A target may also say *how far* a row has a label. Give 41 labels of one row
+# the targets 0.01 to 0.99. An optimiser finds the scores of the least loss.
+# They satisfy ``target = sigmoid(2 * score)``. So a target of one half has the
+# score zero.
 
 targets = torch.linspace(0.01, 0.99, 41, dtype=torch.float64)
 scores = torch.zeros_like(targets, requires_grad=True)

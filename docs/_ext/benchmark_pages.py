@@ -20,6 +20,19 @@ processor on top. Compare methods within a page: times of two pages may come fro
 ```
 """
 
+# A page with a table of more columns has no list of its headings, and so more room.
+MOST_COLUMNS = 10
+WIDE = "---\nhtml_theme.sidebar_secondary.remove: true\n---\n\n"
+
+# The pictures that benchmarks draw, each with what it shows.
+PICTURES = {
+    "growth": "Fit time and peak memory over rows, features and labels, by solver.",
+    "linear": "Micro-F1 at the threshold zero over fit time, a panel for each set. "
+    "The higher and the further left, the better.",
+    "soak": "Memory of the process over 100,000 calls. "
+    "The two lines of MLCEClassifier lie on each other.",
+}
+
 # The pages that readers of the guide ask for first; the rest are studies behind single defaults.
 FIRST = (
     "linear",
@@ -80,7 +93,17 @@ def _with_title(path):
     """Read a table, under its name where it begins without a title."""
     text = path.read_text(encoding="utf-8")
     title = path.stem.replace("_", " ").capitalize()
-    return text if text.startswith("# ") else f"# {title}\n\n{text}"
+    text = text if text.startswith("# ") else f"# {title}\n\n{text}"
+    if path.stem in PICTURES:
+        text = text.replace("\n## ", f"\n{_figure(path.stem)}\n## ", 1)
+    columns = max(line.count("|") - 1 for line in text.splitlines())
+    return WIDE + text if columns > MOST_COLUMNS else text
+
+
+def _figure(name):
+    """Return the picture of a table, with its caption."""
+    caption = PICTURES[name]
+    return f"```{{figure}} {name}.png\n:alt: {caption}\n:width: 100%\n\n{caption}\n```\n"
 
 
 def _title(text):

@@ -88,10 +88,10 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
 
     .. math::
 
-        \ell_\mathrm{mlce}(s) &= \log\Bigl(1 + \sum_{i \in N} w_i e^{\gamma (s_i + m_0)}\Bigr)
-        + \log\Bigl(1 + \sum_{j \in P} w_j e^{-\gamma (s_j - m_1)}\Bigr), \\
-        \ell_\mathrm{bce}(s) &= \sum_{i \in N} w_i \log\bigl(1 + e^{\gamma (s_i + m_0)}\bigr)
-        + \sum_{j \in P} w_j \log\bigl(1 + e^{-\gamma (s_j - m_1)}\bigr).
+        \ell_\mathrm{mlce} &= \log\Bigl(1 + \sum_{i \in N} w_i e^{\gamma (s_i + m_0)}\Bigr) \\
+        &+ \log\Bigl(1 + \sum_{j \in P} w_j e^{-\gamma (s_j - m_1)}\Bigr), \\
+        \ell_\mathrm{bce} &= \sum_{i \in N} w_i \log\bigl(1 + e^{\gamma (s_i + m_0)}\bigr) \\
+        &+ \sum_{j \in P} w_j \log\bigl(1 + e^{-\gamma (s_j - m_1)}\bigr).
 
     Parameters
     ----------
@@ -248,8 +248,8 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
 
     .. math::
 
-        W \leftarrow \frac{W - \eta_t \sum_r g_r (x_r - \mu)^T}{1 + \eta_t \lambda w},
-        \qquad b \leftarrow b - \beta\, \eta_t \sum_r g_r,
+        W &\leftarrow \frac{W - \eta_t \sum_r g_r (x_r - \mu)^T}{1 + \eta_t \lambda w}, \\
+        b &\leftarrow b - \beta\, \eta_t \sum_r g_r,
 
     where :math:`x_r` is the row, its columns divided by their sizes if they are, :math:`\mu` is the
     mean row, :math:`w` the batch's weight and :math:`\lambda = 1 / (C \sum_r v_r)`. The step only

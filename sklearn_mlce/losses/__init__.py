@@ -6,9 +6,10 @@ Multi-label softmax cross-entropy (MLCE), by which the package is named, costs a
     log(1 + sum_{i in N} exp(s_i)) + log(1 + sum_{j in P} exp(-s_j)).
 
 The loss compares the scores of the negatives with 0, and 0 with the scores of the positives, so
-that ``s > 0`` is the decision. Its relatives have no threshold (pairwise), or several classes per
-output. Most other losses here are sums over labels. All take scores and targets, weights of rows
-and of labels, and a reduction over rows. None needs an estimator: any torch code may use them.
+that ``s > 0`` is the decision. Of its relatives, the pairwise loss has no threshold, and the
+losses of several outputs have several classes for each. Most other losses here are sums over
+labels. All take scores and targets, weights of rows and of labels, and a reduction over rows. None
+needs an estimator: any torch code may use them.
 """
 
 from sklearn_mlce.losses._asymmetric import AsymmetricLoss, asymmetric_loss

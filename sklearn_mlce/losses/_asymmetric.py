@@ -29,9 +29,9 @@ def asymmetric_loss(
 
     .. math::
 
-        -\sum_{j \in P} (1 - p_j)^{\gamma_+} \log p_j
-        - \sum_{i \in N} \hat p_i^{\,\gamma_-} \log(1 - \hat p_i), \qquad
-        \hat p_i = \max(p_i - m, 0).
+        &-\sum_{j \in P} (1 - p_j)^{\gamma_+} \log p_j \\
+        &- \sum_{i \in N} \hat p_i^{\,\gamma_-} \log(1 - \hat p_i), \\
+        &\hat p_i = \max(p_i - m, 0).
 
     A power of their own gives easy negatives little weight. Negatives whose probability is below
     :math:`m` have no loss. The gradient of very confident wrong negatives vanishes too: they may be
@@ -86,8 +86,8 @@ def asymmetric_loss(
     cross-entropy. The defaults are the paper's.
 
     The gradient is exact and comes with the forward pass. Where torch compiles, exports, uses
-    :mod:`torch.func` or differentiates a second time, the loss is computed by operations that torch
-    traces, and values of tensors are not checked.
+    :mod:`torch.func` or differentiates a second time, it traces the same formula in its own
+    operations. Values of tensors are not checked there.
 
     References
     ----------
@@ -116,7 +116,7 @@ def asymmetric_loss(
 def asymmetric_labels(
     gamma_positive: float = 0.0, gamma_negative: float = 4.0, margin: float = 0.05
 ) -> MakeLoss:
-    """What labels cost, by checked options."""
+    """Return the function that makes a label's terms, from checked options."""
     check_asymmetric_options(gamma_positive, gamma_negative, margin)
     negative = ShiftedFocalTerm(gamma_negative, margin) if margin else FocalTerm(gamma_negative)
     loss = LabelLoss(negative, FocalTerm(gamma_positive))

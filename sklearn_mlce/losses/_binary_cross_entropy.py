@@ -1,4 +1,4 @@
-"""Binary cross-entropy in the terms of the other losses."""
+"""Binary cross-entropy, with the options of the other losses."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def binary_cross_entropy_loss(
 
     .. math::
 
-        \sum_i w_i \Bigl(c_i\, t_i \log\bigl(1 + e^{-\gamma (s_i - m)}\bigr)
-        + (1 - t_i) \log\bigl(1 + e^{\gamma (s_i + m)}\bigr)\Bigr).
+        &\sum_i w_i\, c_i\, t_i \log\bigl(1 + e^{-\gamma (s_i - m)}\bigr) \\
+        +\, &\sum_i w_i (1 - t_i) \log\bigl(1 + e^{\gamma (s_i + m)}\bigr).
 
     Without scale and margin this is torch's ``binary_cross_entropy_with_logits``, summed over the
     labels of a row and averaged over rows. Unknown labels are left out. A large scale with a margin
@@ -173,7 +173,7 @@ def _with_margins(
     pos_weight: Tensor | None,
     reduction: str,
 ) -> Tensor:
-    """Torch's binary cross-entropy with logits, of logits that each side shifts its own way."""
+    """Binary cross-entropy of logits, with a shift for negatives and one for positives."""
     of_negatives = (1 - targets) * softplus(logits + shifts[0])
     of_positives = targets * softplus(shifts[1] - logits)
     if pos_weight is not None:

@@ -34,9 +34,9 @@ def class_balanced_focal_loss(
 
     .. math::
 
-        -\sum_{j \in P} w_j (1 - p_j)^\gamma \log p_j
-        - \sum_{i \in N} w_i\, p_i^\gamma \log(1 - p_i), \qquad
-        w_i \propto \frac{1 - \beta}{1 - \beta^{n_i}}.
+        &-\sum_{j \in P} w_j (1 - p_j)^\gamma \log p_j \\
+        &- \sum_{i \in N} w_i\, p_i^\gamma \log(1 - p_i), \\
+        &w_i \propto \frac{1 - \beta}{1 - \beta^{n_i}}.
 
     The weights are the inverse of the *effective number* of rows, which grows with
     :math:`n_i` up to :math:`1 / (1 - \beta)`. As in the paper they are scaled to a mean of 1,
@@ -90,8 +90,8 @@ def class_balanced_focal_loss(
     Notes
     -----
     The gradient is exact and comes with the forward pass. Where torch compiles, exports, uses
-    :mod:`torch.func` or differentiates a second time, the loss is computed by operations that torch
-    traces, and values of tensors are not checked.
+    :mod:`torch.func` or differentiates a second time, it traces the same formula in its own
+    operations. Values of tensors are not checked there.
 
     References
     ----------
@@ -123,7 +123,7 @@ def class_balanced_focal_loss(
 
 
 def class_balanced_labels(counts: Tensor, beta: float = 0.9, gamma: float = 2.0) -> MakeLoss:
-    """What labels cost, by checked counts and options."""
+    """Return the function that makes a label's terms, from checked counts and options."""
     check_class_balanced_options(beta, gamma)
     balanced = effective_number_weights(counts, beta)
     term = FocalTerm(gamma)

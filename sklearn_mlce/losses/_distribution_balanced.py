@@ -47,19 +47,19 @@ def distribution_balanced_loss(
 
     .. math::
 
-        -\sum_{j \in P} \hat r_j (1 - q_j)^\gamma \log q_j
-        - \frac{1}{\lambda} \sum_{i \in N} \hat r_i\, q_i^\gamma \log(1 - q_i),
+        &-\sum_{j \in P} \hat r_j (1 - q_j)^\gamma \log q_j \\
+        &- \frac{1}{\lambda} \sum_{i \in N} \hat r_i\, q_i^\gamma \log(1 - q_i),
 
     .. math::
 
-        q_j = \sigma(s_j - \nu_j) \text{ in } P, \qquad
-        q_i = \sigma(\lambda (s_i - \nu_i)) \text{ in } N, \qquad
-        \nu_i = \kappa \log\Bigl(\frac{n}{n_i} - 1\Bigr),
+        q_j &= \sigma(s_j - \nu_j) \text{ in } P, \\
+        q_i &= \sigma(\lambda (s_i - \nu_i)) \text{ in } N, \\
+        \nu_i &= \kappa \log\Bigl(\frac{n}{n_i} - 1\Bigr),
 
     .. math::
 
-        \hat r_i = \alpha + \sigma\bigl(\beta (r_i - \mu)\bigr), \qquad
-        r_i = \frac{1 / n_i}{\sum_{j \in P} 1 / n_j}.
+        \hat r_i &= \alpha + \sigma\bigl(\beta (r_i - \mu)\bigr), \\
+        r_i &= \frac{1 / n_i}{\sum_{j \in P} 1 / n_j}.
 
     The loss has three parts, and each can be used alone. The *rebalanced weights* :math:`\hat r`
     correct for the frequent labels of rows that are drawn for a rare one. The *negative-tolerant
@@ -67,7 +67,7 @@ def distribution_balanced_loss(
     labels at their frequency. The *focal factor* (:math:`\gamma`) is that of :func:`focal_loss`,
     which [2]_ adds to [1]_.
 
-    Use it as a comparison where labels are long-tailed and co-occur. The papers chose its many
+    Use it as a comparison where labels are long-tailed and co-occur. The papers chose the
     constants anew for each data set.
 
     Parameters
@@ -87,9 +87,10 @@ def distribution_balanced_loss(
         the weights at 1. The best :math:`\mu` falls with the number of labels a row carries:
         [2]_ takes 0.9 at 1.2 labels a row, 0.05 at 12.
     negative_scale : float, default=2.0
-        :math:`\lambda > 0`. With 1, and `bias_scale` 0, there is no regularisation.
+        Factor :math:`\lambda > 0` of the negatives' scores. With 1, and `bias_scale` 0, there is
+        no regularisation.
     bias_scale : float, default=0.05
-        :math:`\kappa \ge 0`.
+        Factor :math:`\kappa \ge 0` of the labels' biases :math:`\nu_i`.
     gamma : float, default=2.0
         Power of the focal factor; 0 leaves it out.
     sample_weight : Tensor of shape (...), default=None
@@ -125,8 +126,8 @@ def distribution_balanced_loss(
     a hundred.
 
     The gradient is exact and comes with the forward pass. Where torch compiles, exports, uses
-    :mod:`torch.func` or differentiates a second time, the loss is computed by operations that torch
-    traces, and values of tensors are not checked.
+    :mod:`torch.func` or differentiates a second time, it traces the same formula in its own
+    operations. Values of tensors are not checked there.
 
     References
     ----------
@@ -162,7 +163,7 @@ def distribution_balanced_loss(
 
 
 def _dtype_of_counts(label_counts: Any, n_samples: Any, scores: Tensor) -> torch.dtype:
-    """One in which counts, and what they leave of the number of rows, are exact."""
+    """Return a precision in which counts, and the number of rows less each count, are exact."""
     is_narrow = isinstance(label_counts, Tensor) and label_counts.dtype != torch.float64
     is_exact = isinstance(n_samples, int | float) and n_samples <= _EXACT_IN_FLOAT32
     return computing_dtype(scores) if is_narrow and is_exact else torch.float64
@@ -176,7 +177,7 @@ def distribution_balanced_labels(
     bias_scale: float = 0.05,
     gamma: float = 2.0,
 ) -> MakeLoss:
-    """What labels cost, by checked counts and options."""
+    """Return the function that makes a label's terms, from checked counts and options."""
     check_distribution_balanced_options(n_samples, weight_map, negative_scale, bias_scale, gamma)
     counts = counts.clamp(1, n_samples - 1)
     inverse_counts = counts.reciprocal()
@@ -209,7 +210,10 @@ def _rebalanced_weights(
     weight_map: WeightMap,
     other: Callable[[slice], Tensor | None],
 ) -> Callable[[slice], Tensor]:
-    """Weights of a block of rows, times the other ones; not all rows' at once."""
+    """Return a function of a block of rows: its rebalanced weights times the other factors.
+
+    The weights of all rows at once would be as large as the scores.
+    """
     alpha, beta, mu = weight_map
     total = targets.sum_positives(inverse, n_rows)
     # inf for a row without positives, whose weight is alpha + 1; 0 / 0 would be no limit

@@ -28,8 +28,8 @@ def focal_loss(
 
     .. math::
 
-        -\sum_{j \in P} \alpha\, (1 - p_j)^\gamma \log p_j
-        - \sum_{i \in N} (1 - \alpha)\, p_i^\gamma \log(1 - p_i),
+        &-\sum_{j \in P} \alpha\, (1 - p_j)^\gamma \log p_j \\
+        &- \sum_{i \in N} (1 - \alpha)\, p_i^\gamma \log(1 - p_i),
 
     without the factors of :math:`\alpha` where it is None. Each term of binary cross-entropy is
     multiplied by a power of its error. So the many labels that are right already do not outweigh
@@ -80,8 +80,8 @@ def focal_loss(
     Notes
     -----
     The gradient is exact and comes with the forward pass. Where torch compiles, exports, uses
-    :mod:`torch.func` or differentiates a second time, the loss is computed by operations that torch
-    traces, and values of tensors are not checked.
+    :mod:`torch.func` or differentiates a second time, it traces the same formula in its own
+    operations. Values of tensors are not checked there.
 
     References
     ----------
@@ -108,7 +108,7 @@ def focal_loss(
 
 
 def focal_labels(gamma: float = 2.0, alpha: float | None = None) -> MakeLoss:
-    """What labels cost, by checked options."""
+    """Return the function that makes a label's terms, from checked options."""
     check_focal_options(gamma, alpha)
     positive, negative = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
     loss = LabelLoss(FocalTerm(gamma, negative), FocalTerm(gamma, positive))

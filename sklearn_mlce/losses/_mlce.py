@@ -50,8 +50,8 @@ def mlce_loss(
 
     .. math::
 
-        \log\Bigl(e^{\gamma s_0} + \sum_i w_i (1 - t_i)\, e^{\gamma (s_i + m)}\Bigr)
-        + \log\Bigl(e^{-\gamma s_0} + \sum_i w_i t_i\, e^{-\gamma (s_i - m)}\Bigr).
+        &\log\Bigl(e^{\gamma s_0} + \sum_i w_i (1 - t_i)\, e^{\gamma (s_i + m)}\Bigr) \\
+        +\, &\log\Bigl(e^{-\gamma s_0} + \sum_i w_i t_i\, e^{-\gamma (s_i - m)}\Bigr).
 
     Parameters
     ----------
@@ -100,13 +100,14 @@ def mlce_loss(
     logarithms.
 
     The loss is convex in the scores. Write :math:`x_i` for the exponentials of one of its
-    logarithms. Of the product :math:`\prod_i (1 + x_i) = 1 + \sum_i x_i + \sum_{i < j} x_i x_j +
-    \cdots` the loss has the terms of first order. With all terms it is binary cross-entropy, summed
-    over the labels (:func:`binary_cross_entropy_loss`), which is never smaller.
+    logarithms. The logarithm of :math:`\prod_i (1 + x_i) = 1 + \sum_i x_i + \sum_{i < j} x_i x_j +
+    \cdots` is its part of binary cross-entropy, summed over the labels
+    (:func:`binary_cross_entropy_loss`). MLCE keeps the terms of first order alone, so it is never
+    larger.
 
     The gradient in `scores` and `threshold_scores` is exact and comes with the forward pass. Where
-    torch compiles, exports, uses :mod:`torch.func` or differentiates a second time, the loss is
-    computed by operations that torch traces, and values of tensors are not checked.
+    torch compiles, exports, uses :mod:`torch.func` or differentiates a second time, it traces the
+    same formula in its own operations. Values of tensors are not checked there.
 
     References
     ----------

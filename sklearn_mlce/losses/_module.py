@@ -11,7 +11,7 @@ from sklearn_mlce._kernels.loss_function import check_reduction
 
 
 class RowLoss(nn.Module):
-    """A loss of rows that keeps its options: the module behind which a function stands.
+    """Base class of the modules: keeps the options of a loss function, and calls it with them.
 
     Parameters
     ----------

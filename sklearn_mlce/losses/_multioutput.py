@@ -40,9 +40,9 @@ def multioutput_loss(
 ) -> Tensor:
     r"""Multi-label softmax cross-entropy of several outputs with several classes each.
 
-    With scores :math:`s_{ik}` of output :math:`i` and class :math:`k`, :math:`t_{ij} = 1` where
-    output :math:`i` is of class :math:`j` and 0 elsewhere, and weights :math:`w_{ij}`, the loss
-    of one row is
+    Write :math:`s_{ik}` for the score of class :math:`k` of output :math:`i`, and :math:`w_{ij}`
+    for weights. Put :math:`t_{ij} = 1` where output :math:`i` is of class :math:`j`, and 0
+    elsewhere. The loss of one row is
 
     .. math::
 
@@ -53,9 +53,10 @@ def multioutput_loss(
     :func:`mlce_loss` of :math:`s_{i1} - s_{i0}`. The prediction of an output is its class with
     the highest score.
 
-    Use it for many outputs with the same classes, few of which are not of the usual class.
-    Because outputs are pooled by class, *class codes must mean the same in each output*: sort
-    unrelated outputs' classes by frequency, or take softmax cross-entropies instead.
+    Use it for many outputs with the same classes, where few outputs of a row leave the usual
+    class. The loss pools the outputs by class, so *class codes must mean the same in each output*.
+    Where they do not, number the classes of each output by frequency, or take softmax
+    cross-entropies instead.
 
     Parameters
     ----------
@@ -63,8 +64,8 @@ def multioutput_loss(
         Score of each class of each output, -inf for a class that an output does not have.
         Half-precision scores are computed with in float32.
     targets : Tensor of shape (..., n_outputs)
-        Code of each output's class, 0 to ``n_classes - 1``; in a floating-point tensor NaN
-        stands for an unknown one, which takes no part in the loss.
+        Code of each output's class, 0 to ``n_classes - 1``. In a floating-point tensor NaN
+        stands for an unknown class, which takes no part in the loss.
     sample_weight : Tensor of shape (...), default=None
         Factor of each row's loss. A constant: no gradient reaches it.
     label_weight : Tensor broadcastable to ``scores``, default=None
@@ -94,8 +95,8 @@ def multioutput_loss(
     Notes
     -----
     The gradient is exact and comes with the forward pass. Where torch compiles, exports, uses
-    :mod:`torch.func` or differentiates a second time, the loss is computed by operations that torch
-    traces, and values of tensors are not checked.
+    :mod:`torch.func` or differentiates a second time, it traces the same formula in its own
+    operations. Values of tensors are not checked there.
 
     References
     ----------
@@ -139,8 +140,9 @@ def soft_multioutput_loss(
 ) -> Tensor:
     r"""Loss of several outputs whose targets are probabilities of classes.
 
-    With scores :math:`s_{ik}`, their mean :math:`\bar s_i` over the :math:`m` classes of output
-    :math:`i`, targets :math:`t_{ij}` and weights :math:`w_{ij}`, the loss of one row is
+    Write :math:`s_{ij}` for the score of class :math:`j` of output :math:`i`, and :math:`\bar s_i`
+    for the mean score of its classes. With targets :math:`t_{ij}` and weights :math:`w_{ij}`, the
+    loss of one row is
 
     .. math::
 
@@ -185,14 +187,14 @@ def soft_multioutput_loss(
 
     See Also
     --------
-    multioutput_divergence_loss : Of the same optimum, and good on hard targets too.
+    multioutput_divergence_loss : Has the same optimum, and is good on hard targets too.
     multioutput_loss : For targets that are classes.
 
     Notes
     -----
     The gradient is exact and comes with the forward pass. Where torch compiles, exports, uses
-    :mod:`torch.func` or differentiates a second time, the loss is computed by operations that torch
-    traces, and values of tensors are not checked.
+    :mod:`torch.func` or differentiates a second time, it traces the same formula in its own
+    operations. Values of tensors are not checked there.
 
     References
     ----------
@@ -237,9 +239,9 @@ def multioutput_divergence_loss(
 ) -> Tensor:
     r"""Divergence of the probabilities of several outputs' classes from their softmax.
 
-    With scores :math:`s_{ik}` of output :math:`i` and class :math:`k`, targets :math:`t_{ij}`,
-    weights :math:`w_{ij}` and the ratios :math:`r_{ij} = t_{ij} / \mathrm{softmax}(s_i)_j`, the
-    loss of one row is
+    Write :math:`s_{ij}` for the score of class :math:`j` of output :math:`i`, :math:`t_{ij}` for
+    its target and :math:`w_{ij}` for its weight. With the ratios :math:`r_{ij} = t_{ij} /
+    \mathrm{softmax}(s_i)_j` the loss of one row is
 
     .. math::
 
@@ -252,9 +254,9 @@ def multioutput_divergence_loss(
     Use it to match distributions, such as smoothed classes, the votes of several people or a larger
     model's probabilities. Targets of 0 and 1 may be among them. A hard target of class :math:`j`
     has the term :math:`u - \log(1 + u)` with the odds :math:`u = \sum_{k \ne j} e^{s_{ik} -
-    s_{ij}}` of :func:`multioutput_loss`: about as large where the class is missed, and vanishing
-    faster where it wins. As there, the outputs are pooled by class, so *class codes must mean the
-    same in each output*. The loss is not convex.
+    s_{ij}}` of :func:`multioutput_loss`. This term is about :math:`u` where the class is missed,
+    and about :math:`u^2 / 2` where it wins. As in that loss, the outputs are pooled by class, so
+    *class codes must mean the same in each output*. The loss is not convex.
 
     Parameters
     ----------
@@ -289,18 +291,18 @@ def multioutput_divergence_loss(
     See Also
     --------
     multioutput_loss : For targets that are classes; convex.
-    soft_multioutput_loss : Convex, of the same optimum, and poor on hard targets.
+    soft_multioutput_loss : Is convex, has the same optimum, and is poor on hard targets.
 
     Notes
     -----
     The gradient is exact and comes with the forward pass. Where torch compiles, exports, uses
-    :mod:`torch.func` or differentiates a second time, the loss is computed by operations that torch
-    traces, and values of tensors are not checked.
+    :mod:`torch.func` or differentiates a second time, it traces the same formula in its own
+    operations. Values of tensors are not checked there.
 
-    Of one output the sum of the terms is the chi-squared divergence of the targets from the softmax
-    less the Kullback-Leibler divergence. At the optimum the Hessian of the loss is that of the sum
-    of the outputs' cross-entropies. Where rows of the same scores have different targets, the mean
-    loss is least between the mean of the targets and equal probabilities.
+    For one output the sum of the terms is the chi-squared divergence of the targets from the
+    softmax, less the Kullback-Leibler divergence. At the optimum the Hessian of the loss is that of
+    the sum of the outputs' cross-entropies. Where rows of the same scores have different targets,
+    the mean loss is least between the mean of the targets and equal probabilities.
 
     References
     ----------
@@ -346,19 +348,19 @@ def _closed(rows: Callable[..., tuple[Tensor, Tensor]]) -> ClosedForm:
 
 
 def _flatten(scores: Tensor) -> Tensor:
-    """Scores ``(..., n_outputs, n_classes)`` as ``(n_rows, n_outputs, n_classes)``."""
+    """Reshape scores ``(..., n_outputs, n_classes)`` to ``(n_rows, n_outputs, n_classes)``."""
     if scores.ndim == 3:
         return scores  # autograd would record a reshape
     return scores.reshape(math.prod(scores.shape[:-2]), *scores.shape[-2:])
 
 
 def _by_class(weight: Tensor, scores: Tensor) -> Tensor:
-    """Weights, broadcastable to scores ``(n_rows, n_outputs, n_classes)``."""
+    """Reshape weights, to be broadcast to scores ``(n_rows, n_outputs, n_classes)``."""
     return weight.reshape(1, 1, -1) if weight.ndim < 2 else weight.reshape(scores.shape)
 
 
 def _check_codes(scores: Tensor, targets: Tensor) -> Tensor:
-    """Codes ``(n_rows, n_outputs)`` of classes, -1 where unknown."""
+    """Check the codes of classes, and return them ``(n_rows, n_outputs)``, -1 where unknown."""
     check_tensors(scores=scores, targets=targets)
     if scores.ndim < 2 or targets.shape != scores.shape[:-1]:
         raise ValueError(
@@ -392,7 +394,7 @@ def _check_range(given: Tensor, codes: Tensor, n_classes: int) -> None:
 
 
 def _check_probabilities(scores: Tensor, targets: Tensor) -> Tensor:
-    """Targets ``(n_rows, n_outputs, n_classes)``, 0 where unknown."""
+    """Check targets, and return them ``(n_rows, n_outputs, n_classes)``, 0 where unknown."""
     check_tensors(scores=scores)
     if scores.ndim < 2:
         raise ValueError(

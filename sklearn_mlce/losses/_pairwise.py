@@ -39,18 +39,20 @@ def pairwise_loss(
 
     .. math::
 
-        \log\Bigl(1 + \sum_{i \in N} \sum_{j \in P} w_i w_j\,
-        e^{\gamma (s_i - s_j + m)}\Bigr)
-        = \mathrm{softplus}\Bigl(\gamma m + \mathrm{lse}_{i \in N}(\gamma s_i + \log w_i)
-        + \mathrm{lse}_{j \in P}(-\gamma s_j + \log w_j)\Bigr),
+        &\log\Bigl(1 + \sum_{i \in N} \sum_{j \in P} w_i w_j\,
+        e^{\gamma (s_i - s_j + m)}\Bigr) \\
+        &= \mathrm{softplus}(\gamma m + a + b), \\
+        &a = \mathrm{lse}_{i \in N}(\gamma s_i + \log w_i), \\
+        &b = \mathrm{lse}_{j \in P}(-\gamma s_j + \log w_j),
 
-    lse being the logarithm of a sum of exponentials. Soft targets :math:`t` are weights
+    where lse is the logarithm of a sum of exponentials. Soft targets :math:`t` are weights
     :math:`1 - t` on the one side and :math:`t` on the other.
 
     All positives are to score above all negatives. Zero is no threshold: a constant may be added to
-    the scores of a row. With one positive it is the softmax cross-entropy. Use it where the number
-    of labels per row is known, so that the best ones can be predicted, or where only the ranking
-    matters; :func:`mlce_loss` elsewhere.
+    the scores of a row. With one positive the loss is the softmax cross-entropy.
+
+    Use it where the number of labels per row is known, or where only the ranking matters.
+    Elsewhere use :func:`mlce_loss`.
 
     Parameters
     ----------
@@ -96,8 +98,8 @@ def pairwise_loss(
     :math:`s_i = \log(t_i / (1 - t_i)) / (2 \gamma)` but for a constant of the row.
 
     The gradient is exact and comes with the forward pass. Where torch compiles, exports, uses
-    :mod:`torch.func` or differentiates a second time, the loss is computed by operations that torch
-    traces, and values of tensors are not checked.
+    :mod:`torch.func` or differentiates a second time, it traces the same formula in its own
+    operations. Values of tensors are not checked there.
 
     References
     ----------

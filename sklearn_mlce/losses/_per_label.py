@@ -1,8 +1,10 @@
 """Losses that are a weighted sum over labels, of hard targets, with their gradient.
 
-Where nearly all cells are negative, a block of rows is evaluated as if all of it were, and the
-few positive cells, kept as a list, are written over it. Where many are positive and both kinds
-cost the same, targets that are a matrix turn the positives' scores, and one pass serves both.
+A cell is a label of a row. Where nearly all cells are negative, a block of rows is evaluated as
+if all its cells were. Then the few positive cells, kept as a list, are written over it. Where many
+cells are positive, the scores of positives change their sign, and one pass serves both kinds. That
+needs a loss of one form: up to constants, a positive costs what a negative of the opposite score
+does.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ _BLOCK_ELEMENTS = 2**18
 
 
 class LabelLoss(NamedTuple):
-    """What a negative and a positive label cost."""
+    """Terms of a negative and of a positive label, with the shift of their scores and weights."""
 
     negative: Term
     positive: Term
@@ -59,13 +61,13 @@ class LabelLoss(NamedTuple):
 
     @property
     def of_one_form(self) -> bool:
-        """Whether positives cost what negatives of the opposite score do, but for constants."""
+        """Whether a positive costs what a negative of the opposite score does, up to constants."""
         negative, positive = self.negative, self.positive
         return type(negative) is type(positive) is FocalTerm and negative.gamma == positive.gamma
 
 
-# Of hard targets, the flattened scores, which tell the number of rows, the dtype and the device,
-# and the checked label weights.
+# A function of hard targets, flattened scores and checked label weights. The scores tell the number
+# of rows, the precision and the device.
 MakeLoss = Callable[[HardTargets, Tensor, Tensor | None], LabelLoss]
 
 
@@ -144,7 +146,7 @@ def weights_of(label_weight: Tensor | None) -> Callable[[slice], Tensor | None]:
 
 
 def plain_labels(scores: Tensor, *, targets: Tensor, loss: LabelLoss) -> Tensor:
-    """Losses ``(n,)`` of rows by differentiable operations, of targets as a matrix."""
+    """Losses ``(n,)`` of rows in operations that torch differentiates; targets are a matrix."""
     z = scores if loss.shift is None else scores - loss.shift
     cells = torch.where(targets == 1, loss.positive.plain(-z), loss.negative.plain(z))
     cells = torch.where(targets.isnan(), 0.0, cells)
@@ -161,7 +163,7 @@ def evaluate_labels(
 ) -> tuple[Tensor, tuple[Tensor] | None]:
     """Losses ``(n,)`` of rows times their weights, and the gradient ``(n, L)`` of their sum.
 
-    A matrix of targets is for a loss of one form, unless scores are few.
+    Targets may be a matrix if the loss is of one form, or if scores are few.
     """
     if is_small(scores):
         return _few_labels(scores, targets, loss, weight)
@@ -185,7 +187,10 @@ def evaluate_labels(
 def _few_labels(
     scores: Tensor, targets: HardTargets, loss: LabelLoss, weight: Tensor | None
 ) -> tuple[Tensor, tuple[Tensor]]:
-    """The same of few scores, in one block, and of a matrix for losses of any form."""
+    """Losses and gradient as `evaluate_labels` returns them, of few scores in one block.
+
+    Targets may be a matrix whatever the form of the loss.
+    """
     scores = scores.contiguous()
     z = scores if loss.shift is None else scores - loss.shift
     if not isinstance(targets, DenseTargets):
@@ -223,7 +228,7 @@ def _write_positives_(
     places: Tensor,
     unknown: Tensor | None,
 ) -> None:
-    """Write those of positives at their flat places, and 0 where labels are unknown."""
+    """Write the values and slopes of positives at their flat places, and 0 at unknown labels."""
     for matrix, of_positives in zip((values, slopes), positives, strict=True):
         flat = matrix.view(-1)
         if unknown is not None:
@@ -234,7 +239,7 @@ def _write_positives_(
 def _of_matrix(
     scores: Tensor, matrix: DenseTargets, loss: LabelLoss
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Blocks of rows with the values and slopes of their cells, whose memory is used again."""
+    """Yield blocks of rows with the values and slopes of their cells, in memory that is reused."""
     for block, z, buffers in _shifted_blocks(scores, loss.shift):
         yield block, *_mixed(z, matrix.targets[block], loss, buffers)
 
@@ -242,7 +247,7 @@ def _of_matrix(
 def _of_entries(
     scores: Tensor, entries: PositiveEntries, loss: LabelLoss
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Blocks of rows with the values and slopes of their cells, whose memory is used again."""
+    """Yield blocks of rows with the values and slopes of their cells, in memory that is reused."""
     positive_values, positive_slopes = _positives(scores, entries, loss)
     blocks = zip(_shifted_blocks(scores, loss.shift), _places(scores, entries), strict=False)
     for (block, z, buffers), (span, positive, unknown) in blocks:
@@ -273,7 +278,7 @@ def _sum_labels(values: Tensor, weight: Tensor | None) -> Tensor:
 def _shifted_blocks(
     scores: Tensor, shift: Tensor | None
 ) -> Iterator[tuple[slice, Tensor, Buffers]]:
-    """Blocks of rows, their scores less the shift, and buffers for a term.
+    """Yield blocks of rows, their scores less the shift, and buffers for a term.
 
     The buffers are the same memory for every block: fresh memory costs as much as a pass.
     """
@@ -295,10 +300,10 @@ def _shifted_blocks(
 def _places(
     scores: Tensor, entries: PositiveEntries
 ) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
-    """For each block, where its positives are listed, and the flat places of cells in it.
+    """Yield for each block the slice of its positives, and the flat places of cells in it.
 
-    The places are those of the positive cells and, where there are unknown ones, those of all
-    masked cells.
+    The first places are those of the positive cells. The second ones are those of all masked
+    cells, or None where no label is unknown.
     """
     n_rows, n_labels = scores.shape
     blocks = list(row_blocks(scores, _BLOCK_ELEMENTS))
@@ -313,7 +318,7 @@ def _places(
 
 
 def _spans(places: Tensor, edges: list[int]) -> list[slice]:
-    """Which of the ascending places lie from one edge to the next."""
+    """Slices of the ascending places, each from one edge to the next."""
     bounds = torch.searchsorted(places, torch.tensor(edges, device=places.device)).tolist()
     return [slice(low, high) for low, high in pairwise(bounds)]
 
@@ -323,7 +328,7 @@ _REACH, _SPACING = 30.0, 0.01
 
 
 class HardRows:
-    """Losses of rows of hard targets, for fits; made of a loss and weights of the labels."""
+    """Losses of rows of hard targets, as a fit needs them, from a loss and weights of labels."""
 
     def __init__(self, make_loss: MakeLoss, label_weight: Tensor | None) -> None:
         self._make_loss, self._label_weight = make_loss, label_weight
@@ -338,7 +343,7 @@ class HardRows:
         return losses, gradients[0]
 
     def curvature(self, n_labels: int) -> float | Tensor:
-        """Largest second derivative of a term and its factor, times the weight of each label."""
+        """Largest second derivative of a weighted term, times the weight of each label."""
         weight = self._label_weight
         none = torch.empty(0, dtype=torch.int64, device=None if weight is None else weight.device)
         scores = torch.zeros(1, n_labels, dtype=torch.float64, device=none.device)
@@ -351,7 +356,7 @@ class HardRows:
 
 
 def _steepest(term: Term) -> float:
-    """Largest change of a term's slope per unit of its score."""
+    """Largest second derivative of a term, by differences of its slopes."""
     z = torch.arange(-_REACH, _REACH, _SPACING, dtype=torch.float64)
     _, slopes = term.evaluate(z, FRESH)
     return float(slopes.diff().abs().max()) / _SPACING

@@ -20,7 +20,10 @@ from sklearn_mlce.metrics._inputs import (
 def label_propensities(y: Any, *, A: float = 0.55, B: float = 1.5) -> np.ndarray:
     r"""Probability that a label was noted in a row to which it applies, by the model of Jain et al.
 
-    .. math:: p_l = \frac{1}{1 + C (N_l + B)^{-A}}, \qquad C = (\ln N - 1) (B + 1)^A
+    .. math::
+
+        p_l &= \frac{1}{1 + C (N_l + B)^{-A}}, \\
+        C &= (\ln N - 1) (B + 1)^A
 
     for a label that :math:`N_l` of the :math:`N` training rows carry.
 
