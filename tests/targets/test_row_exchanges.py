@@ -122,3 +122,13 @@ def test_search_ends_where_a_label_must_be_missing():
     found = mended(labels, parts)
     assert n_lacking(labels, found) == 1  # three rows that differ in pairs have two parts
     np.testing.assert_array_equal(np.bincount(found), [6, 6])
+
+
+def test_the_work_is_bounded():
+    labels, parts = planted(0)
+    few, many = exchanges(labels, parts), exchanges(np.ones_like(labels), parts)
+    assert 1000 < many.n_steps_left < few.n_steps_left < 10**7
+    few.n_steps_left = 0
+    few.mend()
+    assert few.n_steps_left == 0
+    np.testing.assert_array_equal(few.parts, planted(0)[1])

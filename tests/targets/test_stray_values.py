@@ -78,6 +78,14 @@ def test_a_code_for_unknown_labels_is_refused_in_any_number(others, code, contai
     np.testing.assert_array_equal(typed_values(no_label, y)[0], known > 0)
 
 
+def test_minus_one_is_the_code_beside_other_negative_values(Y):
+    Y[:50] = -1
+    Y[60, :2] = -3
+    assert "-3 in 2 cells (columns 0, 1) and -1 in 250 cells" in refusal(Y)[0]
+    Y[Y == -1] = -7  # two codes, and no telling which one is unknown
+    assert encode_targets(Y).kind == "multioutput"
+
+
 def test_rows_without_a_positive_are_labels_too(Y):
     Y[Y == 1] = -1
     message, (unknown, no_label, _) = refusal(Y)
