@@ -15,6 +15,7 @@ from sklearn_mlce._targets.targets import (
     constant_label_scores,
     is_never_positive,
     is_trainable,
+    row_blocks,
 )
 
 HARD = np.array([[0, 1, 1], [1, 0, 1], [0, 0, 0]])
@@ -240,7 +241,7 @@ def test_some_outputs_are_those_outputs(y):
 
 @pytest.mark.parametrize("y", [np.ma.array(HARD, mask=HARD == 1), sp.csr_array(HARD) * np.nan])
 def test_what_only_looks_like_an_array_is_refused(y):
-    with pytest.raises(ValueError, match="mask|sparse y"):
+    with pytest.raises(ValueError, match=r"mask|sparse y"):
         encode_targets(y)
 
 
@@ -250,6 +251,14 @@ def test_what_holds_no_rows_is_refused(y):
         check_y_given(y)
     for given in (HARD, HARD.tolist(), tuple(HARD), sp.csr_array(HARD), pd.DataFrame(HARD)):
         check_y_given(given)
+
+
+@pytest.mark.parametrize(("n_rows", "n_columns"), [(0, 3), (7, 0), (1000, 1000), (5000, 2000)])
+def test_blocks_are_all_rows_and_few(n_rows, n_columns):
+    blocks = list(row_blocks(n_rows, n_columns))
+    assert [row for block in blocks for row in range(n_rows)[block]] == [*range(n_rows)]
+    assert len(blocks) <= max(1, n_rows * n_columns / 10**6)
+    assert all(len(range(n_rows)[block]) * n_columns <= 10**7 for block in blocks)
 
 
 def test_frequencies_are_bounded_and_the_total_stays():
