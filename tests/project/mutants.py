@@ -253,10 +253,10 @@ class Chosen:
 
     def pytest_runtest_logstart(self, nodeid, location):
         self.failures.write_text(nodeid)
-        signal.setitimer(signal.ITIMER_REAL, self.limits[nodeid])
+        signal.setitimer(signal.ITIMER_PROF, self.limits[nodeid])
 
     def pytest_runtest_logfinish(self, nodeid, location):
-        signal.setitimer(signal.ITIMER_REAL, 60)
+        signal.setitimer(signal.ITIMER_PROF, 60)
 
 
 def in_child(copy, log, job):
@@ -350,8 +350,9 @@ def noticed(mutant, tests, known, copy, log):
     def job():
         import pytest
 
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, 60)
+        # Seconds of the processor, which other programs do not lengthen; and a limit of any other.
+        signal.setitimer(signal.ITIMER_PROF, 60)
+        signal.setitimer(signal.ITIMER_REAL, 1800)
         plugin = Chosen({test: 10 + 10 * known["seconds"][test] for test in tests}, current)
         files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
         return pytest.main([*files, "-x", *PYTEST], plugins=[plugin])
@@ -368,7 +369,7 @@ def noticed(mutant, tests, known, copy, log):
     target.write_bytes(before)
     os.utime(target, (times.st_atime, times.st_mtime))
     if os.WIFSIGNALED(status):
-        clock = os.WTERMSIG(status) == signal.SIGALRM
+        clock = os.WTERMSIG(status) in (signal.SIGPROF, signal.SIGALRM)
         return (OUT_OF_TIME if clock else KILLED), current.read_text()
     code = os.WEXITSTATUS(status)
     if code in (4, 99):  # pytest was asked for something else; the child itself failed
