@@ -1,5 +1,7 @@
 """Every kind of y is recognised, encoded and given back; every other one is refused."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -259,6 +261,13 @@ def test_blocks_are_all_rows_and_few(n_rows, n_columns):
     assert [row for block in blocks for row in range(n_rows)[block]] == [*range(n_rows)]
     assert len(blocks) <= max(1, n_rows * n_columns / 10**6)
     assert all(len(range(n_rows)[block]) * n_columns <= 10**7 for block in blocks)
+
+
+def test_targets_are_not_to_be_changed():
+    targets = encode_targets(HARD)
+    for part, name in ((targets, "positives"), (targets.format, "classes")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(part, name, None)
 
 
 def test_frequencies_are_bounded_and_the_total_stays():
