@@ -76,7 +76,7 @@ def test_small_losses_keep_their_digits(sign, soft):
     torch.testing.assert_close(gradient, expected[1].float(), rtol=1e-5, atol=0)
 
 
-@pytest.mark.parametrize("scale", [1.0, 12.0])
+@pytest.mark.parametrize("scale", [0.5, 1.0, 12.0])
 def test_many_labels_in_float32(scale):
     rng = np.random.default_rng(2)
     scores = torch.from_numpy(rng.normal(size=(20, 300))).float()
