@@ -6,6 +6,7 @@ VENV ?= .venv
 VENV_OLDEST ?= .venv-oldest
 VENV_BARE ?= .venv-bare
 VENV_TOOLS ?= .venv-tools
+VENV_MUTANTS ?= .venv-mutants
 
 # Where pip looks for torch besides its usual index. On Linux the usual index has the CUDA build;
 # TORCH_INDEX=https://download.pytorch.org/whl/cpu takes the much smaller CPU build instead.
@@ -43,7 +44,7 @@ OF_TOOLS = tests/project/test_other_tools_page.py $(TRAINING_LOOPS) \
 # The environments' stamps are kept although no rule names them.
 .SECONDARY:
 .PHONY: help demo test test-fast test-serving test-tools test-others test-bare test-properties coverage \
-	lint format docs bench oldest clean
+	mutants lint format docs bench oldest clean
 
 help:
 	@echo "make demo       train on real films, print the result, draw examples/output/"
@@ -56,6 +57,7 @@ help:
 	@echo "make test-properties  search longer for data that break what tests claim of all data"
 	@echo "make test-bare  serve models in an environment without torch"
 	@echo "make coverage   run the whole test suite, list the lines and branches it misses"
+	@echo "make mutants    change the package in 500 small ways, list the changes that no test notices"
 	@echo "make lint       ruff, codespell, mypy and pyright"
 	@echo "make format     let ruff put the code in order"
 	@echo "make docs       build docs/_build/html, warnings as errors"
@@ -98,6 +100,12 @@ test-properties: $(VENV)/.has-test
 # Branches too; pyproject.toml has the settings.
 coverage: $(VENV)/.has-test
 	$(call RUN_TESTS,$(VENV),--cov --cov-report=term-missing:skip-covered)
+
+# MUTANTS_ARGS='--rooms kernels' for those of a room; docs/developer/mutation.md says what was found.
+MUTANTS_ARGS ?=
+mutants: $(VENV_MUTANTS)/.has-mutants
+	env OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+	$(VENV_MUTANTS)/bin/python tests/project/mutants.py $(MUTANTS_ARGS)
 
 lint: $(VENV)/.has-lint
 	$(VENV)/bin/python -m ruff check .
@@ -151,6 +159,13 @@ $(VENV_TOOLS)/.has-tools: pyproject.toml constraints-tools.txt $(VENV)/.has-test
 	$(PIP) -c constraints-tools.txt --no-build-isolation --editable '.[test-serving,test-tools]'
 	@touch $@
 
+# The tests' packages are those of the first environment: only what makes mutants is added.
+$(VENV_MUTANTS)/.has-mutants: pyproject.toml constraints-tools.txt $(VENV)/.has-test | $(VENV_MUTANTS)/.made
+	@echo "Installing what makes mutants into $(VENV_MUTANTS), on top of $(VENV)."
+	@$(call SITE_PACKAGES,$(VENV)) > `$(call SITE_PACKAGES,$(VENV_MUTANTS))`/on_top_of.pth
+	$(PIP) -c constraints-tools.txt --no-build-isolation --editable '.[mutants]'
+	@touch $@
+
 $(VENV_OLDEST)/.has-%: pyproject.toml constraints-oldest.txt | $(VENV_OLDEST)/.made
 	@echo "Installing the oldest supported dependencies into $(VENV_OLDEST)."
 	$(PIP) -c constraints-oldest.txt hatchling editables
@@ -158,7 +173,7 @@ $(VENV_OLDEST)/.has-%: pyproject.toml constraints-oldest.txt | $(VENV_OLDEST)/.m
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV_OLDEST) $(VENV_BARE) $(VENV_TOOLS) .venv-*
+	rm -rf $(VENV) $(VENV_OLDEST) $(VENV_BARE) $(VENV_TOOLS) $(VENV_MUTANTS) .venv-*
 	rm -rf build dist docs/_build docs/auto_examples docs/benchmarks docs/generated examples/output
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

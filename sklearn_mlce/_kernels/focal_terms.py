@@ -135,11 +135,5 @@ def _by_target(targets: Tensor, negative: float, positive: float, out: Tensor | 
 
 
 def _power_(base: Tensor, exponent: float) -> Tensor:
-    """Base to an exponent, in place: whole ones in a tenth of the time of pow."""
-    if exponent not in (1, 2, 3, 4):
-        return base.pow_(exponent)
-    if exponent == 1:
-        return base
-    if exponent == 3:
-        return base.mul_(base.square())  # rarely taken: no buffer is kept for it
-    return base.square_() if exponent == 2 else base.square_().square_()
+    """Base to an exponent, in place: torch has squares and cubes, but takes logarithms for 4."""
+    return base.square_().square_() if exponent == 4 else base.pow_(exponent)

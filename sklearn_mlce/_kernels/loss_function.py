@@ -30,15 +30,10 @@ _LARGEST_WEIGHT = 1e15
 _SMALL = 2**16
 
 
-def _never() -> bool:
-    return False
-
-
-# Torch has no public name for these. Without them a transform fails with a message of torch.
-_transforms_active: Callable[[], bool] = getattr(
-    torch._C, "_are_functorch_transforms_active", _never
-)
-_modes_active: Callable[[], int] = getattr(torch._C, "_len_torch_dispatch_stack", _never)
+# Torch has no public name for these. Where they are missing, bool() is False, and a transform
+# fails with a message of torch.
+_transforms_active: Callable[[], bool] = getattr(torch._C, "_are_functorch_transforms_active", bool)
+_modes_active: Callable[[], int] = getattr(torch._C, "_len_torch_dispatch_stack", bool)
 _is_compiling, _is_jit_tracing = torch.compiler.is_compiling, torch.jit.is_tracing
 
 

@@ -44,8 +44,8 @@ NEGATIVES, POSITIVES = 1, -1  # the sign of a score in the exponents of each
 class LogitTransform(NamedTuple):
     """How a score becomes an exponent: ``±scale * (score ± margin) + log_weight``."""
 
-    scale: float = 1.0
-    margins: tuple[float, float] = (0.0, 0.0)  # of the negatives, of the positives
+    scale: float
+    margins: tuple[float, float]  # of the negatives, of the positives
     log_weight: Tensor | None = None  # broadcastable to the scores
 
 

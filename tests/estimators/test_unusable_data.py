@@ -12,6 +12,7 @@ from sklearn_mlce import MLCEClassifierCV
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 from tests.helpers.estimators import labelled_rows, linear, mlp, on_both
+from tests.helpers.tables import Table
 
 FIVE = {
     "linear": linear,
@@ -246,21 +247,6 @@ def test_none_is_refused_in_streams(y, make):
 def test_texts_are_refused_with_a_vectorizer(text, make):
     with pytest.raises(TypeError, match=r"X holds text \(.*such as 'a.*TfidfVectorizer"):
         make().fit(text, Y)
-
-
-class Table:
-    """The parts of a pyarrow Table that tell it from a DataFrame."""
-
-    def __init__(self, values, names):
-        self.columns, self.column_names = list(values.T), list(names)
-        self.shape = values.shape
-        self._values = values
-
-    def __array__(self, dtype=None, copy=None):
-        return np.array(self._values, dtype=dtype)
-
-
-Table.__module__ = "pyarrow.lib"
 
 
 def table_of(library):

@@ -112,7 +112,7 @@ def test_unknown_targets_of_a_matrix_take_no_part():
     assert isinstance(found, DenseTargets)
     assert not found.all_known
     scores = torch.zeros(40, 30)
-    _, gradient = loss_and_gradient(scores, found, None, transform=LogitTransform())
+    _, gradient = loss_and_gradient(scores, found, None, transform=LogitTransform(1.0, (0.0, 0.0)))
     assert (gradient[dense.isnan()] == 0).all()
     assert (gradient[dense == 1] < 0).all()
     assert (gradient[dense == 0] > 0).all()

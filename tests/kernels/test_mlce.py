@@ -76,7 +76,7 @@ def test_small_losses_keep_their_digits(sign, soft):
     torch.testing.assert_close(gradient, expected[1].float(), rtol=1e-5, atol=0)
 
 
-@pytest.mark.parametrize("scale", [1.0, 12.0])
+@pytest.mark.parametrize("scale", [0.5, 1.0, 12.0])
 def test_many_labels_in_float32(scale):
     rng = np.random.default_rng(2)
     scores = torch.from_numpy(rng.normal(size=(20, 300))).float()
@@ -124,29 +124,29 @@ def test_loss_and_gradient_for_solvers_is_the_same_without_a_graph(kind):
     torch.testing.assert_close(found, expected, rtol=1e-14, atol=1e-14)
 
 
-def second_order(kind, log_weight=None, seed=0):
+def second_order(kind, log_weight=None, seed=0, scale=2.5):
     """The loss for second-order solvers, and the same as a function for autograd."""
     rng = np.random.default_rng(seed)
     dense = torch.from_numpy(random_targets(kind, rng))
     weight = torch.from_numpy(rng.uniform(0.1, 1, N_ROWS))
     targets = entries_from_dense(dense) if kind == "hard" else dense
-    loss = MLCESecondOrder(targets, weight, LogitTransform(2.5, (0.7, 0.3), log_weight))
+    loss = MLCESecondOrder(targets, weight, LogitTransform(scale, (0.7, 0.3), log_weight))
     factors = torch.ones(N_LABELS) if log_weight is None else log_weight.exp()
 
     def total(scores):
-        negatives = ((1 - dense) * factors).nan_to_num() * (2.5 * (scores + 0.7)).exp()
-        positives = (dense * factors).nan_to_num() * (-2.5 * (scores - 0.3)).exp()
-        return weight @ (negatives.sum(dim=1).log1p() + positives.sum(dim=1).log1p()) / 2.5
+        negatives = ((1 - dense) * factors).nan_to_num() * (scale * (scores + 0.7)).exp()
+        positives = (dense * factors).nan_to_num() * (-scale * (scores - 0.3)).exp()
+        return weight @ (negatives.sum(dim=1).log1p() + positives.sum(dim=1).log1p()) / scale
 
     return loss, total
 
 
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("weighted", "scale"), [(False, 1.0), (False, 2.0), (True, 2.5)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_derivatives_are_those_of_the_formula(kind, weighted, monkeypatch):
+def test_derivatives_are_those_of_the_formula(kind, weighted, scale, monkeypatch):
     monkeypatch.setattr("sklearn_mlce._kernels.exponentials._BLOCK_ELEMENTS", 3 * N_LABELS)
     log_weight = torch.linspace(-1, 1, N_LABELS, dtype=torch.float64) if weighted else None
-    loss, total = second_order(kind, log_weight)
+    loss, total = second_order(kind, log_weight, scale=scale)
     scores, direction = random_scores(1), random_scores(2)
     derivatives = loss.evaluate(scores)
     assert derivatives.value == pytest.approx(total(scores).item(), rel=1e-12)

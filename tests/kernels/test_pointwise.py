@@ -19,7 +19,7 @@ FUNCTIONS = {
     "logistic": (LOGISTIC, torch.nn.functional.softplus),
     "squared hinge": (SQUARED_HINGE, lambda z: torch.relu(1 + z) ** 2),
 }
-TRANSFORMS = [LogitTransform(), LogitTransform(2.5, (0.7, -0.3))]
+TRANSFORMS = [LogitTransform(1.0, (0.0, 0.0)), LogitTransform(2.5, (0.7, -0.3))]
 on_each = pytest.mark.parametrize("name", FUNCTIONS)
 
 
@@ -90,7 +90,7 @@ def test_a_loss_whose_gradient_was_released_cannot_be_used(name, kind):
     function, _ = FUNCTIONS[name]
     dense = torch.from_numpy(random_targets(kind, np.random.default_rng(0)))
     targets = entries_from_dense(dense) if kind == "hard" else dense
-    loss = PointwiseLoss(function, random_scores(0), targets, LogitTransform())
+    loss = PointwiseLoss(function, random_scores(0), targets, LogitTransform(1.0, (0.0, 0.0)))
     expected = loss.gradient()
     torch.testing.assert_close(loss.gradient(), expected)  # a copy spends nothing
     torch.testing.assert_close(loss.release_gradient(), expected)

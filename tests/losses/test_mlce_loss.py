@@ -347,6 +347,7 @@ def test_unusable_arguments_say_what_was_expected(arguments, message):
     ("indptr", "indices", "message"),
     [
         ([0, 1], [0], r"indptr must have shape \(4,\)"),
+        ([0, 1, 1, 1, 1], [0], r"indptr must have shape \(4,\)"),
         ([0, 1, 1, 2], [0], "run from 0 to the number of indices"),
         ([1, 1, 1, 1], [0], "run from 0"),
         ([0, 2, 1, 2], [0, 1], "must not decrease"),

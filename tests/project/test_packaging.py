@@ -140,7 +140,7 @@ def test_pins_are_exact_and_install_on_every_platform(name):
     [
         *((PINS[0], extra) for extra in ("dev", "test-serving")),
         (PINS[1], "test"),
-        *((PINS[2], extra) for extra in ("test-serving", "test-tools")),
+        *((PINS[2], extra) for extra in ("test-serving", "test-tools", "mutants")),
     ],
 )
 def test_everything_asked_for_is_pinned_within_its_bounds(name, extra):

@@ -50,6 +50,16 @@ def blocks_of(n_rows, keeps, monkeypatch):
     monkeypatch.setattr(coupled_newton, "KEPT_SCORES", np.inf if keeps else 0)
 
 
+@of_each_kind
+def test_derivatives_of_as_many_scores_are_kept_and_no_more(make_y, options, monkeypatch):
+    X, y, weight = made(make_y)
+    objective, (_, n_outputs) = objective_of(X, y, weight, options)
+    assert objective._keeps
+    for beyond in (0, 1):
+        monkeypatch.setattr(coupled_newton, "KEPT_SCORES", N_ROWS * n_outputs - beyond)
+        assert objective_of(X, y, weight, options)[0]._keeps == (not beyond)
+
+
 def made(make_y, container=np.asarray):
     rng = np.random.default_rng(0)
     y = make_y(rng)

@@ -87,3 +87,21 @@ def test_sizes_are_in_the_unit_of_the_column(unit, dtype, container):
     sizes = moments.column_sizes(container((X * unit).astype(dtype)), weight, centred=True)
     plain = moments.column_sizes(container(X), weight, centred=True)
     np.testing.assert_allclose(sizes, plain * unit, rtol=1e-5)
+
+
+@containers
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("unit", [1e-30, 1.0, 1e30])
+def test_sizes_of_columns_that_were_constant_are_about_their_constant(unit, dtype, container):
+    rng = np.random.default_rng(9)
+    centre = (np.array([0.0, 3.0, -3.0, 3.0, 0.0]) * unit).astype(dtype).astype(float)
+    X = (centre + unit * rng.normal(size=(40, 5)) * [1, 1, 10, 0, 0]).astype(dtype)
+    weight = rng.integers(0, 4, 40).astype(float)
+    sizes = moments.sizes_of_new_columns(container(X), weight, centre)
+    moved = np.repeat(X.astype(float) - centre, weight.astype(int), axis=0)[:, :3]
+    expected = [*(np.mean((moved / unit) ** 4, axis=0) ** 0.25), 0, 0]
+    np.testing.assert_allclose(sizes / unit, expected, rtol=1e-5)
+    assert (sizes[3:] == 0).all()
+    beside = moments.sizes_of_new_columns(container(X), weight, centre * (1 - 1e-10))
+    assert (beside[3:] == 0).all()  # the centre is a rounded sum
+    assert (moments.sizes_of_new_columns(container(X), weight, centre * 0.9)[3] > 0).all()

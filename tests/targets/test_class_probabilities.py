@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sklearn_mlce._targets.class_probabilities import check_rows_of_outputs
 from sklearn_mlce._targets.encoding import encode_outputs, encode_targets, known_entries
 from sklearn_mlce._targets.tags import tag_rows
 from sklearn_mlce._targets.targets import TargetFormat, constant_label_scores
@@ -101,6 +102,15 @@ def changed(value, where):
 def test_what_is_unusable_is_named(y, message):
     with pytest.raises(ValueError, match=message):
         encode_targets(y)
+
+
+def test_a_list_of_rows_is_no_list_of_outputs():
+    with pytest.raises(ValueError, match=r"list of 6 matrices of shape \(2, 3\).*np.stack\(y\)"):
+        check_rows_of_outputs([*GOOD], N_ROWS)
+    # Outputs as they should be, as many as rows, too few rows, and an array.
+    for y in (matrices((3, 3)), matrices((3,) * N_ROWS), matrices((3,) * 4), GOOD):
+        check_rows_of_outputs(y, N_ROWS)
+    check_rows_of_outputs([part[:2] for part in matrices((3,) * 7)], N_ROWS)
 
 
 def test_rounding_passes():

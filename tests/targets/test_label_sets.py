@@ -104,6 +104,12 @@ def test_rows_of_a_matrix_are_put_together(container):
     np.testing.assert_array_equal(made, matrix)
 
 
+@pytest.mark.parametrize("rows", [[[-1, 1], [0, -5]], [[0, 2], [1, 0]]], ids=str)
+def test_rows_of_other_numbers_are_label_sets(rows):
+    with pytest.raises(ValueError, match="collection of label sets such as"):
+        encode_targets(objects(rows))
+
+
 @pytest.mark.parametrize(
     "y", [[(0, 1), (1, 0)], ((0, 1), (1, 1)), [(0.5, 1.0), (0.0, None)]], ids=str
 )

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from sklearn_mlce._targets.encoding import encode_outputs, encode_targets, known_entries
+from sklearn_mlce._targets.output_classes import encode_columns
 from sklearn_mlce._targets.targets import LabelCounts, constant_label_scores
 
 HARD = np.array([[0, 1, 1], [1, 0, 1], [0, 0, 0]])
@@ -176,6 +177,14 @@ def test_true_and_false_stay_labels():
 def test_what_is_no_class_is_refused(y, message):
     with pytest.raises(ValueError, match=message):
         encode_targets(y)
+
+
+def test_the_number_of_outputs_is_that_of_the_classes():
+    for y in (np.array([["a"], ["b"]]), np.array([["a", "b", "c"]])):
+        with pytest.raises(ValueError, match="a column for each of 2 outputs"):
+            encode_columns(y, [np.array(["a", "b"])] * 2, None)
+    with pytest.raises(ValueError, match="a column for each of some outputs"):
+        encode_columns(np.array(["a", "b"]), None, None)
 
 
 def test_given_classes_need_not_be_there():

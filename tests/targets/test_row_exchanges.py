@@ -122,3 +122,27 @@ def test_search_ends_where_a_label_must_be_missing():
     found = mended(labels, parts)
     assert n_lacking(labels, found) == 1  # three rows that differ in pairs have two parts
     np.testing.assert_array_equal(np.bincount(found), [6, 6])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rare_labels_come_near_to_their_shares(seed):
+    rng = np.random.default_rng(seed)
+    parts = np.repeat(range(4), 20)
+    labels = np.zeros((80, 5), dtype=int)
+    for label in range(5):  # in every part, and in one of them too often
+        rows = [20 * part + rng.integers(20) for part in range(4)]
+        crowded = 20 * rng.integers(4) + rng.choice(20, 4, replace=False)
+        labels[[*rows, *crowded], label] = 1
+    found = mended(labels, parts)
+    counts = np.array([labels[found == part].sum(axis=0) for part in range(4)])
+    assert (np.abs(counts - labels.sum(axis=0) / 4) < 1.5).all()
+
+
+def test_the_work_is_bounded():
+    labels, parts = planted(0)
+    few, many = exchanges(labels, parts), exchanges(np.ones_like(labels), parts)
+    assert 1000 < many.n_steps_left < few.n_steps_left < 10**7
+    few.n_steps_left = 0
+    few.mend()
+    assert few.n_steps_left == 0
+    np.testing.assert_array_equal(few.parts, planted(0)[1])

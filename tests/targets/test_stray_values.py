@@ -10,6 +10,7 @@ import pytest
 import scipy.sparse as sp
 
 from sklearn_mlce._targets.encoding import encode_targets
+from tests.helpers.tables import Table
 
 NAMES = ["sea", "sky", "sand", "snow", "sun"]
 CONTAINERS = {
@@ -76,6 +77,24 @@ def test_a_code_for_unknown_labels_is_refused_in_any_number(others, code, contai
     np.testing.assert_array_equal(made, np.where(known < 0, np.nan, known))
     assert (targets.kind, targets.format.fractional) == ("soft", False)
     np.testing.assert_array_equal(typed_values(no_label, y)[0], known > 0)
+
+
+def test_minus_one_is_the_code_beside_other_negative_values(Y):
+    Y[:50] = -1
+    Y[60, :2] = -3
+    assert "-3 in 2 cells (columns 0, 1) and -1 in 250 cells" in refusal(Y)[0]
+    Y[Y == -1] = -7  # two codes, and no telling which one is unknown
+    assert encode_targets(Y).kind == "multioutput"
+
+
+@pytest.mark.parametrize("stray", [[-1, -1], [2, 2], [-1, 2]], ids=str)
+def test_a_table_of_pyarrow_goes_by_pandas(stray, Y):
+    Y[7, :2] = stray
+    table = Table(Y, list("abcde"))
+    known = np.where(Y < 0, np.nan, np.minimum(Y, 1)) if min(stray) < 0 else Y > 0
+    made = eval(refusal(table)[1][0], {"y": table, "np": np})
+    assert list(made.columns) == list("abcde")
+    np.testing.assert_array_equal(made, known)
 
 
 def test_rows_without_a_positive_are_labels_too(Y):

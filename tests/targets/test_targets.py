@@ -1,5 +1,7 @@
 """Every kind of y is recognised, encoded and given back; every other one is refused."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -7,13 +9,15 @@ import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import DataConversionWarning
 
-from sklearn_mlce._targets.encoding import encode_targets
+from sklearn_mlce._targets.encoding import check_y_given, encode_targets
 from sklearn_mlce._targets.targets import (
     CONSTANT_LABEL_SCORE,
+    LabelCounts,
     TargetFormat,
     constant_label_scores,
     is_never_positive,
     is_trainable,
+    row_blocks,
 )
 
 HARD = np.array([[0, 1, 1], [1, 0, 1], [0, 0, 0]])
@@ -183,6 +187,95 @@ def test_take_selects_rows(y):
             np.testing.assert_array_equal(getattr(taken, part), getattr(whole, part)[rows])
     if whole.positives is not None:
         np.testing.assert_array_equal(taken.positives.toarray(), whole.positives.toarray()[rows])
+
+
+SOFT = np.array([[0.2, np.nan, 1], [0, 0.5, np.nan], [1, 1, 0.7]])
+OUTPUTS = np.array([[5, 1], [6, np.nan], [7, 2]])
+EVERY_KIND = [[0, 1, 1], ["c", "a", "b"], HARD, SOFT, OUTPUTS, np.stack([HARD, 1 - HARD], axis=2)]
+
+
+@pytest.mark.parametrize("y", EVERY_KIND)
+def test_a_row_of_weight_three_counts_as_three_rows(y):
+    targets = encode_targets(y)
+    weighted = LabelCounts.of(targets, np.array([3, 1, 2]))
+    repeated = LabelCounts.of(targets.index_rows([0, 0, 0, 1, 2, 2]), None)
+    for count, other in zip(weighted, repeated, strict=True):
+        np.testing.assert_allclose(count, other)
+    assert weighted.total == 6
+
+
+@pytest.mark.parametrize("y", EVERY_KIND)
+def test_unknown_targets_count_for_neither(y):
+    targets = encode_targets(y)
+    counts = LabelCounts.of(targets, None)
+    if targets.kind == "multioutput" and targets.dense is None:
+        expected = np.array([1, 1, 1, 1, 1]), np.array([2, 2, 2, 1, 1])
+    elif targets.dense is not None:
+        expected = np.nansum(targets.dense, axis=0), np.nansum(1 - targets.dense, axis=0)
+    else:
+        cells = targets.one_hot().positives.toarray()
+        expected = cells.sum(axis=0), (1 - cells).sum(axis=0)
+    np.testing.assert_allclose(counts.positive, expected[0])
+    np.testing.assert_allclose(counts.negative, expected[1])
+
+
+@pytest.mark.parametrize("y", EVERY_KIND)
+def test_labels_come_back(y):
+    targets = encode_targets(y)
+    np.testing.assert_array_equal(targets.labels(targets.format), y)
+
+
+@pytest.mark.parametrize("y", EVERY_KIND[1:])
+def test_some_outputs_are_those_outputs(y):
+    targets = encode_targets(y)
+    mask = np.ones(targets.n_outputs, dtype=bool)
+    mask[0] = False
+    if targets.codes is not None:
+        targets = targets.index_rows([0, 2])  # all rows are of the classes that stay
+    assert targets.select_outputs(np.ones_like(mask)) is targets
+    fewer = targets.select_outputs(mask)
+    assert fewer.n_outputs == mask.sum()
+    of_all, of_some = LabelCounts.of(targets, None), LabelCounts.of(fewer, None)
+    np.testing.assert_allclose(of_some.positive, of_all.positive[mask])
+    if targets.codes is not None:
+        assert fewer.labels(fewer.format).tolist() == ["c", "b"]
+
+
+@pytest.mark.parametrize("y", [np.ma.array(HARD, mask=HARD == 1), sp.csr_array(HARD) * np.nan])
+def test_what_only_looks_like_an_array_is_refused(y):
+    with pytest.raises(ValueError, match=r"mask|sparse y"):
+        encode_targets(y)
+
+
+@pytest.mark.parametrize("y", [None, "abc", {"a": 1}, {1, 2}, iter([0, 1])])
+def test_what_holds_no_rows_is_refused(y):
+    with pytest.raises((TypeError, ValueError), match="y"):
+        check_y_given(y)
+    for given in (HARD, HARD.tolist(), tuple(HARD), sp.csr_array(HARD), pd.DataFrame(HARD)):
+        check_y_given(given)
+
+
+@pytest.mark.parametrize(("n_rows", "n_columns"), [(0, 3), (7, 0), (1000, 1000), (5000, 2000)])
+def test_blocks_are_all_rows_and_few(n_rows, n_columns):
+    blocks = list(row_blocks(n_rows, n_columns))
+    assert [row for block in blocks for row in range(n_rows)[block]] == [*range(n_rows)]
+    assert len(blocks) <= max(1, n_rows * n_columns / 10**6)
+    assert all(len(range(n_rows)[block]) * n_columns <= 10**7 for block in blocks)
+
+
+def test_targets_are_not_to_be_changed():
+    targets = encode_targets(HARD)
+    for part, name in ((targets, "positives"), (targets.format, "classes")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(part, name, None)
+
+
+def test_frequencies_are_bounded_and_the_total_stays():
+    targets = encode_targets([[0, 1, np.nan, 1], [0, 1, np.nan, 0], [0, 1, np.nan, np.nan]])
+    bounded = LabelCounts.of(targets, np.array([1, 2, 3])).bounded(0.1)
+    np.testing.assert_allclose(bounded.positive, 6 * np.array([0.1, 0.9, 0.5, 1 / 3]))
+    np.testing.assert_allclose(bounded.positive + bounded.negative, 6)
+    assert bounded.total == 6
 
 
 NEVER, ALWAYS, TRAINED = -CONSTANT_LABEL_SCORE, CONSTANT_LABEL_SCORE, np.nan
