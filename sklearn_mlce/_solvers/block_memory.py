@@ -10,8 +10,8 @@ import numpy as np
 class BlockMemory:
     """Memory of blocks, which is lent again once a block has been copied out of it.
 
-    The kernel takes a tenth of a block's fit to map fresh memory. Threads share an object; sent to
-    a process, it is empty there, and so is what comes back from one.
+    The operating system takes a tenth of a block's fit to map fresh memory. Threads share an
+    object; sent to a process, it is empty there, and so is what comes back from one.
     """
 
     def __init__(self) -> None:
