@@ -43,6 +43,27 @@ def test_dense_chunks_equal_sparse_ones():
     np.testing.assert_allclose(sparse.intercept_, dense.intercept_, atol=1e-9)
 
 
+def test_the_first_chunk_decides_the_length_of_steps():
+    X, Y = documents()
+    model = sgd().partial_fit(X[:200], Y[:200])
+    first = dict(model._stream)
+    model.partial_fit(10 * X[200:], Y[200:])
+    for name in ("gram", "batch_size", "weight_unit", "seed"):
+        assert model._stream[name] == first[name]
+    np.testing.assert_array_equal(model._stream["offset"], first["offset"])
+    assert first["gram"] > 0
+
+
+def test_weights_count_by_their_fractions():
+    X, Y = documents(n_rows=200)
+    plain, distances = sgd().partial_fit(X, Y), []
+    for factor in (1.2, 1.5, 1.8, 2.2):
+        weight = np.where(Y[:, 0] == 1, factor, 1.0)
+        weighted = sgd().partial_fit(X, Y, sample_weight=weight)
+        distances.append(np.abs(weighted.intercept_ - plain.intercept_).max())
+    assert (np.diff([0, *distances]) > 1e-3).all()
+
+
 def test_a_pickle_goes_on_where_the_stream_was():
     X, Y = documents()
     model = streamed(sgd(random_state=None), X[:300], Y[:300], 2)

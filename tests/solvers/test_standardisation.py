@@ -66,7 +66,9 @@ def test_sizes_of_columns_and_the_distance_of_a_typical_row(
         9,
         0,
     ]
+    X[[0, 11, 22]] = 0
     weight = rng.integers(0, 4, 23).astype(float)
+    weight[[0, 11, 22]] = 1
     monkeypatch.setattr(moments, "_BLOCK_ENTRIES", entries)
     sizes = moments.column_sizes(container(X), weight, centred=centred)
     rows = np.repeat(X, weight.astype(int), axis=0)
