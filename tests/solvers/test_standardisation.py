@@ -21,6 +21,14 @@ def test_rows_are_summed_in_blocks(container, entries, monkeypatch):
 
 
 @containers
+def test_blocks_of_rows_hold_as_many_entries(container, monkeypatch):
+    X = container(np.ones((23, 5)))
+    for entries, rows in ((1, 1), (5, 1), (12, 2), (55, 11), (10**6, 23)):
+        monkeypatch.setattr(moments, "_BLOCK_ENTRIES", entries)
+        assert [block.start for block in moments._row_blocks(X)] == [*range(0, 23, rows)]
+
+
+@containers
 @pytest.mark.parametrize("entries", [1, 12, 10**6])
 @pytest.mark.parametrize("centred", [True, False])
 def test_mean_squared_distance(centred, container, entries, monkeypatch):
