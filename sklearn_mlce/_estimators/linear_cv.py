@@ -456,7 +456,7 @@ class MLCEClassifierCV(MLCEClassifier):
         problem = self._model()._problem(X, targets, weight, C=1.0, sizes=None)
         fixed = constant_label_scores(targets)
         return resolve_solver(
-            problem, fixed, self.solver, self.max_iter, self.tol, 0, BlockOptions()
+            problem, fixed, self.solver, self.max_iter, self.tol, 0, BlockOptions("auto", None, 0.0)
         ).solver
 
     def _model(self, **changes: Any) -> MLCEClassifier:

@@ -52,9 +52,9 @@ class SolverOptions(NamedTuple):
 class BlockOptions(NamedTuple):
     """How labels are split, as an estimator's parameters ask for it."""
 
-    label_block_size: Any = "auto"
-    n_jobs: int | None = None
-    coef_threshold: float = 0.0
+    label_block_size: Any
+    n_jobs: int | None
+    coef_threshold: float
 
 
 def choose_solver(

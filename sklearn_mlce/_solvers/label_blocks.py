@@ -168,15 +168,16 @@ def label_blocks(
                 "loss='bce'"
             )
         return [trained] if n_outputs else []
+    if not n_outputs:
+        return []
     if block_size == "auto":
-        block_size = max(n_outputs, 1)
+        block_size = n_outputs
         if n_jobs > 1 or prunes:
             bytes_of_label = problem.X.shape[1] * problem.X.dtype.itemsize
             # Of as many for each job.
             n_rounds = -(-n_outputs // (rows_that_fit(bytes_of_label, _BLOCK_BYTES) * n_jobs))
-            block_size = max(-(-n_outputs // max(n_rounds * n_jobs, 1)), _FEWEST_LABELS)
-    n_blocks = -(-n_outputs // int(block_size))
-    return np.array_split(trained, n_blocks) if n_blocks else []
+            block_size = max(-(-n_outputs // (n_rounds * n_jobs)), _FEWEST_LABELS)
+    return np.array_split(trained, -(-n_outputs // int(block_size)))
 
 
 def fit_blocks(

@@ -96,6 +96,58 @@ def test_certified_cells_give_what_the_matrix_gives(kind, beta, per_label, alway
     assert n_cut >= 3 or kind == "constant"
 
 
+@pytest.mark.parametrize(
+    ("per_positive", "largest_part", "n_scorings"),
+    [
+        (1.5, 1 / 8, 2),  # too few at first, and what is needed is a small part
+        (1.5, 0, 1),  # no part is small enough
+        (20.0, 1 / 8, 1),  # enough at first
+    ],
+)
+@pytest.mark.parametrize("per_label", [False, True])
+def test_rows_are_scored_again_where_that_helps(
+    per_label, per_positive, largest_part, n_scorings, always, monkeypatch
+):
+    monkeypatch.setattr(highest, "_CELLS_PER_POSITIVE", per_positive)
+    monkeypatch.setattr(highest, "_LARGEST_PART", largest_part)
+    rng = np.random.default_rng(0)
+    labels = np.zeros((120, 400), dtype=int)
+    labels[:, :20] = rng.random((120, 20)) < 0.02
+    scores = 3.0 * labels + rng.normal(size=labels.shape)
+    cells, calls = _cells_and_calls(scores, labels, per_label, monkeypatch)
+    assert calls == [n_scorings] * 3
+    assert cells is not None or not largest_part
+
+
+def test_rows_are_not_scored_again_where_all_cells_are_kept(always, monkeypatch):
+    monkeypatch.setattr(highest, "_CELLS_PER_POSITIVE", 1.0)
+    rng = np.random.default_rng(0)
+    labels = (rng.random((60, 5)) < 0.6).astype(int)
+    cells, calls = _cells_and_calls(rng.normal(size=(60, 5)), labels, False, monkeypatch)
+    assert cells.cut == -np.inf
+    assert calls == [1] * 3
+
+
+def _cells_and_calls(scores, labels, per_label, monkeypatch):
+    """Certified cells of three folds, and how often the rows of each were scored."""
+    measure, splits, calls = FMeasure("micro"), folds_of(len(labels)), []
+    collect = highest.FoldRows.collect
+
+    def counted(self, *arguments):
+        calls[-1] += 1
+        return collect(self, *arguments)
+
+    monkeypatch.setattr(highest.FoldRows, "collect", counted)
+    model, folds = Reader().fit(scores, labels), []
+    ask = highest.scorers_of_folds(
+        encode_targets(labels), splits, None, measure, per_label=per_label
+    )
+    for score, (_, test) in zip(ask, splits, strict=True):
+        calls.append(0)
+        folds.append(score(model, scores[test]))
+    return highest.certified_cells(folds, measure, per_label=per_label), calls
+
+
 ATTRIBUTES = ["best_thresholds_", "best_score_", "scores_by_thresholds_", "label_results_"]
 
 

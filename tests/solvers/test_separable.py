@@ -1,5 +1,8 @@
 """The solver of losses that are sums over labels: each label is a problem of its own."""
 
+import itertools
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -40,6 +43,20 @@ def targets_of(kind, rng, **sizes):
 def assert_same_fit(model, other, atol=1e-9):
     np.testing.assert_allclose(model.coef_, other.coef_, rtol=0, atol=atol)
     np.testing.assert_allclose(model.intercept_, other.intercept_, rtol=0, atol=atol)
+
+
+def test_blocks_hold_labels_of_like_frequency(monkeypatch):
+    monkeypatch.setattr(newton_cg, "_BLOCK_ENTRIES", 20 * 34)
+    design = SimpleNamespace(n_rows=30, n_parameters=4)
+    constant = torch.zeros(4, 50)
+    constant[-1] = torch.linspace(-3, 3, 50).roll(7)
+    blocks = list(newton_cg._label_blocks(design, constant))
+    assert [len(block) for block in blocks] == [20, 20, 10]
+    np.testing.assert_array_equal(np.sort(np.concatenate(blocks)), np.arange(50))
+    ends = [(constant[-1][block].min(), constant[-1][block].max()) for block in blocks]
+    assert all(below[1] < above[0] for below, above in itertools.pairwise(ends))
+    monkeypatch.setattr(newton_cg, "_BLOCK_ENTRIES", 1)  # narrower ones would read no less
+    assert [len(block) for block in newton_cg._label_blocks(design, constant)] == [16, 16, 16, 2]
 
 
 @on_each_loss

@@ -14,7 +14,7 @@ from sklearn_mlce._objectives.target_tensors import encode
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.fit import choose_solver
 from sklearn_mlce._solvers.newton_cg import LinearObjective
-from sklearn_mlce._solvers.sgd import CentredWeights
+from sklearn_mlce._solvers.sgd import CentredWeights, batch_size_for, epochs_for
 from sklearn_mlce._solvers.standardisation import Standardisation
 from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
@@ -352,3 +352,16 @@ def test_a_weight_of_a_label_multiplies_its_C_where_labels_are_apart(
         for name in ("coef_", "intercept_"):
             found, expected = (getattr(model, name)[label] for model in (weighted, alone))
             np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("n_rows", [1, 30, 640, 5000, 64_000, 10**6])
+@pytest.mark.parametrize("n_outputs", [1, 40, 1000])
+def test_a_fit_has_ten_epochs_and_a_thousand_steps(n_rows, n_outputs):
+    size = batch_size_for(n_rows, n_outputs)
+    n_batches, n_epochs = -(-n_rows // size), epochs_for(n_rows, n_outputs, None)
+    assert 1 <= size <= 256
+    assert n_batches >= min(n_rows, 10)
+    assert n_epochs >= 10
+    assert n_epochs * n_batches >= 1000
+    assert n_epochs == 10 or (n_epochs - 1) * n_batches < 1000
+    assert epochs_for(n_rows, n_outputs, 3) == 3

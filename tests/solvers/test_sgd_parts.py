@@ -95,6 +95,34 @@ def test_an_epoch_is_that_of_plain_centred_descent(family, container, n_labels, 
     np.testing.assert_allclose(weights.parameters(), expected, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_blocks_are_whole_batches(container, monkeypatch):
+    rng = np.random.default_rng(0)
+    X = np.ones((N_ROWS, N_FEATURES))
+    targets = encode_targets(label_rows(rng))
+    batches = RowBatches(container(X), targets, None, Standardisation(None), 5, CPU)
+    for entries, rows in ((1, 5), (5 * N_FEATURES, 5), (12 * N_FEATURES, 10), (10**6, N_ROWS)):
+        monkeypatch.setattr("sklearn_mlce._solvers.row_batches._BLOCK_ENTRIES", entries)
+        assert [block.start for block in batches.blocks()] == [*range(0, N_ROWS, rows)]
+        assert sum(len(batch.targets.indptr) - 1 for batch in batches.epoch(np.arange(N_ROWS))) == (
+            N_ROWS
+        )
+
+
+@pytest.mark.parametrize("decay", [0.1, torch.linspace(0.1, 0.5, N_LABELS).double()])
+def test_a_sum_of_squares_is_not_negative_by_rounding(decay):
+    X, targets = sparse_rows(np.random.default_rng(0)), encode_targets(np.eye(N_ROWS, N_LABELS))
+    weights = CentredWeights(
+        torch.ones(N_FEATURES + 1, N_LABELS).double(), torch.ones(N_FEATURES).double()
+    )
+    batches = RowBatches(X, targets, None, Standardisation(np.ones(N_FEATURES)), N_ROWS, CPU)
+    (batch,) = batches.epoch(np.arange(N_ROWS))
+    weights.step(batch.features, torch.zeros(N_ROWS, N_LABELS).double(), 0.1, decay)
+    expected = (torch.ones(N_FEATURES, N_LABELS).double() / (1 + decay)).square().sum()
+    assert weights.squared_norm() == pytest.approx(float(expected))
+    assert weights.squared_norm(torch.full((N_LABELS,), -1e-9).double()) == 0
+
+
 def test_a_factor_that_gets_small_is_multiplied_out(monkeypatch):
     rng = np.random.default_rng(1)
     X, targets = sp.csr_array(sparse_rows(rng)), encode_targets(label_rows(rng))

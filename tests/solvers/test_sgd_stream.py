@@ -43,6 +43,44 @@ def test_dense_chunks_equal_sparse_ones():
     np.testing.assert_allclose(sparse.intercept_, dense.intercept_, atol=1e-9)
 
 
+def test_the_first_chunk_decides_the_length_of_steps():
+    X, Y = documents()
+    model = sgd().partial_fit(X[:200], Y[:200])
+    first = dict(model._stream)
+    model.partial_fit(10 * X[200:], Y[200:])
+    for name in ("gram", "batch_size", "weight_unit", "seed"):
+        assert model._stream[name] == first[name]
+    np.testing.assert_array_equal(model._stream["offset"], first["offset"])
+    assert first["gram"] > 0
+
+
+def test_a_column_gets_its_size_from_the_first_chunk_in_which_it_varies():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 4)) + 5
+    Y = (X - 5 + rng.normal(size=X.shape) > 0).astype(int)
+    X[:100, 2] = 5
+    model = MLCEClassifier(random_state=0).partial_fit(X[:100], Y[:100])
+    first = model._stream["sizes"].copy()
+    assert (first > 0).tolist() == [True, True, False, True]
+    assert not model.coef_[:, 2].any()
+    model.partial_fit(X[100:200], Y[100:200]).partial_fit(X[200:], Y[200:])
+    assert model.coef_[:, 2].any()
+    sizes = model._stream["sizes"]
+    np.testing.assert_array_equal(sizes[[0, 1, 3]], first[[0, 1, 3]])
+    expected = np.mean((X[100:200, 2] - 5) ** 4) ** 0.25
+    assert sizes[2] == pytest.approx(expected, rel=1e-6)
+
+
+def test_weights_count_by_their_fractions():
+    X, Y = documents(n_rows=200)
+    plain, distances = sgd().partial_fit(X, Y), []
+    for factor in (1.2, 1.5, 1.8, 2.2):
+        weight = np.where(Y[:, 0] == 1, factor, 1.0)
+        weighted = sgd().partial_fit(X, Y, sample_weight=weight)
+        distances.append(np.abs(weighted.intercept_ - plain.intercept_).max())
+    assert (np.diff([0, *distances]) > 1e-3).all()
+
+
 def test_a_pickle_goes_on_where_the_stream_was():
     X, Y = documents()
     model = streamed(sgd(random_state=None), X[:300], Y[:300], 2)

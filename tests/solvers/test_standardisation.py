@@ -21,6 +21,14 @@ def test_rows_are_summed_in_blocks(container, entries, monkeypatch):
 
 
 @containers
+def test_blocks_of_rows_hold_as_many_entries(container, monkeypatch):
+    X = container(np.ones((23, 5)))
+    for entries, rows in ((1, 1), (5, 1), (12, 2), (55, 11), (10**6, 23)):
+        monkeypatch.setattr(moments, "_BLOCK_ENTRIES", entries)
+        assert [block.start for block in moments._row_blocks(X)] == [*range(0, 23, rows)]
+
+
+@containers
 @pytest.mark.parametrize("entries", [1, 12, 10**6])
 @pytest.mark.parametrize("centred", [True, False])
 def test_mean_squared_distance(centred, container, entries, monkeypatch):
@@ -66,7 +74,9 @@ def test_sizes_of_columns_and_the_distance_of_a_typical_row(
         9,
         0,
     ]
+    X[[0, 11, 22]] = 0
     weight = rng.integers(0, 4, 23).astype(float)
+    weight[[0, 11, 22]] = 1
     monkeypatch.setattr(moments, "_BLOCK_ENTRIES", entries)
     sizes = moments.column_sizes(container(X), weight, centred=centred)
     rows = np.repeat(X, weight.astype(int), axis=0)
