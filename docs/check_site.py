@@ -8,8 +8,9 @@ entries of the others out of the search)::
     python docs/check_site.py --shots FOLDER     # pictures of the pages as well
     python docs/check_site.py --browser PATH     # a Chromium that is installed already
 
-No page may scroll sideways at 390 pixels, and nothing in it may be cut. For each term that people
-search for, the page that answers is among the first three hits. Ends with status 1 otherwise.
+No page may scroll sideways at 390 pixels, and nothing in it may be cut. At 1280 pixels tables,
+formulas and code fit into their boxes as well. For each term that people search for, the page that
+answers is among the first three hits. Ends with status 1 otherwise.
 """
 
 import argparse
@@ -54,7 +55,8 @@ ANSWERS = {
     "soft labels": {"user_guide/unknown_and_soft_labels"},
 }
 
-# Things that reach beyond the window, and are not inside a box that scrolls by itself.
+# Things that reach beyond the window, and are not inside a box that scrolls by itself. On a wide
+# window, tables, formulas and code that scroll in their boxes too, and names of neighbouring pages.
 CUT = """() => {
   const scrolls = (e) => ["auto", "scroll", "hidden"].includes(getComputedStyle(e).overflowX);
   const inBox = (e) => {
@@ -68,6 +70,15 @@ CUT = """() => {
     if (box.width && box.right > window.innerWidth + 1 && !inBox(e) && !scrolls(e))
       found.push(e.tagName.toLowerCase() + " " + (e.textContent || e.src).trim().slice(0, 40));
   }
+  const wider = (e, box) => e.scrollWidth > box.clientWidth + 1;
+  if (window.innerWidth > 600) {
+    for (const e of document.querySelectorAll(".bd-article table.table"))
+      if (wider(e, e.parentElement)) found.push("table " + e.textContent.trim().slice(0, 40));
+    for (const e of document.querySelectorAll(".bd-article :is(div.math, pre)"))
+      if (wider(e, e)) found.push(e.tagName + " " + e.textContent.trim().slice(0, 40));
+  }
+  for (const e of document.querySelectorAll(".prev-next-area a"))
+    if (wider(e, e)) found.push("link " + e.textContent.trim().slice(0, 40));
   const page = document.documentElement;
   if (page.scrollWidth > page.clientWidth) found.unshift("the page: " + page.scrollWidth + " px");
   return found.slice(0, 4);

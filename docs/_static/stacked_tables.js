@@ -18,6 +18,8 @@ document.addEventListener("DOMContentLoaded", () => {
   const shrink = () => {
     const sizes = ["dense", "denser", "densest"];
     for (const table of document.querySelectorAll(".bd-article table.table:not(.stacked)")) {
+      if (!fits(table))
+        table.querySelectorAll("tr > :not(:first-child)").forEach(window.breakNames);
       if (!fits(table)) window.breakNames(table);
       for (const size of sizes) if (!fits(table)) table.classList.add(size);
       if (fits(table)) continue;

@@ -1,12 +1,15 @@
-"""Losses of multi-label classification for torch, as functions and as modules.
+r"""Losses of multi-label classification for torch, as functions and as modules.
 
 Multi-label softmax cross-entropy (MLCE), by which the package is named, costs a row with scores
-``s``, positive labels ``P`` and negative labels ``N``
+:math:`s`, positive labels :math:`P` and negative labels :math:`N`
 
-    log(1 + sum_{i in N} exp(s_i)) + log(1 + sum_{j in P} exp(-s_j)).
+.. math::
+
+    &\log\Bigl(1 + \sum_{i \in N} e^{s_i}\Bigr) \\
+    +\, &\log\Bigl(1 + \sum_{j \in P} e^{-s_j}\Bigr).
 
 The loss compares the scores of the negatives with 0, and 0 with the scores of the positives, so
-that ``s > 0`` is the decision. Of its relatives, the pairwise loss has no threshold, and the
+that :math:`s > 0` is the decision. Of its relatives, the pairwise loss has no threshold, and the
 losses of several outputs have several classes for each. Most other losses here are sums over
 labels. All take scores and targets, weights of rows and of labels, and a reduction over rows. None
 needs an estimator: any torch code may use them.
