@@ -74,6 +74,18 @@ def computing_dtype(scores: Tensor) -> torch.dtype:
     return torch.promote_types(scores.dtype, torch.float32)
 
 
+def full_precision_product(matrix: Tensor, values: Tensor) -> Tensor:
+    """The matrix product in the precision of its factors, under torch.autocast as well.
+
+    Autocast makes matrix products in half precision, where a loss has float32 at least.
+    """
+    kind = matrix.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        with torch.autocast(kind, enabled=False):
+            return matrix @ values
+    return matrix @ values
+
+
 def flatten_rows(values: Tensor) -> Tensor:
     """Values ``(..., L)`` as ``(n_rows, L)``."""
     if values.ndim == 0:

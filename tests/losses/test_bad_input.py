@@ -223,3 +223,20 @@ def test_options_that_are_none_are_refused(function, option, value):
 def test_counts_that_are_none_are_refused(counts, error, match):
     with pytest.raises(error, match=match):
         losses.class_balanced_focal_loss(SCORES, TARGETS, counts)
+
+
+@on_all
+@pytest.mark.parametrize("weighs_labels", [False, True])
+def test_autocast_does_not_halve_the_precision_of_a_loss(name, weighs_labels):
+    loss, scores, targets = LOSSES[name]
+    options = {"label_weight": torch.linspace(0.3, 0.9, 5)} if weighs_labels else {}
+    rows = [scores.repeat(40, *[1] * (scores.ndim - 1)), scores]  # of many and of few cells
+    for form in rows[name == "from indices" :]:
+        y = targets if form is scores else targets.repeat(40, *[1] * (targets.ndim - 1))
+        found = []
+        for enabled in (False, True):
+            variable = form.clone().requires_grad_()
+            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                value = loss(variable, y, **options)
+            found.append((value, *torch.autograd.grad(value, variable)))
+        torch.testing.assert_close(found[1], found[0], rtol=0, atol=0)
