@@ -70,8 +70,20 @@ def is_small(scores: Tensor) -> bool:
 
 
 def computing_dtype(scores: Tensor) -> torch.dtype:
-    """At least float32."""
-    return torch.promote_types(scores.dtype, torch.float32)
+    """At least float32.
+
+    Raises
+    ------
+    TypeError
+        If torch computes nothing with them, as with float8 and quantized numbers.
+    """
+    try:
+        return torch.promote_types(scores.dtype, torch.float32)
+    except RuntimeError as error:
+        raise TypeError(
+            f"scores are of {scores.dtype}, which torch does not compute with; expected floating "
+            "numbers of 16 bits or more. Pass scores.float(), or scores.dequantize()"
+        ) from error
 
 
 def full_precision_product(matrix: Tensor, values: Tensor) -> Tensor:
@@ -128,6 +140,11 @@ def check_tensors(**given: Any) -> None:
             raise TypeError(
                 f"{name} is of type {type(values).__name__}; expected a torch.Tensor. Pass "
                 f"torch.as_tensor({name})"
+            )
+        if values.layout is not torch.strided:
+            raise TypeError(
+                f"{name} has the layout {values.layout}; expected a dense tensor. Pass "
+                f"{name}.to_dense()"
             )
         if values.is_complex():
             raise TypeError(

@@ -240,3 +240,21 @@ def test_autocast_does_not_halve_the_precision_of_a_loss(name, weighs_labels):
                 value = loss(variable, y, **options)
             found.append((value, *torch.autograd.grad(value, variable)))
         torch.testing.assert_close(found[1], found[0], rtol=0, atol=0)
+
+
+@on_all
+def test_tensors_that_torch_does_not_compute_with_are_refused(name):
+    loss, scores, targets = LOSSES[name]
+    with pytest.raises(TypeError, match=r"^scores has the layout torch.sparse_coo.*to_dense"):
+        loss(scores.to_sparse(), targets)
+    if name != "from indices":
+        with pytest.raises(TypeError, match=r"^targets has the layout torch.sparse_coo.*to_dense"):
+            loss(scores, targets.to_sparse())
+    with pytest.raises(TypeError, match=r"^scores are of torch.float8.*Pass scores.float"):
+        loss(scores.to(torch.float8_e4m3fn), targets)
+
+
+@pytest.mark.parametrize("name", ["focal", "class balanced", "distribution balanced"])
+def test_a_power_may_be_a_truth_value(name):
+    loss, scores, targets = LOSSES[name]
+    assert loss(scores, targets, gamma=True) == loss(scores, targets, gamma=1.0)
