@@ -30,7 +30,7 @@ from sklearn_mlce._targets.top_k import largest_scores, shifted_to_best
 from sklearn_mlce._utils.callbacks import CallbackSupportMixin, FitMonitor
 from sklearn_mlce._utils.documentation import DocumentationLinkMixin
 from sklearn_mlce._utils.estimator_scores import ProbabilitiesAt, at_columns
-from sklearn_mlce._utils.features import validated_features
+from sklearn_mlce._utils.features import check_same_features, validated_features
 from sklearn_mlce._utils.numbers import check_k
 from sklearn_mlce._utils.numeric_input import without_torch
 from sklearn_mlce._utils.rows import with_duplicates_summed
@@ -116,7 +116,10 @@ class BaseMLCE(
     ) -> tuple[Any, Targets, np.ndarray | None]:
         """Validated X, encoded targets and weights, without the rows of weight 0."""
         targets = encode(y)
+        features_before = getattr(self, "feature_names_in_", None)
         X = with_duplicates_summed(validated_features(self, X, reset=reset, order="C"))
+        if getattr(self, "warm_start", False):
+            check_same_features(features_before, getattr(self, "feature_names_in_", None))
         if X.shape[0] != targets.n_rows:
             check_rows_of_outputs(y, X.shape[0])
             check_consistent_length(X, np.empty(targets.n_rows))

@@ -398,9 +398,10 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         """
         import_torch("MLCEClassifier.fit")
         from sklearn_mlce._solvers.fit import BlockOptions, fit_linear, resolve_solver
+        from sklearn_mlce._utils.tensors import usual_torch_modes
 
         self._write_coef()  # a warm start reads it, and the roll-back keeps what is written
-        with fitted_state_kept(self):
+        with fitted_state_kept(self), usual_torch_modes():
             monitor = self._monitor(X, y, sample_weight)
             X, targets, sample_weight = self._validate_fit(X, y, sample_weight)
             warn_unknown_labels(targets)
@@ -474,8 +475,9 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
             )
         import_torch("MLCEClassifier.partial_fit")
         from sklearn_mlce._solvers.stream import learn_chunk
+        from sklearn_mlce._utils.tensors import usual_torch_modes
 
-        with fitted_state_kept(self):
+        with fitted_state_kept(self), usual_torch_modes():
             self._check_not_pruned()
             first = not self._is_started
             X, targets, sample_weight = validate_chunk(

@@ -306,7 +306,9 @@ class MLCEClassifierCV(MLCEClassifier):
             better. Also if a label has five positives or more, and all lie in one fold.
         """
         import_torch("MLCEClassifierCV.fit")
-        with fitted_state_kept(self):
+        from sklearn_mlce._utils.tensors import usual_torch_modes
+
+        with fitted_state_kept(self), usual_torch_modes():
             objective = f_measure_of(self.scoring, self.thresholds or "global")
             resolve_shrinkage(self.threshold_shrinkage, self.thresholds)  # refused before any fit
             Cs = _grid(self.Cs)

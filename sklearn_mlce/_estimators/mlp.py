@@ -58,6 +58,7 @@ from sklearn_mlce._objectives.weights import check_label_weight, warn_unknown_la
 from sklearn_mlce._targets.targets import TargetFormat, constant_label_scores
 from sklearn_mlce._utils.callbacks import fitted_state_kept
 from sklearn_mlce._utils.random import draw_seed
+from sklearn_mlce._utils.tensors import usual_torch_modes
 from sklearn_mlce._utils.typing import available_if, fit_context, with_callbacks
 
 # What shapes the perceptron, and is refused beside a module of the user's.
@@ -441,7 +442,8 @@ class MLCEMLP(BaseMLCE):
             so. Before, the estimator keeps an earlier fit.
         """
         fitted_before = hasattr(self, "state_dict_")
-        with fitted_state_kept(self), join_group(self.data_parallel) as processes:
+        group = join_group(self.data_parallel)
+        with fitted_state_kept(self), usual_torch_modes(), group as processes:
             monitor = self._monitor(X, y, sample_weight)
             rows = Rows(*self._validate_fit(X, y, sample_weight))
             warn_unknown_labels(rows.targets)
@@ -519,7 +521,8 @@ class MLCEMLP(BaseMLCE):
             If `early_stopping` is set: a chunk holds no rows out; or if `loss` or `label_weight`
             needs the labels of all rows.
         """
-        with fitted_state_kept(self), join_group(self.data_parallel) as processes:
+        group = join_group(self.data_parallel)
+        with fitted_state_kept(self), usual_torch_modes(), group as processes:
             first = not hasattr(self, "state_dict_")
             X, targets, sample_weight = validate_chunk(
                 self, X, y, classes, sample_weight, first=first
@@ -664,7 +667,8 @@ class MLCEMLP(BaseMLCE):
     def _scores(self, X: Any) -> np.ndarray:
         architecture, weights = Architecture(**self._architecture), self.state_dict_
         device = self._network_device(X, dtype_of(weights))
-        scores = compute_scores(architecture, weights, X, device, self._factory, self._seed)
+        with usual_torch_modes():
+            scores = compute_scores(architecture, weights, X, device, self._factory, self._seed)
         fixed = ~np.isnan(self._fixed_scores)
         scores[:, fixed] = self._fixed_scores[fixed]
         return scores

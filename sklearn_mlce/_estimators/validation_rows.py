@@ -145,7 +145,14 @@ class EpochScore:
             ignored_warnings(UndefinedMetricWarning),
             ignored_warnings(UserWarning, "No positive class found in y_true"),
         ):
-            return float(self.scorer(scored, self.rows.X, y, **self.weight))
+            value = self.scorer(scored, self.rows.X, y, **self.weight)
+        try:
+            return float(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"scoring={self.scoring!r} returned {value!r:.80}, of type {type(value).__name__}; "
+                "expected a number, the greater the better. Return float(score)"
+            ) from error
 
 
 def _format_for(scorer: Any, target_format: TargetFormat) -> TargetFormat:

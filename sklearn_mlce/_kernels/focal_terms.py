@@ -52,7 +52,7 @@ class FocalTerm(NamedTuple):
             p = torch.sigmoid(scaled, out=of_p)
             # p^gamma (p + gamma (1 - p) softplus)
             slopes = torch.addcmul(values, values, p, value=-1, out=of_slopes)
-            slopes = torch.add(p, slopes, alpha=self.gamma, out=of_slopes)
+            slopes = torch.add(p, slopes, alpha=float(self.gamma), out=of_slopes)
             focus = _power_(p, self.gamma)
             slopes.mul_(focus)
             values.mul_(focus)

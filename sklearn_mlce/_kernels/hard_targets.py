@@ -8,7 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_mlce._kernels.loss_function import check_soft_targets, is_small, is_traced
+from sklearn_mlce._kernels.loss_function import (
+    check_soft_targets,
+    full_precision_product,
+    is_small,
+    is_traced,
+)
 
 # Where one entry in so many is positive, a list of them takes as long as a matrix.
 _FEW = 64
@@ -56,7 +61,7 @@ class DenseTargets(NamedTuple):
     def sum_positives(self, label_values: Tensor, n_rows: int) -> Tensor:
         """Sums ``(n_rows,)`` of values ``(L,)`` over the positive labels of each row."""
         positive = self.targets if self.all_known else self.targets == 1
-        return positive.to(label_values.dtype) @ label_values
+        return full_precision_product(positive.to(label_values.dtype), label_values)
 
 
 HardTargets = PositiveEntries | DenseTargets

@@ -82,8 +82,32 @@ def operand(value: float, beside: Tensor) -> float | Tensor:
 
 
 def computing_dtype(scores: Tensor) -> torch.dtype:
-    """At least float32."""
-    return torch.promote_types(scores.dtype, torch.float32)
+    """At least float32.
+
+    Raises
+    ------
+    TypeError
+        If torch computes nothing with them, as with float8 and quantized numbers.
+    """
+    try:
+        return torch.promote_types(scores.dtype, torch.float32)
+    except RuntimeError as error:
+        raise TypeError(
+            f"scores are of {scores.dtype}, which torch does not compute with; expected floating "
+            "numbers of 16 bits or more. Pass scores.float(), or scores.dequantize()"
+        ) from error
+
+
+def full_precision_product(matrix: Tensor, values: Tensor) -> Tensor:
+    """The matrix product in the precision of its factors, under torch.autocast as well.
+
+    Autocast makes matrix products in half precision, where a loss has float32 at least.
+    """
+    kind = matrix.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        with torch.autocast(kind, enabled=False):
+            return matrix @ values
+    return matrix @ values
 
 
 def flatten_rows(values: Tensor) -> Tensor:
@@ -128,6 +152,11 @@ def check_tensors(**given: Any) -> None:
             raise TypeError(
                 f"{name} is of type {type(values).__name__}; expected a torch.Tensor. Pass "
                 f"torch.as_tensor({name})"
+            )
+        if values.layout is not torch.strided:
+            raise TypeError(
+                f"{name} has the layout {values.layout}; expected a dense tensor. Pass "
+                f"{name}.to_dense()"
             )
         if values.is_complex():
             raise TypeError(

@@ -19,7 +19,7 @@ from sklearn_mlce._kernels.exponentials import (
     softplus,
     weighted_total,
 )
-from sklearn_mlce._kernels.loss_function import is_small
+from sklearn_mlce._kernels.loss_function import full_precision_product, is_small
 from sklearn_mlce._kernels.output_layout import ABSENT, OutputLayout
 
 
@@ -200,7 +200,7 @@ def _mean_of_classes(entries: Tensor) -> Tensor:
     if is_small(entries):
         return entries.mean(dim=2, keepdim=True)
     n_classes = entries.shape[2]
-    return entries @ entries.new_full((n_classes, 1), 1 / n_classes)
+    return full_precision_product(entries, entries.new_full((n_classes, 1), 1 / n_classes))
 
 
 def _sum_of_classes(entries: Tensor) -> Tensor:

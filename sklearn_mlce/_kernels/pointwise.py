@@ -21,6 +21,7 @@ from sklearn_mlce._kernels.exponentials import (
     weighted_total,
 )
 from sklearn_mlce._kernels.hard_targets import PositiveEntries
+from sklearn_mlce._kernels.loss_function import full_precision_product
 from sklearn_mlce._kernels.mlce import LogitTransform
 
 # Writes over its first argument.
@@ -92,7 +93,9 @@ class PointwiseLoss:
                 values = function.evaluate_(slope[block])
                 values = values if target_weight is None else values.mul_(target_weight[block])
                 self.values[block] += (
-                    values.sum(dim=1) if label_weight is None else values @ label_weight
+                    values.sum(dim=1)
+                    if label_weight is None
+                    else full_precision_product(values, label_weight)
                 )
         if self._scale != 1:
             self.values /= self._scale

@@ -121,7 +121,8 @@ class BestEpochTracker(Callback):
         """Whether the last epoch is better than all before."""
         ends = range(1, len(scores) + 1)
         *before, last = (fmean(scores[max(0, end - self.averaged_epochs) : end]) for end in ends)
-        return last > max(before, default=-math.inf)
+        # The first one is, whatever its score: a mean log-loss may be -inf.
+        return not before or last > max(before)
 
 
 class NotifyMonitor(Callback):

@@ -97,7 +97,9 @@ class RobustScaling(Scaling):
         width = (high - low).astype(np.float64)
         whole = (X.max(axis=0) - X.min(axis=0)) / 2
         width = np.where(width > 0, width, whole)
-        factor = np.divide(1, width, out=np.zeros_like(width), where=width > 0)
+        with np.errstate(over="ignore"):
+            factor = np.divide(1, width, out=np.zeros_like(width), where=width > 0)
+        factor = np.minimum(factor, torch.finfo(self.factor.dtype).max)
         self.centre.copy_(dense_tensor(centre))
         self.factor.copy_(dense_tensor(factor))
 
@@ -138,7 +140,10 @@ class OverallScaling(Scaling):
         entries = np.abs(X.data, dtype=np.float64)
         sums = np.bincount(rows, entries, minlength=X.shape[0])
         total = weight @ sums
-        factor = _OVERALL_SUM * weight[sums > 0].sum() / total if total > 0 else 1.0
+        largest = torch.finfo(self.factor.dtype).max
+        with np.errstate(over="ignore"):
+            factor = _OVERALL_SUM * weight[sums > 0].sum() / total if total > 0 else 1.0
+        factor = min(factor, largest)
         of_entries = weight[rows] * (entries > 0)
         squares = of_entries @ np.square(factor * entries)
         self.factor.fill_(factor)

@@ -569,7 +569,9 @@ class PerceptronNet(NeuralNet):
     def _listens_to(self, event: str) -> bool:
         """Whether a callback does something at an event that comes with every batch."""
         ours = getattr(Callback, event)
-        return any(getattr(type(callback), event) is not ours for _, callback in self.callbacks_)
+        # Of the instance: its own attribute may stand in for the method of its class.
+        told = (getattr(callback, event) for _, callback in self.callbacks_)
+        return any(getattr(method, "__func__", method) is not ours for method in told)
 
 
 def _mean(losses: Tensor, weights: list[float]) -> Tensor:

@@ -76,7 +76,7 @@ class UserNetwork(nn.Module):
     def _check(self, scores: Any, n_rows: int) -> None:
         expected = (n_rows, self._sizes[-1])
         seen = type(scores).__name__
-        if isinstance(scores, Tensor) and scores.shape == expected:
+        if isinstance(scores, Tensor) and scores.shape == expected and not scores.is_complex():
             if scores.requires_grad or not torch.is_grad_enabled():
                 return
             raise ValueError(
@@ -86,7 +86,8 @@ class UserNetwork(nn.Module):
                 "torch.no_grad()"
             )
         if isinstance(scores, Tensor):
-            seen = f"a tensor of shape {tuple(scores.shape)}"
+            kind = " of complex numbers" if scores.is_complex() else ""
+            seen = f"a tensor{kind} of shape {tuple(scores.shape)}"
         raise ValueError(
             f"{type(self.module).__name__}, which module= made for n_features={self._sizes[0]} and "
             f"n_outputs={self._sizes[-1]}, returned {seen} for {n_rows} rows; expected a tensor of "

@@ -11,6 +11,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 from sklearn_mlce._objectives.module import ModuleObjective
 from sklearn_mlce._objectives.objective import Objective
+from sklearn_mlce._targets.label_names import in_label_order
 from sklearn_mlce._targets.targets import Targets, weighted_label_counts
 from sklearn_mlce._utils.numeric_input import check_container, check_holds_numbers, without_torch
 
@@ -91,7 +92,10 @@ def check_label_weight(
         )
     if isinstance(label_weight, str):  # "balanced", the only one that the parameter may be
         return _balanced(targets, sample_weight)
-    weight = _in_order(label_weight, targets) if isinstance(label_weight, dict) else label_weight
+    if isinstance(label_weight, dict):
+        weight: Any = _in_order(label_weight, targets)
+    else:
+        weight = in_label_order(label_weight, targets.label_names, "label_weight")
     try:
         weight = np.asarray(weight, dtype=np.float64)
     except (TypeError, ValueError) as error:

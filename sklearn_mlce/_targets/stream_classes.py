@@ -5,7 +5,7 @@ A chunk need not hold every class, nor even two, so its kind cannot be told from
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from sklearn_mlce._targets.encoding import check_y_given, encode_outputs, encode
 from sklearn_mlce._targets.label_sets import check_no_label_sets
 from sklearn_mlce._targets.tags import as_objects, check_no_tags, sorted_tags, tag_rows
 from sklearn_mlce._targets.targets import TargetFormat, Targets, same_classes
+from sklearn_mlce._utils.numeric_input import check_container
 
 
 def chunk_encoder(
@@ -42,6 +43,7 @@ def chunk_encoder(
         If y is None, or `classes` are not those of the earlier chunks.
     """
     check_y_given(y, "partial_fit")
+    classes = _as_listed(classes)
     first = known_format is None
     label_names = _names_of_tags(classes, known_format)
     if label_names is not None and tag_rows(y, certain=True) is not None:
@@ -61,6 +63,30 @@ def chunk_encoder(
         return partial(encode_classes, classes=known)
     takes_soft = not loss_by_first_chunk or (known_format is not None and known_format.fractional)
     return partial(_encode_labels, labels=known, known_format=known_format, takes_soft=takes_soft)
+
+
+def _as_listed(classes: Any) -> Any:
+    """Classes that can be read twice.
+
+    Raises
+    ------
+    TypeError
+        If they are a text, a dict or an iterator.
+    ValueError
+        If some are missing: None or NaN.
+    """
+    if classes is None:
+        return None
+    if isinstance(classes, Set):
+        classes = list(classes)  # their order does not count
+    check_container(classes, "classes")
+    for known in classes if _are_classes_of_outputs(classes) else (classes,):
+        if any(value is None or value != value for value in np.asarray(known, object).ravel()):
+            raise ValueError(
+                f"classes holds None or NaN, which is no class: {list(known)[:5]}; expected all "
+                "classes. Leave it out, and rows of y whose class is not known"
+            )
+    return classes
 
 
 def _names_of_tags(classes: Any, known_format: TargetFormat | None) -> np.ndarray | None:

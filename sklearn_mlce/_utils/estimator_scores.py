@@ -16,6 +16,15 @@ from sklearn_mlce._utils.sparse_format import check_sparse
 ProbabilitiesAt = Callable[[np.ndarray], np.ndarray]
 
 
+def check_predicts(estimator: Any) -> None:
+    """Raise TypeError unless something is an estimator that predicts, and no class of them."""
+    if isinstance(estimator, type) or not hasattr(estimator, "predict"):
+        raise TypeError(
+            f"estimator is {estimator!r:.80}; expected a fitted estimator. Pass one, such as "
+            "MLCEClassifier().fit(X, y)"
+        )
+
+
 def default_threshold(estimator: Any) -> float:
     """Threshold that the estimator's own predictions use: 0, or 0.5 of a probability.
 
@@ -129,11 +138,25 @@ def probabilities_of(estimator: Any, X: Any) -> Any:
     probabilities = to_dense(estimator.predict_proba(X))
     if not isinstance(probabilities, list):
         return probabilities
+    check_outputs_are_labels(estimator)
     columns = [
         _of_class_one(part, classes)
         for part, classes in zip(probabilities, _classes_of_labels(estimator), strict=True)
     ]
     return np.column_stack(columns)
+
+
+def check_outputs_are_labels(estimator: Any) -> None:
+    """Raise ValueError if an estimator predicts classes of several outputs, and not labels."""
+    classes = getattr(estimator, "classes_", None)
+    for number, known in enumerate(classes if isinstance(classes, list) else ()):
+        known = np.asarray(known).tolist()
+        if not set(known) <= {0, 1}:
+            raise ValueError(
+                f"{type(estimator).__name__} was fitted on the classes of several outputs, such as "
+                f"{known[:5]} of output {number}; expected labels of 0 and 1. Fit it on a matrix "
+                "of labels, or use its predict and predict_proba"
+            )
 
 
 def _classes_of_labels(estimator: Any) -> list[np.ndarray]:

@@ -50,3 +50,18 @@ def validated_features(estimator: Any, X: Any, *, reset: bool, order: str | None
         order=order,
         reset=reset,
     )
+
+
+def check_same_features(before: np.ndarray | None, now: np.ndarray | None) -> None:
+    """Raise ValueError if a warm start gets features of other names than the fit before it.
+
+    Features without names go by their positions.
+    """
+    if before is None or now is None or np.array_equal(before, now):
+        return
+    how = "in another order" if sorted(before) == sorted(now) else "others"
+    raise ValueError(
+        f"warm_start=True goes on with the features {before[:5].tolist()} and so on, got {how}: "
+        f"{now[:5].tolist()}. Pass X[list(model.feature_names_in_)], or set warm_start=False to "
+        "start anew"
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -44,6 +46,26 @@ def _take_beta_warning() -> None:
             warnings.simplefilter("ignore")
             torch.sparse_csr_tensor(zero, zero[:0], zero[:0], size=(0, 0), check_invariants=False)
         _beta_warning_taken = True
+
+
+@contextmanager
+def usual_torch_modes() -> Iterator[None]:
+    """Compute as torch does outside all of its contexts, whatever the caller has entered.
+
+    A fit needs gradients under ``no_grad`` and ``inference_mode`` too, and the same numbers under
+    ``autocast`` and with another default device.
+    """
+    with ExitStack() as stack:
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        if not torch.is_grad_enabled():
+            stack.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda", "mps", "xpu"):
+            if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        yield
 
 
 def resolve_device(device: str, automatic: tuple[str, ...] = ("cuda",)) -> torch.device:

@@ -247,7 +247,8 @@ class MultilabelCalibrationDisplay:
         check_some_known(targets, "y_true")
         names = names_of_labels(targets, label_names)
         columns_of(labels, names)  # refused before anything is drawn
-        probabilities = scores_of(y_prob, (targets.n_rows, targets.n_outputs))
+        shape = (targets.n_rows, targets.n_outputs)
+        probabilities = scores_of(y_prob, shape, targets.label_names)
         low, high = float(probabilities.min()), float(probabilities.max())
         if low < 0 or high > 1:
             raise ValueError(

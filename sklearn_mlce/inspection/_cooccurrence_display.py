@@ -11,6 +11,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from sklearn_mlce._targets.tags import tag_rows
+from sklearn_mlce._utils.estimator_scores import check_predicts
 from sklearn_mlce.inspection._axes import axes_for, short
 from sklearn_mlce.inspection._counts import carried_labels
 from sklearn_mlce.inspection._fitted_scores import columns_of, names_of_labels
@@ -134,6 +135,7 @@ class LabelCooccurrenceDisplay:
         ValueError
             If the predictions are not a matrix of labels, or the others do not go with it.
         """
+        check_predicts(estimator)
         predicted = estimator.predict(X)
         names = names_of_labels(labels_of(predicted, "the prediction"), label_names, estimator)
         return cls.from_labels(

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_mlce._targets.label_names import in_label_order
 from sklearn_mlce._targets.targets import weighted_label_counts
+from sklearn_mlce._utils.estimator_scores import check_predicts
 from sklearn_mlce.inspection._axes import (
     GREY,
     MOST_BOLD_POINTS,
@@ -154,6 +156,7 @@ class F1ByFrequencyDisplay:
         ValueError
             If y is not a matrix of labels, or the others do not go with it.
         """
+        check_predicts(estimator)
         y = matrix_of_tags(y, estimator)
         targets = labels_of(y, "y")
         names = names_of_labels(targets, label_names, estimator)
@@ -221,6 +224,7 @@ class F1ByFrequencyDisplay:
         targets = labels_of(y_true, "y_true")
         check_some_known(targets, "y_true")
         names = names_of_labels(targets, label_names)
+        label_counts = in_label_order(label_counts, targets.label_names, "label_counts")
         if label_counts is None:
             label_counts, _ = weighted_label_counts(targets, np.ones(targets.n_rows))
         counts = np.asarray(label_counts, dtype=np.float64).ravel()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_mlce._targets.label_names import in_label_order
 from sklearn_mlce._targets.targets import Targets, weighted_label_counts
 from sklearn_mlce._utils.estimator_scores import default_threshold, scores_of
 from sklearn_mlce._utils.numeric_input import array_of_numbers
@@ -174,6 +175,7 @@ def _read(
                 "Pass thresholds=0.5, or those of tune_thresholds(y, scores) on other rows; for "
                 "scores whose threshold is zero thresholds=0"
             )
+    thresholds = in_label_order(thresholds, targets.label_names, "thresholds")
     compared = _checked_thresholds(default if thresholds is None else thresholds, n_labels)
     shown = compared if thresholds is not None or own is None else np.broadcast_to(own, n_labels)
     return scores, compared, shown
@@ -194,6 +196,7 @@ def _row_counts(targets: Targets) -> np.ndarray:
 
 
 def _groups(targets: Targets, counts: Any, cuts: tuple[float, float]) -> np.ndarray:
+    counts = in_label_order(counts, targets.label_names, "label_counts")
     group = label_frequency_groups(counts, cuts=cuts)
     if len(group) != targets.n_outputs:
         raise ValueError(

@@ -242,7 +242,7 @@ class ThresholdCurveDisplay:
         check_some_known(targets, "y_true")
         names = names_of_labels(targets, label_names)
         columns = columns_of(labels, names)
-        scores = scores_of(y_score, (targets.n_rows, targets.n_outputs))
+        scores = scores_of(y_score, (targets.n_rows, targets.n_outputs), targets.label_names)
         weight = None if sample_weight is None else weights_of(sample_weight, y_true)
         held_out = held_out_of(targets, np.arange(targets.n_rows), scores, weight)
         curve = global_curve(held_out, measure)

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from sklearn_mlce._targets.targets import is_trainable, row_blocks
-from sklearn_mlce._utils.estimator_scores import scores_of
+from sklearn_mlce._utils.estimator_scores import check_predicts, scores_of
 from sklearn_mlce._utils.numbers import check_k
 from sklearn_mlce._utils.optional import pandas_for
 from sklearn_mlce._utils.pipelines import split_transformers, transformed
@@ -86,6 +86,7 @@ def top_features(
     """
     pd = pandas_for("top_features")
     k = check_k(k)
+    check_predicts(estimator)
     transformers, predictor = _innermost(estimator)
     check_is_fitted(predictor)
     weights = _coefficients(predictor)

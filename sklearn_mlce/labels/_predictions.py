@@ -12,7 +12,12 @@ from sklearn.utils.validation import _num_samples
 from sklearn_mlce._targets.containers import container_of
 from sklearn_mlce._targets.targets import TargetFormatMixin, row_blocks
 from sklearn_mlce._targets.top_k import largest_scores
-from sklearn_mlce._utils.estimator_scores import at_columns, scores_and_probabilities
+from sklearn_mlce._utils.estimator_scores import (
+    at_columns,
+    check_outputs_are_labels,
+    check_predicts,
+    scores_and_probabilities,
+)
 from sklearn_mlce._utils.numbers import check_k
 from sklearn_mlce._utils.optional import pandas_for
 from sklearn_mlce._utils.pipelines import split_transformers, transformed
@@ -170,6 +175,7 @@ def _n_labels(estimator: Any, X: Any) -> int:
     ValueError
         If it is no row of labels.
     """
+    check_predicts(estimator)
     check_sparse(X, "X")
     predicted = estimator.predict(_safe_indexing(X, slice(0, 1)))
     if len(getattr(predicted, "shape", ())) != 2 or predicted.dtype.kind not in "biuf":
@@ -178,4 +184,5 @@ def _n_labels(estimator: Any, X: Any) -> int:
             "first row, which is one class, or the classes of several outputs; expected a row of 0 "
             "and 1. Fit it on a matrix of labels, or use its predict"
         )
+    check_outputs_are_labels(estimator)
     return predicted.shape[1]

@@ -209,7 +209,7 @@ def mlce_loss_from_indices(
     """
     check_tensors(scores=scores, indptr=indptr, indices=indices)
     indptr, indices = indptr.long(), indices.long()
-    rows = flatten_rows(scores.detach())
+    rows = computed_rows(scores.detach())
     traced = is_traced(scores, indptr, indices)
     if traced:  # values cannot be checked
         positives = entries_from_indices(indptr, indices, rows.shape[1])

@@ -41,6 +41,7 @@ from sklearn_mlce._kernels.loss_function import (
     computed_rows,
     empty_gradient,
     flatten_rows,
+    full_precision_product,
     is_small,
     is_traced,
     reduced_loss,
@@ -271,7 +272,7 @@ def _sum_labels(values: Tensor, weight: Tensor | None) -> Tensor:
     if weight is None:
         return values.sum(dim=1)
     if weight.ndim < 2:
-        return values @ weight
+        return full_precision_product(values, weight)
     return values.mul_(weight).sum(dim=1)
 
 

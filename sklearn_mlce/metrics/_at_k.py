@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from sklearn_mlce._targets.encoding import label_names_of
 from sklearn_mlce._utils.numbers import check_k
 from sklearn_mlce.metrics._inputs import (
     check_zero_division,
@@ -165,6 +166,6 @@ def ndcg_at_k(y_true: Any, y_score: Any, *, k: int = 5, sample_weight: Any = Non
 def _ranked_hits(y_true: Any, y_score: Any, k: int) -> tuple[sp.csr_array, np.ndarray]:
     """Positives ``(n, L)``, and whether each row carries its k best labels ``(n, k)``."""
     positives = hard_labels_of(y_true, "y_true")
-    scores = scores_of(y_score, positives.shape)
+    scores = scores_of(y_score, positives.shape, label_names_of(y_true))
     _, hits = hits_at_k(positives, scores, check_k(k, positives.shape[1]))
     return positives, hits

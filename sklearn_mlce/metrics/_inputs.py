@@ -11,7 +11,8 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import _num_samples
 
 from sklearn_mlce._objectives.weights import checked_weight
-from sklearn_mlce._targets.encoding import encode_argument
+from sklearn_mlce._targets.encoding import encode_argument, label_names_of
+from sklearn_mlce._targets.label_names import check_column_order
 from sklearn_mlce._targets.tags import tag_rows
 from sklearn_mlce._targets.targets import Targets, row_blocks
 from sklearn_mlce._targets.top_k import largest_scores
@@ -75,15 +76,15 @@ def hard_labels_of(y: Any, name: str) -> sp.csr_array:
     return positives
 
 
-def scores_of(y_score: Any, shape: tuple[int, int]) -> np.ndarray:
-    """Scores as a float array of the shape of the labels.
+def scores_of(y_score: Any, shape: tuple[int, int], names: np.ndarray | None = None) -> np.ndarray:
+    """Scores as a float array of the shape of the labels, which may have names.
 
     Raises
     ------
     TypeError
         If they are no numbers, such as text.
     ValueError
-        If they are None, sparse, not finite, or of another shape.
+        If they are None, sparse, not finite, or of another shape or order of the columns.
     """
     if y_score is None:
         raise ValueError(f"y_score is None; expected the scores of y_true, of shape {shape}")
@@ -98,6 +99,7 @@ def scores_of(y_score: Any, shape: tuple[int, int]) -> np.ndarray:
     check_holds_numbers(y_score, "y_score")
     scores = check_array(y_score, dtype=[np.float64, np.float32], input_name="y_score")
     check_same_shape(scores.shape, shape, "y_score")
+    check_column_order(label_names_of(y_score), names, "y_score")
     return scores
 
 

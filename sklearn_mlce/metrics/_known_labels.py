@@ -8,6 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.metrics import f1_score, label_ranking_average_precision_score
 
+from sklearn_mlce._targets.encoding import label_names_of
+from sklearn_mlce._targets.label_names import check_column_order
 from sklearn_mlce._targets.targets import Targets, row_blocks
 from sklearn_mlce.metrics._inputs import (
     check_same_shape,
@@ -128,7 +130,7 @@ def masked_label_ranking_average_precision_score(
     """
     targets = labels_of(y_true, "y_true")
     weight = weights_of(sample_weight, y_true)
-    scores = scores_of(y_score, (targets.n_rows, targets.n_outputs))
+    scores = scores_of(y_score, (targets.n_rows, targets.n_outputs), targets.label_names)
     if targets.positives is not None:
         return label_ranking_average_precision_score(
             targets.positives, scores, sample_weight=weight
@@ -165,6 +167,7 @@ def predictions_of(y_pred: Any, targets: Targets) -> sp.csr_array:
     """
     predicted = hard_labels_of(y_pred, "y_pred")
     check_same_shape(predicted.shape, (targets.n_rows, targets.n_outputs), "y_pred")
+    check_column_order(label_names_of(y_pred), targets.label_names, "y_pred")
     return predicted
 
 

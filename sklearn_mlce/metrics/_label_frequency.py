@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_mlce._targets.label_names import in_label_order
 from sklearn_mlce._targets.targets import weighted_label_counts
 from sklearn_mlce._utils.numeric_input import array_of_numbers
 from sklearn_mlce.metrics._inputs import check_zero_division, labels_of, weights_of
@@ -140,7 +141,7 @@ def f1_by_label_frequency(
         raise ValueError(f"group must be 'head', 'medium', 'tail' or None, got {group!r}")
     targets = labels_of(y_true, "y_true")
     weight = weights_of(sample_weight, y_true)
-    counts = label_counts
+    counts = in_label_order(label_counts, targets.label_names, "label_counts")
     if counts is None:
         counts, _ = weighted_label_counts(targets, np.ones(targets.n_rows))
     groups = label_frequency_groups(counts, cuts=cuts)

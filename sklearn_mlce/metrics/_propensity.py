@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from sklearn_mlce._targets.encoding import label_names_of
+from sklearn_mlce._targets.label_names import in_label_order
 from sklearn_mlce._utils.numbers import check_k, check_number
 from sklearn_mlce._utils.numeric_input import array_of_numbers
 from sklearn_mlce.metrics._inputs import (
@@ -133,9 +135,11 @@ def propensity_scored_precision_at_k(
     0.464
     """
     positives = hard_labels_of(y_true, "y_true")
-    scores = scores_of(y_score, positives.shape)
+    names = label_names_of(y_true)
+    scores = scores_of(y_score, positives.shape, names)
     k = check_k(k, positives.shape[1])
     weight = weights_of(sample_weight, y_true)
+    propensities = in_label_order(propensities, names, "propensities")
     gains = 1 / _checked_propensities(propensities, positives.shape[1])
     ranked, hits = hits_at_k(positives, scores, k)
     reached = weight @ (gains[ranked] * hits).sum(axis=1)

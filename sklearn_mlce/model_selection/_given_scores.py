@@ -8,7 +8,7 @@ import numpy as np
 
 from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._targets.encoding import label_names_of
-from sklearn_mlce._targets.label_names import check_label_names
+from sklearn_mlce._targets.label_names import check_column_order, check_label_names
 from sklearn_mlce._targets.tags import as_objects, tag_rows
 from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._utils.estimator_scores import finite_scores, to_dense
@@ -72,7 +72,7 @@ def checked_scores(y_score: Any, targets: Targets) -> np.ndarray:
     Raises
     ------
     ValueError
-        If they have another shape, or are NaN.
+        If they have another shape, or order of the columns, or are NaN.
     """
     check_sparse(y_score, "y_score")
     scores = array_of_numbers(to_dense(y_score), "y_score")
@@ -85,4 +85,5 @@ def checked_scores(y_score: Any, targets: Targets) -> np.ndarray:
             f"shape {scores.shape} of dtype {scores.dtype}. For a list of probabilities, as "
             "forests return, pass np.column_stack([part[:, 1] for part in probabilities])"
         )
+    check_column_order(label_names_of(y_score), targets.label_names, "y_score")
     return finite_scores(scores, "y_score holds")

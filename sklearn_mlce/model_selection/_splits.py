@@ -132,8 +132,10 @@ def splits_of(
     if kind in ("multilabel", "soft") and not _knows_labels(cv):
         y = _plain_labels(y)
     rows = np.arange(X.shape[0] if hasattr(X, "shape") else len(X))
-    # Splitters give row numbers or masks; both index the row numbers.
-    splits = [(rows[train], rows[test]) for train, test in cv.split(X, y, **split_params)]
+    splits = [
+        (_rows_of(train, rows, given), _rows_of(test, rows, given))
+        for train, test in cv.split(X, y, **split_params)
+    ]
     if not splits:
         raise ValueError(
             f"cv={given!r} makes no splits; expected one at least. Pass a number of folds such as "
@@ -141,6 +143,29 @@ def splits_of(
             "first fit"
         )
     return splits
+
+
+def _rows_of(part: Any, rows: np.ndarray, cv: Any) -> np.ndarray:
+    """Row numbers of a part of a split, which are given as such or as a mask.
+
+    Raises
+    ------
+    ValueError
+        If they are not, or lie outside.
+    """
+    try:
+        chosen = rows[np.asarray(part, dtype=None if np.size(part) else np.intp)]
+    except IndexError as error:
+        raise ValueError(
+            f"cv={cv!r:.60} has a part that does not fit {len(rows)} rows: {error}. Pass row "
+            "numbers from 0, or masks of all rows"
+        ) from error
+    if chosen.ndim != 1:
+        raise ValueError(
+            f"cv={cv!r:.60} has the part {part!r:.40}; expected a list of row numbers, or a mask. "
+            "Pass pairs of them: [(train, test), ...]"
+        )
+    return chosen
 
 
 def _check_pairs(cv: Any) -> None:

@@ -54,10 +54,7 @@ class _LabelFolds(BaseCrossValidator):
     def __init__(
         self, n_splits: Any = 5, *, shuffle: Any = False, random_state: Any = None
     ) -> None:
-        if not isinstance(n_splits, Integral) or n_splits < 2:
-            raise ValueError(
-                f"n_splits={n_splits!r} must be a whole number of folds, 2 at least, such as 5"
-            )
+        _check_number(n_splits, "folds", 2)
         if not isinstance(shuffle, bool | np.bool_):
             raise TypeError(f"shuffle={shuffle!r} must be True or False")
         if not shuffle and random_state is not None:
@@ -272,8 +269,41 @@ class MultilabelStratifiedGroupKFold(_LabelFolds):
             )
         check_container(groups, "groups")
         check_consistent_length(X, y, groups)
-        numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
+        numbers = _numbers_of_groups(groups)
         yield from self._splits(encode_targets(y), numbers)
+
+
+def _check_number(n_splits: Any, unit: str, least: int) -> None:
+    """Raise ValueError unless a number of splits is one."""
+    whole = isinstance(n_splits, Integral) and not isinstance(n_splits, bool)
+    if not whole or n_splits < least:
+        raise ValueError(
+            f"n_splits={n_splits!r} must be a whole number of {unit}, {least} at least, such as 5"
+        )
+
+
+def _numbers_of_groups(groups: Any) -> np.ndarray:
+    """Number ``(n,)`` of the group of each row.
+
+    Raises
+    ------
+    ValueError
+        If they have not one dimension, or no order, as None beside text.
+    """
+    array = np.asarray(groups)
+    try:
+        if array.ndim == 1:
+            return np.unique(array, return_inverse=True)[1]
+    except TypeError as error:
+        kinds = sorted({type(group).__name__ for group in array.tolist()})
+        raise ValueError(
+            f"groups holds {', '.join(kinds)}, which cannot be sorted; expected text or numbers. "
+            "Pass [str(group) for group in groups]"
+        ) from error
+    raise ValueError(
+        f"groups has shape {array.shape}; expected one group for each row, of shape (n_samples,). "
+        "Pass one column, or pandas.factorize of tuples"
+    )
 
 
 class MultilabelStratifiedShuffleSplit(BaseShuffleSplit):
@@ -326,6 +356,7 @@ class MultilabelStratifiedShuffleSplit(BaseShuffleSplit):
         train_size: Any = None,
         random_state: Any = None,
     ) -> None:
+        _check_number(n_splits, "splits", 1)
         super().__init__(
             n_splits, test_size=test_size, train_size=train_size, random_state=random_state
         )

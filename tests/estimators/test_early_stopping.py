@@ -358,3 +358,21 @@ def test_holding_rows_out_of_a_memory_map_copies_no_more_than_them(tmp_path):
     assert train.X.nbytes == 9 * held_out.X.nbytes
     whole = stopping(max_epochs=1).fit(np.array(mapped), labels)
     assert_same_scores(stopping(max_epochs=1).fit(mapped, labels), whole, mapped)
+
+
+def test_an_epoch_of_the_lowest_score_is_kept_where_there_is_no_better_one():
+    X, Y = labelled_rows()
+    values = iter([-np.inf, -np.inf, -1.0, -np.inf])
+    first = mlp(early_stopping=True, scoring=lambda *_: -np.inf, max_epochs=2).fit(X, Y)
+    assert first.best_epoch_ == 1
+    assert np.isfinite(first.decision_function(X)).all()
+    third = mlp(early_stopping=True, scoring=lambda *_: next(values), max_epochs=4).fit(X, Y)
+    assert third.best_epoch_ == 3
+
+
+@pytest.mark.parametrize("value", ["a", None, {"f1": 1.0}, np.ones(2)], ids=repr)
+def test_scores_that_are_no_numbers_are_refused(value):
+    X, Y = labelled_rows()
+    model = mlp(early_stopping=True, scoring=lambda *_: value)
+    with pytest.raises(TypeError, match=r"returned .*; expected a number, .*Return float\(score\)"):
+        model.fit(X, Y)

@@ -259,3 +259,22 @@ def test_rows_in_memory_maps_are_not_copied(container, tmp_path, monkeypatch):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < sum(part.nbytes for part in parts.values()) / 2
+
+
+@pytest.mark.parametrize(
+    ("parameters", "size"), [({}, 3e38), ({"loss": "bce", "scale": 1e-300}, 1)]
+)
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+def test_coefficients_that_overflow_end_the_fit_and_leave_the_last_one(parameters, size):
+    rng = np.random.default_rng(0)
+    X = rng.choice([-1.0, 1.0], (60, 5))
+    Y = (X @ rng.normal(size=(5, 3)) > 0).astype(int)
+    model = MLCEClassifier().fit(X, Y)
+    before = model.decision_function(X)
+    rows = X if size == 1 else (X * size).astype(np.float32)
+    with pytest.raises(
+        ValueError, match=r"coefficients of the best fit are beyond .*StandardScaler"
+    ):
+        model.set_params(**parameters).fit(rows, Y)
+    np.testing.assert_array_equal(model.decision_function(X), before)

@@ -116,3 +116,19 @@ def test_columns_of_several_levels_are_names():
     assert model.label_names_.tolist() == columns.tolist()
     by_place = MLCEClassifier(label_weight=[1, 1, 2, 1]).fit(X, Y)
     np.testing.assert_array_equal(model.coef_, by_place.coef_)
+
+
+@on_both
+def test_classes_are_read_once_and_none_is_missing(make):
+    X, Y = labelled_rows()
+    y = np.array(["a", "b"])[Y[:, 0]]
+    expected = make(random_state=0).partial_fit(X, y, classes=["a", "b"])
+    found = make(random_state=0).partial_fit(X, y, classes={"b", "a"})
+    np.testing.assert_array_equal(found.decision_function(X), expected.decision_function(X))
+    for given in (iter("ab"), "ab", {"a": 1, "b": 2}):
+        with pytest.raises(TypeError, match=r"^classes is (an iterator|the text|a dict)"):
+            make().partial_fit(X, y, classes=given)
+    for missing in (None, np.nan):
+        for given, labels in (([0, 1, missing], Y[:, 0]), ([[0, 1, 2], [0, missing]], Y[:, :2])):
+            with pytest.raises(ValueError, match=r"^classes holds None or NaN, which is no class"):
+                make().partial_fit(X, labels, classes=given)

@@ -513,3 +513,13 @@ def test_mixed_precision(monkeypatch):
     assert seen == {(True, torch.bfloat16)}
     full = with_module(Look, precision="full").fit(X, Y)
     np.testing.assert_allclose(model.decision_function(X), full.decision_function(X), atol=0.1)
+
+
+def test_complex_scores_are_refused():
+    class Complex(nn.Linear):
+        def forward(self, rows):
+            return super().forward(rows).to(torch.complex64)
+
+    X, Y = labelled_rows()
+    with pytest.raises(ValueError, match="returned a tensor of complex numbers of shape"):
+        MLCEMLP(module=Complex, max_epochs=1).fit(X, Y)

@@ -20,7 +20,12 @@ from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
 from sklearn_mlce._targets import targets
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
 from sklearn_mlce.decisions import MultilabelDecisionClassifier
-from sklearn_mlce.labels import predicted_labels, top_labels, y_to_tags
+from sklearn_mlce.inspection import (
+    F1ByFrequencyDisplay,
+    LabelCooccurrenceDisplay,
+    MultilabelCalibrationDisplay,
+)
+from sklearn_mlce.labels import predicted_labels, top_features, top_labels, y_to_tags
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 from tests.helpers.estimators import labelled_rows, mlp
 
@@ -183,3 +188,32 @@ def test_one_class_per_row_is_refused(y):
     for function in (predicted_labels, top_labels):
         with pytest.raises(ValueError, match=r"MLCEClassifier predicts \[.*\] for the first row"):
             function(model, X)
+
+
+@pytest.mark.parametrize("estimator", [None, "a model", MLCEClassifier], ids=repr)
+def test_what_is_no_estimator_is_refused(estimator):
+    X, _ = labelled_rows()
+    for call in (
+        lambda: predicted_labels(estimator, X),
+        lambda: top_labels(estimator, X, 2),
+        lambda: top_features(estimator, 2),
+        lambda: F1ByFrequencyDisplay.from_estimator(estimator, X, X > 0),
+        lambda: LabelCooccurrenceDisplay.from_estimator(estimator, X),
+    ):
+        with pytest.raises(TypeError, match=r"expected a fitted estimator\. Pass one"):
+            call()
+
+
+@pytest.mark.parametrize("make", [MLCEClassifier, RandomForestClassifier])
+def test_classes_of_several_outputs_are_no_labels(make):
+    X, Y = labelled_rows()
+    outputs = Y + Y[::-1]
+    model = make(random_state=0).fit(X, outputs)
+    zeros_and_ones = X[(np.asarray(model.predict(X)) < 2).all(axis=1)]
+    for call in (
+        lambda: predicted_labels(model, zeros_and_ones),
+        lambda: top_labels(model, zeros_and_ones, 1),
+        lambda: MultilabelCalibrationDisplay.from_estimator(model, X, Y),
+    ):
+        with pytest.raises(ValueError, match=r"classes of several outputs, such as \[0, 1, 2\]"):
+            call()

@@ -223,3 +223,38 @@ def test_options_that_are_none_are_refused(function, option, value):
 def test_counts_that_are_none_are_refused(counts, error, match):
     with pytest.raises(error, match=match):
         losses.class_balanced_focal_loss(SCORES, TARGETS, counts)
+
+
+@on_all
+@pytest.mark.parametrize("weighs_labels", [False, True])
+def test_autocast_does_not_halve_the_precision_of_a_loss(name, weighs_labels):
+    loss, scores, targets = LOSSES[name]
+    options = {"label_weight": torch.linspace(0.3, 0.9, 5)} if weighs_labels else {}
+    rows = [scores.repeat(40, *[1] * (scores.ndim - 1)), scores]  # of many and of few cells
+    for form in rows[name == "from indices" :]:
+        y = targets if form is scores else targets.repeat(40, *[1] * (targets.ndim - 1))
+        found = []
+        for enabled in (False, True):
+            variable = form.clone().requires_grad_()
+            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                value = loss(variable, y, **options)
+            found.append((value, *torch.autograd.grad(value, variable)))
+        torch.testing.assert_close(found[1], found[0], rtol=0, atol=0)
+
+
+@on_all
+def test_tensors_that_torch_does_not_compute_with_are_refused(name):
+    loss, scores, targets = LOSSES[name]
+    with pytest.raises(TypeError, match=r"^scores has the layout torch.sparse_coo.*to_dense"):
+        loss(scores.to_sparse(), targets)
+    if name != "from indices":
+        with pytest.raises(TypeError, match=r"^targets has the layout torch.sparse_coo.*to_dense"):
+            loss(scores, targets.to_sparse())
+    with pytest.raises(TypeError, match=r"^scores are of torch.float8.*Pass scores.float"):
+        loss(scores.to(torch.float8_e4m3fn), targets)
+
+
+@pytest.mark.parametrize("name", ["focal", "class balanced", "distribution balanced"])
+def test_a_power_may_be_a_truth_value(name):
+    loss, scores, targets = LOSSES[name]
+    assert loss(scores, targets, gamma=True) == loss(scores, targets, gamma=1.0)

@@ -380,3 +380,24 @@ def test_groups_are_routed(search):
         search(cv=3, random_state=0).fit(X, Y)  # asks for none
     for fitted in (model, nested):
         np.testing.assert_allclose(fitted.decision_function(X), expected)
+
+
+@pytest.mark.parametrize("n_splits", [0, -1, 1.5, "3", None, True])
+def test_numbers_of_random_splits_that_are_none_are_refused(n_splits):
+    with pytest.raises(ValueError, match=r"n_splits=.* whole number of splits, 1 at least"):
+        MultilabelStratifiedShuffleSplit(n_splits)
+
+
+@pytest.mark.parametrize(
+    ("groups", "match"),
+    [
+        ([None] * 90, "groups holds NoneType, which cannot be sorted"),
+        ([None, "a", "b"] * 30, "groups holds NoneType, str"),
+        (np.zeros((90, 1)), r"groups has shape \(90, 1\); expected one group for each row"),
+        ([("a", 1)] * 90, r"groups has shape \(90, 2\)"),
+    ],
+)
+def test_groups_that_are_none_are_refused(groups, match):
+    X, Y = labelled_rows()
+    with pytest.raises(ValueError, match=match):
+        list(MultilabelStratifiedGroupKFold(3).split(X, Y, groups))

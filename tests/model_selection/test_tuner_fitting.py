@@ -313,3 +313,19 @@ def test_copies_and_representations():
     assert not hasattr(tuned, "predict_proba")
     forest = Tuned(RandomForestClassifier(15, random_state=0), random_state=0).fit(X, Y)
     np.testing.assert_array_equal(forest.predict_proba(X), forest.estimator_.predict_proba(X))
+
+
+@pytest.mark.parametrize("make", [Tuned, Calibrated])
+@pytest.mark.parametrize(
+    ("part", "match"),
+    [
+        ([10**6], "does not fit 90 rows: index 1000000 is out of bounds"),
+        (5, "has the part 5; expected a list of row numbers"),
+        (np.ones(7, bool), "does not fit 90 rows: boolean index did not match"),
+    ],
+)
+def test_folds_that_do_not_fit_the_rows_are_refused(make, part, match):
+    X, Y = labelled_rows()
+    for pair in ((np.arange(45), part), (part, np.arange(45))):
+        with pytest.raises(ValueError, match=match):
+            make(MLCEClassifier(), cv=[pair]).fit(X, Y)

@@ -219,3 +219,15 @@ def test_batches_and_epochs_follow_the_rows():
     assert resolve_max_epochs("auto", 32, 1) == 60
     assert resolve_max_epochs("auto", 512, 10**6) == 3
     assert resolve_max_epochs(4, 512, 1) == 4
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"), [(np.float32, 1e-39), (np.float32, 1e-44), (np.float64, 1e-310)]
+)
+@pytest.mark.parametrize("input_scaling", ["robust", "overall"])
+def test_features_near_zero_have_a_finite_factor(dtype, size, input_scaling):
+    X = np.random.default_rng(0).normal(size=(200, 3)) * size * 10
+    y = (X[:, 0] > 0).astype(int)
+    model = small(max_epochs=1, input_scaling=input_scaling).fit(X.astype(dtype), y)
+    assert np.isfinite(model.state_dict_["input_scaling.factor"]).all()
+    assert np.isfinite(model.decision_function(X.astype(dtype))).all()

@@ -148,3 +148,12 @@ def test_a_fit_to_be_resumed_has_no_scheduler(tmp_path):
 def test_what_is_no_callback_is_refused(wrong):
     with pytest.raises(TypeError, match=r"expected instances of skorch.*to set_callbacks"):
         mlp(callbacks=[wrong]).fit(X, Y)
+
+
+@pytest.mark.parametrize("event", ["on_batch_begin", "on_batch_end", "on_grad_computed"])
+def test_methods_that_are_set_on_an_instance_are_called(event):
+    X, Y = labelled_rows()
+    calls, callback = [], Callback()
+    setattr(callback, event, lambda *args, **kwargs: calls.append(event))
+    mlp(callbacks=[callback], max_epochs=1).fit(X, Y)
+    assert calls

@@ -9,7 +9,17 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score
 
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
+from sklearn_mlce._targets.label_names import in_label_order
 from sklearn_mlce.calibration import MultilabelCalibratedClassifierCV
+from sklearn_mlce.inspection import label_report
+from sklearn_mlce.metrics import (
+    f1_by_label_frequency,
+    label_propensities,
+    masked_f1_score,
+    masked_label_ranking_average_precision_score,
+    precision_at_k,
+    propensity_scored_precision_at_k,
+)
 from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 from tests.helpers.estimators import assert_same_scores, labelled_rows, mlp, on_both
 
@@ -142,3 +152,84 @@ def test_outputs_of_other_names_are_not_scored(make):
     model.score(X, outputs)
     with pytest.raises(ValueError, match="in another order"):
         model.score(X, outputs[["b", "a"]])
+
+
+WEIGHTS = pd.Series([4.0, 1.0, 2.0, 3.0], index=list("dabc"))  # 1 to 4 of a to d
+
+
+@on_both
+def test_a_series_of_label_weights_goes_by_its_index(make):
+    by_name = make(label_weight=WEIGHTS, random_state=0).fit(X, FRAME)
+    assert_same_scores(by_name, make(label_weight=[1, 2, 3, 4], random_state=0).fit(X, FRAME), X)
+    model = make(label_weight=WEIGHTS.rename({"d": "e"}), random_state=0)
+    with pytest.raises(ValueError, match=r"lacks \['d'\] and has .* \['e'\]. Pass .*to_numpy\(\)"):
+        model.fit(X, FRAME)
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "order"),
+    [
+        (WEIGHTS, list("abcd"), [1, 2, 3, 0]),
+        (WEIGHTS, list("dabc"), [0, 1, 2, 3]),
+        (WEIGHTS, None, [0, 1, 2, 3]),  # of a y without names
+        (WEIGHTS.reset_index(drop=True), list("abcd"), [0, 1, 2, 3]),  # the index that pandas makes
+        (WEIGHTS.set_axis([1, 3, 0, 2]), None, [2, 0, 3, 1]),  # column numbers
+        (WEIGHTS.to_numpy(), list("abcd"), [0, 1, 2, 3]),
+    ],
+)
+def test_values_of_labels_take_the_order_of_the_labels(values, names, order):
+    names = None if names is None else np.array(names, dtype=object)
+    found = np.asarray(in_label_order(values, names, "label_weight"))
+    np.testing.assert_array_equal(found, WEIGHTS.to_numpy()[order])
+
+
+def test_an_index_that_repeats_a_name_is_refused():
+    weights = WEIGHTS.set_axis(list("aabc"))
+    with pytest.raises(ValueError, match=r"the index of label_weight is not .*lacks \['d'\]"):
+        in_label_order(weights, np.array(list("abcd"), dtype=object), "label_weight")
+
+
+def test_measures_take_series_by_their_index_and_refuse_columns_in_another_order():
+    scores = pd.DataFrame(np.arange(4 * len(X)).reshape(-1, 4) % 7 - 3.0, columns=list("abcd"))
+    predicted = (scores > 0).astype(int)
+    swapped = list("badc")
+    counts = pd.Series([500, 50, 5, 4], index=list("abcd"))
+    expected = f1_by_label_frequency(Y, predicted.to_numpy(), label_counts=counts.to_numpy())
+    assert f1_by_label_frequency(FRAME, predicted, label_counts=counts[swapped]) == expected
+    of_thresholds = label_report(FRAME, scores, thresholds=(counts / 500)[swapped])
+    np.testing.assert_array_equal(of_thresholds.threshold, counts / 500)
+    propensities = label_propensities(Y)
+    by_name = pd.Series(propensities, index=list("abcd"))[swapped]
+    assert propensity_scored_precision_at_k(
+        FRAME, scores, k=2, propensities=by_name
+    ) == propensity_scored_precision_at_k(Y, scores.to_numpy(), k=2, propensities=propensities)
+    for call in (
+        lambda: masked_f1_score(FRAME, predicted[swapped]),
+        lambda: f1_by_label_frequency(FRAME, predicted[swapped]),
+        lambda: precision_at_k(FRAME, scores[swapped], k=1),
+        lambda: propensity_scored_precision_at_k(
+            FRAME, scores[swapped], k=1, propensities=propensities
+        ),
+        lambda: masked_label_ranking_average_precision_score(FRAME, scores[swapped]),
+        lambda: label_report(FRAME, scores[swapped]),
+    ):
+        with pytest.raises(ValueError, match=r"columns of y_.* those of y_true in another order"):
+            call()
+    # Names that say nothing of the order.
+    masked_f1_score(FRAME, predicted.set_axis(range(4), axis=1))
+    masked_f1_score(FRAME, predicted.set_axis(list("wxyz"), axis=1))
+
+
+@pytest.mark.parametrize("make", [MLCEClassifier, mlp])
+def test_a_warm_start_goes_on_with_the_features_that_it_knows(make):
+    rows = pd.DataFrame(X, columns=list("uvwxyz"))
+    model = make(warm_start=True, random_state=0).fit(rows, Y)
+    before = model.decision_function(rows)
+    for other, how in (
+        (rows[list("vuwxyz")], "in another order"),
+        (rows.add_prefix("n"), "others"),
+    ):
+        with pytest.raises(ValueError, match=f"warm_start=True .*{how}.*feature_names_in_"):
+            model.fit(other, Y)
+    np.testing.assert_array_equal(model.decision_function(rows), before)
+    model.fit(rows, Y).fit(X, Y).fit(rows, Y)  # without names they go by position
