@@ -98,6 +98,19 @@ def change_about(parts, **state):
     return {"about.npy": array_bytes(json.dumps(about))}
 
 
+def without_entry(parts, name):
+    """Leave an entry out of the state that a checkpoint tells."""
+    about = json.loads(str(np.load(io.BytesIO(parts["about.npy"]))))
+    del about["state"][name]
+    return {"about.npy": array_bytes(json.dumps(about))}
+
+
+def of_format(parts, number):
+    """Change the number of the format."""
+    about = json.loads(str(np.load(io.BytesIO(parts["about.npy"]))))
+    return {"about.npy": array_bytes(json.dumps(about | {"format": number}))}
+
+
 BIAS = "last/weights/layers.0.bias.npy"
 FAULTS = {
     "huge": lambda parts: {BIAS: huge_header()},
@@ -115,7 +128,15 @@ FAULTS = {
     "numbers for JSON": lambda parts: {"about.npy": array_bytes(np.zeros(3))},
     "seed": lambda parts: change_about(parts, seed=-1),
     "seed of text": lambda parts: change_about(parts, seed="1"),
+    "large seed": lambda parts: change_about(parts, seed=2**64),
+    "true seed": lambda parts: change_about(parts, seed=True),
+    "epochs before": lambda parts: change_about(parts, n_epochs_before=-1),
     "best epoch": lambda parts: change_about(parts, best_epoch=7),
+    "no best epoch": lambda parts: change_about(parts, best_epoch=0),
+    "finished": lambda parts: change_about(parts, finished=1),
+    "a missing entry": lambda parts: without_entry(parts, "seed"),
+    "an older format": lambda parts: of_format(parts, 3),
+    "a later format": lambda parts: of_format(parts, 5),
     "losses": lambda parts: change_about(parts, losses=[None]),
     "scores": lambda parts: change_about(parts, scores=[1.0]),
     "unknown entry": lambda parts: change_about(parts, stopped_by=3),
@@ -128,6 +149,20 @@ def test_members_that_are_none_of_the_network_are_refused(fault, saved):
     write_members(saved, parts | FAULTS[fault](parts))
     with pytest.raises(ValueError, match=UNUSABLE):
         resume(saved)
+
+
+def test_entries_of_every_value_that_fits_are_taken(saved):
+    parts = members(saved)
+    for state in ({"seed": 0}, {"seed": 2**64 - 1}, {"n_epochs_before": 5}, {"best_epoch": 1}):
+        about = json.loads(str(np.load(io.BytesIO((change_about(parts, **state))["about.npy"]))))
+        assert checkpoint._is_about(about)
+
+
+def test_a_new_file_has_the_rights_that_new_files_have(tmp_path):
+    stream, path = checkpoint._new_file(tmp_path)
+    stream.close()
+    (tmp_path / "other").touch()
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 def test_members_that_are_missing_compressed_or_twice_are_refused(saved):
