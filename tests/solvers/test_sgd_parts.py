@@ -11,7 +11,12 @@ from sklearn_mlce._objectives.target_tensors import encode
 from sklearn_mlce._solvers.row_batches import RowBatches
 from sklearn_mlce._solvers.sgd import CentredWeights, StochasticDescent
 from sklearn_mlce._solvers.standardisation import Standardisation
-from sklearn_mlce._solvers.step_sizes import StepSizes, gram_eigenvalue, linear_decay
+from sklearn_mlce._solvers.step_sizes import (
+    StepSizes,
+    gram_eigenvalue,
+    linear_decay,
+    stream_decay,
+)
 from sklearn_mlce._targets.encoding import encode_targets
 
 CPU = torch.device("cpu")
@@ -109,6 +114,12 @@ def test_blocks_are_whole_batches(container, monkeypatch):
         assert sum(len(batch.targets.indptr) - 1 for batch in batches.epoch(np.arange(N_ROWS))) == (
             N_ROWS
         )
+
+
+def test_steps_of_a_stream_fall_as_one_over_the_root_of_their_number():
+    assert stream_decay(0) == 1
+    steps = np.array([stream_decay(number) for number in (0, 50, 150, 400, 5000)])
+    np.testing.assert_allclose(steps, [1, 0.5**0.5, 0.5, 1 / 3, 101**-0.5])
 
 
 @pytest.mark.parametrize("decay", [0.1, torch.linspace(0.1, 0.5, N_LABELS).double()])
