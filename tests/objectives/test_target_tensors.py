@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sklearn_mlce._objectives.target_tensors import FORMS, encode
-from sklearn_mlce._targets.encoding import encode_targets
+from sklearn_mlce._targets.encoding import encode_outputs, encode_targets
 
 CPU = torch.device("cpu")
 N_ROWS = 7
@@ -75,6 +75,17 @@ def test_columns_of_the_classes_of_outputs(y):
     assert sizes == (3, 3)
     expected = np.column_stack([CODES, CODES[::-1] + 3])
     np.testing.assert_array_equal(columns.view(-1, 2), np.where(np.isnan(y), -1, expected))
+
+
+@pytest.mark.parametrize("n_known", range(2, 2 * N_ROWS + 1))
+def test_columns_whatever_number_of_classes_is_known(n_known):
+    known = np.zeros(2 * N_ROWS, dtype=bool)
+    known[np.random.default_rng(n_known).permutation(2 * N_ROWS)[:n_known]] = True
+    codes = np.where(known.reshape(N_ROWS, 2), np.column_stack([CODES, CODES[::-1]]), np.nan)
+    classes = [np.arange(3.0), np.arange(3.0)]
+    targets = encode_outputs(codes, classes)
+    columns, _ = FORMS["columns"](encode(targets, np.float64, CPU), 6)
+    np.testing.assert_array_equal(columns.view(-1, 2), np.nan_to_num(np.add(codes, [0, 3]), nan=-1))
 
 
 def test_codes_and_probabilities():

@@ -17,6 +17,7 @@ from sklearn_mlce._solvers.step_sizes import (
     linear_decay,
     stream_decay,
 )
+from sklearn_mlce._solvers.stream import LiveWeights
 from sklearn_mlce._targets.encoding import encode_targets
 
 CPU = torch.device("cpu")
@@ -114,6 +115,25 @@ def test_blocks_are_whole_batches(container, monkeypatch):
         assert sum(len(batch.targets.indptr) - 1 for batch in batches.epoch(np.arange(N_ROWS))) == (
             N_ROWS
         )
+
+
+@pytest.mark.parametrize("smallest", [0.0, 0.9])
+def test_squares_are_kept_while_a_chunk_moves_some_of_the_weights(smallest, monkeypatch):
+    monkeypatch.setattr("sklearn_mlce._solvers.sgd._SMALLEST_FACTOR", smallest)
+    rng = np.random.default_rng(0)
+    X = sp.csr_array(np.where(np.arange(N_FEATURES) < 3, rng.normal(size=(5, N_FEATURES)), 0))
+    targets = encode_targets(label_rows(rng, 5))
+    live = LiveWeights(rng.normal(size=(N_FEATURES, N_LABELS)), Standardisation(None), None, CPU)
+    (batch,) = RowBatches(X, targets, None, Standardisation(None), 5, CPU).epoch(np.arange(5))
+    before = live.parameters(copy=True)
+    with live.moved_by(X):
+        gradient = torch.from_numpy(rng.normal(size=(5, N_LABELS)))
+        live.weights.step(batch.features, gradient, 0.1, 0.5)
+    torch.testing.assert_close(live.squares, live.weights.squares())
+    norm = live.weights.squared_norm(live.squares)
+    expected = (before - 0.1 * X.T @ gradient.numpy()) / 1.5
+    np.testing.assert_allclose(live.parameters(copy=True), expected)
+    assert norm == pytest.approx((expected**2).sum())
 
 
 def test_steps_of_a_stream_fall_as_one_over_the_root_of_their_number():
