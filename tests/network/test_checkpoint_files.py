@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
 from sklearn_mlce._network import checkpoint
+from sklearn_mlce._network.array_archive import Damaged, open_regular
 from sklearn_mlce._network.fingerprint import _is_read_whole
 from tests.helpers.estimators import assert_same_scores, labelled_rows
 from tests.network.test_checkpoints import assert_same_fit, deep
@@ -129,6 +130,7 @@ FAULTS = {
     "seed": lambda parts: change_about(parts, seed=-1),
     "seed of text": lambda parts: change_about(parts, seed="1"),
     "large seed": lambda parts: change_about(parts, seed=2**64),
+    "larger seed": lambda parts: change_about(parts, seed=2**70),
     "true seed": lambda parts: change_about(parts, seed=True),
     "epochs before": lambda parts: change_about(parts, n_epochs_before=-1),
     "best epoch": lambda parts: change_about(parts, best_epoch=7),
@@ -156,6 +158,20 @@ def test_entries_of_every_value_that_fits_are_taken(saved):
     for state in ({"seed": 0}, {"seed": 2**64 - 1}, {"n_epochs_before": 5}, {"best_epoch": 1}):
         about = json.loads(str(np.load(io.BytesIO((change_about(parts, **state))["about.npy"]))))
         assert checkpoint._is_about(about)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such links and pipes")
+def test_a_link_or_pipe_that_takes_the_place_of_a_file_is_refused(saved, monkeypatch):
+    link, pipe, status = saved.parent / "link", saved.parent / "pipe", os.stat(saved)
+    link.symlink_to(saved)
+    os.mkfifo(pipe)
+    with open_regular(saved) as stream:
+        assert stream.read() == saved.read_bytes()
+    monkeypatch.setattr(os, "lstat", lambda path: status)  # as they were a moment before
+    with pytest.raises(OSError, match="symbolic links"):
+        open_regular(link)
+    with pytest.raises(Damaged, match="special file"):
+        open_regular(pipe)
 
 
 def test_a_new_file_has_the_rights_that_new_files_have(tmp_path):
