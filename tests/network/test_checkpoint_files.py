@@ -221,6 +221,25 @@ def test_names_of_new_files_cannot_be_guessed_and_old_ones_are_not_followed(tmp_
     assert all(len(name) > 40 for name in names)
 
 
+def test_other_labels_and_weights_are_those_of_another_fit(tmp_path):
+    weight, labels = np.linspace(1, 2, len(X)), Y.copy()
+    labels[5, 1] = 1 - labels[5, 1]
+    options = {"max_epochs": 1, "hidden_layer_sizes": (3,)}
+    model = deep(tmp_path, **options).fit(X, Y, sample_weight=weight)
+    for y, other, name in (
+        (Y, weight + 1e-9, "sample_weight"),
+        (Y, None, "sample_weight"),
+        (labels, weight, "labels"),
+    ):
+        with pytest.raises(ValueError, match=f"another fit: .*checksum of {name}"):
+            deep(tmp_path, resume=True, **options).fit(X, y, sample_weight=other)
+    again = deep(tmp_path, resume=True, **options).fit(X, Y, sample_weight=weight)
+    assert_same_scores(again, model, X)
+    deep(tmp_path, **options).fit(X, Y)
+    with pytest.raises(ValueError, match=r"another fit: .*checksum of sample_weight"):
+        deep(tmp_path, resume=True, **options).fit(X, Y, sample_weight=weight)
+
+
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
 def test_every_cell_of_x_is_compared(container, tmp_path):
     deep(tmp_path).fit(container(X), Y)
