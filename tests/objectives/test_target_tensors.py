@@ -59,6 +59,8 @@ def test_entries_are_those_of_the_matrix(kind):
     for name, expected in (("rows", rows), ("columns", columns)):
         np.testing.assert_array_equal(getattr(found, name), expected)
     np.testing.assert_array_equal(found.flat_index, rows * targets.n_outputs + columns)
+    if kind != "classes":
+        np.testing.assert_array_equal(part.indptr, np.append(0, np.cumsum(matrix[1:6].sum(axis=1))))
 
 
 def test_unknown_entries_are_masked():
