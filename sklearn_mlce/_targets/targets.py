@@ -203,7 +203,7 @@ class Targets:
             missing = np.nan if labels.dtype.kind in "biuf" else None
             return np.where(unknown, missing, labels) if unknown.any() else labels
         if self.kind == "binary":
-            return self.classes[self.positives.toarray()[:, 0]]
+            return self.classes[self.positives.toarray().ravel()]
         if target_format.sparse_container is not None:
             return target_format.sparse_container(self.positives, dtype=target_format.dtype)
         return self.positives.toarray().astype(target_format.dtype)

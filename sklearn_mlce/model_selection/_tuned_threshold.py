@@ -417,7 +417,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         """
         check_is_fitted(self)
         scores = self._zero_scores(X)
-        return scores[:, 0] if self._target_format.kind == "binary" else scores
+        return scores.ravel() if self._target_format.kind == "binary" else scores
 
     @available_if(_estimator_has("predict_proba"))
     def predict_proba(self, X: Any) -> NDArray[Any]:

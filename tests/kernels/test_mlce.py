@@ -88,6 +88,18 @@ def test_many_labels_in_float32(scale):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
+def test_few_scores_near_zero(kind, scale, monkeypatch):
+    monkeypatch.setattr("sklearn_mlce._kernels.loss_function._SMALL", 2**16)
+    scores = random_scores(3)
+    targets = torch.from_numpy(random_targets(kind, np.random.default_rng(3)))
+    values, gradient = rows_and_gradient(scores, targets, scale=scale)
+    expected = expected_rows_and_gradient(scores, targets, scale)
+    torch.testing.assert_close(values, expected[0])
+    torch.testing.assert_close(gradient, expected[1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("with_threshold", [False, True])
 def test_many_blocks_give_what_one_gives(kind, with_threshold, monkeypatch):
     rng = np.random.default_rng(6)

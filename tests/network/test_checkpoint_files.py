@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
 from sklearn_mlce._network import checkpoint
+from sklearn_mlce._network.array_archive import Damaged, open_regular
 from sklearn_mlce._network.fingerprint import _is_read_whole
 from tests.helpers.estimators import assert_same_scores, labelled_rows
 from tests.network.test_checkpoints import assert_same_fit, deep
@@ -98,6 +99,19 @@ def change_about(parts, **state):
     return {"about.npy": array_bytes(json.dumps(about))}
 
 
+def without_entry(parts, name):
+    """Leave an entry out of the state that a checkpoint tells."""
+    about = json.loads(str(np.load(io.BytesIO(parts["about.npy"]))))
+    del about["state"][name]
+    return {"about.npy": array_bytes(json.dumps(about))}
+
+
+def of_format(parts, number):
+    """Change the number of the format."""
+    about = json.loads(str(np.load(io.BytesIO(parts["about.npy"]))))
+    return {"about.npy": array_bytes(json.dumps(about | {"format": number}))}
+
+
 BIAS = "last/weights/layers.0.bias.npy"
 FAULTS = {
     "huge": lambda parts: {BIAS: huge_header()},
@@ -115,7 +129,16 @@ FAULTS = {
     "numbers for JSON": lambda parts: {"about.npy": array_bytes(np.zeros(3))},
     "seed": lambda parts: change_about(parts, seed=-1),
     "seed of text": lambda parts: change_about(parts, seed="1"),
+    "large seed": lambda parts: change_about(parts, seed=2**64),
+    "larger seed": lambda parts: change_about(parts, seed=2**70),
+    "true seed": lambda parts: change_about(parts, seed=True),
+    "epochs before": lambda parts: change_about(parts, n_epochs_before=-1),
     "best epoch": lambda parts: change_about(parts, best_epoch=7),
+    "no best epoch": lambda parts: change_about(parts, best_epoch=0),
+    "finished": lambda parts: change_about(parts, finished=1),
+    "a missing entry": lambda parts: without_entry(parts, "seed"),
+    "an older format": lambda parts: of_format(parts, 3),
+    "a later format": lambda parts: of_format(parts, 5),
     "losses": lambda parts: change_about(parts, losses=[None]),
     "scores": lambda parts: change_about(parts, scores=[1.0]),
     "unknown entry": lambda parts: change_about(parts, stopped_by=3),
@@ -128,6 +151,34 @@ def test_members_that_are_none_of_the_network_are_refused(fault, saved):
     write_members(saved, parts | FAULTS[fault](parts))
     with pytest.raises(ValueError, match=UNUSABLE):
         resume(saved)
+
+
+def test_entries_of_every_value_that_fits_are_taken(saved):
+    parts = members(saved)
+    for state in ({"seed": 0}, {"seed": 2**64 - 1}, {"n_epochs_before": 5}, {"best_epoch": 1}):
+        about = json.loads(str(np.load(io.BytesIO((change_about(parts, **state))["about.npy"]))))
+        assert checkpoint._is_about(about)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such links and pipes")
+def test_a_link_or_pipe_that_takes_the_place_of_a_file_is_refused(saved, monkeypatch):
+    link, pipe, status = saved.parent / "link", saved.parent / "pipe", os.stat(saved)
+    link.symlink_to(saved)
+    os.mkfifo(pipe)
+    with open_regular(saved) as stream:
+        assert stream.read() == saved.read_bytes()
+    monkeypatch.setattr(os, "lstat", lambda path: status)  # as they were a moment before
+    with pytest.raises(OSError, match="symbolic links"):
+        open_regular(link)
+    with pytest.raises(Damaged, match="special file"):
+        open_regular(pipe)
+
+
+def test_a_new_file_has_the_rights_that_new_files_have(tmp_path):
+    stream, path = checkpoint._new_file(tmp_path)
+    stream.close()
+    (tmp_path / "other").touch()
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 def test_members_that_are_missing_compressed_or_twice_are_refused(saved):
@@ -168,6 +219,25 @@ def test_names_of_new_files_cannot_be_guessed_and_old_ones_are_not_followed(tmp_
     deep(tmp_path, max_epochs=3).fit(X, Y)
     assert len(set(names)) == 3
     assert all(len(name) > 40 for name in names)
+
+
+def test_other_labels_and_weights_are_those_of_another_fit(tmp_path):
+    weight, labels = np.linspace(1, 2, len(X)), Y.copy()
+    labels[5, 1] = 1 - labels[5, 1]
+    options = {"max_epochs": 1, "hidden_layer_sizes": (3,)}
+    model = deep(tmp_path, **options).fit(X, Y, sample_weight=weight)
+    for y, other, name in (
+        (Y, weight + 1e-9, "sample_weight"),
+        (Y, None, "sample_weight"),
+        (labels, weight, "labels"),
+    ):
+        with pytest.raises(ValueError, match=f"another fit: .*checksum of {name}"):
+            deep(tmp_path, resume=True, **options).fit(X, y, sample_weight=other)
+    again = deep(tmp_path, resume=True, **options).fit(X, Y, sample_weight=weight)
+    assert_same_scores(again, model, X)
+    deep(tmp_path, **options).fit(X, Y)
+    with pytest.raises(ValueError, match=r"another fit: .*checksum of sample_weight"):
+        deep(tmp_path, resume=True, **options).fit(X, Y, sample_weight=weight)
 
 
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])

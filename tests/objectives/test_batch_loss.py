@@ -151,3 +151,39 @@ def test_steps_have_a_size_where_no_label_takes_part_yet(loss):
     _, Y = rows_of("hard")
     none = torch.zeros(5, dtype=torch.float64)
     assert (torch.as_tensor(batch_loss(loss, Y, label_weight=none).curvature) > 0).all()
+
+
+@pytest.mark.parametrize("kind", ["hard", "unknown", "soft"])
+@pytest.mark.parametrize(("loss", "scale", "margin"), CASES)
+def test_the_second_order_has_the_value_and_gradient_of_the_batch(loss, scale, margin, kind):
+    scores, Y = rows_of(kind)
+    objective = resolve_objective(loss, scale, margin, encode_targets(Y).format)
+    if not objective.convex or (kind == "soft" and not objective.takes_soft_targets):
+        return
+    weight = torch.linspace(0.5, 2, len(Y)).double()
+    label_weight = torch.linspace(0.5, 2, Y.shape[1]).double()
+    arguments = encoded(Y), Y.shape[1], weight, label_weight
+    found = objective.second_order(*arguments).evaluate(scores)
+    batch = batch_loss(loss, Y, scale=scale, margin=margin, label_weight=label_weight)
+    losses, gradient = batch.value_and_gradient(scores, encoded(Y), weight)
+    assert found.value == pytest.approx(float(losses.sum()))
+    torch.testing.assert_close(found.gradient(), gradient)
+
+
+@pytest.mark.parametrize("loss", ["mlce", "bce"])
+def test_the_unit_of_scores_is_that_of_exponents(loss):
+    Y, label_weight = rows_of("hard")[1], torch.tensor([0.5, 1.0, 2.0, 4.0, 1.0]).double()
+    assert batch_loss(loss, Y, scale=2.5, margin=0.0).unit == 0.4
+    found = batch_loss(loss, Y, scale=2.5, margin=0.0, label_weight=label_weight).unit
+    expected = 0.4 / label_weight if loss == "bce" else torch.tensor(0.4).double()
+    torch.testing.assert_close(torch.as_tensor(found, dtype=torch.float64), expected)
+
+
+@pytest.mark.parametrize("loss", ["mlce", "bce", "squared_hinge"])
+def test_intercepts_are_curved_where_their_label_is_in_doubt(loss):
+    batch = batch_loss(loss, rows_of("hard")[1])
+    prevalence = torch.tensor([0.0, 0.01, 0.2, 0.25, 0.5, 0.75, 0.8, 0.99, 1.0])
+    shares = torch.tensor([0.0, 0.04, 0.8, 1.0, 1.0, 1.0, 0.8, 0.04, 0.0])
+    expected = shares if batch.bounded else torch.ones(9)
+    found = batch.intercept_curvatures(prevalence)
+    torch.testing.assert_close(found / batch.curvature, expected)

@@ -256,3 +256,16 @@ def test_bounded_counts_are_those_of_frequencies_off_zero_and_one():
     positive, negative, total = counts.bounded(1e-2)
     np.testing.assert_allclose(positive / total, [0.01, 0.5, 0.99, 0.5])
     np.testing.assert_allclose(positive + negative, total)
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 300.0])
+@pytest.mark.parametrize("margins", [(0.0, 0.0), (0.5, -3.0)])
+def test_at_the_bound_of_a_shift_one_side_is_far_above_the_other(scale, margins):
+    counts = LabelCounts(np.array([1.0, 50.0]), np.array([1e6, 50.0]), 1e6)
+    exponents = coupled_constant_scores.Exponents(scale, margins, np.zeros(2))
+    shift = exponents.bound(counts)
+    scores = exponents.balanced(np.log(counts.negative), np.log(counts.positive))
+    for sign in (1, -1):
+        above = exponents.at(scores + sign * shift, sign)
+        assert (above > 50).all()
+        assert scale * shift < 1e3 * (1 + scale)

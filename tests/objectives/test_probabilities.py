@@ -117,3 +117,22 @@ def test_order_is_kept_among_a_thousand_classes():
     assert (steps >= 0).all()
     assert (steps[:, 500:] > 0).all()  # far below zero, probabilities round to 0
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-12)
+
+
+FORMATS = {
+    "binary": encode_targets([0, 1]).format,
+    "classes": encode_targets([0, 1, 2, 3, 4]).format,
+    "hard": HARD,
+    "soft": SOFT,
+}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("scale", [1.0, 2.5])
+@pytest.mark.parametrize(("loss", "margin"), [("mlce", 0.4), ("bce", 0.0), ("bce", (0.2, 1.8))])
+def test_a_tensor_has_the_probabilities_of_the_array(loss, margin, scale, kind):
+    margin = margin if kind in ("hard", "soft") else None
+    objective = resolve_objective(loss, scale, margin, FORMATS[kind])
+    scores = 3 * (SCORES[:, :1] if kind == "binary" else SCORES)
+    found = objective.probabilities_of_tensor(torch.from_numpy(scores))
+    np.testing.assert_allclose(found, objective.probabilities(scores), rtol=1e-9)

@@ -267,3 +267,22 @@ def test_the_search_for_names_finds_them():
 def test_types_name_the_losses():
     assert get_args(LossName) == LOSSES
     assert get_args(ThresholdedLossName) == THRESHOLDED_LOSSES
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("y", [[0, 1], [[0, 1], [1, 0]]], ids=["binary", "labels"])
+def test_work_that_is_large_is_a_number(name, y):
+    target_format = encode_targets(y).format
+    try:
+        objective = resolve_objective(name, None, None, target_format)
+    except ValueError:  # of 1-D y
+        return
+    assert 1e6 < objective.large_work < 1e9
+
+
+@pytest.mark.parametrize(
+    ("margin", "has"), [(None, False), (0.0, False), (0.5, True), ((0.2, 1.8), True), (-0.5, False)]
+)
+def test_a_margin_is_what_scores_have_to_clear(margin, has):
+    target_format = encode_targets([[0, 1], [1, 0]]).format
+    assert resolve_objective("bce", 2.0, margin, target_format).has_margin == has

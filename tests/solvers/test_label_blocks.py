@@ -1,6 +1,7 @@
 """Fits by blocks of labels: equal to the whole, in any number of processes, and thinned out."""
 
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import normalize
 
 from sklearn_mlce import MLCEClassifier, MLCEClassifierCV
+from sklearn_mlce._objectives.registry import resolve_objective
 from sklearn_mlce._solvers import label_blocks
 from sklearn_mlce._solvers.coefficients import spread_columns_
+from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce.losses import BinaryCrossEntropyLoss
 
 N_ROWS, N_FEATURES, N_LABELS = 240, 60, 30
@@ -326,3 +329,24 @@ def test_a_label_without_positives_costs_no_second_array(solver):
     assert model.coef_.T.flags.c_contiguous
     assert not model.coef_[[0, 7, 12]].any()
     np.testing.assert_array_equal(model.predict(X)[:, [0, 7, 12]], Y[:, [0, 7, 12]])
+
+
+@pytest.mark.parametrize(
+    ("n_outputs", "n_jobs", "prunes", "sizes"),
+    [
+        (0, 1, False, []),
+        (300, 1, False, [300]),
+        (300, 2, False, [150, 150]),
+        (300, 1, True, [300]),  # all of their coefficients are few
+        (300, 3, False, [100, 100, 100]),
+        (200, 3, True, [100, 100]),  # a block has 129 labels, or what is nearest to that
+        (1000, 4, True, [250] * 4),
+    ],
+)
+def test_blocks_are_even_and_as_many_as_jobs_take(n_outputs, n_jobs, prunes, sizes):
+    objective = resolve_objective("bce", None, None, encode_targets([[0, 1], [1, 0]]).format)
+    problem = SimpleNamespace(objective=objective, X=np.zeros((3, 4)))
+    trained = 2 * np.arange(n_outputs)
+    blocks = label_blocks.label_blocks(problem, trained, "auto", n_jobs, prunes)
+    assert [len(block) for block in blocks] == sizes
+    assert [*np.concatenate([[], *blocks])] == [*trained]

@@ -1,5 +1,7 @@
 """Parts of the exact solver beside dense linear algebra."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from sklearn_mlce._solvers.conjugate_gradients import LabelSteps, TrustRegion, c
 from sklearn_mlce._solvers.coupled_newton import CoupledObjective, halve_until_lower
 from sklearn_mlce._solvers.design import Design
 from sklearn_mlce._solvers.newton_cg import LinearObjective, _shorten_until_flat
+from sklearn_mlce._solvers.newton_parts import StoppingCriterion
 from sklearn_mlce._solvers.standardisation import Standardisation
 from sklearn_mlce._targets.encoding import encode_targets
 from tests.helpers.linear_problems import OF_EACH_SOLVER, make_labels
@@ -148,3 +151,15 @@ def test_an_inner_solve_that_runs_out_of_iterations_still_goes_down(options, mon
     times, inverse = curvature(objective, point)
     direction = conjugate_gradients(times, inverse, point.gradient, steps)
     assert ((direction * point.gradient).sum(dim=0) < 0).all()
+
+
+def test_an_output_is_done_where_its_gradient_is_rounding():
+    design = SimpleNamespace(gradient_of_given=lambda gradient: gradient)
+    rounding, terms = torch.tensor([[1e-3], [1e-6]]), torch.tensor([10.0, 10.0, 0.1])
+    criterion = StoppingCriterion(design, rounding, terms, torch.tensor([1e-4, 1e-4, 1e-2]))
+    gradient = torch.tensor([[5e-3, 5e-3, 1e-3], [1e-7, 1e-3, -1e-2]])
+    norms, left = criterion.relative_gradient_norm(gradient)
+    torch.testing.assert_close(norms, torch.tensor([50.0, 50.0, 1.0]))
+    assert left.tolist() == [False, True, False]
+    of_two = criterion.of_outputs(torch.tensor([1, 0]))
+    assert of_two.relative_gradient_norm(gradient[:, [1, 0]])[1].tolist() == [True, False]

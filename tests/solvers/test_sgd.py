@@ -12,12 +12,12 @@ from sklearn_mlce import MLCEClassifier
 from sklearn_mlce._objectives.batch_loss import BatchLoss
 from sklearn_mlce._objectives.target_tensors import encode
 from sklearn_mlce._solvers.design import Design
-from sklearn_mlce._solvers.fit import choose_solver
+from sklearn_mlce._solvers.fit import BlockOptions, choose_solver, resolve_solver
 from sklearn_mlce._solvers.newton_cg import LinearObjective
 from sklearn_mlce._solvers.sgd import CentredWeights, batch_size_for, epochs_for
 from sklearn_mlce._solvers.standardisation import Standardisation
 from sklearn_mlce._targets.encoding import encode_targets
-from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE
+from sklearn_mlce._targets.targets import CONSTANT_LABEL_SCORE, constant_label_scores
 from tests.helpers.linear_problems import make_labels
 from tests.helpers.pairwise import parametrize_pairwise, slow_except
 
@@ -365,3 +365,14 @@ def test_a_fit_has_ten_epochs_and_a_thousand_steps(n_rows, n_outputs):
     assert n_epochs * n_batches >= 1000
     assert n_epochs == 10 or (n_epochs - 1) * n_batches < 1000
     assert epochs_for(n_rows, n_outputs, 3) == 3
+
+
+def test_scores_of_outputs_are_padded_to_the_longest():
+    rng = np.random.default_rng(0)
+    y = np.column_stack([np.arange(2000) % 40, np.arange(2000) % 3])
+    model = MLCEClassifier()
+    X, targets, weight = model._validate_fit(rng.normal(size=(2000, 3)), y, None)
+    problem = model._problem(X, targets, weight, 1.0, None)
+    fixed, blocks = constant_label_scores(targets), BlockOptions("auto", None, 0.0)
+    options = resolve_solver(problem, fixed, "sgd", None, 1e-4, 0, blocks)
+    assert options.max_iter == epochs_for(2000, 80, None) != epochs_for(2000, 43, None)

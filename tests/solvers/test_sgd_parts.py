@@ -12,7 +12,13 @@ from sklearn_mlce._solvers import row_batches
 from sklearn_mlce._solvers.row_batches import RowBatches
 from sklearn_mlce._solvers.sgd import CentredWeights, StochasticDescent
 from sklearn_mlce._solvers.standardisation import Standardisation
-from sklearn_mlce._solvers.step_sizes import StepSizes, gram_eigenvalue, linear_decay
+from sklearn_mlce._solvers.step_sizes import (
+    StepSizes,
+    gram_eigenvalue,
+    linear_decay,
+    stream_decay,
+)
+from sklearn_mlce._solvers.stream import LiveWeights
 from sklearn_mlce._targets.encoding import encode_targets
 
 CPU = torch.device("cpu")
@@ -107,6 +113,31 @@ def test_blocks_are_whole_batches(container, monkeypatch):
         assert sum(len(batch.targets.indptr) - 1 for batch in batches.epoch(np.arange(N_ROWS))) == (
             N_ROWS
         )
+
+
+@pytest.mark.parametrize("smallest", [0.0, 0.9])
+def test_squares_are_kept_while_a_chunk_moves_some_of_the_weights(smallest, monkeypatch):
+    monkeypatch.setattr("sklearn_mlce._solvers.sgd._SMALLEST_FACTOR", smallest)
+    rng = np.random.default_rng(0)
+    X = sp.csr_array(np.where(np.arange(N_FEATURES) < 3, rng.normal(size=(5, N_FEATURES)), 0))
+    targets = encode_targets(label_rows(rng, 5))
+    live = LiveWeights(rng.normal(size=(N_FEATURES, N_LABELS)), Standardisation(None), None, CPU)
+    (batch,) = RowBatches(X, targets, None, Standardisation(None), 5, CPU).epoch(np.arange(5))
+    before = live.parameters(copy=True)
+    with live.moved_by(X):
+        gradient = torch.from_numpy(rng.normal(size=(5, N_LABELS)))
+        live.weights.step(batch.features, gradient, 0.1, 0.5)
+    torch.testing.assert_close(live.squares, live.weights.squares())
+    norm = live.weights.squared_norm(live.squares)
+    expected = (before - 0.1 * X.T @ gradient.numpy()) / 1.5
+    np.testing.assert_allclose(live.parameters(copy=True), expected)
+    assert norm == pytest.approx((expected**2).sum())
+
+
+def test_steps_of_a_stream_fall_as_one_over_the_root_of_their_number():
+    assert stream_decay(0) == 1
+    steps = np.array([stream_decay(number) for number in (0, 50, 150, 400, 5000)])
+    np.testing.assert_allclose(steps, [1, 0.5**0.5, 0.5, 1 / 3, 101**-0.5])
 
 
 @pytest.mark.parametrize("decay", [0.1, torch.linspace(0.1, 0.5, N_LABELS).double()])

@@ -71,6 +71,18 @@ def test_a_column_gets_its_size_from_the_first_chunk_in_which_it_varies():
     assert sizes[2] == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize(("n_rows", "n_steps"), [(3000, 3000), (500, 1000)])
+def test_a_stream_after_a_fit_steps_as_if_it_had_streamed_the_rows(n_rows, n_steps):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_rows, 3))
+    Y = (X[:, :2] > 0).astype(int)
+    weight = np.full(n_rows, 2.0)
+    model = MLCEClassifier(random_state=0).fit(X, Y, sample_weight=weight)
+    model.partial_fit(X[:10], Y[:10], sample_weight=weight[:10])  # a row a batch
+    assert model._stream["batch_size"] == 1
+    assert model._stream["n_steps"] == n_steps + 10
+
+
 def test_weights_count_by_their_fractions():
     X, Y = documents(n_rows=200)
     plain, distances = sgd().partial_fit(X, Y), []
