@@ -60,7 +60,7 @@ ANSWERS = {
 CUT = """() => {
   const scrolls = (e) => ["auto", "scroll", "hidden"].includes(getComputedStyle(e).overflowX);
   const inBox = (e) => {
-    for (let p = e.parentElement; p && p.tagName !== "BODY"; p = p.parentElement)
+    for (let p = e.parentElement; !p.matches(".bd-article"); p = p.parentElement)
       if (scrolls(p)) return true;
     return false;
   };

@@ -33,7 +33,7 @@ extensions = [
 exclude_patterns = ["_build", "auto_examples/*.ipynb", "auto_examples/*.py"]
 templates_path = ["_templates"]
 default_role = "code"
-smartquotes_action = "qe"  # quotes and ellipses; "--full" of a command stays as it is
+smartquotes = False  # tables have code, such as loss="mlce" and --full, that is to be copied
 
 # Links into other projects' manuals come from links.txt, so that a build asks no network.
 intersphinx_mapping = write_inventories(

@@ -22,7 +22,9 @@ window.breakNames = (element) => {
 };
 
 document.addEventListener("DOMContentLoaded", () => {
-  const titles = document.querySelectorAll(".bd-article :is(h1, h2, h3), .prev-next-title");
+  const titles = document.querySelectorAll(
+    ".bd-article :is(h1, h2, h3, .sig-name), .prev-next-title"
+  );
   titles.forEach(window.breakNames);
   for (const math of document.querySelectorAll(".bd-article :not(div) > math")) {
     const last = math.parentElement.childNodes.length === 1 ? math.parentElement : math;
