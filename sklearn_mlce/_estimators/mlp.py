@@ -163,8 +163,8 @@ class MLCEMLP(BaseMLCE):
         Positive weight of each label of a multi-label `y`. In sums over labels the weight is a
         factor of the label's loss; in "mlce" and "pairwise" it stands inside the logarithms. A dict
         holds the weights that are not 1, by the column names of `y`, or by column number where it
-        has none. "balanced" divides the mean number of positive rows per label by the label's own
-        number.
+        has none; a Series has all, by its index. "balanced" divides the mean number of positive
+        rows per label by the label's own number.
     scale : float, default=None
         Scale of the scores in "mlce", "bce" and "pairwise", which are divided by it. None is 1.
         Refused with "auto", which chooses it.

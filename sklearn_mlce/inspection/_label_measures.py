@@ -60,12 +60,14 @@ def label_report(
         Threshold that a score has to exceed for a label to be predicted. None is 0, and 0.5 for an
         estimator that has probabilities alone. A tuned estimator has subtracted its own thresholds
         already, and these are shown. Required where all scores lie in [0, 1], as probabilities do.
+        A Series goes by its index.
     label_names : array-like of shape (n_labels,), default=None
         Names of the labels. None takes the columns of `y_true`, or the names that the estimator
         has, or column numbers.
     label_counts : array-like of shape (n_labels,), default=None
         How many training rows carry each label, by which the labels are grouped;
-        ``y_train.sum(axis=0)`` will do. None takes the rows of `y_true`, of which there may be few.
+        ``y_train.sum(axis=0)`` will do; a Series goes by its index. None takes the rows of
+        `y_true`, of which there may be few.
     cuts : tuple of two numbers, default=(20, 100)
         Labels of fewer rows than the first are tail, of more than the second head, the others
         medium.

@@ -90,8 +90,8 @@ def f1_by_label_frequency(
         Predicted labels, 0 or 1.
     label_counts : array-like of shape (n_labels,), default=None
         Number of training rows that carry each label, by which the labels are grouped;
-        ``y_train.sum(axis=0)`` will do, dense or sparse. None counts the rows of `y_true`, which
-        may be few, and whose groups change from fold to fold.
+        ``y_train.sum(axis=0)`` will do, dense or sparse. A Series goes by its index. None counts
+        the rows of `y_true`, which may be few, and whose groups change from fold to fold.
     cuts : tuple of two numbers, default=(20, 100)
         Labels of fewer rows than the first are tail, of more than the second head, the others
         medium. A label that no row carries is tail.

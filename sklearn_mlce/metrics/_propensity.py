@@ -101,7 +101,7 @@ def propensity_scored_precision_at_k(
         Scores or probabilities. Of equal scores the label of the lower column number ranks first.
     propensities : array-like of shape (n_labels,)
         Propensity of each label, in (0, 1]. :func:`label_propensities` has them for the labels of
-        training rows.
+        training rows. A Series goes by its index.
     k : int, default=5
         How many labels to look at, from 1 to `n_labels`.
     sample_weight : array-like of shape (n_samples,), default=None

@@ -6,6 +6,7 @@ A folder comes from scikit-learn 1.9 and NumPy 2, another from scikit-learn 1.6 
 
 import json
 import pickle
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -70,3 +71,31 @@ def assert_answers(model, path):
     assert found.keys() == expected.keys()
     for method, values in expected.items():
         compare(found[method], values)
+
+
+@each_model
+def test_a_saved_model_decides_alike_in_float32(path):
+    model = pickle.loads(path.with_suffix(".pickle").read_bytes())
+    if path.stem == "texts":
+        return  # whose rows have no type
+    expected = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    rows = make.asked(path.stem).astype(np.float32)
+    assert make.as_lists(model.predict(rows)) == expected["predict"]
+    found = make.as_lists(model.decision_function(rows))
+    compare_closely = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4)
+    if path.stem == "several_outputs":
+        for one, other in zip(found, expected["decision_function"], strict=True):
+            compare_closely(one, other)
+    else:
+        compare_closely(found, expected["decision_function"])
+    if hasattr(model, "partial_fit") and path.stem != "pruned":
+        before = {name: np.asarray(value).dtype for name, value in weights_of(model).items()}
+        model.partial_fit(make.rows()[0].astype(np.float32), make.models()[path.stem][1])
+        after = {name: np.asarray(value).dtype for name, value in weights_of(model).items()}
+        assert after == before
+
+
+def weights_of(model):
+    """Learned arrays of an estimator by name."""
+    names = ("coef_", "intercept_")
+    return getattr(model, "state_dict_", None) or {name: getattr(model, name) for name in names}
