@@ -1,12 +1,10 @@
 """Quality and time of networks, on the public sets."""
 
-import numpy as np
-
 from . import datasets, network_summary
 from .environment import fingerprint
 from .network_methods import FEW_EPOCHS, FOLDED, METHODS
 from .network_summary import GRID_SETS, SETS
-from .report import Table
+from .report import Table, mean_and_spread
 from .store import Job, Store, measure
 
 #: Seeds, by set; `SEEDS` elsewhere. A network of scikit-learn's takes minutes on these.
@@ -81,7 +79,7 @@ def _table(store, name, threads):
         if rows:
             current = store.is_current(name, method.name, fingerprint(method.kind, threads))
             title = method.title + ("" if current else " (old)")
-            shown = [_mean_and_spread([row[key] for row in rows]) for key in FIGURES]
+            shown = [mean_and_spread([row[key] for row in rows]) for key in FIGURES]
             medians = store.medians(name, method.name)
             last = f"{medians['fit_s']:.3g}", f"{medians['epochs']:.0f}", str(len(rows))
             result.add(title, *shown, *last)
@@ -90,11 +88,6 @@ def _table(store, name, threads):
         result.note("(old): measured with other versions, source or threads than today's.")
     result.note(store.loads(name))
     return result
-
-
-def _mean_and_spread(values):
-    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.3f}{spread}"
 
 
 def _how(name):

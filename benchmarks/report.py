@@ -85,6 +85,23 @@ def cells(values, form: str) -> list[str]:
     return ["" if np.isnan(value) else f"{value:{form}}" for value in values]
 
 
+def mean_and_spread(values) -> str:
+    """Mean of samples and, of several, their standard deviation; nothing of none.
+
+    Parameters
+    ----------
+    values : sequence of float
+
+    Returns
+    -------
+    str
+    """
+    if not values:
+        return ""
+    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{spread}"
+
+
 def holds(value: float, least: float) -> str:
     """Whether a bar is held: ``"yes"``, ``"NO"``, or nothing where the value is not known."""
     if np.isnan(value):

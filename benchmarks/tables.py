@@ -19,7 +19,7 @@ from sklearn.neural_network import MLPClassifier
 from . import datasets
 from .environment import fingerprint
 from .methods import mlce_classifier, timed_fit
-from .report import Table, cells
+from .report import Table, cells, mean_and_spread
 from .store import Job, Store, measure
 
 SETS = ("yeast", "birds", *datasets.SMALL)
@@ -216,7 +216,7 @@ def _of_figure(store, key, title, names):
     rows = {method: _grid(store, method, key, names) for method in METHODS}
     for method, samples in rows.items():
         if any(samples):
-            shown = [_mean_and_spread(values) for values in samples]
+            shown = [mean_and_spread(values) for values in samples]
             result.add(METHODS[method].title, *shown, *cells([_mean(samples)], ".3f"))
     if all(all(rows[forest]) for forest in FORESTS):
         best = np.max([[np.mean(values) for values in rows[f]] for f in FORESTS], axis=0)
@@ -242,10 +242,3 @@ def _grid(store, method, key, names):
 
 def _mean(samples):
     return np.mean([np.mean(values) if values else np.nan for values in samples])
-
-
-def _mean_and_spread(values):
-    if not values:
-        return ""
-    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.3f}{spread}"
