@@ -136,4 +136,6 @@ def _by_target(targets: Tensor, negative: float, positive: float, out: Tensor | 
 
 def _power_(base: Tensor, exponent: float) -> Tensor:
     """Base to an exponent, in place: torch has squares and cubes, but takes logarithms for 4."""
+    if exponent == 2:
+        return base.mul_(base)  # of few numbers in a third of the time of a power
     return base.square_().square_() if exponent == 4 else base.pow_(exponent)

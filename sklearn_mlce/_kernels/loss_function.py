@@ -104,7 +104,8 @@ def full_precision_product(matrix: Tensor, values: Tensor) -> Tensor:
     Autocast makes matrix products in half precision, where a loss has float32 at least.
     """
     kind = matrix.device.type
-    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+    is_available = kind == "cpu" or torch.amp.is_autocast_available(kind)
+    if is_available and torch.is_autocast_enabled(kind):
         with torch.autocast(kind, enabled=False):
             return matrix @ values
     return matrix @ values
