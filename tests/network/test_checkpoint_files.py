@@ -153,11 +153,17 @@ def test_members_that_are_none_of_the_network_are_refused(fault, saved):
         resume(saved)
 
 
-def test_entries_of_every_value_that_fits_are_taken(saved):
+def test_entries_are_taken_where_their_values_fit(saved):
     parts = members(saved)
+
+    def fits(**state):
+        changed = change_about(parts, **state)["about.npy"]
+        return checkpoint._is_about(json.loads(str(np.load(io.BytesIO(changed)))))
+
     for state in ({"seed": 0}, {"seed": 2**64 - 1}, {"n_epochs_before": 5}, {"best_epoch": 1}):
-        about = json.loads(str(np.load(io.BytesIO((change_about(parts, **state))["about.npy"]))))
-        assert checkpoint._is_about(about)
+        assert fits(**state)
+    for state in ({"seed": 2**64}, {"seed": -1}, {"best_epoch": 0}, {"best_epoch": 4}):
+        assert not fits(**state)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such links and pipes")
