@@ -73,35 +73,19 @@ def figures(name: str, make) -> dict[str, float]:
     splits = list(KFold(FOLDS, shuffle=True, random_state=0).split(X))
     folds = arguments.score_folds(make(), splits, None, keep=True)
     parts = calibration_parts(folds, arguments)
-    scores_are_probabilities = folds.default_threshold != 0
+    are_probabilities = folds.default_threshold != 0
     whole = timed_fit(make(), X, Y)[1]
     learned = learned_labels(arguments.targets, arguments.all_rows, None)
     probabilities = {BEFORE: _before(whole, dataset.X_test)}
+    of_folds = [
+        (model, [part], part.learned) for model, part in zip(folds.estimators, parts, strict=True)
+    ]
+    of_all = [(whole, [*parts], learned)]
     for title, (method, ensemble) in MAPS.items():
-        members = (
-            [
-                calibrate(
-                    fitted,
-                    method,
-                    [part],
-                    part.learned,
-                    arguments,
-                    probabilities=scores_are_probabilities,
-                )
-                for fitted, part in zip(folds.estimators, parts, strict=True)
-            ]
-            if ensemble
-            else [
-                calibrate(
-                    whole,
-                    method,
-                    [*parts],
-                    learned,
-                    arguments,
-                    probabilities=scores_are_probabilities,
-                )
-            ]
-        )
+        members = [  # which empty the list that they are given
+            calibrate(model, method, [*held], known, arguments, probabilities=are_probabilities)
+            for model, held, known in (of_folds if ensemble else of_all)
+        ]
         p = expit(mean_log_odds(members, dataset.X_test))
         probabilities[title] = np.where(learned_by_any(members), p, 0.5 / (X.shape[0] + 1))
     truth, found = dataset.Y_test.toarray()[:, ~dataset.unseen], {}

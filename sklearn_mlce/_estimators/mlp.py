@@ -441,8 +441,7 @@ class MLCEMLP(BaseMLCE):
             best epoch so far, or the last one where none is scored, and a ConvergenceWarning says
             so. Before, the estimator keeps an earlier fit.
         """
-        fitted_before = hasattr(self, "state_dict_")
-        group = join_group(self.data_parallel)
+        was_fitted, group = hasattr(self, "state_dict_"), join_group(self.data_parallel)
         with fitted_state_kept(self), usual_torch_modes(), group as processes:
             monitor = self._monitor(X, y, sample_weight)
             rows = Rows(*self._validate_fit(X, y, sample_weight))
@@ -474,7 +473,7 @@ class MLCEMLP(BaseMLCE):
                 save=save,
                 processes=processes,
             )
-            if isinstance(state.stopped_by, Exception) and fitted_before:
+            if isinstance(state.stopped_by, Exception) and was_fitted:
                 raise state.stopped_by
             self._keep(replace(state, best_weights=members.combined(state.best_weights)))
             if state.stopped_by is None:
