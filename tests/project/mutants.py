@@ -330,17 +330,18 @@ def mapped(copy, room, out):
 def reaching(mutant, known):
     """Return the tests that reach a mutant, fastest first, and before them a few of one file.
 
-    Each file of tests takes time to read: that of most of the tests goes first.
+    Each file of tests takes time to read: that of most of the tests goes first. What runs at import
+    reaches all tests of the room, and those that use the file go first.
     """
     lines = known["lines"].get(mutant["path"], {})
     first, last = mutant["statement"]
-    # What runs at import is reached by all that use the file.
     wanted = map(str, range(first, last + 1)) if mutant["in_function"] else lines
     tests = {test for line in wanted for test in lines.get(line, [])}
-    ranked = sorted(tests, key=known["seconds"].get)
-    files = Counter(test.partition("::")[0] for test in ranked).most_common(1)
-    few = [test for test in ranked if test.startswith(files[0][0])][:40]
-    return few, [test for test in ranked if test not in few]
+    files = Counter(test.partition("::")[0] for test in sorted(tests)).most_common(1)
+    ranked = sorted(known["seconds"], key=known["seconds"].get)
+    few = [test for test in ranked if test in tests and test.startswith(files[0][0])][:40]
+    others = tests if mutant["in_function"] else known["seconds"]
+    return few, [test for test in ranked if test in others and test not in few]
 
 
 # ---------------------------------------------------------------- whether a mutant is noticed
