@@ -103,12 +103,13 @@ def full_precision_product(matrix: Tensor, values: Tensor) -> Tensor:
 
     Autocast makes matrix products in half precision, where a loss has float32 at least.
     """
+    product = torch.mv if values.ndim == 1 else torch.matmul  # which takes longer to be called
     kind = matrix.device.type
     is_available = kind == "cpu" or torch.amp.is_autocast_available(kind)
     if is_available and torch.is_autocast_enabled(kind):
         with torch.autocast(kind, enabled=False):
-            return matrix @ values
-    return matrix @ values
+            return product(matrix, values)
+    return product(matrix, values)
 
 
 def flatten_rows(values: Tensor) -> Tensor:

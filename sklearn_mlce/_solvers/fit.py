@@ -170,31 +170,15 @@ def fit_linear(
     blocks = []
     if options.label_blocks:
         blocks = fit_blocks(problem, kept, start, options, monitor)
-    attributes = kept.attributes()
-    _check_finite(attributes, problem.X.dtype)
     norm = max((block.gradient_norm for block in blocks), default=0.0)
     loss_curve = sum_of_curves([block.curve for block in blocks])[is_exact:] if blocks else []
     if not (all(block.converged for block in blocks) or monitor.stopped):
         _warn_not_converged(norm, len(loss_curve), problem.X.dtype, options)
-    return attributes | {
+    return kept.attributes() | {
         "C_": problem.C,
         "n_iter_": len(loss_curve),
         "loss_curve_": loss_curve,
     }
-
-
-def _check_finite(attributes: dict[str, Any], dtype: np.dtype) -> None:
-    """Raise ValueError if a coefficient or an intercept has overflowed."""
-    coef = attributes["coef_"]
-    for values in (coef.data if sp.issparse(coef) else coef, attributes["intercept_"]):
-        # Extremes pass NaN on, and need no array of truth values beside large coefficients.
-        if values.size and not (np.isfinite(values.min()) and np.isfinite(values.max())):
-            wider = ", or pass X as float64" if dtype == np.float32 else ""
-            raise ValueError(
-                f"the coefficients of the best fit are beyond the numbers of {dtype}; expected "
-                "features of ordinary size, and C and scale nearer to 1. Scale the features, as "
-                f"sklearn.preprocessing.StandardScaler does{wider}"
-            )
 
 
 def _warn_not_converged(norm: float, n_iter: int, dtype: np.dtype, options: SolverOptions) -> None:

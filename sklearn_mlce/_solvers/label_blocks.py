@@ -6,6 +6,7 @@ solved as if it were alone, by the batches and the steps of the whole. What is c
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
 from sklearn.exceptions import ConvergenceWarning
@@ -77,6 +79,11 @@ class LinearSolver(NamedTuple):
             Told of each iteration.
         memory : ndarray of shape (n_parameters, n)
             Zeros to write the parameters into.
+
+        Raises
+        ------
+        ValueError
+            If a coefficient or an intercept has overflowed.
         """
         if warm is not None:
             warm.write(memory)
@@ -85,7 +92,7 @@ class LinearSolver(NamedTuple):
             start = constant_parameters(problem, memory)
         if self.plan is not None:
             found = fit_sgd(problem, self.features, start, plan=self.plan, monitor=monitor)
-            return self.fitted(problem, found.parameters, found.loss_curve)
+            return _checked(self.fitted(problem, found.parameters, found.loss_curve))
         constant = start if warm is None else constant_parameters(problem, np.zeros_like(memory))
         result = fit_newton(
             problem,
@@ -96,7 +103,7 @@ class LinearSolver(NamedTuple):
             max_iter=self.max_iter,
             monitor=monitor,
         )
-        fitted = self.fitted(problem, result.parameters, result.loss_curve)
+        fitted = _checked(self.fitted(problem, result.parameters, result.loss_curve))
         return fitted._replace(converged=result.converged, gradient_norm=result.gradient_norm)
 
     def fitted(self, problem: LinearProblem, parameters: Tensor, curve: list[float]) -> FittedBlock:
@@ -111,6 +118,30 @@ class LinearSolver(NamedTuple):
             if intercepts is not None:
                 intercepts = intercepts + moved.astype(given.dtype)
         return FittedBlock(coefficients, intercepts, curve, True, 0.0)
+
+
+def _checked(block: FittedBlock) -> FittedBlock:
+    """Return a block whose coefficients and intercepts are finite.
+
+    Raises
+    ------
+    ValueError
+        If they are not.
+    """
+    coefficients = block.coefficients
+    stored = coefficients.data if sp.issparse(coefficients) else coefficients
+    for values in (stored, block.intercepts):
+        if values is None or not values.size:
+            continue
+        smallest, largest = torch.from_numpy(values).aminmax()  # one pass, which hands NaN on
+        if not (math.isfinite(smallest) and math.isfinite(largest)):
+            wider = ", or pass X as float64" if values.dtype == np.float32 else ""
+            raise ValueError(
+                f"the coefficients of the best fit are beyond the numbers of {values.dtype}; "
+                "expected features of ordinary size, and C and scale nearer to 1. Scale the "
+                f"features, as sklearn.preprocessing.StandardScaler does{wider}"
+            )
+    return block
 
 
 class _BlockMonitor:

@@ -182,7 +182,7 @@ def distribution_balanced_labels(
     counts = counts.clamp(1, n_samples - 1)
     inverse_counts = counts.reciprocal()
     # bias_scale log(n / n_i - 1), where the difference is exact for whole counts
-    biases = (n_samples - counts).mul_(inverse_counts).log_()
+    biases = (operand(n_samples, counts) - counts).mul_(inverse_counts).log_()
     biases.mul_(operand(bias_scale, biases))
     negative, positive = FocalTerm(gamma, scale=negative_scale), FocalTerm(gamma)
 
