@@ -174,7 +174,7 @@ def main(arguments=None) -> None:
     }
     measure_jobs(store, "fits", jobs, _say)
     scale_wrappers.run(store, mark, _say)
-    tables = [_fits(store), _pruned(), scale_wrappers.table(store)]
+    tables = [_fits(store, mark), _pruned(), scale_wrappers.table(store)]
     write(options.out, "scale", "Fits of many labels", describe(1), tables)
 
 
@@ -182,7 +182,7 @@ def _say(line):
     print(line, file=sys.stderr, flush=True)
 
 
-def _fits(store: Store) -> Table:
+def _fits(store: Store, mark: str) -> Table:
     fits = Table(
         "Made TF-IDF rows, float32: rows x features x labels",
         (
@@ -199,7 +199,10 @@ def _fits(store: Store) -> Table:
     for case, found in measured.items():
         times = (f"{found[key]:.0f}" for key in ("seconds", "cpu"))
         sizes = (f"{found[key] / 1e9:.2f}" for key in ("peak", "before", "coef"))
-        fits.add(case, *times, *sizes, f"{found['precision']:.3f}")
+        title = case + ("" if store.is_current("fits", case, mark) else " (old)")
+        fits.add(title, *times, *sizes, f"{found['precision']:.3f}")
+    if any("(old)" in cells[0] for cells in fits.rows):
+        fits.note("(old): measured with other versions or source than today's.")
     seconds, peak, before = (beyond(measured, key) for key in ("cpu", "peak", "before"))
     fits.note(
         f"{BEYOND:,} x 50k x 1999, on the straight line through {' and '.join(LINE)}: "
