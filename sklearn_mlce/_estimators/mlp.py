@@ -457,8 +457,7 @@ class MLCEMLP(BaseMLCE):
             rows, held_out = hold_rows_out(self, rows, given, start.seed)
             callbacks = copy_callbacks(self.callbacks or (), plan.schedule, self.resume)
             self._fixed_scores = constant_label_scores(rows.targets)
-            self._architecture = asdict(plan.architecture.combined)
-            self._factory, self._seed = plan.factory, start.seed
+            self._remember_network(plan, start.seed)
             score = epoch_scorer(self, self.scoring, held_out) if held_out else members.score
             start, save = self._resume(file, plan, start, rows, held_out, processes)
             state = train(
@@ -540,8 +539,7 @@ class MLCEMLP(BaseMLCE):
             else:
                 self._remember_loss(targets)
                 self._fixed_scores = np.where(fixed == self._fixed_scores, fixed, np.nan)
-            self._architecture = asdict(plan.architecture)
-            self._factory, self._seed = plan.factory, start.seed
+            self._remember_network(plan, start.seed)
             self._keep(train(plan, start, rows, processes=processes))
             self.loss_curve_ = self.loss_curve_[-LONGEST_CURVE:]
         return self
@@ -623,6 +621,11 @@ class MLCEMLP(BaseMLCE):
             resume=self.resume,
             seed_is_drawn=self.random_state is None,
         )
+
+    def _remember_network(self, plan: TrainingPlan, seed: int) -> None:
+        """Keep what makes the network again from its weights."""
+        self._architecture = asdict(plan.architecture.combined)
+        self._factory, self._seed = plan.factory, seed
 
     def _resume(
         self,
