@@ -274,7 +274,9 @@ MODELS = {
     "module": lambda: mlp(hidden_layer_sizes=256, module=ResidualNet),
     "tuner": lambda: Tuned(mlp(), thresholds="per_label", random_state=0),
     "calibrator": lambda: Calibrated(linear(), cv=2, random_state=0),
-    "isotonic": lambda: Calibrated(linear(), method="isotonic", cv=2, ensemble=True),
+    "isotonic": lambda: Calibrated(
+        linear(), method="isotonic", cv=2, ensemble=True, random_state=0
+    ),
     "decided": lambda: Decided(Calibrated(linear(), cv=2, random_state=0)),
 }
 
