@@ -24,6 +24,7 @@ OF_A_KIND = {
     "defaults": ("defaults_search.py",),
     "default c": ("methods.py", "family_recipes.py", "default_c.py"),
     "coupling": ("methods.py", "defaults_search.py", "datasets.py", "coupling.py"),
+    "mean f1": ("methods.py", "threshold_shrinkage.py", "mean_f1.py"),
     "ranking": ("methods.py", "datasets.py", "ranking.py"),
     "label weight": ("methods.py", "defaults_search.py", "label_weight.py"),
     "column scaling": ("methods.py", "datasets.py", "column_scaling.py"),

@@ -44,29 +44,12 @@ def held_out_figures(name: str, estimator, rows: int | None) -> dict[str, float]
     dict
         By ``"<what was tuned> <shrinkage or global> <what was measured>"``.
     """
-    from sklearn_mlce._targets.encoding import encode_targets
-    from sklearn_mlce._utils.estimator_scores import scores_of
     from sklearn_mlce.model_selection._f_measure import FMeasure
-    from sklearn_mlce.model_selection._out_of_fold import (
-        held_out_of_folds,
-        mask_scores,
-        never_positive,
-        out_of_fold,
-        to_sklearn_y,
-    )
     from sklearn_mlce.model_selection._sweep import tune
 
     dataset = datasets.load(name)
     X, Y = dataset.X_train[:rows], dataset.Y_train[:rows]
-    targets = encode_targets(Y)
-    splits = list(KFold(3, shuffle=True, random_state=0).split(X))
-    score = partial(scores_of, n_outputs=targets.n_outputs)
-    clones = [clone(estimator) for _ in splits]
-    scores, _ = out_of_fold(clones, X, to_sklearn_y(targets), splits, score, {}, None)
-    held_out = held_out_of_folds(targets, splits, scores, None)
-    unseen = never_positive(targets, np.arange(targets.n_rows), None)
-    fitted = timed_fit(estimator, X, Y)[1]
-    test_scores = mask_scores(unseen, scores_of(fitted, dataset.X_test, targets.n_outputs))
+    held_out, test_scores = held_out_and_test_scores(estimator, X, Y, dataset.X_test)
     truth, figures = dataset.Y_test.toarray(), {}
     for scoring in SCORINGS:
         choices = {GLOBAL: tune(held_out, FMeasure(scoring), "global", 0.0)[0]}
@@ -79,6 +62,47 @@ def held_out_figures(name: str, estimator, rows: int | None) -> dict[str, float]
                     f1_score(truth, predicted, average=average, zero_division=0)
                 )
     return figures
+
+
+def held_out_and_test_scores(estimator, X, Y, X_test, folds=None):
+    """Out-of-fold scores of the training rows, and those of other rows by a fit of all.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+    X, Y : array-like or sparse matrix
+        Training rows, and their labels.
+    X_test : array-like or sparse matrix
+        The other rows.
+    folds : splitter, default=None
+        None makes three of shuffled rows.
+
+    Returns
+    -------
+    held_out : HeldOut
+    test_scores : ndarray of shape (n_test, n_labels)
+        -inf for labels without a positive.
+    """
+    from sklearn_mlce._targets.encoding import encode_targets
+    from sklearn_mlce._utils.estimator_scores import scores_of
+    from sklearn_mlce.model_selection._out_of_fold import (
+        held_out_of_folds,
+        mask_scores,
+        never_positive,
+        out_of_fold,
+        to_sklearn_y,
+    )
+
+    targets = encode_targets(Y)
+    folds = folds or KFold(3, shuffle=True, random_state=0)
+    splits = list(folds.split(X, Y))
+    score = partial(scores_of, n_outputs=targets.n_outputs)
+    clones = [clone(estimator) for _ in splits]
+    scores, _ = out_of_fold(clones, X, to_sklearn_y(targets), splits, score, {}, None)
+    held_out = held_out_of_folds(targets, splits, scores, None)
+    unseen = never_positive(targets, np.arange(targets.n_rows), None)
+    fitted = timed_fit(estimator, X, Y)[1]
+    return held_out, mask_scores(unseen, scores_of(fitted, X_test, targets.n_outputs))
 
 
 def run(store: Store, names, threads: int, say=print) -> None:

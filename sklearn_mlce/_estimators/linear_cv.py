@@ -209,7 +209,7 @@ class MLCEClassifierCV(MLCEClassifier):
         "loss": [StrOptions(set(THRESHOLDED_LOSSES)), Module],
         "Cs": [Interval(Integral, 1, 1000, closed="both"), "array-like"],
         "cv": ["cv_object", Interval(Real, 0, 1, closed="neither")],
-        "scoring": [str, callable],
+        "scoring": [str, callable, dict],
         "thresholds": [StrOptions({"global", "per_label"}), None],
         "threshold_shrinkage": [
             Interval(Real, 0, np.inf, closed="both"),
@@ -310,7 +310,7 @@ class MLCEClassifierCV(MLCEClassifier):
 
         with fitted_state_kept(self), usual_torch_modes():
             objective = f_measure_of(self.scoring, self.thresholds or "global")
-            resolve_shrinkage(self.threshold_shrinkage, self.thresholds)  # refused before any fit
+            resolve_shrinkage(self.threshold_shrinkage, self.thresholds, objective)  # refused now
             Cs = _grid(self.Cs)
             n_beyond = int(self.Cs) - 1 if isinstance(self.Cs, Integral) else 0
             monitor = self._monitor(X, y, sample_weight)
@@ -447,7 +447,7 @@ class MLCEClassifierCV(MLCEClassifier):
             return None
         if self.thresholds is None:
             return objective.score(held_out, 0.0), 0.0
-        shrinkage = resolve_shrinkage(self.threshold_shrinkage, self.thresholds)
+        shrinkage = resolve_shrinkage(self.threshold_shrinkage, self.thresholds, objective)
         thresholds, _ = tune(held_out, objective, self.thresholds, 0.0, shrinkage)
         return objective.score(held_out, thresholds), thresholds
 

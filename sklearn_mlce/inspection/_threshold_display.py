@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -251,7 +250,7 @@ class ThresholdCurveDisplay:
         display = cls(
             curve.thresholds,
             curve.values,
-            measure=_name_of(measure),
+            measure=measure.name,
             chosen=chosen,
             chosen_score=measure.score(held_out, chosen),
             default=default_threshold,
@@ -309,7 +308,7 @@ class ThresholdCurveDisplay:
         display = cls(
             tuner.cv_results_["thresholds"],
             tuner.cv_results_["scores"],
-            measure=f"out-of-fold {_name_of(f_measure_of(tuner.scoring, tuner.thresholds))}",
+            measure=f"out-of-fold {f_measure_of(tuner.scoring, tuner.thresholds).name}",
             chosen=tuner.best_thresholds_,
             chosen_score=tuner.best_score_,
             default=default_threshold(tuner.estimator_),
@@ -410,7 +409,7 @@ def _curve_of(held_out: HeldOut, measure: FMeasure, column: int, chosen: float) 
         held_out.positives[:, [column]],
         held_out.weight,
     )
-    measure = replace(measure, average="micro")  # of the cells of one label
+    measure = FMeasure("micro", measure.beta)  # of the cells of one label
     curve = global_curve(of_one, measure)
     return LabelCurve(curve.thresholds, curve.values, float(chosen), measure.score(of_one, chosen))
 
@@ -442,7 +441,3 @@ def _kept_curves(tuner: Any, labels: Any, label_names: Any) -> dict[Any, LabelCu
         )
         for column in columns
     }
-
-
-def _name_of(measure: FMeasure) -> str:
-    return f"{measure.average}-F{measure.beta:g}"

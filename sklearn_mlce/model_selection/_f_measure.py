@@ -183,6 +183,16 @@ class FMeasure:
             where=denominator > 0,
         )
 
+    @property
+    def has_label_thresholds(self) -> bool:
+        """Whether a threshold for each label can be found: rows would tie all of them together."""
+        return self.average != "samples"
+
+    @property
+    def name(self) -> str:
+        """Name in a picture, such as ``micro-F1``."""
+        return f"{self.average}-F{self.beta:g}"
+
     def check_kind(self, kind: str) -> None:
         """Raise ValueError if the measure means nothing for y of this kind."""
         if kind == "binary" and self.average == "samples":
@@ -207,29 +217,95 @@ class FMeasure:
         return float(self.f_beta(*of_labels).mean())
 
 
+@dataclass(frozen=True)
+class MeanFMeasure(FMeasure):
+    """Weighted mean of F1 of several averages; weights sum to one."""
+
+    average: str = "mean"
+    weights: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def parts(self) -> list[tuple[FMeasure, float]]:
+        """F1 of each average, with its weight."""
+        return [(FMeasure(average), weight) for average, weight in self.weights]
+
+    @property
+    def has_label_thresholds(self) -> bool:
+        """Whether each part has."""
+        return all(part.has_label_thresholds for part, _ in self.parts)
+
+    @property
+    def name(self) -> str:
+        """Name in a picture, such as ``0.2 micro-F1 + 0.8 macro-F1``."""
+        return " + ".join(f"{weight:.2g} {part.name}" for part, weight in self.parts)
+
+    def check_kind(self, kind: str) -> None:
+        """Raise ValueError if a part means nothing for y of this kind."""
+        for part, _ in self.parts:
+            part.check_kind(kind)
+
+    def score_of_counts(
+        self, of_labels: Counts, of_rows: Counts | None, row_weight: np.ndarray
+    ) -> float:
+        """Weighted mean of counts."""
+        return sum(
+            weight * part.score_of_counts(of_labels, of_rows, row_weight)
+            for part, weight in self.parts
+        )
+
+
+_NAMES = {f"f1_{average}": FMeasure(average) for average in AVERAGES}
+
+
 def f_measure_of(scoring: Any, thresholds: str) -> FMeasure:
-    """F-measure that a name or a scorer stands for.
+    """F-measure that a name, a scorer, or a dict of names and weights stands for.
 
     Raises
     ------
     ValueError
         If it is none that can be swept, or not with one threshold per label.
     """
-    names = {f"f1_{average}": FMeasure(average) for average in AVERAGES}
-    measure = names.get(scoring) if isinstance(scoring, str) else _of_scorer(scoring)
+    if isinstance(scoring, dict):
+        measure = _of_weights(scoring)
+    elif isinstance(scoring, str):
+        measure = _NAMES.get(scoring)
+    else:
+        measure = _of_scorer(scoring)
     if measure is None:
         raise ValueError(
             f"scoring={scoring!r} has no exact best thresholds; expected 'f1_micro', 'f1_macro', "
-            "'f1_samples', or a scorer make_scorer(f1_score, average=...) or "
+            "'f1_samples', a dict of these names and their weights such as {'f1_micro': 1, "
+            "'f1_macro': 4}, or a scorer make_scorer(f1_score, average=...) or "
             "make_scorer(fbeta_score, beta=..., average=...) with one of these averages"
         )
-    if measure.average == "samples" and thresholds == "per_label":
+    if not measure.has_label_thresholds and thresholds == "per_label":
         raise ValueError(
             "the samples-averaged F depends on all labels of a row, so that thresholds per "
             "label cannot be found exactly. Pass thresholds='global', or scoring='f1_macro' or "
             "'f1_micro'"
         )
     return measure
+
+
+def _of_weights(scoring: dict[Any, Any]) -> FMeasure | None:
+    """Mean that a dict stands for; of one average, that average itself. None of other names."""
+    if not scoring or not set(scoring) <= set(_NAMES):
+        return None
+    numbers = (int, float, np.integer, np.floating)
+    weights = list(scoring.values())
+    if any(isinstance(weight, bool) or not isinstance(weight, numbers) for weight in weights) or (
+        not all(0 < weight < np.inf for weight in weights)
+    ):
+        raise ValueError(
+            f"scoring={scoring!r} must have weights that are positive finite numbers, such as "
+            "{'f1_micro': 1, 'f1_macro': 4}"
+        )
+    if len(scoring) == 1:
+        return _NAMES[next(iter(scoring))]
+    share = np.array([float(weight) for weight in weights]) / max(weights)  # their sum is finite
+    share /= share.sum()
+    averages = (_NAMES[name].average for name in scoring)
+    return MeanFMeasure(weights=tuple(zip(averages, share.tolist(), strict=True)))
 
 
 def _of_scorer(scorer: Any) -> FMeasure | None:

@@ -7,16 +7,20 @@ candidates are the scores of positive cells, each with the threshold in the gap 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sklearn_mlce.model_selection._f_measure import FMeasure, HeldOut, ScoredCells
+from sklearn_mlce.model_selection._f_measure import FMeasure, HeldOut, MeanFMeasure, ScoredCells
 
 # Positives of a label at which its own threshold and the global one weigh the same. Chosen by
-# benchmarks/threshold_shrinkage.py.
+# benchmarks/threshold_shrinkage.py, for a mean of F-measures by benchmarks/mean_f1.py.
 SHRINKAGE = 30.0
+SHRINKAGE_OF_MEAN = 10.0
+
+# Rise of a mean of F-measures that is no rounding.
+_LEAST_GAIN = 1e-12
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Curve:
         return float(self.thresholds[self.values.argmax()]) if len(self.values) else default
 
 
-def resolve_shrinkage(shrinkage: Any, thresholds: str | None) -> float:
+def resolve_shrinkage(shrinkage: Any, thresholds: str | None, measure: FMeasure) -> float:
     """Shrinkage of thresholds per label that the parameter `threshold_shrinkage` stands for.
 
     Raises
@@ -40,7 +44,7 @@ def resolve_shrinkage(shrinkage: Any, thresholds: str | None) -> float:
         If a number is given, and no label has a threshold of its own.
     """
     if isinstance(shrinkage, str):
-        return SHRINKAGE
+        return SHRINKAGE_OF_MEAN if isinstance(measure, MeanFMeasure) else SHRINKAGE
     if thresholds != "per_label":
         raise ValueError(
             f"threshold_shrinkage={shrinkage!r} shrinks thresholds per label, but "
@@ -67,7 +71,8 @@ def tune(
         F-measure to maximise.
     thresholds : {"global", "per_label"}
         One for all labels, or one each, drawn towards the one of the micro-averaged measure; for
-        "macro" towards its own where one threshold for all labels would beat them otherwise.
+        "macro" or a mean towards its own where one threshold for all labels would beat them
+        otherwise.
     default : float
         The threshold where no positive has a score, so that nothing can be learned.
     shrinkage : float, default=SHRINKAGE
@@ -92,10 +97,10 @@ def drawn_label_thresholds(
     `curve` is that of one threshold for all.
     """
     own, n_positives = label_thresholds(held_out, measure)
-    if measure.average == "macro" and len(curve.values):
+    if measure.average != "micro" and len(curve.values):
         # The mean over labels is at the mercy of the rare ones, and so would be its threshold:
         # they are what the anchor is to hold.
-        anchor = global_curve(held_out, replace(measure, average="micro")).best(default)
+        anchor = global_curve(held_out, FMeasure("micro", measure.beta)).best(default)
         drawn = shrink(own, n_positives, anchor, shrinkage)
         if measure.score(held_out, drawn) >= curve.values.max():
             return drawn
@@ -120,14 +125,20 @@ def shrink(own: np.ndarray, n_positives: np.ndarray, shared: float, shrinkage: f
 def global_curve(held_out: ScoredCells, measure: FMeasure) -> Curve:
     """F-measure as a function of one threshold for all labels."""
     table = global_candidates(held_out)
+    return Curve(table.threshold, _values_of(table, held_out, measure))
+
+
+def _values_of(table: LabelCandidates, held_out: ScoredCells, measure: FMeasure) -> np.ndarray:
+    """F-measure at each candidate of all labels."""
+    if isinstance(measure, MeanFMeasure):
+        parts = [weight * _values_of(table, held_out, part) for part, weight in measure.parts]
+        return np.sum(parts, axis=0)
     if measure.average == "micro":
         rows, _, _, target = held_out.cells()
         total = (target * held_out.row_weight()[rows]).sum()
-        values = measure.f_beta(table.hits, table.predicted, total)
-    else:
-        assert isinstance(held_out, HeldOut)
-        values = _mean_of_groups(held_out, measure, _distinct_scores(held_out))
-    return Curve(table.threshold, values)
+        return measure.f_beta(table.hits, table.predicted, total)
+    assert isinstance(held_out, HeldOut)
+    return _mean_of_groups(held_out, measure, _distinct_scores(held_out))
 
 
 def global_candidates(held_out: ScoredCells) -> LabelCandidates:
@@ -238,7 +249,10 @@ def label_thresholds(held_out: ScoredCells, measure: FMeasure) -> tuple[np.ndarr
         chosen = _best_per_label(table.label, values)
         thresholds[table.label[chosen]] = table.threshold[chosen]
         return thresholds, n_positives
-    chosen = _dinkelbach(table, measure, positives.sum())
+    if isinstance(measure, MeanFMeasure):
+        chosen = _ascend(table, measure, positives)
+    else:
+        chosen = _dinkelbach(table, measure, positives.sum())
     # A label that is best left alone: above its highest score.
     seen = n_positives > 0
     thresholds[seen] = held_out.highest()[seen]
@@ -301,3 +315,39 @@ def _dinkelbach(table: LabelCandidates, measure: FMeasure, positives: float) -> 
             break
         best, chosen = value, candidate
     return chosen
+
+
+def _ascend(table: LabelCandidates, measure: MeanFMeasure, positives: np.ndarray) -> np.ndarray:
+    """Candidates, one of a label at most, whose mean measure no other choice for a label raises.
+
+    Each label starts from its own best F-beta. Then label after label takes what is best beside
+    the choices of the others, until none changes. The mean rises with each change, over finitely
+    many choices.
+    """
+    weights = dict(measure.weights)
+    of_micro, of_label = weights.get("micro", 0.0), weights.get("macro", 0.0) / len(positives)
+    values = of_label * measure.f_beta(table.hits, table.predicted, positives[table.label])
+    _, starts = np.unique(table.label, return_index=True)
+    # Before those of each label one that predicts nothing.
+    hits, predicted, values = (
+        np.insert(of, starts, 0.0) for of in (table.hits, table.predicted, values)
+    )
+    starts += np.arange(len(starts))
+    parts = [slice(*ends) for ends in zip(starts, np.append(starts[1:], len(hits)), strict=True)]
+    chosen = np.array([part.start + values[part].argmax() for part in parts], dtype=np.intp)
+    total, changed = positives.sum(), len(parts) > 0
+    while changed:
+        changed = False
+        all_hits, all_predicted = hits[chosen].sum(), predicted[chosen].sum()
+        for place, part in enumerate(parts):
+            now = chosen[place]
+            other_hits, other_predicted = all_hits - hits[now], all_predicted - predicted[now]
+            together = values[part] + of_micro * measure.f_beta(
+                other_hits + hits[part], other_predicted + predicted[part], total
+            )
+            best = part.start + together.argmax()
+            if together[best - part.start] > together[now - part.start] + _LEAST_GAIN:
+                chosen[place], changed = best, True
+                all_hits, all_predicted = other_hits + hits[best], other_predicted + predicted[best]
+    predicts = chosen > starts
+    return (chosen - np.arange(1, len(parts) + 1))[predicts]

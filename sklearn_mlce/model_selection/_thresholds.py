@@ -86,7 +86,7 @@ def tune_thresholds(
            [0, 0]])
     """
     measure = f_measure_of(scoring, thresholds)
-    shrinkage = resolve_shrinkage(threshold_shrinkage, thresholds)
+    shrinkage = resolve_shrinkage(threshold_shrinkage, thresholds, measure)
     given = given_scores(y_true, y_score, sample_weight, label_names)
     measure.check_kind(given.targets.kind)
     held_out = given.held_out()

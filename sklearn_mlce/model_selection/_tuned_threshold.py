@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 # Of the parameters that say what to maximise, and by which thresholds.
 SWEEP_CONSTRAINTS: dict[str, list[Any]] = {
-    "scoring": [str, callable],
+    "scoring": [str, callable, dict],
     "thresholds": [StrOptions({"global", "per_label"})],
     "threshold_shrinkage": [Interval(Real, 0, np.inf, closed="both"), StrOptions({"auto"})],
 }
@@ -280,7 +280,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         """
         with fitted_state_kept(self):
             objective = f_measure_of(self.scoring, self.thresholds)
-            shrinkage = resolve_shrinkage(self.threshold_shrinkage, self.thresholds)
+            shrinkage = resolve_shrinkage(self.threshold_shrinkage, self.thresholds, objective)
             _check_has_thresholds(self.estimator)
             arguments = self._validate_fit(
                 X,
@@ -315,7 +315,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         default = folds.default_threshold
         curve = global_curve(held_out, objective)
         found: dict[str, float | np.ndarray] = {"default": default, "global": curve.best(default)}
-        if objective.average != "samples":
+        if objective.has_label_thresholds:
             found["per_label"] = drawn_label_thresholds(
                 held_out, objective, curve, default, shrinkage
             )
