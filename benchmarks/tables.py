@@ -67,8 +67,8 @@ METHODS = {
     "ours": Method("MLCEMLP()", _network, ours=True),
     "members": Method("MLCEMLP(n_members=8)", partial(_network, n_members=8), ours=True),
     "narrow_members": Method(
-        "MLCEMLP(64, n_members=8)",
-        partial(_network, n_members=8, hidden_layer_sizes=64),
+        "MLCEMLP(128, n_members=8, learning_rate_init=0.006)",
+        partial(_network, n_members=8, hidden_layer_sizes=128, learning_rate_init=0.006),
         ours=True,
     ),
     "linear": Method(

@@ -74,9 +74,10 @@ class MLCEClassifierCV(MLCEClassifier):
         is the fraction of rows in a single held-out part, stratified as well; None is
         scikit-learn's five folds, not shuffled. A splitter of another package is given the labels
         as a dense matrix of 0 and 1.
-    scoring : {"f1_micro", "f1_macro", "f1_samples"} or scorer, default="f1_micro"
+    scoring : {"f1_micro", "f1_macro", "f1_samples"}, dict or scorer, default="f1_micro"
         Score that C and thresholds maximise: F1 of all cells of `y` together, or its mean over
-        labels or over rows. A scorer will do that :func:`~sklearn.metrics.make_scorer` makes of
+        labels or over rows. A dict of these names and their weights stands for the weighted mean,
+        as ``{"f1_micro": 1, "f1_macro": 4}``. A scorer will do that :func:`~sklearn.metrics.make_scorer` makes of
         :func:`~sklearn.metrics.fbeta_score` with such an `average`. For a binary `y`, the first two
         are F1 of the second class. A multiclass `y` does not use it: C is chosen by accuracy, for
         several outputs by the mean of their accuracies, unknown classes left out.
@@ -89,7 +90,7 @@ class MLCEClassifierCV(MLCEClassifier):
         How much each label's own threshold is shrunk towards the global one :math:`t_0`, with
         ``thresholds="per_label"``. A threshold :math:`t` found on :math:`n` positives becomes
         :math:`(n t + k t_0) / (n + k)`. With `k` positives both weigh the same: 0 leaves each label
-        its own threshold, inf the global one. "auto" is 30.
+        its own threshold, inf the global one. "auto" is 30, or 10 where `scoring` is a dict.
     n_jobs : int, default=None
         Number of folds fitted at a time; -1 for as many as there are processors.
     loss : str or Module, default="auto"

@@ -143,7 +143,7 @@ class ThresholdCurveDisplay:
         y : {array-like, sparse matrix} of shape (n_samples, n_labels)
             Labels of these rows: 0, 1, or NaN where unknown. A label in between counts as that
             fraction of a positive. Or tags, where the estimator has learned their names.
-        scoring : {"f1_micro", "f1_macro", "f1_samples"} or scorer, default="f1_micro"
+        scoring : {"f1_micro", "f1_macro", "f1_samples"}, dict or scorer, default="f1_micro"
             The F-measure, as the tuner takes it. Curves of single labels are F of the label.
         labels : list of label names, "all" or None, default=None
             Labels that get a curve of their own; by column numbers where neither `y` nor the
@@ -208,7 +208,7 @@ class ThresholdCurveDisplay:
             fraction of a positive.
         y_score : array-like of shape (n_samples, n_labels)
             Scores or probabilities.
-        scoring : {"f1_micro", "f1_macro", "f1_samples"} or scorer, default="f1_micro"
+        scoring : {"f1_micro", "f1_macro", "f1_samples"}, dict or scorer, default="f1_micro"
             The F-measure, as the tuner takes it. Curves of single labels are F of the label.
         thresholds : float or array-like of shape (n_labels,), default=None
             Threshold that was chosen, or the threshold of each label. None takes the best of the

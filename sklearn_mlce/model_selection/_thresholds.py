@@ -37,9 +37,10 @@ def tune_thresholds(
         of text for each row; or two classes.
     y_score : array-like of shape (n_samples,) or (n_samples, n_labels)
         Scores or probabilities of rows that the model was not fitted on.
-    scoring : {"f1_micro", "f1_macro", "f1_samples"} or scorer, default="f1_micro"
+    scoring : {"f1_micro", "f1_macro", "f1_samples"}, dict or scorer, default="f1_micro"
         Score to maximise: F1 of all cells of `y_true` together, or its mean over labels or over
-        rows. A scorer will do that :func:`~sklearn.metrics.make_scorer` makes of
+        rows. A dict of these names and their weights stands for the weighted mean, as
+        ``{"f1_micro": 1, "f1_macro": 4}``. A scorer will do that :func:`~sklearn.metrics.make_scorer` makes of
         :func:`~sklearn.metrics.fbeta_score` with such an `average`.
     thresholds : {"global", "per_label"}, default="global"
         One threshold for all labels, or one for each. Thresholds per label are shrunk towards the

@@ -79,20 +79,22 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
     estimator : estimator instance
         Multi-label classifier with `decision_function` or `predict_proba`, of which the first
         is used where there are both. Fitted already with ``cv="prefit"``.
-    scoring : {"f1_micro", "f1_macro", "f1_samples"} or scorer, default="f1_micro"
+    scoring : {"f1_micro", "f1_macro", "f1_samples"}, dict or scorer, default="f1_micro"
         Score to maximise: F1 of all cells of `y` together, or its mean over labels or over rows. A
-        scorer made by :func:`~sklearn.metrics.make_scorer` from :func:`~sklearn.metrics.f1_score`
+        dict of these names and their weights stands for the weighted mean, as
+        ``{"f1_micro": 1, "f1_macro": 4}``. A scorer made by :func:`~sklearn.metrics.make_scorer` from :func:`~sklearn.metrics.f1_score`
         or :func:`~sklearn.metrics.fbeta_score` with such an `average` is taken too. Where it is
         0/0, the measure counts as 0. For a binary `y`, the first two are F1 of the second class.
     thresholds : {"global", "per_label"}, default="global"
         One threshold for all labels, or one for each. A label's own threshold is shrunk towards the
         global one for micro-F1, the more so the fewer positives the label has. Only "global" goes
-        with the mean over rows.
+        with the mean over rows. For a dict they are such that no other threshold of one label would
+        be better.
     threshold_shrinkage : float or "auto", default="auto"
         How much each label's own threshold is shrunk towards the global one :math:`t_0`, with
         ``thresholds="per_label"``. A threshold :math:`t` found on :math:`n` positives becomes
         :math:`(n t + k t_0) / (n + k)`. With `k` positives both weigh the same: 0 leaves each label
-        its own threshold, inf the global one. "auto" is 30.
+        its own threshold, inf the global one. "auto" is 30, or 10 where `scoring` is a dict.
     cv : int, float, cross-validation generator, iterable or "prefit", default=3
         How rows are held out. An integer is a number of folds, of shuffled rows, stratified by
         :class:`~sklearn_mlce.model_selection.MultilabelStratifiedKFold`, or with groups by

@@ -126,6 +126,19 @@ def test_members_resist_noise_that_one_network_learns():
     assert quality[8] > quality[1] + 0.02
 
 
+def test_training_ends_when_the_mean_score_is_long_past_its_best():
+    X, Y = noisy_rows()
+    options = {"max_epochs": 200, "learning_rate_init": 0.05, "learning_rate": "constant"}
+    for patience in (2, 5):
+        model = members(n_iter_no_change=patience, **options).fit(X, Y)
+        assert model.n_iter_ == model.best_epoch_ + 2 * patience < 200
+    whole = members(n_iter_no_change=200, **options).fit(X, Y)
+    assert whole.n_iter_ == 200
+    np.testing.assert_array_equal(
+        whole.validation_scores_[: model.n_iter_], model.validation_scores_
+    )
+
+
 def test_what_is_kept_is_an_ordinary_network():
     X, Y = labelled_rows()
     model = members().fit(X, Y)
