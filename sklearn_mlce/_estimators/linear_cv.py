@@ -77,10 +77,11 @@ class MLCEClassifierCV(MLCEClassifier):
     scoring : {"f1_micro", "f1_macro", "f1_samples"}, dict or scorer, default="f1_micro"
         Score that C and thresholds maximise: F1 of all cells of `y` together, or its mean over
         labels or over rows. A dict of these names and their weights stands for the weighted mean,
-        as ``{"f1_micro": 1, "f1_macro": 4}``. A scorer will do that :func:`~sklearn.metrics.make_scorer` makes of
-        :func:`~sklearn.metrics.fbeta_score` with such an `average`. For a binary `y`, the first two
-        are F1 of the second class. A multiclass `y` does not use it: C is chosen by accuracy, for
-        several outputs by the mean of their accuracies, unknown classes left out.
+        as ``{"f1_micro": 1, "f1_macro": 4}``. A scorer will do that
+        :func:`~sklearn.metrics.make_scorer` makes of :func:`~sklearn.metrics.fbeta_score` with such
+        an `average`. For a binary `y`, the first two are F1 of the second class. A multiclass `y`
+        does not use it: C is chosen by accuracy, for several outputs by the mean of their
+        accuracies, unknown classes left out.
     thresholds : {"global", "per_label"} or None, default="global"
         Whether one threshold is found for all labels, or one for each. Thresholds per label are
         shrunk towards the global one for micro-F1, the more so the fewer positives the label has.
@@ -311,7 +312,8 @@ class MLCEClassifierCV(MLCEClassifier):
 
         with fitted_state_kept(self), usual_torch_modes():
             objective = f_measure_of(self.scoring, self.thresholds or "global")
-            resolve_shrinkage(self.threshold_shrinkage, self.thresholds, objective)  # refused now
+            # Refused before any fit.
+            resolve_shrinkage(self.threshold_shrinkage, self.thresholds, objective)
             Cs = _grid(self.Cs)
             n_beyond = int(self.Cs) - 1 if isinstance(self.Cs, Integral) else 0
             monitor = self._monitor(X, y, sample_weight)

@@ -40,8 +40,9 @@ def tune_thresholds(
     scoring : {"f1_micro", "f1_macro", "f1_samples"}, dict or scorer, default="f1_micro"
         Score to maximise: F1 of all cells of `y_true` together, or its mean over labels or over
         rows. A dict of these names and their weights stands for the weighted mean, as
-        ``{"f1_micro": 1, "f1_macro": 4}``. A scorer will do that :func:`~sklearn.metrics.make_scorer` makes of
-        :func:`~sklearn.metrics.fbeta_score` with such an `average`.
+        ``{"f1_micro": 1, "f1_macro": 4}``. A scorer will do that
+        :func:`~sklearn.metrics.make_scorer` makes of :func:`~sklearn.metrics.fbeta_score` with such
+        an `average`.
     thresholds : {"global", "per_label"}, default="global"
         One threshold for all labels, or one for each. Thresholds per label are shrunk towards the
         global one for micro-F1, the more so the fewer positives the label has.

@@ -82,9 +82,10 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
     scoring : {"f1_micro", "f1_macro", "f1_samples"}, dict or scorer, default="f1_micro"
         Score to maximise: F1 of all cells of `y` together, or its mean over labels or over rows. A
         dict of these names and their weights stands for the weighted mean, as
-        ``{"f1_micro": 1, "f1_macro": 4}``. A scorer made by :func:`~sklearn.metrics.make_scorer` from :func:`~sklearn.metrics.f1_score`
-        or :func:`~sklearn.metrics.fbeta_score` with such an `average` is taken too. Where it is
-        0/0, the measure counts as 0. For a binary `y`, the first two are F1 of the second class.
+        ``{"f1_micro": 1, "f1_macro": 4}``. A scorer made by :func:`~sklearn.metrics.make_scorer`
+        from :func:`~sklearn.metrics.f1_score` or :func:`~sklearn.metrics.fbeta_score` with such an
+        `average` is taken too. Where it is 0/0, the measure counts as 0. For a binary `y`, the
+        first two are F1 of the second class.
     thresholds : {"global", "per_label"}, default="global"
         One threshold for all labels, or one for each. A label's own threshold is shrunk towards the
         global one for micro-F1, the more so the fewer positives the label has. Only "global" goes
