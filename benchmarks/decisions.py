@@ -94,7 +94,7 @@ def _tuned(held_out, p, average):
     measure_of = FMeasure(average)
     found = {TUNED: p > tune(held_out, measure_of, "global", 0.5)[0]}
     if average != "samples":
-        shrinkage = resolve_shrinkage("auto", "per_label")
+        shrinkage = resolve_shrinkage("auto", "per_label", measure_of)
         found[TUNED_EACH] = p > tune(held_out, measure_of, "per_label", 0.5, shrinkage)[0]
     return found
 
