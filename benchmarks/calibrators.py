@@ -12,7 +12,7 @@ from .calibration import calibration_error, log_loss
 from .environment import fingerprint
 from .methods import linear_svc, logistic, mlce_classifier, timed_fit
 from .report import Table
-from .store import Job, Store, measure
+from .store import Job, Store
 
 SETS = ("yeast", "birds", "bibtex", "films", "goemotions", "delicious")
 FOLDS = 5
@@ -162,28 +162,14 @@ def _losses(held_out, prevalence, calibrator):
     return (loss * taken).sum(axis=0)
 
 
-def run(store: Store, names, threads: int, say=print) -> None:
-    """Measure what is still missing.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the samples, one group a set.
-    names : sequence of str
-        Sets; those that are not in `SETS` are passed over.
-    threads : int
-        That the measuring process has.
-    say : callable, default=print
-        Told the progress.
-    """
+def jobs(name: str, threads: int) -> dict[str, Job]:
+    """Jobs of one set, by estimator."""
     mark = fingerprint("calibrators", threads)
-    for name in (name for name in names if name in SETS):
-        jobs = {
-            title: Job(lambda n=name, m=make: figures(n, m), 1, mark)
-            for title, make in ESTIMATORS.items()
-            if name not in OURS_ALONE or title.startswith("MLCE")
-        }
-        measure(store, name, jobs, say)
+    return {
+        title: Job(partial(figures, name, make), 1, mark)
+        for title, make in ESTIMATORS.items()
+        if name not in OURS_ALONE or title.startswith("MLCE")
+    }
 
 
 def tables(store: Store, names) -> list[Table]:

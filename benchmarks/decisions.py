@@ -1,5 +1,7 @@
 """What rules that serve a measure buy over one half and over tuned thresholds, once calibrated."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.metrics import f1_score
 from sklearn.model_selection import KFold
@@ -8,7 +10,7 @@ from . import datasets
 from .environment import fingerprint
 from .methods import logistic, mlce_classifier, timed_fit
 from .report import Table
-from .store import Job, Store, measure
+from .store import Job, Store
 
 SETS = ("yeast", "birds", "films", "goemotions", "bibtex", "delicious")
 FOLDS = 3
@@ -99,28 +101,14 @@ def _tuned(held_out, p, average):
     return found
 
 
-def run(store: Store, names, threads: int, say=print) -> None:
-    """Measure what is still missing.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the samples, one group a set.
-    names : sequence of str
-        Sets; those that are not in `SETS` are passed over.
-    threads : int
-        That the measuring process has.
-    say : callable, default=print
-        Told the progress.
-    """
+def jobs(name: str, threads: int) -> dict[str, Job]:
+    """Jobs of one set, by estimator."""
     mark = fingerprint("mlce", threads)
-    for name in (name for name in names if name in SETS):
-        jobs = {
-            title: Job(lambda n=name, m=make: figures(n, m), 1, mark)
-            for title, make in ESTIMATORS.items()
-            if name not in OURS_ALONE or title.startswith("MLCE")
-        }
-        measure(store, name, jobs, say)
+    return {
+        title: Job(partial(figures, name, make), 1, mark)
+        for title, make in ESTIMATORS.items()
+        if name not in OURS_ALONE or title.startswith("MLCE")
+    }
 
 
 def tables(store: Store, names) -> list[Table]:

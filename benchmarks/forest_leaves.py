@@ -1,7 +1,7 @@
 """The leaves of a forest as features of the linear model, honest ones or as grown."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,7 +15,7 @@ from . import datasets
 from .environment import fingerprint
 from .methods import mlce_classifier, timed_fit
 from .report import Table, cells
-from .store import Job, Store, measure
+from .store import Job, Store
 
 #: Sets with a public split, and small ones, which are judged out of two folds.
 SETS = ("yeast", "birds", "flags", "foodtruck")
@@ -195,27 +195,12 @@ def _f1(prefix, truth, predicted):
     }
 
 
-def run(store: Store, names, threads: int, say=print) -> None:
-    """Measure what is still missing.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the samples, one group a set.
-    names : sequence of str
-        Of `SETS`.
-    threads : int
-        That the measuring process has.
-    say : callable, default=print
-        Told the progress.
-    """
+def jobs(name: str, threads: int) -> dict[str, Job]:
+    """Jobs of one set, by method."""
     mark = fingerprint("forest leaves", threads)
-    for name in names:
-        jobs = {
-            method: Job(lambda seed, n=name, m=method: judge(n, m, seed), SEEDS, mark, seeded=True)
-            for method in METHODS
-        }
-        measure(store, name, jobs, say)
+    return {
+        method: Job(partial(judge, name, method), SEEDS, mark, seeded=True) for method in METHODS
+    }
 
 
 def tables(store: Store, names) -> list[Table]:

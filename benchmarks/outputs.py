@@ -1,5 +1,7 @@
 """The default C of several outputs: accuracy by C, and by its factor over the rows' distances."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
@@ -9,7 +11,7 @@ from . import output_sets
 from .environment import fingerprint
 from .methods import mlce_classifier, timed_fit
 from .report import Table, cells
-from .store import Job, Store, measure
+from .store import Job, Store
 
 SETS = (*output_sets.SETS, *output_sets.TWO_VALUED)
 #: Of C, times one over the squared distance of the rows from their mean.
@@ -70,23 +72,9 @@ def accuracy(model, X, Y) -> float:
     return float((predicted == Y).mean())
 
 
-def run(store: Store, names, threads: int, say=print) -> None:
-    """Measure what is still missing.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the samples, one group a set.
-    names : sequence of str
-        Of `SETS`.
-    threads : int
-        That the measuring process has.
-    say : callable, default=print
-        Told the progress.
-    """
-    mark = fingerprint("outputs", threads)
-    for name in names:
-        measure(store, name, {"accuracy": Job(lambda n=name: judge(n), 1, mark)}, say)
+def jobs(name: str, threads: int) -> dict[str, Job]:
+    """The one job of a set, ``accuracy``."""
+    return {"accuracy": Job(partial(judge, name), 1, fingerprint("outputs", threads))}
 
 
 def tables(store: Store, names) -> list[Table]:

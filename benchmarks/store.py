@@ -27,12 +27,15 @@ class Job:
         A stored sample with another fingerprint is not comparable and is measured again.
     seeded : bool, default=False
         Whether something in it is drawn at random, from the seed that `run` is passed.
+    shown : int or None, default=None
+        Characters that `measure` shows of the line of a sample; None shows all.
     """
 
     run: Callable[..., dict]
     repeats: int
     fingerprint: str
     seeded: bool = False
+    shown: int | None = None
 
 
 class Store:
@@ -122,5 +125,5 @@ def measure(store: Store, group: str, jobs: dict[str, Job], say=print) -> None:
             sample = job.run(*([turn] if job.seeded else [])) | {"load": load}
             store.add(group, name, sample, job.fingerprint)
             numbers = ", ".join(f"{key} {value:.4g}" for key, value in sample.items())
-            say(f"[{group}] {name} {turn + 1}/{job.repeats}: {numbers}")
+            say(f"[{group}] {name} {turn + 1}/{job.repeats}: {numbers}"[: job.shown])
         order.rotate(-1)

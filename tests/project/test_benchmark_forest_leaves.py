@@ -6,7 +6,7 @@ from scipy.sparse import csr_matrix
 from sklearn.ensemble import ExtraTreesClassifier
 
 from benchmarks import datasets, forest_leaves
-from benchmarks.store import Store
+from benchmarks.store import Store, measure
 from tests.helpers.estimators import labelled_rows
 
 X, Y = labelled_rows()
@@ -51,7 +51,7 @@ def test_the_study_is_measured_and_laid_out(name, tmp_path, monkeypatch):
     trees = ExtraTreesClassifier(10, random_state=0)
     monkeypatch.setattr(forest_leaves, "METHODS", {"trees": lambda seed: trees})
     store = Store(tmp_path / "state.json")
-    forest_leaves.run(store, [name], threads=1, say=lambda line: None)
+    measure(store, name, forest_leaves.jobs(name, threads=1), say=lambda line: None)
     tuned, zero = forest_leaves.tables(store, [name, "other"])
     for table in (tuned, zero):
         assert table.columns == ("method", name, "mean micro-F1")
