@@ -185,7 +185,7 @@ def tables(store: Store, names) -> list[Table]:
     -------
     list of Table
     """
-    done = [(name, title) for name in names for title in store.groups.get(name, {})]
+    done = store.pairs(names)
     if not done:
         return []
     return [_test_table(store, done), *(_sweep_table(store, done, what) for what in SWEPT)]
@@ -211,12 +211,7 @@ def _sweep_table(store, done, what):
     columns = ("set", "estimator", "labels", *(f"k = {k}" for k in SHRINKAGES))
     result = Table(f"{what.capitalize()}: log-loss by shrinkage k", columns)
     for group in ("all", "rare"):
-        grid = np.array(
-            [
-                [store.medians(name, title)[f"{what} {k} {group}"] for k in SHRINKAGES]
-                for name, title in done
-            ]
-        )
+        grid = store.grid(done, [f"{what} {k} {group}" for k in SHRINKAGES])
         for (name, title), row in zip(done, grid, strict=True):
             result.add(name, title, group, *(f"{value:.4f}" for value in row))
         excess = grid / grid.min(axis=1, keepdims=True) - 1

@@ -225,8 +225,7 @@ def tables(store: Store, names) -> list[Table]:
     -------
     list of Table
     """
-    wanted = {candidate.name for candidate in _all_candidates()}
-    done = [name for name in names if set(store.groups.get(name, {})) >= wanted]
+    done = store.complete(names, [candidate.name for candidate in _all_candidates()])
     public = [name for name in done if name in PUBLIC]
     if not public:
         return []
@@ -236,8 +235,7 @@ def tables(store: Store, names) -> list[Table]:
 
 def _grid(store, names, candidate):
     """Micro-F1 ``(n_sets, n_shifts)``."""
-    rows = [store.medians(name, candidate.name) for name in names]
-    return np.array([[row[f"shift {d:g}"] for d in SHIFTS] for row in rows])
+    return store.grid([(name, candidate.name) for name in names], [f"shift {d:g}" for d in SHIFTS])
 
 
 def _best(store, names, model, loss):

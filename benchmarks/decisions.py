@@ -124,7 +124,7 @@ def tables(store: Store, names) -> list[Table]:
     -------
     list of Table
     """
-    done = [(name, title) for name in names for title in store.groups.get(name, {})]
+    done = store.pairs(names)
     return [_table(store, done, key) for key in MEASURES] if done else []
 
 
@@ -132,12 +132,7 @@ def _table(store, done, key):
     average, _, title = MEASURES[key]
     columns = [column for column in COLUMNS if average != "samples" or column != TUNED_EACH]
     result = Table(f"{title}, on the test rows", ("set", "estimator", *columns))
-    grid = np.array(
-        [
-            [store.medians(name, method)[f"{column} {key}"] for column in columns]
-            for name, method in done
-        ]
-    )
+    grid = store.grid(done, [f"{column} {key}" for column in columns])
     for (name, method), row in zip(done, grid, strict=True):
         result.add(name, method, *(f"{value:.3f}" for value in row))
     result.add("mean", "", *(f"{value:.3f}" for value in grid.mean(axis=0)))

@@ -81,15 +81,14 @@ def tables(store: Store, names) -> list[Table]:
     -------
     list of Table
     """
-    done = [name for name in names if set(store.groups.get(name, {})) >= set(KEPT)]
+    done = store.complete(names, KEPT)
     return [_means(store, done), *(_of_loss(store, done, loss) for loss in KEPT)] if done else []
 
 
 def _grid(store, names, loss):
     """Micro-F1 ``(n_sets, n_choices)``."""
     keys = (*(f"{factor:g}" for factor in FACTORS), PLAIN)
-    rows = [store.medians(name, loss) for name in names]
-    return np.array([[row[key] for key in keys] for row in rows])
+    return store.grid([(name, loss) for name in names], keys)
 
 
 def _columns(first):

@@ -216,7 +216,7 @@ def tables(store: Store, names) -> list[Table]:
     -------
     list of Table
     """
-    done = [name for name in names if all(store.samples(name, method) for method in METHODS)]
+    done = store.complete(names, METHODS)
     return [
         _table(store, "One tuned threshold", "tuned", done),
         _table(store, "At zero", "zero", done),

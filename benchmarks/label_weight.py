@@ -104,7 +104,7 @@ def tables(store: Store, names) -> list[Table]:
     -------
     list of Table
     """
-    done = [name for name in names if len(store.groups.get(name, {})) == len(CANDIDATES)]
+    done = store.complete(names, [_key(candidate) for candidate in CANDIDATES])
     return [_table(store, done, figure) for figure in FIGURES] if done else []
 
 

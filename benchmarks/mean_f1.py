@@ -176,7 +176,7 @@ def tables(store: Store, names) -> list[Table]:
     -------
     list of Table
     """
-    done = [name for name in names if set(store.groups.get(name, {})) >= {"ours", *PEERS}]
+    done = store.complete(names, ("ours", *PEERS))
     if not done:
         return []
     found = [_against_peers(store, done), _options(store, done)]

@@ -104,8 +104,7 @@ def _columns():
 def _table(store, title, names):
     keys = _columns()
     result = Table(f"{title}: mean accuracy", ("set", *keys))
-    rows = [store.medians(name, "accuracy") for name in names]
-    grid = np.array([[row[key] for key in keys] for row in rows])
+    grid = store.grid([(name, "accuracy") for name in names], keys)
     for name, row in zip(names, grid, strict=True):
         result.add(name, *cells(row, ".3f"))
     result.add("mean", *cells(grid.mean(axis=0), ".3f"))

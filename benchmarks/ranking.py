@@ -95,7 +95,7 @@ def tables(store: Store, names) -> list[Table]:
     -------
     list of Table
     """
-    done = [name for name in names if set(store.groups.get(name, {})) >= set(METHODS)]
+    done = store.complete(names, METHODS)
     if not done:
         return []
     found = [_of_figure(store, done, key, title) for key, title in FIGURES.items()]

@@ -67,6 +67,19 @@ class Store:
         record = self.groups.get(group, {}).get(name, {})
         return record.get("fingerprint", fingerprint) == fingerprint
 
+    def complete(self, groups, names) -> list[str]:
+        """Those of the groups in which each of the names has a sample."""
+        return [group for group in groups if all(self.samples(group, name) for name in names)]
+
+    def pairs(self, groups) -> list[tuple[str, str]]:
+        """Each of the groups with each name that has a sample in it."""
+        return [(group, name) for group in groups for name in self.groups.get(group, {})]
+
+    def grid(self, pairs, keys) -> np.ndarray:
+        """Medians of numbers, ``(n_pairs, n_keys)``, of pairs of a group and a name."""
+        rows = [self.medians(group, name) for group, name in pairs]
+        return np.array([[row[key] for key in keys] for row in rows])
+
     def loads(self, group: str) -> str:
         """How busy the machine was when each sample of the group was begun, as a sentence."""
         records = self.groups.get(group, {}).values()

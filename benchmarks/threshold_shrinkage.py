@@ -127,7 +127,7 @@ def tables(store: Store, names) -> list[Table]:
     -------
     list of Table
     """
-    done = [(name, method) for name in names for method in store.groups.get(name, {})]
+    done = store.pairs(names)
     return [_table(store, done, scoring) for scoring in SCORINGS] if done else []
 
 
@@ -136,12 +136,7 @@ def _table(store, done, scoring):
     columns = ("set", "method", "F1", GLOBAL, *(f"k = {k}" for k in SHRINKAGES))
     result = Table(f"{scoring.capitalize()}-F1 tuned: test F1 by shrinkage k", columns)
     for average in SCORINGS:
-        grid = np.array(
-            [
-                [store.medians(name, method)[f"{scoring} {c} {average}"] for c in choices]
-                for name, method in done
-            ]
-        )
+        grid = store.grid(done, [f"{scoring} {choice} {average}" for choice in choices])
         for (name, method), row in zip(done, grid, strict=True):
             result.add(name, method, average, *(f"{value:.3f}" for value in row))
         result.add("mean", "", average, *(f"{value:.3f}" for value in grid.mean(axis=0)))

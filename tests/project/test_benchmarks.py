@@ -133,6 +133,18 @@ def test_measurements_take_turns_and_go_on_after_a_kill(tmp_path):
     assert Store(tmp_path / "state.json", fresh=True).groups == {}
 
 
+def test_a_store_lays_out_medians_of_what_is_complete(tmp_path):
+    store = Store(tmp_path / "state.json")
+    for group, name, s in (("a", "x", 1.0), ("a", "x", 4.0), ("a", "y", 5.0), ("b", "y", 7.0)):
+        store.add(group, name, {"s": s, "double": 2 * s}, "mark")
+    assert store.complete(("b", "a", "none"), ("x", "y")) == ["a"]
+    assert store.complete(("b", "a", "none"), ("y",)) == ["b", "a"]
+    pairs = store.pairs(("b", "none", "a"))
+    assert pairs == [("b", "y"), ("a", "x"), ("a", "y")]
+    grid = store.grid(pairs, ("double", "s"))
+    np.testing.assert_array_equal(grid, [[14, 7], [5, 2.5], [10, 5]])
+
+
 def test_fingerprints_follow_what_a_figure_depends_on(monkeypatch):
     kinds = [environment.fingerprint(kind, 2) for kind in environment.OF_A_KIND]
     assert len(set(kinds)) == len(environment.OF_A_KIND)
