@@ -173,18 +173,7 @@ def jobs(name: str, threads: int) -> dict[str, Job]:
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: the test rows, and a table for each sweep.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds: the test rows, and a table for each sweep."""
     done = store.pairs(names)
     if not done:
         return []

@@ -113,18 +113,7 @@ def jobs(name: str, threads: int) -> dict[str, Job]:
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: the means over sets, and factors of C on each set.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds: the means over sets, and factors of C on each set."""
     done = [name for name in names if store.samples(name, "micro-F1")]
     return [_means(store, done), _of_sets(store, done)] if done else []
 

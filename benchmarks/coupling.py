@@ -213,18 +213,7 @@ def _all_candidates():
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: the best of each loss side by side, and all candidates.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds: the best of each loss side by side, and all candidates."""
     done = store.complete(names, [candidate.name for candidate in _all_candidates()])
     public = [name for name in done if name in PUBLIC]
     if not public:

@@ -112,18 +112,7 @@ def jobs(name: str, threads: int) -> dict[str, Job]:
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds, a table for each F1.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds, a table for each F1."""
     done = store.pairs(names)
     return [_table(store, done, key) for key in MEASURES] if done else []
 

@@ -69,18 +69,7 @@ def jobs(name: str, threads: int) -> dict[str, Job]:
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: the means over sets, and the sets.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds: the means over sets, and the sets."""
     done = store.complete(names, KEPT)
     return [_means(store, done), *(_of_loss(store, done, loss) for loss in KEPT)] if done else []
 

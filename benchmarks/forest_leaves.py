@@ -204,18 +204,7 @@ def jobs(name: str, threads: int) -> dict[str, Job]:
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: a table with a tuned threshold and one at zero.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Of `SETS`.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds: a table with a tuned threshold and one at zero."""
     done = store.complete(names, METHODS)
     return [
         _table(store, "One tuned threshold", "tuned", done),

@@ -92,18 +92,7 @@ def _key(candidate):
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds, one table for each figure.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds, one table for each figure."""
     done = store.complete(names, [_key(candidate) for candidate in CANDIDATES])
     return [_table(store, done, figure) for figure in FIGURES] if done else []
 

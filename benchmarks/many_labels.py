@@ -265,18 +265,7 @@ def jobs(name: str, threads: int) -> dict[str, Job]:
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: a table for each set.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Of `SETS`.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds: a table for each set."""
     n, d, n_labels = MADE
     columns = ("method", "P@1", "P@5", "micro-F1", "fit s", "ms a row", "fit MB", "model MB")
     found = []

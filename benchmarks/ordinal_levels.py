@@ -199,18 +199,7 @@ def jobs(name: str, threads: int) -> dict[str, Job]:
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: one table for each model and measure.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Of `SETS`.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds: one table for each model and measure."""
     done = [name for name in names if store.samples(name, "levels")]
     return [_table(store, model, key, done) for model in MODELS for key in MEASURES]
 

@@ -78,18 +78,7 @@ def jobs(name: str, threads: int) -> dict[str, Job]:
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: sets of more classes, and of two an output.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Of `SETS`.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds: sets of more classes, and of two an output."""
     titles = {"Several outputs": output_sets.SETS, "Outputs of two values": output_sets.TWO_VALUED}
     done = [name for name in names if store.samples(name, "accuracy")]
     parts = {title: [name for name in done if name in of] for title, of in titles.items()}

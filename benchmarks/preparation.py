@@ -49,18 +49,7 @@ def jobs(name: str, threads: int) -> dict[str, Job]:
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: a row for each set in each preparation.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds: a row for each set in each preparation."""
     result = Table("Micro-F1 at the threshold zero", ("set", "features", *_titles()))
     for name in (name for name in names if store.groups.get(name)):
         for title in PREPARED.values():

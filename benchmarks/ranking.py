@@ -83,18 +83,7 @@ def jobs(name: str, threads: int) -> dict[str, Job]:
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: a table for each figure, and one of the fits' seconds.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds: a table for each figure, and one of the fits' seconds."""
     done = store.complete(names, METHODS)
     if not done:
         return []

@@ -124,18 +124,7 @@ def jobs(name: str, threads: int) -> dict[str, Job]:
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: a row for each set and loss.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Of `SETS`.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds: a row for each set and loss."""
     columns = ("set", "loss", "work", "scores", *(f"{solver} s" for solver in SOLVERS))
     columns = (*columns, "newton-cg / sgd", *(f"micro-F1, {solver}" for solver in SOLVERS))
     result = Table("Time of a fit by each solver", columns)

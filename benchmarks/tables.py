@@ -167,18 +167,7 @@ def jobs(name: str, threads: int) -> dict[str, Job]:
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: for each figure the methods on each set and in the mean.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds: for each figure the methods on each set and in the mean."""
     names = [name for name in names if store.groups.get(name)]
     found = [_of_figure(store, key, title, names) for key, title in FIGURES.items()]
     found[0].note(

@@ -115,18 +115,7 @@ def jobs(name: str, threads: int) -> dict[str, Job]:
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds, one table for each measure that was tuned.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds, one table for each measure that was tuned."""
     done = store.pairs(names)
     return [_table(store, done, scoring) for scoring in SCORINGS] if done else []
 
