@@ -63,7 +63,7 @@ class Study(Protocol):
         """Jobs of one set, which may use so many threads, by the names of their samples."""
 
     def tables(self, store: Store, names: Collection[str]) -> list[Table]:
-        """Lay out what the store holds of some sets."""
+        """Lay out what the store holds of some sets; those without samples are left out."""
 
 
 #: Modules of studies, with the titles of their pages.

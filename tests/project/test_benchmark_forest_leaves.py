@@ -45,8 +45,8 @@ def test_honest_rows_have_the_trees_alone_that_were_not_grown_on_them():
 def test_the_study_is_measured_and_laid_out(name, tmp_path, monkeypatch):
     train, test = (csr_matrix(part) for part in (Y[:60], Y[60:]))
     made = datasets.DataSet("made", X[:60], train, X[60:], test)
-    monkeypatch.setattr(forest_leaves, "load", lambda name: made)
-    monkeypatch.setattr(forest_leaves, "SMALL", ("small",))
+    monkeypatch.setattr(datasets, "load", lambda name, as_shipped: made)
+    monkeypatch.setattr(datasets, "SMALL", ("small",))
     monkeypatch.setattr(forest_leaves, "SEEDS", 2)
     trees = ExtraTreesClassifier(10, random_state=0)
     monkeypatch.setattr(forest_leaves, "METHODS", {"trees": lambda seed: trees})
