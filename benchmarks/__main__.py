@@ -4,8 +4,10 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import Collection
 from importlib import import_module
 from pathlib import Path
+from typing import Protocol
 
 from . import (
     calibration,
@@ -43,13 +45,29 @@ from . import (
 )
 from .environment import describe, limited_threads
 from .methods import METHODS
-from .report import RESULTS, write
-from .store import Store
+from .report import RESULTS, Table, write
+from .store import Job, Store, measure
 from .tuned_recipes import RECIPES
 
 PARTS = ("loss", "convergence", "linear", "tuned", "growth", "network_speed")
-#: Studies of one set after the other, with the titles of their pages.
-SET_STUDIES = {
+
+
+class Study(Protocol):
+    """Module of a study that measures one set after the other."""
+
+    @property
+    def SETS(self) -> Collection[str]:
+        """Names of the sets."""
+
+    def jobs(self, name: str, threads: int) -> dict[str, Job]:
+        """Jobs of one set, which may use so many threads, by the names of their samples."""
+
+    def tables(self, store: Store, names: Collection[str]) -> list[Table]:
+        """Lay out what the store holds of some sets; those without samples are left out."""
+
+
+#: Modules of studies, with the titles of their pages.
+SET_STUDIES: dict[str, tuple[Study, str]] = {
     "default_c": (default_c, "The factor of the default C"),
     "column_scaling": (column_scaling, "The default scaling of columns"),
     "label_weight": (label_weight, "Weights of labels by their frequency"),
@@ -328,7 +346,7 @@ def run_study(options, name) -> Path:
     store, path = Store(options.out / ".state" / f"{name}.json", options.fresh), options.out
     for one in module.SETS:
         if one in options.sets or name in ON_ALL_SETS:
-            module.run(store, [one], options.threads, _say)
+            measure(store, one, module.jobs(one, options.threads), _say)
             tables = module.tables(store, module.SETS)
             path = write(options.out, name, title, describe(options.threads), tables)
     return path

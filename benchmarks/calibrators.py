@@ -12,7 +12,7 @@ from .calibration import calibration_error, log_loss
 from .environment import fingerprint
 from .methods import linear_svc, logistic, mlce_classifier, timed_fit
 from .report import Table
-from .store import Job, Store, measure
+from .store import Job, Store
 
 SETS = ("yeast", "birds", "bibtex", "films", "goemotions", "delicious")
 FOLDS = 5
@@ -162,44 +162,19 @@ def _losses(held_out, prevalence, calibrator):
     return (loss * taken).sum(axis=0)
 
 
-def run(store: Store, names, threads: int, say=print) -> None:
-    """Measure what is still missing.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the samples, one group a set.
-    names : sequence of str
-        Sets; those that are not in `SETS` are passed over.
-    threads : int
-        That the measuring process has.
-    say : callable, default=print
-        Told the progress.
-    """
+def jobs(name: str, threads: int) -> dict[str, Job]:
+    """Jobs of one set, by estimator."""
     mark = fingerprint("calibrators", threads)
-    for name in (name for name in names if name in SETS):
-        jobs = {
-            title: Job(lambda n=name, m=make: figures(n, m), 1, mark)
-            for title, make in ESTIMATORS.items()
-            if name not in OURS_ALONE or title.startswith("MLCE")
-        }
-        measure(store, name, jobs, say)
+    return {
+        title: Job(partial(figures, name, make), 1, mark)
+        for title, make in ESTIMATORS.items()
+        if name not in OURS_ALONE or title.startswith("MLCE")
+    }
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: the test rows, and a table for each sweep.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
-    done = [(name, title) for name in names for title in store.groups.get(name, {})]
+    """Lay out what the store holds: the test rows, and a table for each sweep."""
+    done = store.pairs(names)
     if not done:
         return []
     return [_test_table(store, done), *(_sweep_table(store, done, what) for what in SWEPT)]
@@ -225,12 +200,7 @@ def _sweep_table(store, done, what):
     columns = ("set", "estimator", "labels", *(f"k = {k}" for k in SHRINKAGES))
     result = Table(f"{what.capitalize()}: log-loss by shrinkage k", columns)
     for group in ("all", "rare"):
-        grid = np.array(
-            [
-                [store.medians(name, title)[f"{what} {k} {group}"] for k in SHRINKAGES]
-                for name, title in done
-            ]
-        )
+        grid = store.grid(done, [f"{what} {k} {group}" for k in SHRINKAGES])
         for (name, title), row in zip(done, grid, strict=True):
             result.add(name, title, group, *(f"{value:.4f}" for value in row))
         excess = grid / grid.min(axis=1, keepdims=True) - 1

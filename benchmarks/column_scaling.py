@@ -1,5 +1,6 @@
 """The default scaling of dense columns: what to divide by, and what C to take then."""
 
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -12,7 +13,7 @@ from . import datasets
 from .environment import fingerprint
 from .methods import mlce_classifier, timed_fit
 from .report import Table
-from .store import Job, Store, measure
+from .store import Job, Store
 
 #: Public sets as they ship, tables of scikit-learn with a label for each class, and made tables
 #: whose columns are log-normal: their logarithms decide the labels.
@@ -106,38 +107,13 @@ def key(size: str, distance: str, factor: float) -> str:
     return f"{size}, {distance}, {factor:g}"
 
 
-def run(store: Store, names, threads: int, say=print) -> None:
-    """Measure what is still missing.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the samples, one group a set.
-    names : sequence of str
-        Of `SETS`.
-    threads : int
-        That the measuring process has.
-    say : callable, default=print
-        Told the progress.
-    """
-    mark = fingerprint("column scaling", threads)
-    for name in names:
-        measure(store, name, {"micro-F1": Job(lambda n=name: judge(n), 1, mark)}, say)
+def jobs(name: str, threads: int) -> dict[str, Job]:
+    """The one job of a set, ``micro-F1``."""
+    return {"micro-F1": Job(partial(judge, name), 1, fingerprint("column scaling", threads))}
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: the means over sets, and factors of C on each set.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds: the means over sets, and factors of C on each set."""
     done = [name for name in names if store.samples(name, "micro-F1")]
     return [_means(store, done), _of_sets(store, done)] if done else []
 

@@ -5,7 +5,7 @@ their own. The public sets are judged on their training rows alone.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,7 +17,7 @@ from .defaults_search import best_micro_f1
 from .environment import fingerprint
 from .methods import mlce_classifier, timed_fit
 from .report import Table, cells
-from .store import Job, Store, measure
+from .store import Job, Store
 
 #: Public sets, and how many of their training rows are enough.
 PUBLIC = {
@@ -200,24 +200,10 @@ def _unit_C(name):
     return timed_fit(mlce_classifier(max_iter=1), *rows_of(name))[1].C_
 
 
-def run(store: Store, names, threads: int, say=print) -> None:
-    """Measure what is still missing.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the samples, one group a set.
-    names : sequence of str
-        Sets; those that are not in `SETS` are passed over.
-    threads : int
-        That the measuring process has.
-    say : callable, default=print
-        Told the progress.
-    """
+def jobs(name: str, threads: int) -> dict[str, Job]:
+    """Jobs of one set, by the name of each candidate."""
     mark = fingerprint("coupling", threads)
-    for name in (name for name in names if name in SETS):
-        jobs = {c.name: Job(lambda n=name, c=c: judge(n, c), 1, mark) for c in _all_candidates()}
-        measure(store, name, jobs, say)
+    return {c.name: Job(partial(judge, name, c), 1, mark) for c in _all_candidates()}
 
 
 def _all_candidates():
@@ -227,20 +213,8 @@ def _all_candidates():
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: the best of each loss side by side, and all candidates.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
-    wanted = {candidate.name for candidate in _all_candidates()}
-    done = [name for name in names if set(store.groups.get(name, {})) >= wanted]
+    """Lay out what the store holds: the best of each loss side by side, and all candidates."""
+    done = store.complete(names, [candidate.name for candidate in _all_candidates()])
     public = [name for name in done if name in PUBLIC]
     if not public:
         return []
@@ -250,8 +224,7 @@ def tables(store: Store, names) -> list[Table]:
 
 def _grid(store, names, candidate):
     """Micro-F1 ``(n_sets, n_shifts)``."""
-    rows = [store.medians(name, candidate.name) for name in names]
-    return np.array([[row[f"shift {d:g}"] for d in SHIFTS] for row in rows])
+    return store.grid([(name, candidate.name) for name in names], [f"shift {d:g}" for d in SHIFTS])
 
 
 def _best(store, names, model, loss):

@@ -1,5 +1,7 @@
 """What rules that serve a measure buy over one half and over tuned thresholds, once calibrated."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.metrics import f1_score
 from sklearn.model_selection import KFold
@@ -8,7 +10,7 @@ from . import datasets
 from .environment import fingerprint
 from .methods import logistic, mlce_classifier, timed_fit
 from .report import Table
-from .store import Job, Store, measure
+from .store import Job, Store
 
 SETS = ("yeast", "birds", "films", "goemotions", "bibtex", "delicious")
 FOLDS = 3
@@ -94,49 +96,24 @@ def _tuned(held_out, p, average):
     measure_of = FMeasure(average)
     found = {TUNED: p > tune(held_out, measure_of, "global", 0.5)[0]}
     if average != "samples":
-        shrinkage = resolve_shrinkage("auto", "per_label")
+        shrinkage = resolve_shrinkage("auto", "per_label", measure_of)
         found[TUNED_EACH] = p > tune(held_out, measure_of, "per_label", 0.5, shrinkage)[0]
     return found
 
 
-def run(store: Store, names, threads: int, say=print) -> None:
-    """Measure what is still missing.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the samples, one group a set.
-    names : sequence of str
-        Sets; those that are not in `SETS` are passed over.
-    threads : int
-        That the measuring process has.
-    say : callable, default=print
-        Told the progress.
-    """
+def jobs(name: str, threads: int) -> dict[str, Job]:
+    """Jobs of one set, by estimator."""
     mark = fingerprint("mlce", threads)
-    for name in (name for name in names if name in SETS):
-        jobs = {
-            title: Job(lambda n=name, m=make: figures(n, m), 1, mark)
-            for title, make in ESTIMATORS.items()
-            if name not in OURS_ALONE or title.startswith("MLCE")
-        }
-        measure(store, name, jobs, say)
+    return {
+        title: Job(partial(figures, name, make), 1, mark)
+        for title, make in ESTIMATORS.items()
+        if name not in OURS_ALONE or title.startswith("MLCE")
+    }
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds, a table for each F1.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
-    done = [(name, title) for name in names for title in store.groups.get(name, {})]
+    """Lay out what the store holds, a table for each F1."""
+    done = store.pairs(names)
     return [_table(store, done, key) for key in MEASURES] if done else []
 
 
@@ -144,12 +121,7 @@ def _table(store, done, key):
     average, _, title = MEASURES[key]
     columns = [column for column in COLUMNS if average != "samples" or column != TUNED_EACH]
     result = Table(f"{title}, on the test rows", ("set", "estimator", *columns))
-    grid = np.array(
-        [
-            [store.medians(name, method)[f"{column} {key}"] for column in columns]
-            for name, method in done
-        ]
-    )
+    grid = store.grid(done, [f"{column} {key}" for column in columns])
     for (name, method), row in zip(done, grid, strict=True):
         result.add(name, method, *(f"{value:.3f}" for value in row))
     result.add("mean", "", *(f"{value:.3f}" for value in grid.mean(axis=0)))

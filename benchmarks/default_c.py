@@ -1,5 +1,7 @@
 """The factor of C by which each loss is best at threshold zero, on tables and a sparse set."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.metrics import f1_score
 
@@ -8,7 +10,7 @@ from .environment import fingerprint
 from .family_recipes import parameters
 from .methods import mlce_classifier, timed_fit
 from .report import Table, cells
-from .store import Job, Store, measure
+from .store import Job, Store
 
 SPARSE = "bibtex"
 SETS = ("yeast", "birds", SPARSE, *datasets.SMALL)
@@ -60,48 +62,22 @@ def judge(name: str, loss: str) -> dict[str, float]:
     return found
 
 
-def run(store: Store, names, threads: int, say=print) -> None:
-    """Measure what is still missing.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the samples, one group a set.
-    names : sequence of str
-        Sets; those that are not in `SETS` are passed over.
-    threads : int
-        That the measuring process has.
-    say : callable, default=print
-        Told the progress.
-    """
+def jobs(name: str, threads: int) -> dict[str, Job]:
+    """Jobs of one set, by loss."""
     mark = fingerprint("default c", threads)
-    for name in (name for name in names if name in SETS):
-        jobs = {loss: Job(lambda n=name, x=loss: judge(n, x), 1, mark) for loss in KEPT}
-        measure(store, name, jobs, say)
+    return {loss: Job(partial(judge, name, loss), 1, mark) for loss in KEPT}
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: the means over sets, and the sets.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
-    done = [name for name in names if set(store.groups.get(name, {})) >= set(KEPT)]
+    """Lay out what the store holds: the means over sets, and the sets."""
+    done = store.complete(names, KEPT)
     return [_means(store, done), *(_of_loss(store, done, loss) for loss in KEPT)] if done else []
 
 
 def _grid(store, names, loss):
     """Micro-F1 ``(n_sets, n_choices)``."""
     keys = (*(f"{factor:g}" for factor in FACTORS), PLAIN)
-    rows = [store.medians(name, loss) for name in names]
-    return np.array([[row[key] for key in keys] for row in rows])
+    return store.grid([(name, loss) for name in names], keys)
 
 
 def _columns(first):

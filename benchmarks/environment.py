@@ -33,7 +33,7 @@ OF_A_KIND = {
     "preparation": ("methods.py", "datasets.py", "preparation.py"),
     "solver choice": ("methods.py", "datasets.py", "solver_choice.py"),
     "outputs": ("methods.py", "output_sets.py", "outputs.py"),
-    "forest leaves": ("methods.py", "datasets.py", "forest_leaves.py"),
+    "forest leaves": ("methods.py", "datasets.py", "tables.py", "forest_leaves.py"),
     "ordinal levels": ("methods.py", "datasets.py", "ordinal_levels.py"),
     "network speed": ("network_speed.py", "network_point.py"),
     "growth": ("growth_data.py", "growth_point.py"),

@@ -1,27 +1,23 @@
 """The leaves of a forest as features of the linear model, honest ones or as grown."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import f1_score
-from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 
-from . import datasets
 from .environment import fingerprint
 from .methods import mlce_classifier, timed_fit
-from .report import Table, cells
-from .store import Job, Store, measure
+from .report import Table, cells, mean_and_spread
+from .store import Job, Store
+from .tables import AVERAGES, splits
 
-#: Sets with a public split, and small ones, which are judged out of two folds.
 SETS = ("yeast", "birds", "flags", "foodtruck")
-SMALL = ("flags", "foodtruck")
 SEEDS = 3
-AVERAGES = ("micro", "macro", "samples")
 
 
 class ForestLeaves(TransformerMixin, BaseEstimator):
@@ -129,22 +125,6 @@ METHODS: dict[str, Callable] = {
 }
 
 
-@cache
-def load(name: str):
-    """Load a table as it ships, its nominal columns one-hot.
-
-    Parameters
-    ----------
-    name : str
-        Of `SETS`.
-
-    Returns
-    -------
-    DataSet
-    """
-    return datasets.load(name, as_shipped=True)
-
-
 def judge(name: str, method: str, seed: int) -> dict[str, float]:
     """F1 of held-out rows at zero and with a tuned threshold.
 
@@ -164,19 +144,8 @@ def judge(name: str, method: str, seed: int) -> dict[str, float]:
     """
     from sklearn_mlce.model_selection import MultilabelTunedThresholdClassifierCV
 
-    dataset = load(name)
-    X, Y = np.asarray(dataset.X_train), dataset.Y_train.toarray()
-    X_test, Y_test = np.asarray(dataset.X_test), dataset.Y_test.toarray()
-    if name in SMALL:
-        X, Y = np.vstack([X, X_test]), np.vstack([Y, Y_test])
-        parts = [
-            (X[train], Y[train], X[test], Y[test])
-            for train, test in KFold(2, shuffle=True, random_state=seed).split(X)
-        ]
-    else:
-        parts = [(X, Y, X_test, Y_test)]
     found = []
-    for X_train, Y_train, X_held, Y_held in parts:
+    for X_train, Y_train, X_held, Y_held in splits(name, seed):
         tuner = MultilabelTunedThresholdClassifierCV(
             METHODS[method](seed), scoring="f1_micro", cv=3, random_state=seed
         )
@@ -195,43 +164,17 @@ def _f1(prefix, truth, predicted):
     }
 
 
-def run(store: Store, names, threads: int, say=print) -> None:
-    """Measure what is still missing.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the samples, one group a set.
-    names : sequence of str
-        Of `SETS`.
-    threads : int
-        That the measuring process has.
-    say : callable, default=print
-        Told the progress.
-    """
+def jobs(name: str, threads: int) -> dict[str, Job]:
+    """Jobs of one set, by method."""
     mark = fingerprint("forest leaves", threads)
-    for name in names:
-        jobs = {
-            method: Job(lambda seed, n=name, m=method: judge(n, m, seed), SEEDS, mark, seeded=True)
-            for method in METHODS
-        }
-        measure(store, name, jobs, say)
+    return {
+        method: Job(partial(judge, name, method), SEEDS, mark, seeded=True) for method in METHODS
+    }
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: a table with a tuned threshold and one at zero.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Of `SETS`.
-
-    Returns
-    -------
-    list of Table
-    """
-    done = [name for name in names if all(store.samples(name, method) for method in METHODS)]
+    """Lay out what the store holds: a table with a tuned threshold and one at zero."""
+    done = store.complete(names, METHODS)
     return [
         _table(store, "One tuned threshold", "tuned", done),
         _table(store, "At zero", "zero", done),
@@ -245,14 +188,13 @@ def _table(store, title, prefix, names):
         for name in names:
             rows = store.samples(name, method)
             values = [[row[f"{prefix}_{average}"] for row in rows] for average in AVERAGES]
-            means = [f"{np.mean(of_seeds):.3f}" for of_seeds in values]
-            spread = f" ± {np.std(values[0], ddof=1):.3f}" if len(rows) > 1 else ""
-            parts.append(f"{means[0]}{spread} / {' / '.join(means[1:])}")
+            means = [f"{np.mean(of_seeds):.3f}" for of_seeds in values[1:]]
+            parts.append(" / ".join([mean_and_spread(values[0]), *means]))
             micro.append(np.mean(values[0]))
         result.add(method, *parts, *cells([np.mean(micro) if micro else np.nan], ".3f"))
     result.note(
         f"Means over {SEEDS} seeds, and the deviation of micro-F1: on the public test rows "
-        f"of yeast and birds, of {' and '.join(SMALL)} out of two folds. Tables as they ship, "
+        "of yeast and birds, of flags and foodtruck out of two folds. Tables as they ship, "
         "nominal columns one-hot. Leaves of ExtraTrees(300, min_samples_leaf=5), one-hot, before "
         "MLCEClassifier(). As grown: training rows have the leaves of all trees. Honest: of "
         "bootstrapped trees, and each training row has the leaves of those alone that had not seen "

@@ -1,5 +1,7 @@
 """What weights of labels that follow their frequency are worth, on out-of-fold training rows."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.metrics import f1_score, label_ranking_average_precision_score
 from sklearn.model_selection import KFold
@@ -9,7 +11,7 @@ from .defaults_search import best_micro_f1, training_rows
 from .environment import fingerprint
 from .methods import mlce_classifier, timed_fit
 from .report import Table, cells
-from .store import Job, Store, measure
+from .store import Job, Store
 
 SETS = tuple(ROWS)
 #: Whose weight is 1: a label as frequent as that of the typical positive, or as labels on average.
@@ -77,27 +79,12 @@ def judge(name: str, reference: str, power: float) -> dict[str, float]:
     }
 
 
-def run(store: Store, names, threads: int, say=print) -> None:
-    """Measure what is still missing.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the samples, one group a set.
-    names : sequence of str
-        Sets; those that are not in `SETS` are passed over.
-    threads : int
-        That the measuring process has.
-    say : callable, default=print
-        Told the progress.
-    """
+def jobs(name: str, threads: int) -> dict[str, Job]:
+    """Jobs of one set, by the name of each of `CANDIDATES`."""
     mark = fingerprint("label weight", threads)
-    for name in (name for name in names if name in SETS):
-        jobs = {
-            _key(candidate): Job(lambda n=name, c=candidate: judge(n, *c), 1, mark)
-            for candidate in CANDIDATES
-        }
-        measure(store, name, jobs, say)
+    return {
+        _key(candidate): Job(partial(judge, name, *candidate), 1, mark) for candidate in CANDIDATES
+    }
 
 
 def _key(candidate):
@@ -105,19 +92,8 @@ def _key(candidate):
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds, one table for each figure.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
-    done = [name for name in names if len(store.groups.get(name, {})) == len(CANDIDATES)]
+    """Lay out what the store holds, one table for each figure."""
+    done = store.complete(names, [_key(candidate) for candidate in CANDIDATES])
     return [_table(store, done, figure) for figure in FIGURES] if done else []
 
 

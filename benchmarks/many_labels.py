@@ -24,7 +24,7 @@ from .environment import fingerprint, limited_threads
 from .loss_memory import RESET, kernel_bytes
 from .report import Table
 from .scale import made_rows
-from .store import Job, Store, measure
+from .store import Job, Store
 
 REQUIREMENTS = Path(__file__).with_name("requirements-trees.txt")
 #: Rows for training, features and labels of the made set, and rows for testing.
@@ -243,19 +243,8 @@ def _in_process(name, method, threads):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def run(store: Store, names, threads: int, say=print) -> None:
-    """Measure what is still missing.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the samples, one group a set.
-    names : sequence of str
-        Of `SETS`.
-    threads : int
-        That each method may use.
-    say : callable, default=print
-        Told the progress.
+def jobs(name: str, threads: int) -> dict[str, Job]:
+    """Jobs of one set, by method.
 
     Raises
     ------
@@ -268,28 +257,15 @@ def run(store: Store, names, threads: int, say=print) -> None:
                 f"{package} is not installed. Type: pip install -r benchmarks/{REQUIREMENTS.name}"
             )
     mark = fingerprint("many labels", threads)
-    for name in names:
-        jobs = {
-            method: Job(lambda n=name, m=method: _in_process(n, m, threads), 1, mark)
-            for method in METHODS
-            if method not in LEFT_OUT.get(name, ())
-        }
-        measure(store, name, jobs, say)
+    return {
+        method: Job(partial(_in_process, name, method, threads), 1, mark)
+        for method in METHODS
+        if method not in LEFT_OUT.get(name, ())
+    }
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: a table for each set.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Of `SETS`.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds: a table for each set."""
     n, d, n_labels = MADE
     columns = ("method", "P@1", "P@5", "micro-F1", "fit s", "ms a row", "fit MB", "model MB")
     found = []

@@ -1,5 +1,7 @@
 """Thresholds per label for a weighted mean of micro- and macro-F1, beside LibMultiLabel's."""
 
+from functools import partial
+
 import numpy as np
 import scipy.sparse as sp
 from sklearn.metrics import f1_score
@@ -8,7 +10,7 @@ from . import datasets, peers
 from .environment import fingerprint
 from .methods import METHODS, mlce_classifier
 from .report import Table, cells
-from .store import Job, Store, measure
+from .store import Job, Store
 from .threshold_shrinkage import held_out_and_test_scores
 from .tuned import PEER_SETS
 
@@ -152,44 +154,18 @@ def judge_peer(name: str, method: str, threads: int) -> dict[str, float]:
     return judge(dataset.Y_test.toarray(), predicted, rarest_third(dataset.Y_train))
 
 
-def run(store: Store, names, threads: int, say=print) -> None:
-    """Measure what is still missing.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the samples, one group a set.
-    names : sequence of str
-        Sets; those that are not in `SETS` are passed over.
-    threads : int
-        That the measuring process has.
-    say : callable, default=print
-        Told the progress.
-    """
+def jobs(name: str, threads: int) -> dict[str, Job]:
+    """Jobs of one set: ``ours``, and LibMultiLabel's by method."""
     ours, theirs = fingerprint("mean f1", threads), fingerprint("peer", threads)
-    for name in (name for name in names if name in SETS):
-        jobs = {
-            "ours": Job(lambda seed, n=name: judge_ours(n, seed), SEEDS[name], ours, seeded=True)
-        }
-        for method in PEERS:
-            jobs[method] = Job(lambda n=name, m=method: judge_peer(n, m, threads), 1, theirs)
-        measure(store, name, jobs, say)
+    found = {"ours": Job(partial(judge_ours, name), SEEDS[name], ours, seeded=True)}
+    for method in PEERS:
+        found[method] = Job(partial(judge_peer, name, method, threads), 1, theirs)
+    return found
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
-    done = [name for name in names if set(store.groups.get(name, {})) >= {"ours", *PEERS}]
+    """Lay out what the store holds."""
+    done = store.complete(names, ("ours", *PEERS))
     if not done:
         return []
     found = [_against_peers(store, done), _options(store, done)]

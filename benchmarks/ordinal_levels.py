@@ -1,7 +1,7 @@
 """Ordinal levels: six outputs of four levels, as classes and as probabilities that spread."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from sklearn.base import clone
@@ -16,7 +16,7 @@ from . import datasets
 from .environment import fingerprint
 from .methods import mlce_classifier, timed_fit
 from .report import Table, cells
-from .store import Job, Store, measure
+from .store import Job, Store
 
 N_LEVELS, N_OUTPUTS = 4, 6
 SEEDS = 5
@@ -191,39 +191,15 @@ def _out_of_fold(estimator, X, levels, make_y, seed):
     }
 
 
-def run(store: Store, names, threads: int, say=print) -> None:
-    """Measure what is still missing.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the samples, one group a set.
-    names : sequence of str
-        Of `SETS`.
-    threads : int
-        That the measuring process has.
-    say : callable, default=print
-        Told the progress.
-    """
+def jobs(name: str, threads: int) -> dict[str, Job]:
+    """The one job of a set, ``levels``."""
     mark = fingerprint("ordinal levels", threads)
-    for name in names:
-        job = Job(lambda seed, n=name: judge(n, seed), SEEDS, mark, seeded=True)
-        measure(store, name, {"levels": job}, lambda line: say(line[:80]))
+    # A sample has a number for each model, targets and measure: too many for a terminal.
+    return {"levels": Job(partial(judge, name), SEEDS, mark, seeded=True, shown=80)}
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: one table for each model and measure.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Of `SETS`.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds: one table for each model and measure."""
     done = [name for name in names if store.samples(name, "levels")]
     return [_table(store, model, key, done) for model in MODELS for key in MEASURES]
 

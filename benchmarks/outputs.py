@@ -1,5 +1,7 @@
 """The default C of several outputs: accuracy by C, and by its factor over the rows' distances."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
@@ -9,7 +11,7 @@ from . import output_sets
 from .environment import fingerprint
 from .methods import mlce_classifier, timed_fit
 from .report import Table, cells
-from .store import Job, Store, measure
+from .store import Job, Store
 
 SETS = (*output_sets.SETS, *output_sets.TWO_VALUED)
 #: Of C, times one over the squared distance of the rows from their mean.
@@ -70,38 +72,13 @@ def accuracy(model, X, Y) -> float:
     return float((predicted == Y).mean())
 
 
-def run(store: Store, names, threads: int, say=print) -> None:
-    """Measure what is still missing.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the samples, one group a set.
-    names : sequence of str
-        Of `SETS`.
-    threads : int
-        That the measuring process has.
-    say : callable, default=print
-        Told the progress.
-    """
-    mark = fingerprint("outputs", threads)
-    for name in names:
-        measure(store, name, {"accuracy": Job(lambda n=name: judge(n), 1, mark)}, say)
+def jobs(name: str, threads: int) -> dict[str, Job]:
+    """The one job of a set, ``accuracy``."""
+    return {"accuracy": Job(partial(judge, name), 1, fingerprint("outputs", threads))}
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: sets of more classes, and of two an output.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Of `SETS`.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds: sets of more classes, and of two an output."""
     titles = {"Several outputs": output_sets.SETS, "Outputs of two values": output_sets.TWO_VALUED}
     done = [name for name in names if store.samples(name, "accuracy")]
     parts = {title: [name for name in done if name in of] for title, of in titles.items()}
@@ -116,8 +93,7 @@ def _columns():
 def _table(store, title, names):
     keys = _columns()
     result = Table(f"{title}: mean accuracy", ("set", *keys))
-    rows = [store.medians(name, "accuracy") for name in names]
-    grid = np.array([[row[key] for key in keys] for row in rows])
+    grid = store.grid([(name, "accuracy") for name in names], keys)
     for name, row in zip(names, grid, strict=True):
         result.add(name, *cells(row, ".3f"))
     result.add("mean", *cells(grid.mean(axis=0), ".3f"))

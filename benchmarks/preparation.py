@@ -1,10 +1,12 @@
 """Linear models on tables as they ship, and on the same tables prepared."""
 
+from functools import partial
+
 from . import datasets
 from .environment import fingerprint
 from .methods import METHODS
 from .report import Table
-from .store import Job, Store, measure
+from .store import Job, Store
 
 SETS = ("yeast", "birds", "flags", "foodtruck", "cal500", "bibtex")
 CHOSEN = [m for m in METHODS if m.name in ("auto", "mlce", "linear_svc", "logistic")]
@@ -37,42 +39,17 @@ def judge(name: str, as_shipped: bool, threads: int) -> dict[str, float]:
     return found
 
 
-def run(store: Store, names, threads: int, say=print) -> None:
-    """Measure what is still missing.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the samples, one group a set.
-    names : sequence of str
-        Of `SETS`.
-    threads : int
-        That the measuring process has.
-    say : callable, default=print
-        Told the progress.
-    """
+def jobs(name: str, threads: int) -> dict[str, Job]:
+    """Jobs of one set, by how its features are made."""
     mark = fingerprint("preparation", threads)
-    for name in names:
-        jobs = {
-            title: Job(lambda n=name, s=as_shipped: judge(n, s, threads), 1, mark)
-            for as_shipped, title in PREPARED.items()
-        }
-        measure(store, name, jobs, say)
+    return {
+        title: Job(partial(judge, name, as_shipped, threads), 1, mark)
+        for as_shipped, title in PREPARED.items()
+    }
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: a row for each set in each preparation.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds: a row for each set in each preparation."""
     result = Table("Micro-F1 at the threshold zero", ("set", "features", *_titles()))
     for name in (name for name in names if store.groups.get(name)):
         for title in PREPARED.values():

@@ -1,6 +1,6 @@
 """Whether several networks, or two losses together, rank the labels as well as "bce" does."""
 
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from sklearn.metrics import f1_score, label_ranking_average_precision_score
@@ -9,7 +9,7 @@ from . import datasets
 from .environment import fingerprint
 from .methods import timed_fit
 from .report import Table, cells, mean_and_spread
-from .store import Job, Store, measure
+from .store import Job, Store
 
 SETS = ("yeast", "birds", "bibtex", "films")
 SEEDS = 3
@@ -74,43 +74,17 @@ def judge(name: str, method: str, seed: int) -> dict[str, float]:
     }
 
 
-def run(store: Store, names, threads: int, say=print) -> None:
-    """Measure what is still missing.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the samples, one group a set.
-    names : sequence of str
-        Sets; those that are not in `SETS` are passed over.
-    threads : int
-        That the measuring process has.
-    say : callable, default=print
-        Told the progress.
-    """
+def jobs(name: str, threads: int) -> dict[str, Job]:
+    """Jobs of one set, by method."""
     mark = fingerprint("ranking", threads)
-    for name in (name for name in names if name in SETS):
-        jobs = {
-            method: Job(lambda seed, n=name, m=method: judge(n, m, seed), SEEDS, mark, seeded=True)
-            for method in METHODS
-        }
-        measure(store, name, jobs, say)
+    return {
+        method: Job(partial(judge, name, method), SEEDS, mark, seeded=True) for method in METHODS
+    }
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: a table for each figure, and one of the fits' seconds.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
-    done = [name for name in names if set(store.groups.get(name, {})) >= set(METHODS)]
+    """Lay out what the store holds: a table for each figure, and one of the fits' seconds."""
+    done = store.complete(names, METHODS)
     if not done:
         return []
     found = [_of_figure(store, done, key, title) for key, title in FIGURES.items()]

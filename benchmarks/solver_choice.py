@@ -1,6 +1,7 @@
 """Time of the two solvers side by side: where `solver="auto"` should change between them."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,7 +12,7 @@ from . import datasets
 from .environment import fingerprint
 from .methods import mlce_classifier, timed_fit
 from .report import Table
-from .store import Job, Store, measure
+from .store import Job, Store
 
 #: Sets, and the losses that are fitted to each. Those that are one problem take hours on the last.
 PUBLIC = {
@@ -116,40 +117,14 @@ def judge(name: str, loss: str) -> dict[str, float]:
     return found
 
 
-def run(store: Store, names, threads: int, say=print) -> None:
-    """Measure what is still missing.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the samples, one group a set.
-    names : sequence of str
-        Of `SETS`.
-    threads : int
-        That the measuring process has.
-    say : callable, default=print
-        Told the progress.
-    """
+def jobs(name: str, threads: int) -> dict[str, Job]:
+    """Jobs of one set, by loss."""
     mark = fingerprint("solver choice", threads)
-    for name in names:
-        losses = PUBLIC.get(name, ("auto",))
-        jobs = {loss: Job(lambda n=name, x=loss: judge(n, x), 1, mark) for loss in losses}
-        measure(store, name, jobs, say)
+    return {loss: Job(partial(judge, name, loss), 1, mark) for loss in PUBLIC.get(name, ("auto",))}
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: a row for each set and loss.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Of `SETS`.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds: a row for each set and loss."""
     columns = ("set", "loss", "work", "scores", *(f"{solver} s" for solver in SOLVERS))
     columns = (*columns, "newton-cg / sgd", *(f"micro-F1, {solver}" for solver in SOLVERS))
     result = Table("Time of a fit by each solver", columns)

@@ -27,12 +27,15 @@ class Job:
         A stored sample with another fingerprint is not comparable and is measured again.
     seeded : bool, default=False
         Whether something in it is drawn at random, from the seed that `run` is passed.
+    shown : int or None, default=None
+        Characters that `measure` shows of the line of a sample; None shows all.
     """
 
     run: Callable[..., dict]
     repeats: int
     fingerprint: str
     seeded: bool = False
+    shown: int | None = None
 
 
 class Store:
@@ -63,6 +66,19 @@ class Store:
         """Whether the samples were taken under this fingerprint; true where there are none."""
         record = self.groups.get(group, {}).get(name, {})
         return record.get("fingerprint", fingerprint) == fingerprint
+
+    def complete(self, groups, names) -> list[str]:
+        """Those of the groups in which each of the names has a sample."""
+        return [group for group in groups if all(self.samples(group, name) for name in names)]
+
+    def pairs(self, groups) -> list[tuple[str, str]]:
+        """Each of the groups with each name that has a sample in it."""
+        return [(group, name) for group in groups for name in self.groups.get(group, {})]
+
+    def grid(self, pairs, keys) -> np.ndarray:
+        """Medians of numbers, ``(n_pairs, n_keys)``, of pairs of a group and a name."""
+        rows = [self.medians(group, name) for group, name in pairs]
+        return np.array([[row[key] for key in keys] for row in rows])
 
     def loads(self, group: str) -> str:
         """How busy the machine was when each sample of the group was begun, as a sentence."""
@@ -122,5 +138,5 @@ def measure(store: Store, group: str, jobs: dict[str, Job], say=print) -> None:
             sample = job.run(*([turn] if job.seeded else [])) | {"load": load}
             store.add(group, name, sample, job.fingerprint)
             numbers = ", ".join(f"{key} {value:.4g}" for key, value in sample.items())
-            say(f"[{group}] {name} {turn + 1}/{job.repeats}: {numbers}")
+            say(f"[{group}] {name} {turn + 1}/{job.repeats}: {numbers}"[: job.shown])
         order.rotate(-1)

@@ -20,7 +20,7 @@ from . import datasets
 from .environment import fingerprint
 from .methods import mlce_classifier, timed_fit
 from .report import Table, cells, mean_and_spread
-from .store import Job, Store, measure
+from .store import Job, Store
 
 SETS = ("yeast", "birds", *datasets.SMALL)
 AVERAGES = ("micro", "macro", "samples")
@@ -154,52 +154,20 @@ def _judge_split(method, seed, X_train, Y_train, X_test, Y_test):
     } | {"fit_s": seconds}
 
 
-def run(store: Store, names, threads: int, say=print, methods=METHODS, seeds=SEEDS) -> None:
-    """Measure what is still missing.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the samples, one group a set.
-    names : sequence of str
-        Of `SETS`.
-    threads : int
-        That the measuring process has.
-    say : callable, default=print
-        Told the progress.
-    methods : sequence of str, default=METHODS
-        Keys of `METHODS`.
-    seeds : int, default=SEEDS
-        Runs of a method at most.
-    """
-    mark, of_peer = (fingerprint(kind, threads) for kind in ("tables", "tables sklearn"))
-    for name in names:
-        jobs = {
-            key: Job(
-                lambda seed, n=name, k=key: judge(n, METHODS[k], seed),
-                min(seeds, METHODS[key].seeds),
-                mark if METHODS[key].ours else of_peer,
-                seeded=True,
-            )
-            for key in methods
-            if name not in METHODS[key].not_on
-        }
-        measure(store, name, jobs, say)
+def jobs(name: str, threads: int) -> dict[str, Job]:
+    """Jobs of one set, by method."""
+    ours, theirs = (fingerprint(kind, threads) for kind in ("tables", "tables sklearn"))
+    return {
+        key: Job(
+            partial(judge, name, method), method.seeds, ours if method.ours else theirs, seeded=True
+        )
+        for key, method in METHODS.items()
+        if name not in method.not_on
+    }
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds: for each figure the methods on each set and in the mean.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
+    """Lay out what the store holds: for each figure the methods on each set and in the mean."""
     names = [name for name in names if store.groups.get(name)]
     found = [_of_figure(store, key, title, names) for key, title in FIGURES.items()]
     found[0].note(

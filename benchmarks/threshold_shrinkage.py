@@ -13,7 +13,7 @@ from . import datasets
 from .environment import fingerprint
 from .methods import mlce_classifier, timed_fit
 from .report import Table
-from .store import Job, Store, measure
+from .store import Job, Store
 
 #: Sets, and how many of their training rows are enough.
 SETS = {"yeast": None, "birds": None, "bibtex": None, "cooking": 6000, "goemotions": 15000}
@@ -105,43 +105,18 @@ def held_out_and_test_scores(estimator, X, Y, X_test, folds=None):
     return held_out, mask_scores(unseen, scores_of(fitted, X_test, targets.n_outputs))
 
 
-def run(store: Store, names, threads: int, say=print) -> None:
-    """Measure what is still missing.
-
-    Parameters
-    ----------
-    store : Store
-        Holds the samples, one group a set.
-    names : sequence of str
-        Sets; those that are not in `SETS` are passed over.
-    threads : int
-        That the measuring process has.
-    say : callable, default=print
-        Told the progress.
-    """
+def jobs(name: str, threads: int) -> dict[str, Job]:
+    """Jobs of one set, by estimator."""
     mark = fingerprint("mlce", threads)
-    for name in (name for name in names if name in SETS):
-        jobs = {
-            method: Job(lambda n=name, e=model: held_out_figures(n, e, SETS[n]), 1, mark)
-            for method, model in _estimators().items()
-        }
-        measure(store, name, jobs, say)
+    return {
+        title: Job(partial(held_out_figures, name, estimator, SETS[name]), 1, mark)
+        for title, estimator in _estimators().items()
+    }
 
 
 def tables(store: Store, names) -> list[Table]:
-    """Lay out what the store holds, one table for each measure that was tuned.
-
-    Parameters
-    ----------
-    store : Store
-    names : sequence of str
-        Sets.
-
-    Returns
-    -------
-    list of Table
-    """
-    done = [(name, method) for name in names for method in store.groups.get(name, {})]
+    """Lay out what the store holds, one table for each measure that was tuned."""
+    done = store.pairs(names)
     return [_table(store, done, scoring) for scoring in SCORINGS] if done else []
 
 
@@ -150,12 +125,7 @@ def _table(store, done, scoring):
     columns = ("set", "method", "F1", GLOBAL, *(f"k = {k}" for k in SHRINKAGES))
     result = Table(f"{scoring.capitalize()}-F1 tuned: test F1 by shrinkage k", columns)
     for average in SCORINGS:
-        grid = np.array(
-            [
-                [store.medians(name, method)[f"{scoring} {c} {average}"] for c in choices]
-                for name, method in done
-            ]
-        )
+        grid = store.grid(done, [f"{scoring} {choice} {average}" for choice in choices])
         for (name, method), row in zip(done, grid, strict=True):
             result.add(name, method, average, *(f"{value:.3f}" for value in row))
         result.add("mean", "", average, *(f"{value:.3f}" for value in grid.mean(axis=0)))

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from benchmarks import coupling, datasets
-from benchmarks.store import Store
+from benchmarks.store import Store, measure
 from sklearn_mlce import MLCEClassifier
 
 
@@ -46,7 +46,7 @@ def test_the_best_options_of_each_loss_stand_side_by_side(tmp_path, monkeypatch)
     coupling._unit_C.cache_clear()
     store = Store(tmp_path / "state.json")
     assert coupling.tables(store, coupling.SETS) == []
-    coupling.run(store, ["yeast", "no such set"], threads=1, say=lambda line: None)
+    measure(store, "yeast", coupling.jobs("yeast", threads=1), say=lambda line: None)
     linear, _network, of_linear, of_network = coupling.tables(store, coupling.SETS)
     coupling.rows_of.cache_clear()
     coupling._unit_C.cache_clear()

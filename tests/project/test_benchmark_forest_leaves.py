@@ -6,7 +6,7 @@ from scipy.sparse import csr_matrix
 from sklearn.ensemble import ExtraTreesClassifier
 
 from benchmarks import datasets, forest_leaves
-from benchmarks.store import Store
+from benchmarks.store import Store, measure
 from tests.helpers.estimators import labelled_rows
 
 X, Y = labelled_rows()
@@ -45,13 +45,13 @@ def test_honest_rows_have_the_trees_alone_that_were_not_grown_on_them():
 def test_the_study_is_measured_and_laid_out(name, tmp_path, monkeypatch):
     train, test = (csr_matrix(part) for part in (Y[:60], Y[60:]))
     made = datasets.DataSet("made", X[:60], train, X[60:], test)
-    monkeypatch.setattr(forest_leaves, "load", lambda name: made)
-    monkeypatch.setattr(forest_leaves, "SMALL", ("small",))
+    monkeypatch.setattr(datasets, "load", lambda name, as_shipped: made)
+    monkeypatch.setattr(datasets, "SMALL", ("small",))
     monkeypatch.setattr(forest_leaves, "SEEDS", 2)
     trees = ExtraTreesClassifier(10, random_state=0)
     monkeypatch.setattr(forest_leaves, "METHODS", {"trees": lambda seed: trees})
     store = Store(tmp_path / "state.json")
-    forest_leaves.run(store, [name], threads=1, say=lambda line: None)
+    measure(store, name, forest_leaves.jobs(name, threads=1), say=lambda line: None)
     tuned, zero = forest_leaves.tables(store, [name, "other"])
     for table in (tuned, zero):
         assert table.columns == ("method", name, "mean micro-F1")

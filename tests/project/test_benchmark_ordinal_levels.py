@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import ordinal_levels
-from benchmarks.store import Store
+from benchmarks.store import Store, measure
 
 LEVELS = np.array([[0, 3], [1, 2]])
 
@@ -45,7 +45,9 @@ def test_the_study_is_measured_and_laid_out(tmp_path, monkeypatch):
     monkeypatch.setattr(ordinal_levels, "MODELS", ("linear",))
     ordinal_levels.load.cache_clear()
     store = Store(tmp_path / "state.json")
-    ordinal_levels.run(store, ["made"], threads=1, say=lambda line: None)
+    lines = []
+    measure(store, "made", ordinal_levels.jobs("made", threads=1), lines.append)
+    assert [len(line) for line in lines] == [80, 80]
     rmse, of_mean, macro = ordinal_levels.tables(store, ["made", "other"])
     assert rmse.columns == (
         "set",

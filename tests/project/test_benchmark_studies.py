@@ -1,5 +1,7 @@
 """The parts of the benchmarks on tuned thresholds, growth, calibration and defaults."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -30,7 +32,7 @@ from benchmarks import (
     tuned_recipes,
     tuned_summary,
 )
-from benchmarks.store import Store
+from benchmarks.store import Store, measure
 from sklearn_mlce import MLCEClassifier
 from tests.helpers.linear_problems import typical_squared_distance
 
@@ -260,12 +262,11 @@ def test_kept_factors_of_c_are_the_estimators(tmp_path, monkeypatch):
         model = MLCEClassifier(random_state=0, max_iter=1, **given)
         _, model, _ = default_c.timed_fit(model, X, Y)
         assert pytest.approx(factor / distance) == model.C_
-    monkeypatch.setattr(default_c, "SETS", ("made",))
     monkeypatch.setattr(datasets, "load", lambda name, as_shipped: dataset)
     few = {loss: default_c.KEPT[loss] for loss in ("bce", "squared_hinge")}
     monkeypatch.setattr(default_c, "KEPT", few)
     store = Store(tmp_path / "state.json")
-    default_c.run(store, ["made", "other"], threads=1, say=quiet)
+    measure(store, "made", default_c.jobs("made", threads=1), quiet)
     means, bce, hinge = default_c.tables(store, ["made"])
     assert [row[0] for row in means.rows] == list(few)
     assert bce.rows[0][1:] == means.rows[0][1 : len(bce.columns)]
@@ -286,7 +287,7 @@ def test_the_kept_scaling_of_columns_is_the_estimators(tmp_path, monkeypatch):
     monkeypatch.setattr(column_scaling, "FACTORS", (1.0,))
     monkeypatch.setattr(column_scaling, "load", lambda name: (X[:240], Y[:240, :3]))
     store = Store(tmp_path / "state.json")
-    column_scaling.run(store, ["digits"], threads=1, say=quiet)
+    measure(store, "digits", column_scaling.jobs("digits", threads=1), quiet)
     means, of_sets = column_scaling.tables(store, ["digits", "wine"])
     assert [row[0] for row in of_sets.rows] == ["digits"]
     kept = next(row for row in means.rows if "(kept)" in row[0])
@@ -302,7 +303,7 @@ def test_tables_are_judged_as_shipped_and_prepared(tmp_path, monkeypatch):
     wide.X_test[:, 0] *= 1e4
     monkeypatch.setattr(datasets, "load", lambda name, as_shipped: wide if as_shipped else made)
     store = Store(tmp_path / "state.json")
-    preparation.run(store, ["yeast"], threads=1, say=quiet)
+    measure(store, "yeast", preparation.jobs("yeast", threads=1), quiet)
     prepared, shipped = preparation.tables(store, ["yeast", "birds"])[0].rows
     assert [row[:2] for row in (prepared, shipped)] == [
         ("yeast", "prepared"),
@@ -314,10 +315,11 @@ def test_tables_are_judged_as_shipped_and_prepared(tmp_path, monkeypatch):
 def test_networks_are_judged_beside_forests(tmp_path, monkeypatch):
     made = make_dataset(n=80)
     monkeypatch.setattr(datasets, "load", lambda name, as_shipped: made)
-    quick = dict.fromkeys(("constant", *tables.FORESTS), tables.METHODS["constant"])
+    twice = replace(tables.METHODS["constant"], seeds=2)
+    quick = dict.fromkeys(("constant", *tables.FORESTS), twice)
     monkeypatch.setattr(tables, "METHODS", quick)
     store = Store(tmp_path / "state.json")
-    tables.run(store, ["flags"], 1, quiet, quick, seeds=2)
+    measure(store, "flags", tables.jobs("flags", threads=1), quiet)
     micro, *_, times = tables.tables(store, ["yeast", "flags"])
     assert micro.columns == ("method", "flags", "mean")
     *methods, best = micro.rows
@@ -367,10 +369,9 @@ def test_a_stream_passes_every_row_once(monkeypatch):
 def test_calibrators_are_judged_on_test_rows_and_their_constants_on_training_rows(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(calibrators, "SETS", ("made",))
     monkeypatch.setattr(datasets, "load", lambda name: make_dataset(n=400))
     store = Store(tmp_path / "state.json")
-    calibrators.run(store, ["made", "yeast"], threads=1, say=quiet)
+    measure(store, "made", calibrators.jobs("made", threads=1), quiet)
     judged, sigmoid, isotonic = calibrators.tables(store, ["made"])
     assert len(judged.rows) == 2 * len(calibrators.ESTIMATORS)
     for row in judged.rows[1::2]:
@@ -411,7 +412,8 @@ def test_the_default_c_of_outputs_is_judged_by_accuracy(tmp_path, monkeypatch):
     monkeypatch.setattr(output_sets, "load", lambda name: (X, Y))
     store = Store(tmp_path / "state.json")
     names = ("iris", "yeast")
-    outputs.run(store, names, threads=1, say=quiet)
+    for name in names:
+        measure(store, name, outputs.jobs(name, threads=1), quiet)
     several, two_valued = outputs.tables(store, names)
     assert [row[0] for row in several.rows] == ["iris", "mean", "short of the best, at most"]
     assert two_valued.rows[0][0] == "yeast"
@@ -426,8 +428,7 @@ def test_weights_of_labels_are_judged_by_their_power(monkeypatch, tmp_path):
     X, Y = made.X_train, made.Y_train[:, :-1]
     monkeypatch.setattr(label_weight, "training_rows", lambda name: (X, Y, 1.0))
     store = Store(tmp_path / "label_weight.json")
-    label_weight.run(store, ["yeast", "made"], 1, quiet)
-    assert list(store.groups) == ["yeast"]
+    measure(store, "yeast", label_weight.jobs("yeast", threads=1), quiet)
     tables = label_weight.tables(store, label_weight.SETS)
     assert [table.title for table in tables] == list(label_weight.FIGURES.values())
     assert [float(cell) for cell in tables[0].rows[0][1:2]] == pytest.approx(

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from benchmarks import (
     loss_cases,
     loss_memory,
     loss_speed,
+    many_labels,
     objective,
     peers,
     peers_runner,
@@ -25,7 +27,7 @@ from benchmarks import (
     report,
     threshold_shrinkage,
 )
-from benchmarks.__main__ import PARTS, STUDIES, main, parse
+from benchmarks.__main__ import ON_ALL_SETS, PARTS, SET_STUDIES, STUDIES, main, parse
 from benchmarks.methods import METHODS, Method, timed_fit
 from benchmarks.store import Job, Store, measure
 
@@ -129,6 +131,18 @@ def test_measurements_take_turns_and_go_on_after_a_kill(tmp_path):
     assert done[5:] == ["x", "y", "y", "x"]
     assert store.samples("set", "z")[0]["s"] == 9.0
     assert Store(tmp_path / "state.json", fresh=True).groups == {}
+
+
+def test_a_store_lays_out_medians_of_what_is_complete(tmp_path):
+    store = Store(tmp_path / "state.json")
+    for group, name, s in (("a", "x", 1.0), ("a", "x", 4.0), ("a", "y", 5.0), ("b", "y", 7.0)):
+        store.add(group, name, {"s": s, "double": 2 * s}, "mark")
+    assert store.complete(("b", "a", "none"), ("x", "y")) == ["a"]
+    assert store.complete(("b", "a", "none"), ("y",)) == ["b", "a"]
+    pairs = store.pairs(("b", "none", "a"))
+    assert pairs == [("b", "y"), ("a", "x"), ("a", "y")]
+    grid = store.grid(pairs, ("double", "s"))
+    np.testing.assert_array_equal(grid, [[14, 7], [5, 2.5], [10, 5]])
 
 
 def test_fingerprints_follow_what_a_figure_depends_on(monkeypatch):
@@ -333,6 +347,54 @@ def test_studies_with_a_command_are_run_by_name(tmp_path, monkeypatch):
     assert given == [["--out", str(tmp_path)]]
 
 
+def made_study(sets):
+    """Return a study of one job a set, whose page names the sets that were measured."""
+
+    def tables(store, names):
+        table = report.Table("Sets", ("set", "threads"))
+        for name in (name for name in names if name in store.groups):
+            table.add(name, f"{store.medians(name, 'job')['threads']:g}")
+        return [table]
+
+    def jobs(name, threads):
+        return {"job": Job(lambda: {"threads": threads}, 1, "mark")}
+
+    return SimpleNamespace(SETS=sets, jobs=jobs, tables=tables)
+
+
+@pytest.mark.parametrize(
+    ("name", "measured"), [("default_c", ["birds", "flags"]), ("outputs", ["birds", "flags", "x"])]
+)
+def test_a_study_is_measured_on_those_of_its_sets_that_are_asked_for(
+    name, measured, tmp_path, monkeypatch, capsys
+):
+    assert (name in ON_ALL_SETS) == ("x" in measured)
+    monkeypatch.setitem(SET_STUDIES, name, (made_study(("birds", "flags", "x")), "Made"))
+    asked = ["--sets", "yeast,flags,birds", "--threads", "1", "--out", str(tmp_path)]
+    assert main([name, *asked]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split("]")[0] for line in said[:-1]] == [f"[{one}" for one in measured]
+    assert said[-1] == f"wrote {tmp_path / name}.md"
+    rows = (tmp_path / f"{name}.csv").read_text().splitlines()[1:]
+    assert rows == [f"Sets,{one},1" for one in measured]
+
+
+@pytest.mark.parametrize("name", SET_STUDIES)
+def test_a_study_has_jobs_on_each_of_its_sets(name, monkeypatch):
+    monkeypatch.setattr(many_labels, "find_spec", lambda package: True)
+    study, _ = SET_STUDIES[name]
+    for one in study.SETS:
+        jobs = study.jobs(one, threads=1)
+        assert jobs
+        assert all(isinstance(job, Job) and job.repeats > 0 for job in jobs.values())
+
+
+def test_many_labels_are_not_measured_without_the_peers(monkeypatch):
+    monkeypatch.setattr(many_labels, "find_spec", lambda package: None)
+    with pytest.raises(ModuleNotFoundError, match="pip install -r benchmarks/requirements-trees"):
+        many_labels.jobs("cooking", threads=1)
+
+
 def test_each_page_of_results_is_made_by_a_part_that_the_readme_names():
     pages = {path.stem for path in report.RESULTS.glob("*.md")}
     assert pages - {"calibration"} <= {*PARTS, *STUDIES}  # which linear makes
@@ -352,7 +414,8 @@ def test_shrinkage_study_covers_from_each_labels_own_to_the_global_threshold(tmp
     monkeypatch.setattr(datasets, "load", lambda name: make_dataset(n=200))
     monkeypatch.setattr(threshold_shrinkage, "SETS", {"made": 80})
     store = Store(tmp_path / "state.json")
-    threshold_shrinkage.run(store, ["made", "other"], threads=1, say=lambda line: None)
+    jobs = threshold_shrinkage.jobs("made", threads=1)
+    measure(store, "made", jobs, say=lambda line: None)
     micro, macro = threshold_shrinkage.tables(store, ["made", "other"])
     assert [row[0] for row in micro.rows] == ["made", "made", "mean", "least gain over global"] * 2
     for table in (micro, macro):
