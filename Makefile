@@ -20,6 +20,10 @@ PYTEST_WORKERS ?= 2
 DOCS_ARGS ?=
 
 # Python compiles what it imports; to compile all that is installed takes as long again as to install it.
+# A machine may be set up to keep no bytecode: each process of the tests and of the documentation would
+# compile torch and scikit-learn anew, which takes longer than to import them.
+export PYTHONDONTWRITEBYTECODE :=
+
 PIP = $(@D)/bin/python -m pip --disable-pip-version-check install --no-compile \
 	$(if $(CI),--quiet) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
