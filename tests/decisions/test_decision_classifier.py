@@ -386,7 +386,7 @@ def test_rounding_is_undone_and_other_scores_are_refused(decision):
         (LOGISTIC, {"decision": "top_k", "k": 0}, Y, ValueError, "'k' parameter"),
         (LOGISTIC, {"cv": 1.5}, Y, ValueError, "'cv' parameter"),
         (
-            OneVsRestClassifier(LinearSVC()),
+            OneVsRestClassifier(LinearSVC(random_state=0)),
             {},
             Y,
             TypeError,

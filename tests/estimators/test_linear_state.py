@@ -16,7 +16,9 @@ MODELS = {
     "newton, labels coupled": MLCEClassifier(solver="newton-cg", loss="mlce"),
     "no intercept": MLCEClassifier(solver="newton-cg", fit_intercept=False),
     "sgd": MLCEClassifier(solver="sgd", max_iter=2, random_state=0),
-    "sgd, no intercept": MLCEClassifier(solver="sgd", max_iter=2, fit_intercept=False),
+    "sgd, no intercept": MLCEClassifier(
+        solver="sgd", max_iter=2, fit_intercept=False, random_state=0
+    ),
     "module": MLCEClassifier(loss=losses.FocalLoss(), max_iter=2, random_state=0),
     "cv": MLCEClassifierCV([0.1, 1.0], cv=2, random_state=0),
     "cv, thresholds of labels": MLCEClassifierCV([1.0], thresholds="per_label", random_state=0),
