@@ -38,10 +38,8 @@ EXPORTERS = tests/export/test_exporters.py::test
 OF_SERVING = $(EXPORTERS)_onnx_with_any_number_of_rows $(EXPORTERS)_safetensors_there_and_back \
 	$(EXPORTERS)_safetensors_of_the_arrays_of_an_estimator tests/onnx tests/project/test_mlflow.py \
 	tests/solvers/test_dask.py tests/project/test_large_data_page.py
-TRAINING_LOOPS = tests/losses/test_training_loops.py
-OF_TOOLS = tests/project/test_other_tools_page.py $(TRAINING_LOOPS) \
-	--deselect='$(TRAINING_LOOPS)::test_a_program_of_the_page_runs[torch]' \
-	--deselect='$(TRAINING_LOOPS)::test_a_program_of_the_page_runs[torch.distributed]'
+OF_TOOLS = tests/project/test_other_tools_page.py \
+	tests/losses/test_training_loops.py::test_a_program_of_the_page_runs
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
