@@ -13,8 +13,8 @@ import torch
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "user_guide" / "training_loop.md").read_text(encoding="utf-8")
 PROGRAMS = dict(re.findall(r"```python\n# needs (\S+)\n(.*?)```", PAGE, flags=re.DOTALL))
-# In processes of their own, which leave nothing here. `tests/network/test_data_parallel.py` runs the
-# one of several processes.
+# In processes of their own, which leave nothing here; `tests/network/test_data_parallel.py` runs
+# that of several processes.
 ALONE = [tool for tool in PROGRAMS if tool not in ("torch", "torch.distributed")]
 
 
