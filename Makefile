@@ -129,11 +129,13 @@ bench: $(VENV)/.has-bench
 
 # What hangs on a dependency's version shows in the fast tests and the full checks; the slow tests
 # are more of the same at other losses and sizes. torch is the same version in both environments: what
-# torch alone computes is not computed again, nor are the benchmarks, which are no part of the package.
-OF_TORCH_ALONE = tests/kernels tests/losses/test_traceable.py tests/export/test_exporters.py
+# torch alone computes is not computed again, nor are the benchmarks and the texts, which are no part of
+# the package.
+OF_TORCH_ALONE = tests/kernels tests/test_nn.py tests/export/test_exporters.py tests/losses/test_traceable.py \
+	$(addprefix tests/losses/test_,loss_family.py mlce_loss.py multioutput_loss.py loss_equalities.py)
 oldest: $(VENV_OLDEST)/.has-test
 	$(call RUN_TESTS,$(VENV_OLDEST),-m "not slow or full_checks" \
-	$(addprefix --ignore=,$(OF_TORCH_ALONE)) --ignore-glob='*/test_benchmark*.py')
+	$(addprefix --ignore=,$(OF_TORCH_ALONE) tests/project/test_docstrings.py) --ignore-glob='*/test_benchmark*.py')
 
 # An environment, once made, is only added to; `make clean` starts over.
 %/.made:
