@@ -20,6 +20,10 @@ PYTEST_WORKERS ?= 2
 DOCS_ARGS ?=
 
 # Python compiles what it imports; to compile all that is installed takes as long again as to install it.
+# A machine may be set up to keep no bytecode: each process of the tests and of the documentation would
+# compile torch and scikit-learn anew, which takes longer than to import them.
+export PYTHONDONTWRITEBYTECODE :=
+
 PIP = $(@D)/bin/python -m pip --disable-pip-version-check install --no-compile \
 	$(if $(CI),--quiet) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
@@ -34,10 +38,8 @@ EXPORTERS = tests/export/test_exporters.py::test
 OF_SERVING = $(EXPORTERS)_onnx_with_any_number_of_rows $(EXPORTERS)_safetensors_there_and_back \
 	$(EXPORTERS)_safetensors_of_the_arrays_of_an_estimator tests/onnx tests/project/test_mlflow.py \
 	tests/solvers/test_dask.py tests/project/test_large_data_page.py
-TRAINING_LOOPS = tests/losses/test_training_loops.py
-OF_TOOLS = tests/project/test_other_tools_page.py $(TRAINING_LOOPS) \
-	--deselect='$(TRAINING_LOOPS)::test_a_program_of_the_page_runs[torch]' \
-	--deselect='$(TRAINING_LOOPS)::test_a_program_of_the_page_runs[torch.distributed]'
+OF_TOOLS = tests/project/test_other_tools_page.py \
+	tests/losses/test_training_loops.py::test_a_program_of_the_page_runs
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -127,11 +129,13 @@ bench: $(VENV)/.has-bench
 
 # What hangs on a dependency's version shows in the fast tests and the full checks; the slow tests
 # are more of the same at other losses and sizes. torch is the same version in both environments: what
-# torch alone computes is not computed again, nor are the benchmarks, which are no part of the package.
-OF_TORCH_ALONE = tests/kernels tests/losses/test_traceable.py tests/export/test_exporters.py
+# torch alone computes is not computed again, nor are the benchmarks and the texts, which are no part of
+# the package.
+OF_TORCH_ALONE = tests/kernels tests/test_nn.py tests/export/test_exporters.py tests/losses/test_traceable.py \
+	$(addprefix tests/losses/test_,loss_family.py mlce_loss.py multioutput_loss.py loss_equalities.py)
 oldest: $(VENV_OLDEST)/.has-test
 	$(call RUN_TESTS,$(VENV_OLDEST),-m "not slow or full_checks" \
-	$(addprefix --ignore=,$(OF_TORCH_ALONE)) --ignore-glob='*/test_benchmark*.py')
+	$(addprefix --ignore=,$(OF_TORCH_ALONE) tests/project/test_docstrings.py) --ignore-glob='*/test_benchmark*.py')
 
 # An environment, once made, is only added to; `make clean` starts over.
 %/.made:

@@ -77,7 +77,7 @@ def test_squared_hinge_is_linear_svc(C, kind):
     X, y = make_labels(np.random.default_rng(3), n_rows=200)
     y = y if kind == "labels" else y[:, 0] + y[:, 1]
     ours = MLCEClassifier(C=C, loss="squared_hinge", tol=1e-9, fit_intercept=False).fit(X, y)
-    svc = LinearSVC(C=C, tol=1e-9, max_iter=100_000, fit_intercept=False)
+    svc = LinearSVC(C=C, tol=1e-9, max_iter=100_000, fit_intercept=False, random_state=0)
     theirs = (OneVsRestClassifier(svc) if kind == "labels" else svc).fit(X, y)
     scores = theirs.decision_function(X)
     np.testing.assert_allclose(ours.decision_function(X), scores, atol=1e-4)

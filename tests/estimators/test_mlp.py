@@ -137,6 +137,7 @@ def test_without_hidden_layers_it_approaches_the_linear_model(data):
         learning_rate_init=0.02,
         max_epochs=1500,
         loss="mlce",
+        random_state=0,
     ).fit(X, Y)
     assert model.loss_curve_[-1] == pytest.approx(linear.loss_curve_[-1], rel=1e-4)
     np.testing.assert_allclose(model.decision_function(X), linear.decision_function(X), atol=0.05)

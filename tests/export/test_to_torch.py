@@ -186,7 +186,7 @@ def test_wrappers_of_fitted_estimators():
     fitted = linear().fit(X, Y)
     search = GridSearchCV(linear(), {"C": [0.1, 1.0]}, cv=2)
     assert_same_outputs(Tuned(search, cv=2, random_state=0).fit(X, Y), X)
-    assert_same_outputs(Calibrated(search.fit(X, Y), cv=2).fit(X, Y), X)
+    assert_same_outputs(Calibrated(search.fit(X, Y), cv=2, random_state=0).fit(X, Y), X)
     assert_same_outputs(Tuned(fitted, cv="prefit", refit=False).fit(X, Y), X)
     assert_same_outputs(Calibrated(FrozenEstimator(fitted)).fit(X, Y), X)
     assert_same_outputs(Decided(FrozenEstimator(fitted), decision="f1_micro").fit(X, Y), X)
@@ -244,7 +244,7 @@ def test_fitted_on_sparse_rows():
 
 
 def test_after_partial_fit():
-    for model in (linear(solver="sgd"), mlp()):
+    for model in (linear(solver="sgd", random_state=0), mlp()):
         for rows in (slice(0, 50), slice(50, None)):
             model.partial_fit(X[rows], Y[rows])
         assert_same_outputs(model, X)

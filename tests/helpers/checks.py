@@ -22,13 +22,14 @@ from tests.helpers.expected_failures import expected_failures
 from tests.helpers.modules import ResidualNet
 
 # By default a small fit takes many epochs, for the sake of the last digits.
-SGD = {"solver": "sgd", "max_iter": 20}
+SGD = {"solver": "sgd", "max_iter": 8}
 # Of the whole gradient, without a draw: what scikit-learn checks of the weights of rows holds.
-FULL_BATCH = {"batch_size": 10**9, "dropout": 0.0, "precision": "full", "max_epochs": 30}
-MINI_BATCH = {"batch_size": 50, "max_epochs": 30}
-FEW_EPOCHS = {"hidden_layer_sizes": (16,), "max_epochs": 20, "learning_rate_init": 0.01}
+FULL_BATCH = {"batch_size": 10**9, "dropout": 0.0, "precision": "full", "max_epochs": 10}
+LONGER = FULL_BATCH | {"max_epochs": 30}
+MINI_BATCH = {"batch_size": 50, "max_epochs": 8, "learning_rate_init": 0.02}
+FEW_EPOCHS = {"hidden_layer_sizes": (32,), "max_epochs": 8, "learning_rate_init": 0.05}
 CS = [0.1, 10.0]  # of three an end would be warned of
-PER_LABEL = {"thresholds": "per_label", "scoring": "f1_macro", "random_state": 0}
+PER_LABEL = {"thresholds": "per_label", "scoring": "f1_macro", "cv": 2, "random_state": 0}
 NON_CONVEX = [name for name, objective in OBJECTIVES.items() if not objective.convex]
 # What a loss cannot do without.
 NEEDED = {"pairwise": {"n_labels_per_row": 1}}
@@ -40,20 +41,20 @@ FULL_MODES = [
     MLCEClassifier(**SGD),
     MLCEClassifierCV(CS, random_state=0),
     MLCEClassifierCV(CS, **PER_LABEL),
-    MLCEMLP(**FULL_BATCH, learning_rate_init=0.01),
+    MLCEMLP(**FULL_BATCH, learning_rate_init=0.05),
     MLCEMLP(),
     MLCEMLP(**MINI_BATCH),
-    MLCEMLP(module=ResidualNet, **(FULL_BATCH | {"dropout": 0.5}), learning_rate_init=0.05),
+    MLCEMLP(module=ResidualNet, **(LONGER | {"dropout": 0.5}), learning_rate_init=0.05),
     MLCEMLP(**MINI_BATCH, early_stopping=True, validation_fraction=0.2),
-    MLCEMLP(n_members=3, **FULL_BATCH, learning_rate_init=0.02),
+    MLCEMLP(n_members=3, **FULL_BATCH, learning_rate_init=0.05),
     Tuned(MLCEClassifier(), random_state=0),
-    Tuned(LogisticRegression(), random_state=0),
+    Tuned(LogisticRegression(), cv=2, random_state=0),
     # Three folds: some rows of the checks hold only four of a class, of which older scikit-learns
     # warn.
     Calibrated(MLCEClassifier(), cv=3, random_state=0),
     Calibrated(LogisticRegression(), method="scale", cv=3, random_state=0),
     Decided(MLCEClassifier(), decision="f1_micro", random_state=0),
-    Decided(LogisticRegression(), decision="f1_macro", random_state=0),
+    Decided(LogisticRegression(), decision="f1_macro", cv=2, random_state=0),
     Decided(MLCEClassifier(), decision="f1_samples"),
     Decided(LogisticRegression(), decision="top_k"),
     Decided(LogisticRegression(), decision="best_and_above"),
@@ -71,10 +72,10 @@ LOSS_MODES = [
     MLCEClassifier(**SGD, loss="squared_hinge"),
     MLCEClassifier(**SGD, warm_start=True, loss="mlce", scale=8.0, margin=1.0),
     *(MLCEClassifier(**SGD, loss=loss) for loss in [*NON_CONVEX, FocalLoss()]),
-    MLCEClassifierCV([0.1, 1.0], thresholds=None, random_state=0),
-    MLCEClassifierCV([0.01, 1.0], loss="squared_hinge", tol=1e-8, random_state=0),
-    MLCEMLP((16, 8), activation="relu", **MINI_BATCH, learning_rate_init=0.02),
-    MLCEMLP((), **FULL_BATCH, learning_rate_init=0.1),
+    MLCEClassifierCV([0.1, 1.0], thresholds=None, cv=2, random_state=0),
+    MLCEClassifierCV([0.01, 1.0], loss="squared_hinge", tol=1e-8, cv=2, random_state=0),
+    MLCEMLP((16, 8), activation="relu", **MINI_BATCH),
+    MLCEMLP((), **LONGER, learning_rate_init=0.1),
     *(
         MLCEMLP(loss=loss, **FEW_EPOCHS, **NEEDED.get(loss, {}))
         for loss in [*OBJECTIVES, FocalLoss()]

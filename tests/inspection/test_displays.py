@@ -170,7 +170,7 @@ def test_options_go_to_what_is_drawn(draw):
 ESTIMATORS = {
     "linear": published(),
     "network": mlp(),
-    "one-vs-rest": OneVsRestClassifier(LinearSVC()),
+    "one-vs-rest": OneVsRestClassifier(LinearSVC(random_state=0)),
     "forest": RandomForestClassifier(n_estimators=11, random_state=0),
     "perceptron": MLPClassifier((8,), alpha=10, max_iter=2000, solver="lbfgs", random_state=0),
     "outputs": MultiOutputClassifier(LogisticRegression()),
@@ -583,7 +583,7 @@ def test_calibration_of_soft_labels_and_without_a_histogram():
 def test_calibration_refuses_what_is_no_probability():
     with pytest.raises(ValueError, match="y_prob must hold probabilities, between 0 and 1, got"):
         MultilabelCalibrationDisplay.from_predictions(Y, SCORES)
-    model = OneVsRestClassifier(LinearSVC()).fit(X, Y)
+    model = OneVsRestClassifier(LinearSVC(random_state=0)).fit(X, Y)
     with pytest.raises(TypeError, match="OneVsRestClassifier has no predict_proba"):
         MultilabelCalibrationDisplay.from_estimator(model, X, Y)
     with pytest.raises(ValueError, match="n_bins must be a positive integer, got 0"):

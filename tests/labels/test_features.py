@@ -47,7 +47,7 @@ def one_vs_rest(model):
     ("estimator", "coefficients"),
     [
         (MLCEClassifier(), lambda model: model.coef_),
-        (OneVsRestClassifier(LinearSVC()), one_vs_rest),
+        (OneVsRestClassifier(LinearSVC(random_state=0)), one_vs_rest),
         (
             GridSearchCV(MLCEClassifier(), {"C": [1.0]}, cv=2, scoring="f1_micro"),
             lambda model: model.best_estimator_.coef_,
@@ -58,7 +58,7 @@ def one_vs_rest(model):
         ),
         (
             MultilabelTunedThresholdClassifierCV(
-                make_pipeline(StandardScaler(), MLCEClassifier()), cv=2
+                make_pipeline(StandardScaler(), MLCEClassifier()), cv=2, random_state=0
             ),
             lambda model: model.estimator_[-1].coef_,
         ),
@@ -115,7 +115,9 @@ def test_slopes_of_a_linear_model_are_its_coefficients(container):
         MLPClassifier((8,), max_iter=400, tol=1e-3, learning_rate_init=0.03, random_state=0),
         ClassifierChain(LogisticRegression()),
         make_pipeline(StandardScaler(), mlp(max_epochs=40, learning_rate_init=0.02)),
-        MultilabelTunedThresholdClassifierCV(RandomForestClassifier(5, random_state=0), cv=2),
+        MultilabelTunedThresholdClassifierCV(
+            RandomForestClassifier(5, random_state=0), cv=2, random_state=0
+        ),
     ],
     ids=lambda estimator: type(estimator).__name__,
 )
@@ -148,6 +150,8 @@ def test_what_cannot_be_shown_is_refused():
         top_features(model, label="moon")
     with pytest.raises(ValueError, match="k must be a whole number from 1 on, got 0"):
         top_features(model, 0)
-    ensemble = MultilabelCalibratedClassifierCV(MLCEClassifier(), cv=2, ensemble=True)
+    ensemble = MultilabelCalibratedClassifierCV(
+        MLCEClassifier(), cv=2, ensemble=True, random_state=0
+    )
     with pytest.raises(ValueError, match="holds 2 estimators, one for each fold"):
         top_features(ensemble.fit(X, FRAME))

@@ -44,7 +44,7 @@ OURS = {
     "MLCEMLP": mlp(),
     "pipeline": make_pipeline(StandardScaler(), MLCEClassifier()),
     "search": GridSearchCV(MLCEClassifier(), {"C": [0.1, 1.0]}, cv=2, scoring="f1_micro"),
-    "CV": MLCEClassifierCV([0.1, 1.0], cv=2),
+    "CV": MLCEClassifierCV([0.1, 1.0], cv=2, random_state=0),
     "search of pipeline": GridSearchCV(
         make_pipeline(StandardScaler(), MLCEClassifier()),
         {"mlceclassifier__C": [0.1, 1.0]},
@@ -53,24 +53,34 @@ OURS = {
     ),
     "tuner": MultilabelTunedThresholdClassifierCV(MLCEClassifier(), cv=2, random_state=0),
     "tuner of pipeline": MultilabelTunedThresholdClassifierCV(
-        make_pipeline(StandardScaler(), RandomForestClassifier(5, random_state=0)), cv=2
+        make_pipeline(StandardScaler(), RandomForestClassifier(5, random_state=0)),
+        cv=2,
+        random_state=0,
     ),
     "tuner of our pipeline": MultilabelTunedThresholdClassifierCV(
-        make_pipeline(StandardScaler(), MLCEClassifier()), thresholds="per_label", cv=2
+        make_pipeline(StandardScaler(), MLCEClassifier()),
+        thresholds="per_label",
+        cv=2,
+        random_state=0,
     ),
     "no probabilities": MultilabelTunedThresholdClassifierCV(
-        MLCEClassifier(loss="squared_hinge"), cv=2
+        MLCEClassifier(loss="squared_hinge"), cv=2, random_state=0
     ),
     "k known": MLCEClassifier(loss="pairwise", n_labels_per_row=2),
     "calibrator": MultilabelCalibratedClassifierCV(MLCEClassifier(), cv=2, random_state=0),
-    "ensemble": MultilabelCalibratedClassifierCV(MLCEClassifier(), cv=2, ensemble=True),
+    "ensemble": MultilabelCalibratedClassifierCV(
+        MLCEClassifier(), cv=2, ensemble=True, random_state=0
+    ),
     "decision": MultilabelDecisionClassifier(MLCEClassifier(), decision="top_k", k=2),
     "thresholds of a decision": MultilabelDecisionClassifier(
-        MultilabelCalibratedClassifierCV(MLCEClassifier(), cv=2), decision="f1_macro", cv=2
+        MultilabelCalibratedClassifierCV(MLCEClassifier(), cv=2, random_state=0),
+        decision="f1_macro",
+        cv=2,
+        random_state=0,
     ),
 }
 THEIRS = {
-    "OneVsRest": OneVsRestClassifier(LinearSVC()),
+    "OneVsRest": OneVsRestClassifier(LinearSVC(random_state=0)),
     "RandomForest": RandomForestClassifier(5, random_state=0),
     "MLPClassifier": MLPClassifier((8,), max_iter=300, tol=1e-2, random_state=0),
     "MultiOutput": MultiOutputClassifier(RandomForestClassifier(5, random_state=0)),

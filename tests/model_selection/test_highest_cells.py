@@ -14,6 +14,7 @@ from sklearn_mlce.model_selection import _highest_cells as highest
 from sklearn_mlce.model_selection._f_measure import FMeasure
 from sklearn_mlce.model_selection._out_of_fold import held_out_of_folds
 from sklearn_mlce.model_selection._sweep import tune
+from tests.helpers.pairwise import parametrize_pairwise
 
 KINDS = ["hard", "weighted", "unknown", "soft", "constant", "one label"]
 
@@ -64,9 +65,7 @@ def folds_of(n_rows, n_folds=3):
     return [(numbers[numbers % n_folds != k], numbers[numbers % n_folds == k]) for k in range(3)]
 
 
-@pytest.mark.parametrize("per_label", [False, True])
-@pytest.mark.parametrize("beta", [0.5, 1.0, 2.0])
-@pytest.mark.parametrize("kind", KINDS)
+@parametrize_pairwise(kind=KINDS, beta=[0.5, 1.0, 2.0], per_label=[False, True])
 def test_certified_cells_give_what_the_matrix_gives(kind, beta, per_label, always, monkeypatch):
     """Whatever is kept at first: fewer cells are certified less often, but never wrong."""
     measure, thresholds = FMeasure("micro", beta), "per_label" if per_label else "global"

@@ -166,7 +166,10 @@ def test_labels_are_spread_more_evenly_than_by_chance():
     assert lacking(labels, ours, 5) == 0 < lacking(labels, shuffled, 5)
     assert spread(frequent, ours) < spread(frequent, shuffled) / 2
     random = MultilabelStratifiedShuffleSplit(5, test_size=0.2, random_state=0)
-    assert spread(frequent, random) < spread(frequent, ShuffleSplit(5, test_size=0.2)) / 2
+    assert (
+        spread(frequent, random)
+        < spread(frequent, ShuffleSplit(5, test_size=0.2, random_state=0)) / 2
+    )
     groups = np.arange(len(labels)) // 3
     grouped = list(MultilabelStratifiedGroupKFold(5).split(labels, labels, groups))
     means = np.array([frequent[test].mean(axis=0) for _, test in grouped])
@@ -175,7 +178,8 @@ def test_labels_are_spread_more_evenly_than_by_chance():
 
 def test_every_label_keeps_a_row_to_train_on():
     labels = rare_labels()
-    for train, test in MultilabelStratifiedShuffleSplit(5, test_size=0.2).split(labels, labels):
+    cv = MultilabelStratifiedShuffleSplit(5, test_size=0.2, random_state=0)
+    for train, test in cv.split(labels, labels):
         assert labels[train].any(axis=0)[labels.any(axis=0)].all()
         assert labels[test].any(axis=0)[labels.sum(axis=0) >= 5].all()
 

@@ -23,6 +23,7 @@ from sklearn_mlce.model_selection._sweep import (
     shrink,
     tune,
 )
+from tests.helpers.pairwise import parametrize_pairwise
 
 KINDS = ["hard", "soft", "weighted", "unscored"]
 NEVER = 99.0
@@ -86,9 +87,7 @@ def test_global_threshold_is_the_best_of_all(kind, average, beta, monkeypatch):
         np.testing.assert_allclose(curve.values, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("beta", [1.0, 0.5])
-@pytest.mark.parametrize("average", ["micro", "macro"])
-@pytest.mark.parametrize("kind", KINDS)
+@parametrize_pairwise(kind=KINDS, average=["micro", "macro"], beta=[1.0, 0.5])
 def test_thresholds_per_label_are_the_best_of_all(kind, average, beta):
     objective = FMeasure(average, beta)
     for seed in range(5):

@@ -17,6 +17,7 @@ from sklearn.datasets import make_multilabel_classification
 from sklearn_mlce import MLCEMLP
 from sklearn_mlce._network import process_group
 from sklearn_mlce._network.process_group import ALONE, device_of_process, join_group
+from tests.losses.test_training_loops import PROGRAMS
 from tests.network import data_parallel_script as script
 
 ROOT = Path(__file__).parents[2]
@@ -151,13 +152,20 @@ def test_a_process_that_is_gone_ends_the_others(group, ranks, directory):
 
 
 @pytest.mark.slow
-def test_the_program_of_the_guide_runs(tmp_path):
+def test_the_programs_of_the_guide_run(tmp_path):
+    """torchrun runs them in one go: each process imports torch for longer than they take."""
     page = (ROOT / "docs" / "user_guide" / "long_trainings.md").read_text(encoding="utf-8")
     (program,) = re.findall(r"```python\n# train.py\n(.*?)```", page, flags=re.DOTALL)
     (tmp_path / "train.py").write_text(program, encoding="utf-8")
+    (tmp_path / "loop.py").write_text(PROGRAMS["torch.distributed"], encoding="utf-8")
+    names = ["train.py", "loop.py"]
+    both = (
+        f"import runpy\nfor name in {names}:\n    runpy.run_path(name)\n    print(name, 'ends')\n"
+    )
+    (tmp_path / "both.py").write_text(both, encoding="utf-8")
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     ran = subprocess.run(
-        [sys.executable, *launcher, "train.py"],
+        [sys.executable, *launcher, "both.py"],
         cwd=tmp_path,
         env={**os.environ, **THREADS, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -165,6 +173,7 @@ def test_the_program_of_the_guide_runs(tmp_path):
         timeout=300,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert all(ran.stdout.count(f"{name} ends") == 2 for name in names)
     model = joblib.load(tmp_path / "model.joblib")
     X, Y = make_multilabel_classification(n_samples=400, n_classes=6, random_state=0)
     alone = MLCEMLP(max_epochs=8, random_state=0).fit(X, Y)

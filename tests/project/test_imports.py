@@ -73,18 +73,26 @@ def test_every_public_name_is_listed_and_there():
 
 
 @pytest.mark.parametrize(
-    ("absent", "code", "user"),
+    ("absent", "users"),
     [
-        ("torch", "from sklearn_mlce import MLCEMLP", "sklearn_mlce.MLCEMLP"),
-        ("skorch", "from sklearn_mlce import MLCEMLP", "sklearn_mlce.MLCEMLP"),
-        ("torch", "from sklearn_mlce import losses", "sklearn_mlce.losses"),
-        ("torch", "import sklearn_mlce; sklearn_mlce.nn.PairScore", "sklearn_mlce.nn"),
+        (
+            "torch",
+            {
+                "from sklearn_mlce import MLCEMLP": "sklearn_mlce.MLCEMLP",
+                "from sklearn_mlce import losses": "sklearn_mlce.losses",
+                "import sklearn_mlce; sklearn_mlce.nn.PairScore": "sklearn_mlce.nn",
+            },
+        ),
+        ("skorch", {"from sklearn_mlce import MLCEMLP": "sklearn_mlce.MLCEMLP"}),
     ],
+    ids=["torch", "skorch"],
 )
-def test_networks_and_losses_say_what_to_install(absent, code, user):
-    printed = run(ABSENT.format(names=[absent]) + f"sentence({code!r})")
-    assert f"{user} needs {absent}, which is not installed here" in printed
-    assert "Type pip install torch skorch" in printed
+def test_networks_and_losses_say_what_to_install(absent, users):
+    code = "".join(f"sentence({code!r})\n" for code in users)
+    printed = run(ABSENT.format(names=[absent]) + code).splitlines()
+    for user, said in zip(users.values(), printed, strict=True):
+        assert f"{user} needs {absent}, which is not installed here" in said
+        assert "Type pip install torch skorch" in said
 
 
 def test_a_fit_that_finds_no_torch_keeps_the_earlier_one(monkeypatch):
@@ -122,31 +130,30 @@ def test_a_module_is_known_as_a_loss_without_importing_torch(make):
 INTERRUPTED = """
 import os, signal, sys, threading, time, warnings
 import numpy as np
-from sklearn_mlce import {estimator} as Estimator
+import sklearn_mlce
 
-model, X = Estimator(random_state=0), np.random.default_rng(0).normal(size=(40, 3))
-filters = list(warnings.filters)
+X = np.random.default_rng(0).normal(size=(40, 3))
 
-def interrupt():
-    while {module!r} not in sys.modules:
+def interrupt(module):
+    while module not in sys.modules:
         time.sleep(0.001)
     os.kill(os.getpid(), signal.SIGINT)
 
-threading.Thread(target=interrupt).start()
-try:
-    model.fit(X, X > 0.3)
-except KeyboardInterrupt:
-    print("interrupted", hasattr(model, "classes_"))
-print(model.fit(X, X > 0.3).predict(X).shape, warnings.filters == filters)
+for estimator, module in {"MLCEClassifier": "torch.nn", "MLCEMLP": "sympy.core"}.items():
+    assert module not in sys.modules
+    model = getattr(sklearn_mlce, estimator)(random_state=0)
+    filters = list(warnings.filters)
+    threading.Thread(target=interrupt, args=[module]).start()
+    try:
+        model.fit(X, X > 0.3)
+    except KeyboardInterrupt:
+        print("interrupted", hasattr(model, "classes_"))
+    print(model.fit(X, X > 0.3).predict(X).shape, warnings.filters == filters)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="os.kill ends the process there")
-@pytest.mark.parametrize(
-    ("estimator", "module"), [("MLCEClassifier", "torch.nn"), ("MLCEMLP", "sympy.core")]
-)
-def test_an_interrupted_import_leaves_torch_whole(estimator, module):
-    """torch cannot be imported again once it was broken off, and the first fit imports it."""
-    printed = run(INTERRUPTED.format(estimator=estimator, module=module))
-    assert printed == "interrupted False\n(40, 3) True\n"
+def test_an_interrupted_import_leaves_torch_whole():
+    """torch cannot be imported again once it was broken off, and the first fits import it."""
+    assert run(INTERRUPTED) == 2 * "interrupted False\n(40, 3) True\n"

@@ -199,15 +199,20 @@ def test_public_classes_are_of_the_module_that_exports_them(name):
             assert item.__module__ == name
 
 
-@pytest.mark.slow
-def test_import_changes_nothing_for_others():
-    code = """
-import json, logging, os, random, warnings
+SURROUNDINGS = """
+import json, logging, os, random, sys, warnings
+
+class Absent:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in {extras!r}:
+            raise ModuleNotFoundError("not installed: " + name)
+
+sys.meta_path.insert(0, Absent())
 import numpy, scipy.sparse, sklearn, torch
 import sklearn.linear_model, sklearn.model_selection, skorch
 
 def surroundings():
-    return {
+    return {{
         "default dtype": str(torch.get_default_dtype()),
         "default device": str(torch.get_default_device()),
         "threads": torch.get_num_threads(),
@@ -219,9 +224,9 @@ def surroundings():
         "numpy errors": numpy.geterr(),
         "warnings": [str(entry) for entry in warnings.filters],
         "log handlers": [str(handler) for handler in logging.getLogger().handlers],
-        "sklearn": {key: str(value) for key, value in sklearn.get_config().items()},
+        "sklearn": {{key: str(value) for key, value in sklearn.get_config().items()}},
         "environment": dict(os.environ),
-    }
+    }}
 
 before = surroundings()
 import sklearn_mlce.losses
@@ -229,25 +234,12 @@ from sklearn_mlce import *
 after = surroundings()
 print(json.dumps([key for key in before if before[key] != after[key]]))
 """
-    assert json.loads(run_python(code)) == []
 
 
 @pytest.mark.slow
-def test_import_needs_no_extra():
+def test_import_needs_no_extra_and_changes_nothing_for_others():
     extras = {name.replace("-", "_") for name in set(required("dev")) - set(required())}
-    code = f"""
-import sys
-
-class Absent:
-    def find_spec(self, name, *_):
-        if name.partition(".")[0] in {extras!r}:
-            raise ModuleNotFoundError("not installed: " + name)
-
-sys.meta_path.insert(0, Absent())
-import sklearn_mlce.losses
-from sklearn_mlce import *
-"""
-    run_python(code, "-W", "error")
+    assert json.loads(run_python(SURROUNDINGS.format(extras=extras), "-W", "error")) == []
 
 
 def imported_rooms(path):

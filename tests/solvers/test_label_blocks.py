@@ -26,6 +26,8 @@ LOSSES = {
     "label weights": {"label_weight": np.linspace(0.5, 2, N_LABELS)},
 }
 SOLVERS = {"newton-cg": {"tol": 1e-6}, "sgd": {"max_iter": 5}}
+# The same processes for all tests, which are sent files to read, not to write.
+PROCESSES = {"backend": "loky", "max_nbytes": 100}
 
 
 def documents(container=sp.csr_array, constant=False):
@@ -82,8 +84,7 @@ def test_blocks_are_the_same_in_threads_and_processes(solver, threshold):
     shared = {"label_block_size": 7, "coef_threshold": threshold, "solver": solver}
     shared |= {"random_state": 0, **SOLVERS[solver]}
     alone = MLCEClassifier(**shared).fit(X, Y)
-    # The same processes for all cases, which are sent files to read, not to write.
-    for options in ({"backend": "threading"}, {"backend": "loky", "max_nbytes": 100}):
+    for options in ({"backend": "threading"}, PROCESSES):
         with parallel_config(**options):
             model = MLCEClassifier(n_jobs=2, warm_start=True, **shared).fit(X, Y)
             assert_equal_fits(model, alone)
@@ -150,7 +151,7 @@ def test_a_callback_stops_the_blocks(n_jobs, backend):
     model = MLCEClassifier(label_block_size=7, n_jobs=n_jobs)
     model.set_callbacks(EndingWithTheSecondBlock())
     with (
-        nullcontext() if backend is None else parallel_config(backend=backend),
+        nullcontext() if backend is None else parallel_config(**PROCESSES),
         pytest.warns(ConvergenceWarning, match="stopped the fit after 2 of 5 blocks") as warned,
     ):
         model.fit(X, Y)
