@@ -17,7 +17,7 @@ from sklearn_mlce.model_selection._f_measure import FMeasure, HeldOut, MeanFMeas
 # Positives of a label at which its own threshold and the global one weigh the same. Chosen by
 # benchmarks/threshold_shrinkage.py, for a mean of F-measures by benchmarks/mean_f1.py.
 SHRINKAGE = 30.0
-SHRINKAGE_OF_MEAN = 10.0
+SHRINKAGE_OF_MEAN = 3.0
 
 # Rise of a mean of F-measures that is no rounding.
 _LEAST_GAIN = 1e-12
