@@ -168,7 +168,7 @@ def tables(store: Store, names) -> list[Table]:
     done = store.complete(names, ("ours", *PEERS))
     if not done:
         return []
-    found = [_against_peers(store, done), _options(store, done)]
+    found = [_against_peers(store, done), _options(store, done), _shrinkages(store, done)]
     return found + [_of_figure(store, done, figure) for figure in FIGURES]
 
 
@@ -222,6 +222,16 @@ def _options(store, names):
         "Training rows alone, scored out of fold: thresholds from one half, F1 on the other, in "
         f"turn. The weight of micro-F1 is 1. Sets: {', '.join(names)}."
     )
+    return result
+
+
+def _shrinkages(store, names):
+    result = Table(
+        "Held-out rows: the mean with weights 1 and 4, by shrinkage", ("shrinkage", *names)
+    )
+    for k in SHRINKAGES:
+        parts = [[_mean(store, name, f"4 {k}", a) for a in ("micro", "macro")] for name in names]
+        result.add(f"{k}", *cells(np.average(parts, axis=1, weights=(1, 4)), ".4f"))
     return result
 
 
