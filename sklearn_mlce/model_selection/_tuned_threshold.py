@@ -89,8 +89,8 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
     thresholds : {"global", "per_label"}, default="global"
         One threshold for all labels, or one for each. A label's own threshold is shrunk towards the
         global one for micro-F1, the more so the fewer positives the label has. Only "global" goes
-        with the mean over rows. For a dict they are such that no other threshold of one label would
-        be better.
+        with the mean over rows. For a dict no other threshold of one label would be better,
+        before they are shrunk.
     threshold_shrinkage : float or "auto", default="auto"
         How much each label's own threshold is shrunk towards the global one :math:`t_0`, with
         ``thresholds="per_label"``. A threshold :math:`t` found on :math:`n` positives becomes
