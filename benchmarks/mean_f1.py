@@ -215,7 +215,8 @@ def _against_peers(store, names):
         "Minus the best of its methods one-vs-rest, thresholding and cost-sensitive, taken for "
         "each column by itself; the last column is beside its cost-sensitive method alone. micro, "
         "macro, samples: F1 by average. rarest third: macro-F1 of the third of the labels with the "
-        'fewest positives. equal, four: thresholds per label for scoring={"f1_micro": 1, "f1_macro": w} '
+        "fewest positives. equal, four: thresholds per label for "
+        'scoring={"f1_micro": 1, "f1_macro": w} '
         f"with w of 1 and 4; f1_micro, f1_macro: for that one. Mean of {max(SEEDS.values())} draws "
         "of the folds, on cooking and delicious of one; LibMultiLabel once."
     )
