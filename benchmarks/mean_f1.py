@@ -269,8 +269,8 @@ def _test_shrinkages(store, names):
 
 
 def _of_figure(store, names, figure):
-    title = "macro-F1 of the rarest third" if figure == "tail" else f"{figure}-F1"
-    result = Table(f"Test rows: {title}", ("method", *names, "mean"))
+    measured = "macro-F1 of the rarest third" if figure == "tail" else f"{figure}-F1"
+    result = Table(f"Test rows: {measured}", ("method", *names, "mean"))
     for method, title in (RECIPES | PEERS).items():
         values = [_mean(store, name, method, figure) for name in names]
         result.add(title, *cells(values, ".3f"), *cells([np.mean(values)], ".3f"))

@@ -91,7 +91,7 @@ class MLCEClassifierCV(MLCEClassifier):
         How much each label's own threshold is shrunk towards the global one :math:`t_0`, with
         ``thresholds="per_label"``. A threshold :math:`t` found on :math:`n` positives becomes
         :math:`(n t + k t_0) / (n + k)`. With `k` positives both weigh the same: 0 leaves each label
-        its own threshold, inf the global one. "auto" is 30, or 3 where `scoring` is a dict.
+        its own threshold, inf the global one. "auto" is 30, or 3 for a weighted mean.
     n_jobs : int, default=None
         Number of folds fitted at a time; -1 for as many as there are processors.
     loss : str or Module, default="auto"

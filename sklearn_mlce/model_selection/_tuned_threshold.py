@@ -95,7 +95,7 @@ class MultilabelTunedThresholdClassifierCV(BaseWrapper):
         How much each label's own threshold is shrunk towards the global one :math:`t_0`, with
         ``thresholds="per_label"``. A threshold :math:`t` found on :math:`n` positives becomes
         :math:`(n t + k t_0) / (n + k)`. With `k` positives both weigh the same: 0 leaves each label
-        its own threshold, inf the global one. "auto" is 30, or 3 where `scoring` is a dict.
+        its own threshold, inf the global one. "auto" is 30, or 3 for a weighted mean.
     cv : int, float, cross-validation generator, iterable or "prefit", default=3
         How rows are held out. An integer is a number of folds, of shuffled rows, stratified by
         :class:`~sklearn_mlce.model_selection.MultilabelStratifiedKFold`, or with groups by
