@@ -87,6 +87,7 @@ class ProcessGroup(SingleProcess):
         self._agreements = dist.new_group(backend="gloo")
         self._backend_on_gpus = backend
         self._gradients: Any = None
+        self._replica: DistributedDataParallel | None = None
 
     def explain(self, error: BaseException) -> None:
         """Note in an error of torch that another process may be its cause."""
@@ -100,6 +101,10 @@ class ProcessGroup(SingleProcess):
 
     def close(self) -> None:
         """End the groups; no process waits for another."""
+        if self._replica is not None:
+            # The last owner of a group waits for its threads. These may need the interpreter's
+            # lock, which torch lets go of in a group's own destructor, not in the reducer's.
+            del self._replica.reducer, self._replica.logger
         for group in (self._gradients, self._agreements):
             if group is not None:
                 dist.destroy_process_group(group)
@@ -112,7 +117,8 @@ class ProcessGroup(SingleProcess):
         known = signature(DistributedDataParallel).parameters
         name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
         options: dict[str, Any] = {name: optional, "find_unused_parameters": optional}
-        return DistributedDataParallel(module, process_group=self._gradients, **options)
+        self._replica = DistributedDataParallel(module, process_group=self._gradients, **options)
+        return self._replica
 
     def share(self, n_rows: int, fewest: int) -> Share:
         """Share of this process in a batch, of no less than `fewest` rows where it has as many."""

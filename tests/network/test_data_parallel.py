@@ -5,14 +5,17 @@ import pickle
 import re
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from sklearn.base import clone
 from sklearn.datasets import make_multilabel_classification
+from torch import nn
 
 from sklearn_mlce import MLCEMLP
 from sklearn_mlce._network import process_group
@@ -196,6 +199,19 @@ def test_alone_no_process_group_is_looked_at(monkeypatch):
     monkeypatch.setattr(process_group, "dist", None)
     with join_group(False) as processes:
         assert processes is ALONE
+
+
+def test_a_group_outlives_what_averages_its_gradients():
+    """A reducer of torch that owns a group alone may wait for ever for the group's threads."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        with join_group(True) as processes:
+            layer = nn.Linear(2, 1)
+            replica = processes.replicate(layer, torch.device("cpu"), optional=False)
+            reducer = weakref.ref(replica.reducer)
+        assert reducer() is None
+    finally:
+        dist.destroy_process_group()
 
 
 def test_a_process_takes_the_gpu_of_its_number(monkeypatch):
