@@ -5,6 +5,8 @@ never reach the loss. Full modes are therefore one of each estimator, solver and
 modes, which are losses and options, run `LOSS_CHECKS` alone.
 """
 
+from functools import cache, partial
+
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import (
@@ -115,10 +117,20 @@ def checks_of(estimator, names=None, marks=()):
             yield pytest.param(*values, marks=[*getattr(case, "marks", ()), *marks])
 
 
+@cache
+def _id_of(estimator):
+    return _get_check_estimator_ids(estimator)
+
+
+def _case_id(value):
+    """Return the id of an estimator or a check; an estimator, which prints slowly, once for all."""
+    return _get_check_estimator_ids(value) if isinstance(value, partial) else _id_of(value)
+
+
 def parametrize_with_checks(estimators, names=None):
     """Parametrize a test by estimator and check; all but the first of each class are slow."""
     cases, seen = [], set()
     for estimator in estimators:
         cases += checks_of(estimator, names, [pytest.mark.slow] * (type(estimator) in seen))
         seen.add(type(estimator))
-    return pytest.mark.parametrize(("estimator", "check"), cases, ids=_get_check_estimator_ids)
+    return pytest.mark.parametrize(("estimator", "check"), cases, ids=_case_id)
