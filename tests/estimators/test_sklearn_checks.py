@@ -4,7 +4,13 @@ import pytest
 from sklearn.utils.estimator_checks import _get_check_estimator_ids, estimator_checks_generator
 
 from sklearn_mlce import MLCEClassifier
-from tests.helpers.checks import FULL_MODES, LOSS_CHECKS, LOSS_MODES, parametrize_with_checks
+from tests.helpers.checks import (
+    FULL_MODES,
+    LOSS_CHECKS,
+    LOSS_MODES,
+    TORCH_MODES,
+    parametrize_with_checks,
+)
 
 # Checks that scikit-learn 1.6 does not have.
 NEW = {"check_all_zero_sample_weights_error"}
@@ -13,6 +19,12 @@ NEW = {"check_all_zero_sample_weights_error"}
 @pytest.mark.full_checks
 @parametrize_with_checks(FULL_MODES)
 def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(TORCH_MODES)
+def test_scikit_learn_checks_of_networks(estimator, check):
     check(estimator)
 
 
