@@ -3,6 +3,7 @@
 import copy
 import functools
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -25,12 +26,17 @@ def fitted(name):
     return FIVE[name]().fit(X, Y)
 
 
-@functools.cache
+PLAIN_SCORES = {}
+
+
 def plain_scores(name, part, case):
-    """Return scores of a fit on the plain form of a case."""
+    """Return scores of a fit on the plain form of a case, which it may share with other cases."""
     given = {"X": X, "y": Y, "sample_weight": None}
     given[part] = TABLES[part][case].plain()
-    return FIVE[name]().fit(*given.values()).decision_function(X)
+    key = name, joblib.hash(given)
+    if key not in PLAIN_SCORES:
+        PLAIN_SCORES[key] = FIVE[name]().fit(*given.values()).decision_function(X)
+    return PLAIN_SCORES[key]
 
 
 TABLES = {"X": FEATURES, "y": TARGETS, "sample_weight": WEIGHTS}
