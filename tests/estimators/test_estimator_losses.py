@@ -25,7 +25,7 @@ def test_both_solvers_find_the_optimum_of_pairwise(options):
     X, Y = labelled_rows()
     options = {"C": 0.3, "loss": "pairwise", "n_labels_per_row": 2} | options
     exact = MLCEClassifier(solver="newton-cg", tol=1e-8, **options).fit(X, Y)
-    drawn = MLCEClassifier(solver="sgd", max_iter=400, random_state=0, **options).fit(X, Y)
+    drawn = MLCEClassifier(solver="sgd", max_iter=250, random_state=0, **options).fit(X, Y)
     assert exact.loss_curve_[-1] <= drawn.loss_curve_[-1]
     assert drawn.loss_curve_[-1] == pytest.approx(exact.loss_curve_[-1], rel=1e-3)
     parameters = torch.from_numpy(parameters_of(exact)).requires_grad_()
@@ -51,7 +51,7 @@ def test_pairwise_of_one_label_a_row_is_softmax(kind):
 def test_a_search_may_choose_the_loss(make):
     X, Y = labelled_rows()
     named = ["mlce", "bce", "focal", "asymmetric", "distribution_balanced", FocalLoss(gamma=1.0)]
-    model = make(random_state=0, max_iter=30) if make is linear else make(random_state=0)
+    model = make(random_state=0, max_iter=10) if make is linear else make(random_state=0)
     search = GridSearchCV(model, {"loss": named}, scoring="f1_micro", cv=2)
     search.fit(X, Y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
@@ -85,7 +85,7 @@ def test_weights_of_rows_count_in_label_counts(make):
     Y[:, 1] = np.arange(len(Y)) < 3  # rare enough for its weight to hang on its count
     options = {"loss": "class_balanced_focal", "random_state": 0}
     if make is linear:
-        options |= {"C": 1.0, "solver": "sgd", "max_iter": 500}
+        options |= {"C": 1.0, "solver": "sgd", "max_iter": 150}
     else:
         options |= {"batch_size": 10**6, "dropout": 0.0, "input_scaling": None}
     weight = np.random.default_rng(0).integers(1, 3, len(Y))
