@@ -23,6 +23,7 @@ from sklearn_mlce._targets.encoding import encode_targets
 from sklearn_mlce._utils.random import draw_seed
 from sklearn_mlce.metrics import masked_f1_score
 from tests.helpers.estimators import assert_same_scores, labelled_rows, mlp, single_labels
+from tests.helpers.pairwise import parametrize_pairwise
 
 X, Y = labelled_rows(n_rows=150)
 TRAIN, VALID = slice(0, 110), slice(110, None)
@@ -218,9 +219,11 @@ def auc_of_a_user(estimator, X, y):
     return sklearn.metrics.roc_auc_score(y, estimator.decision_function(X))
 
 
-@pytest.mark.parametrize("container", [np.asarray, sp.csr_array, pd.DataFrame])
-@pytest.mark.parametrize("n_varying", [1, 2, 3])
-@pytest.mark.parametrize("scoring", ["roc_auc", "roc_auc_ovr", ROC_AUC, auc_of_a_user])
+@parametrize_pairwise(
+    scoring=["roc_auc", "roc_auc_ovr", ROC_AUC, auc_of_a_user],
+    n_varying=[1, 2, 3],
+    container=[np.asarray, sp.csr_array, pd.DataFrame],
+)
 def test_labels_that_do_not_vary_are_left_out_of_scores_that_are_nan(scoring, n_varying, container):
     labels = of_rare_labels(n_varying)
     given = {"X_val": X[VALID], "y_val": container(labels[VALID])}
