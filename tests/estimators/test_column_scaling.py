@@ -56,7 +56,8 @@ FITS = {
 }
 
 
-@parametrize_pairwise(name=FITS, column=[1e2, 1e4, 1e6, "dates"], dtype=[np.float32, np.float64])
+@parametrize_pairwise(name=FITS, column=[1e2, 1e6, "dates"], dtype=[np.float32, np.float64])
+@pytest.mark.slow
 def test_a_wide_column_costs_nothing(name, column, dtype):
     """In the mean over three draws of the noise, which is a feature of no use in any unit."""
     X, Y = made_data()

@@ -126,14 +126,15 @@ def test_members_resist_noise_that_one_network_learns():
     assert quality[8] > quality[1] + 0.02
 
 
+@pytest.mark.slow
 def test_training_ends_when_the_mean_score_is_long_past_its_best():
     X, Y = noisy_rows()
-    options = {"max_epochs": 200, "learning_rate_init": 0.05, "learning_rate": "constant"}
+    options = {"max_epochs": 80, "learning_rate_init": 0.05, "learning_rate": "constant"}
     for patience in (2, 5):
         model = members(n_iter_no_change=patience, **options).fit(X, Y)
-        assert model.n_iter_ == model.best_epoch_ + 2 * patience < 200
-    whole = members(n_iter_no_change=200, **options).fit(X, Y)
-    assert whole.n_iter_ == 200
+        assert model.n_iter_ == model.best_epoch_ + 2 * patience < 80
+    whole = members(n_iter_no_change=80, **options).fit(X, Y)
+    assert whole.n_iter_ == 80
     np.testing.assert_array_equal(
         whole.validation_scores_[: model.n_iter_], model.validation_scores_
     )

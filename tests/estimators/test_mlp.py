@@ -126,6 +126,7 @@ def test_it_learns(data):
     assert model.loss_curve_[-1] < 0.8 * model.loss_curve_[0]
 
 
+@pytest.mark.slow
 def test_without_hidden_layers_it_approaches_the_linear_model(data):
     X, Y = data
     linear = MLCEClassifier(C=1e6, loss="mlce", tol=1e-8).fit(X, Y)

@@ -56,6 +56,7 @@ def test_neither_weights_nor_unknown_labels_change_it(weight):
 
 
 @on_each_loss
+@pytest.mark.slow
 def test_the_perceptron_nearly_returns_them(options):
     model = mlp(max_epochs=100, dropout=0.0, **options).fit(X, SAME)
     assert np.abs(model.predict_proba(X) - SAME).mean() < 0.03

@@ -60,6 +60,7 @@ def test_the_optimum_is_that_of_the_known_outputs(weighted):
     assert value / total == pytest.approx(model.loss_curve_[-1], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_stochastic_descent_comes_near_the_same_optimum():
     X, Y = outputs()
     best, _ = loss_of(exact().fit(X, Y), X, Y)
