@@ -44,7 +44,7 @@ ESTIMATORS = {
     "mlce mlp": MLCEMLP((8,), max_epochs=3, random_state=0),
     "logistic": LOGISTIC,
     "forest": RandomForestClassifier(10, random_state=0),
-    "perceptron": MLPClassifier((8,), solver="lbfgs", alpha=1.0, max_iter=3000, random_state=0),
+    "perceptron": MLPClassifier((8,), solver="lbfgs", alpha=1.0, tol=0.01, random_state=0),
     "pipeline": make_pipeline(StandardScaler(), LOGISTIC),
     "calibrated svms": Calibrated(SVMS, cv=FOLDS),
     "tuned": Tuned(MLCEClassifier(), cv=FOLDS),

@@ -75,7 +75,7 @@ def any_estimators():
         "network": mlp(),
         "support vectors": OneVsRestClassifier(LinearSVC(dual=True, random_state=0)),
         "trees": RandomForestClassifier(5, random_state=0),
-        "perceptron": MLPClassifier((8,), solver="lbfgs", alpha=1.0, max_iter=3000, random_state=0),
+        "perceptron": MLPClassifier((8,), solver="lbfgs", alpha=1.0, tol=0.01, random_state=0),
         "pipeline": make_pipeline(StandardScaler(), logistic),
         "search": GridSearchCV(MLCEClassifier(), {"C": [0.1, 1.0]}, cv=folds, scoring="f1_micro"),
         "tuner": MultilabelTunedThresholdClassifierCV(MLCEClassifier(), cv=folds),

@@ -172,7 +172,7 @@ ESTIMATORS = {
     "network": mlp(),
     "one-vs-rest": OneVsRestClassifier(LinearSVC(random_state=0)),
     "forest": RandomForestClassifier(n_estimators=11, random_state=0),
-    "perceptron": MLPClassifier((8,), alpha=10, max_iter=2000, solver="lbfgs", random_state=0),
+    "perceptron": MLPClassifier((8,), alpha=10, tol=0.01, solver="lbfgs", random_state=0),
     "outputs": MultiOutputClassifier(LogisticRegression()),
     "pipeline": make_pipeline(StandardScaler(), published()),
     "search": GridSearchCV(published(), {"fit_intercept": [True]}, cv=2),

@@ -43,7 +43,7 @@ ESTIMATORS = {
     "mlce mlp": MLCEMLP((8,), max_epochs=3, random_state=0),
     "svms": SVMS,
     "logistic regressions": OneVsRestClassifier(LogisticRegression()),
-    "perceptron": MLPClassifier((8,), solver="lbfgs", alpha=1.0, max_iter=3000, random_state=0),
+    "perceptron": MLPClassifier((8,), solver="lbfgs", alpha=1.0, tol=0.01, random_state=0),
     "forest": RandomForestClassifier(15, random_state=0),
     "neighbours": KNeighborsClassifier(7),
     "pipeline": make_pipeline(StandardScaler(), SVMS),
