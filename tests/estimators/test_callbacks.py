@@ -318,7 +318,7 @@ def test_scores_of_a_fit_that_stops_early(outermost):
 @pytest.mark.parametrize("solver", ["newton-cg", "sgd"])
 def test_blocks_of_labels_are_tasks(solver):
     recorder = Recorder()
-    model = linear(label_block_size=1, solver=solver).set_callbacks(recorder).fit(X, Y)
+    model = linear(label_block_size=1, solver=solver, max_iter=30).set_callbacks(recorder).fit(X, Y)
     n_labels = Y.shape[1]
     assert recorder.hooks.count("end label-block") == n_labels
     assert_same_scores(recorder.fits[n_labels - 1], model, X)
