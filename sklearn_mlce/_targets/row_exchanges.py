@@ -157,7 +157,8 @@ class RowExchanges:
         labels, masses = self._entries(row)
         source = self.parts[row]
         nearer = self.excess[source, labels] - self.excess[part, labels]
-        nearer = masses @ (nearer * self.per_mass[labels]) - self.mass_squares[row]
+        # Not by BLAS, which rounds as the processor has it.
+        nearer = (masses * nearer * self.per_mass[labels]).sum() - self.mass_squares[row]
         return self._found_less_lost(labels, source, part).sum() + nearer
 
     def _gains_in_return(self, row: int, part: int) -> tuple[np.ndarray, np.ndarray]:

@@ -124,7 +124,9 @@ class _Allocation:
         entries = slice(self.ends[row], self.ends[row + 1])
         labels, fractions = self.fractions.indices[entries], self.fractions.data[entries]
         of_labels = self.lacking[labels]
-        of_all = (fractions @ of_labels).tolist()
+        # Not by BLAS, which on some processors rounds equal columns differently: they would no
+        # longer tie, and folds would hang on the machine.
+        of_all = (fractions[:, None] * of_labels).sum(axis=0).tolist()
         lacking = of_all if label is None else self.lacking[label].tolist()
         room, size = self.room, self.row_sizes[row]
         free = [part for part, left in enumerate(room) if left >= size]

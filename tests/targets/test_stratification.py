@@ -115,3 +115,12 @@ def test_masses_of_every_kind_of_y():
     assert masses(np.array([[0.5, np.nan], [0, 1]])) == [[0.5, 0], [0, 1]]
     outputs = np.array([["x", "p"], ["y", None]], dtype=object)
     assert masses(outputs) == [[1, 0, 1], [0, 1, 0]]
+
+
+def test_parts_do_not_hang_on_the_processor():
+    """Stored parts: BLAS kernels that round equal sums differently would break ties otherwise."""
+    rng = np.random.RandomState(0)
+    labels = rng.random_sample((40, 6)) < [0.6, 0.4, 0.3, 0.2, 0.1, 0.05]
+    masses = sp.csr_array(labels, dtype=float)
+    parts = stratified_parts(masses, np.full(5, 8), np.random.RandomState(1))
+    assert "".join(map(str, parts)) == "3230113301031022401423114344104030422422"
