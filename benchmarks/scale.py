@@ -1,4 +1,4 @@
-"""Time and memory of fits of many labels, and what pruning leaves, each fit in its own process.
+"""Time and memory of fits of many labels, each fit in its own process.
 
 ``python -m benchmarks.scale`` measures the cases that are still missing and writes
 ``results/scale.md``; ``python -m benchmarks.scale CASE`` prints the figures of one as JSON.
@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfTransformer
 
-from .datasets import ROOT, load
+from .datasets import ROOT
 from .environment import describe, fingerprint
 from .loss_memory import RESET, kernel_bytes
 from .report import Table, command_parser, write
@@ -42,8 +42,6 @@ TURNS = 3
 PAIR = ("20k x 50k x 10k, one job", "20k x 50k x 10k, two jobs")
 #: Two cases, and rows for which the straight line through them is shown as well.
 LINE, BEYOND = ("300k x 50k x 1999", "1M x 50k x 1999"), 3_000_000
-PRUNED = ("bibtex", "cooking", "delicious", "asklibrarian_yso")
-THRESHOLD = 1e-4
 
 
 def made_rows(n_rows: int, n_features: int, n_labels: int, seed: int = 0):
@@ -113,28 +111,6 @@ def measure(case: str) -> dict:
     }
 
 
-def pruning(name: str) -> dict:
-    """Compare a fit with its pruned one on a public set."""
-    from sklearn.metrics import f1_score
-
-    from sklearn_mlce import MLCEClassifier
-    from sklearn_mlce.metrics import precision_at_k
-
-    data, found = load(name), {}
-    for threshold in (0.0, THRESHOLD):
-        model = MLCEClassifier(coef_threshold=threshold, random_state=0)
-        model.fit(data.X_train, data.Y_train)
-        scores, coef = model.decision_function(data.X_test), model.coef_
-        size = coef.data.nbytes + coef.indices.nbytes if sp.issparse(coef) else coef.nbytes
-        found["pruned" if threshold else "dense"] = {
-            "coef": size,
-            "p1": precision_at_k(data.Y_test, scores, k=1),
-            "p5": precision_at_k(data.Y_test, scores, k=5),
-            "f1": f1_score(data.Y_test, (scores > 0).astype(int), average="micro", zero_division=0),
-        }
-    return found
-
-
 def beyond(measured: dict, key: str) -> float:
     """Figure of `BEYOND` rows on the straight line through the figures of two cases."""
     first, last = (CASES[case][0][0] for case in LINE)
@@ -158,11 +134,11 @@ def main(arguments=None) -> None:
         None reads the process's own.
     """
     parser = command_parser("scale", __doc__)
-    parser.add_argument("case", nargs="?", choices=[*CASES, *PRUNED])
+    parser.add_argument("case", nargs="?", choices=list(CASES))
     parser.add_argument("--fresh", action="store_true", help="forget what earlier runs measured")
     options = parser.parse_args(arguments)
     if options.case:
-        print(json.dumps((measure if options.case in CASES else pruning)(options.case)))
+        print(json.dumps(measure(options.case)))
         return
     from . import scale_wrappers  # which makes its rows by the functions of this module
 
@@ -174,7 +150,7 @@ def main(arguments=None) -> None:
     }
     measure_jobs(store, "fits", jobs, _say)
     scale_wrappers.run(store, mark, _say)
-    tables = [_fits(store, mark), _pruned(), scale_wrappers.table(store)]
+    tables = [_fits(store, mark), scale_wrappers.table(store)]
     write(options.out, "scale", "Fits of many labels", describe(1), tables)
 
 
@@ -223,18 +199,6 @@ def _fits(store: Store, mark: str) -> Table:
         "peak is that of the fit and of the best five labels of 500 rows."
     )
     return fits
-
-
-def _pruned() -> Table:
-    pruned = Table(
-        f"coef_threshold={THRESHOLD:g} on public sets, test rows",
-        ("set", "coefficients", "MB", "P@1", "P@5", "micro-F1"),
-    )
-    for name in PRUNED:
-        for kind, row in in_process("scale", name).items():
-            measures = (f"{row[key]:.4f}" for key in ("p1", "p5", "f1"))
-            pruned.add(name, kind, f"{row['coef'] / 1e6:.1f}", *measures)
-    return pruned
 
 
 if __name__ == "__main__":

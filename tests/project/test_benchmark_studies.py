@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.metrics import log_loss
+from sklearn.model_selection import KFold
 
 from benchmarks import (
     calibration,
@@ -18,6 +19,7 @@ from benchmarks import (
     growth,
     growth_data,
     growth_point,
+    label_ratios,
     label_weight,
     linear_summary,
     loss_memory,
@@ -26,6 +28,7 @@ from benchmarks import (
     peers,
     plot,
     preparation,
+    pruning,
     report,
     tables,
     tuned,
@@ -447,3 +450,51 @@ def test_rare_labels_weigh_more_and_the_typical_positive_one():
     assert weight[2] > weight[0]
     assert np.average(np.log(weight), weights=positives) == pytest.approx(0)
     np.testing.assert_array_equal(label_weight.weights(positives, label_weight.AVERAGE, 0.0), 1)
+
+
+def test_pruned_models_are_judged_beside_whole_ones(monkeypatch, tmp_path):
+    made = make_dataset()
+    fold = made.X_train, made.Y_train, made.X_test, made.Y_test
+    monkeypatch.setattr(pruning, "_splits", lambda name: [fold, fold])
+    store = Store(tmp_path / "pruning.json")
+    measure(store, "bibtex", pruning.jobs("bibtex", threads=1), quiet)
+    (table,) = pruning.tables(store, pruning.SETS)
+    dense, _, pruned, _, change = table.rows
+    assert [row[:2] for row in (dense, pruned)] == [("bibtex", "0"), ("bibtex", "0.0001")]
+    model = MLCEClassifier().fit(*fold[:2])
+    predicted, truth = model.predict(made.X_test).toarray(), made.Y_test.toarray()
+    f1 = 2 * (predicted & truth).sum() / (predicted.sum() + truth.sum())
+    assert float(dense[-1]) == pytest.approx(f1, abs=6e-5)  # of a fold that is there twice
+    assert float(change[-1]) == pytest.approx(abs(float(dense[-1]) - float(pruned[-1])), abs=1.1e-4)
+    assert store.medians("bibtex", "0")["rows"] == 240
+    assert pruning.judge("bibtex", 10.0)["bytes"] == 0
+    assert pruning.tables(Store(tmp_path / "none.json"), pruning.SETS) == []
+
+
+def test_log_count_ratios_are_those_counted_by_hand():
+    present = sp.csr_array([[1.0, 1, 0], [1, 0, 0], [0, 1, 1]])
+    found = label_ratios.log_count_ratios(present, np.array([1, 1, 0]))
+    inside, outside = np.array([3, 2, 1]) / 6, np.array([1, 2, 2]) / 5
+    np.testing.assert_allclose(found, np.log(inside / outside))
+
+
+def test_ratios_of_labels_are_judged_by_their_power(monkeypatch, tmp_path):
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(0.4, (150, 30)).astype(np.float32)
+    Y = sp.csr_matrix((counts[:, :4] + rng.normal(0, 0.5, (150, 4)) > 0.8).astype(np.int64))
+    X = sp.csr_matrix(counts)
+    monkeypatch.setattr(label_ratios, "training_rows", lambda name: (X, Y, 1.0))
+    monkeypatch.setattr(label_ratios, "POWERS", (0.0, 0.5))
+    monkeypatch.setattr(label_ratios, "N_LABELS", 2)
+    store = Store(tmp_path / "label_ratios.json")
+    measure(store, "bibtex", label_ratios.jobs("bibtex", threads=1), quiet)
+    tables = label_ratios.tables(store, label_ratios.SETS)
+    assert [table.title for table in tables] == list(label_ratios.FIGURES.values())
+    y = Y.toarray()[:, 0]
+    plain, scaled = (label_ratios.out_of_fold(sp.csr_array(X), y, power) for power in (0, 0.5))
+    for train, test in KFold(3, shuffle=True, random_state=0).split(X):
+        model = MLCEClassifier(solver="newton-cg").fit(X[train], Y[train])
+        expected = model.decision_function(X[test])[:, 0]
+        np.testing.assert_allclose(plain[test], expected, atol=0.05)  # as near as tol
+    assert np.abs(plain - scaled).max() > 0.1
+    assert (label_ratios.out_of_fold(sp.csr_array(X), np.zeros(150, int), 0.5) == -1e9).all()
