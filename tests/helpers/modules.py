@@ -51,11 +51,13 @@ def as_codes(estimator, labels):
     return np.searchsorted(estimator.classes_, labels) if labels.ndim == 1 else labels
 
 
-def assert_same_outputs(estimator, X, run=None, tolerance=1e-6, outputs=None):
+def assert_same_outputs(estimator, X, run=None, tolerance=1e-6, outputs=None, n_steep=0):
     """Fail unless the exported model gives the scores, labels and probabilities of an estimator.
 
     `run` makes a function of rows of a module; None calls the module. `outputs` are those that are
-    looked at; None is all.
+    looked at; None is all. `n_steep` entries of an output may stand on a steep step of an isotonic
+    map, which multiplies what float32 has rounded off a score: they may differ a thousand times
+    as much.
     """
     answers = {"scores": estimator.decision_function(X)}
     answers["labels"] = as_codes(estimator, estimator.predict(X))
@@ -74,4 +76,7 @@ def assert_same_outputs(estimator, X, run=None, tolerance=1e-6, outputs=None):
             assert one.shape == other.shape, output
             if output == "scores":
                 assert one.dtype == other.dtype
-            np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance, err_msg=output)
+            near = np.isclose(one, other, rtol=tolerance, atol=tolerance)
+            few = 0 < near.size - near.sum() <= n_steep
+            allowed = 1000 * tolerance if few else tolerance
+            np.testing.assert_allclose(one, other, rtol=allowed, atol=allowed, err_msg=output)
