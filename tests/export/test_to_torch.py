@@ -136,9 +136,9 @@ WRAPPERS = {
 def test_wrappers(name, kind, inner, dtype):
     features = X.astype(dtype)
     model = WRAPPERS[name](ESTIMATORS[inner]()).fit(features, TARGETS[kind])
-    is_coarse = "isotonic" in name and dtype == np.float32
-    tolerance, n_steep = (1e-5, 3) if is_coarse else (1e-6, 0)
-    assert_same_outputs(model, features, tolerance=tolerance, n_steep=n_steep)
+    # A steep step of an isotonic map multiplies what float32 has rounded off a score.
+    is_steep = "isotonic" in name and dtype == np.float32
+    assert_same_outputs(model, features, allows_rounding=is_steep)
 
 
 BY_ROW = ["f1_samples", "top_k", "best_and_above"]
