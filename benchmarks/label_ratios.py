@@ -1,8 +1,9 @@
 """What a penalty that is weaker for the words of a label is worth, on out-of-fold training rows.
 
-A feature that occurs more often in rows of a label than in others, or less, is multiplied by a
-power of its log-count ratio before the label is fitted, as in NB-SVM [1]_: the penalty of its
-coefficient is divided by the square. The model knows no such option yet; each label is a fit.
+Before a label is fitted, each feature is multiplied by a power of the magnitude of its log-count
+ratio. The ratio is far from zero where the feature is more frequent, or less, in rows of the label
+than in the others. NB-SVM [1]_ takes the power 1. A larger feature has a weaker penalty. The model
+knows no such option yet, so each label is a fit of its own.
 
 References
 ----------
@@ -14,14 +15,13 @@ from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.metrics import f1_score, label_ranking_average_precision_score
 from sklearn.model_selection import KFold
 
-from .defaults_search import best_micro_f1, training_rows
+from .defaults_search import training_rows
 from .environment import fingerprint
-from .label_weight import FIGURES
+from .label_weight import FIGURES, figures, gains
 from .methods import mlce_classifier
-from .report import Table, cells
+from .report import Table
 from .store import Job, Store
 
 SETS = ("bibtex", "films", "goemotions", "delicious", "cooking")
@@ -100,15 +100,7 @@ def judge(name: str, power: float) -> dict[str, float]:
     drawn = np.random.default_rng(0).permutation(Y.shape[1])[:N_LABELS]
     truth = Y[:, drawn]
     scores = np.column_stack([out_of_fold(X, y, power) for y in truth.T])
-    predicted = scores > 0
-    labelled = truth.any(axis=1)
-    ranking = label_ranking_average_precision_score(truth[labelled], scores[labelled])
-    return {
-        "zero": float(f1_score(truth, predicted, average="micro", zero_division=0)),
-        "macro": float(f1_score(truth, predicted, average="macro", zero_division=0)),
-        "tuned": best_micro_f1(truth, scores),
-        "lrap": float(ranking),
-    }
+    return figures(truth, scores, ranked=truth.any(axis=1))
 
 
 def jobs(name: str, threads: int) -> dict[str, Job]:
@@ -128,14 +120,7 @@ def tables(store: Store, names) -> list[Table]:
 
 
 def _table(store, done, figure):
-    result = Table(FIGURES[figure], ("set", *map(_key, POWERS)))
-    grid = np.array([[store.medians(n, _key(p))[figure] for p in POWERS] for n in done])
-    for name, row in zip(done, grid, strict=True):
-        result.add(name, *cells(row, ".4f"))
-    gain = grid - grid[:, :1]
-    result.add("mean", *cells(grid.mean(axis=0), ".4f"))
-    result.add("mean gain over power 0", *cells(gain.mean(axis=0), "+.4f"))
-    result.add("least gain", *cells(gain.min(axis=0), "+.4f"))
+    result = gains(store, done, figure, [_key(power) for power in POWERS])
     result.note(
         "Three folds of the training rows, pooled; no test row was used. Features of a label are "
         "multiplied by the power of the magnitude of their log-count ratio, and C is one over the "

@@ -70,12 +70,30 @@ def judge(name: str, reference: str, power: float) -> dict[str, float]:
         chosen = weights(np.maximum(positives, 1), reference, power)
         model = mlce_classifier(label_weight=chosen, random_state=0)
         scores[test] = timed_fit(model, X[train], Y[train])[1].decision_function(X[test])
-    truth, predicted = Y.toarray(), scores > 0
+    return figures(Y.toarray(), scores)
+
+
+def figures(truth: np.ndarray, scores: np.ndarray, ranked=slice(None)) -> dict[str, float]:
+    """F1 at zero and with one tuned threshold, and the ranking of some rows.
+
+    Parameters
+    ----------
+    truth, scores : ndarray of shape (n, L)
+    ranked : slice or boolean ndarray of shape (n,), default=slice(None)
+        Rows whose ranking counts.
+
+    Returns
+    -------
+    dict
+        The keys of `FIGURES`.
+    """
+    predicted = scores > 0
+    ranking = label_ranking_average_precision_score(truth[ranked], scores[ranked])
     return {
         "zero": float(f1_score(truth, predicted, average="micro", zero_division=0)),
         "macro": float(f1_score(truth, predicted, average="macro", zero_division=0)),
         "tuned": best_micro_f1(truth, scores),
-        "lrap": float(label_ranking_average_precision_score(truth, scores)),
+        "lrap": float(ranking),
     }
 
 
@@ -98,18 +116,35 @@ def tables(store: Store, names) -> list[Table]:
 
 
 def _table(store, done, figure):
-    result = Table(FIGURES[figure], ("set", *map(_key, CANDIDATES)))
-    grid = np.array([[store.medians(n, _key(c))[figure] for c in CANDIDATES] for n in done])
-    for name, row in zip(done, grid, strict=True):
-        result.add(name, *cells(row, ".4f"))
-    result.add("mean", *cells(grid.mean(axis=0), ".4f"))
-    gain = grid - grid[:, :1]
-    result.add("mean gain over power 0", *cells(gain.mean(axis=0), "+.4f"))
-    result.add("least gain", *cells(gain.min(axis=0), "+.4f"))
+    result = gains(store, done, figure, [_key(candidate) for candidate in CANDIDATES])
     rows = ", ".join(f"{name} {ROWS[name] or 'all'}" for name in done)
     result.note(
         "Three folds of the training rows, pooled; no test row was used. A label of n positives "
         f"has the weight (r / n) ** power. *{TYPICAL}*: r is the geometric mean over all positives "
         f"of the n of their label; *{AVERAGE}*: the mean n of labels. Rows: {rows}."
     )
+    return result
+
+
+def gains(store: Store, done, figure: str, names) -> Table:
+    """Lay out a figure of `FIGURES` by set and name, and its gain over the first name.
+
+    Parameters
+    ----------
+    store : Store
+    done : sequence of str
+        Sets that have all names.
+    figure : str
+        A key of `FIGURES`.
+    names : sequence of str
+        Of the samples: columns of the table.
+    """
+    result = Table(FIGURES[figure], ("set", *names))
+    grid = np.array([[store.medians(one, name)[figure] for name in names] for one in done])
+    for one, row in zip(done, grid, strict=True):
+        result.add(one, *cells(row, ".4f"))
+    result.add("mean", *cells(grid.mean(axis=0), ".4f"))
+    gain = grid - grid[:, :1]
+    result.add("mean gain over power 0", *cells(gain.mean(axis=0), "+.4f"))
+    result.add("least gain", *cells(gain.min(axis=0), "+.4f"))
     return result

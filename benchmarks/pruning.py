@@ -12,6 +12,7 @@ from . import datasets
 from .environment import fingerprint
 from .methods import mlce_classifier
 from .report import Table, cells
+from .scale import coefficient_bytes
 from .store import Job, Store
 
 SETS = ("bibtex", "cooking", "delicious", "asklibrarian_yso")
@@ -42,8 +43,7 @@ def judge(name: str, threshold: float) -> dict[str, float]:
     sizes, truths, scores = [], [], []
     for X_train, Y_train, X_test, Y_test in _splits(name):
         model = mlce_classifier(coef_threshold=threshold, random_state=0).fit(X_train, Y_train)
-        coef = model.coef_
-        sizes.append(coef.data.nbytes + coef.indices.nbytes if sp.issparse(coef) else coef.nbytes)
+        sizes.append(coefficient_bytes(model))
         truths.append(Y_test)
         scores.append(model.decision_function(X_test).astype(np.float32))
     truth, scores = sp.vstack(truths, format="csr"), np.vstack(scores)

@@ -94,8 +94,7 @@ def measure(case: str) -> dict:
         start, start_cpu = time.perf_counter(), time.process_time()
         model.fit(X, Y)
         seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
-    coef = model.coef_
-    size = coef.data.nbytes + coef.indices.nbytes if sp.issparse(coef) else coef.nbytes
+    size = coefficient_bytes(model)
     best, _ = model.predict_topk(X[:500], 5)
     peak = kernel_bytes("VmHWM")
     scores = np.zeros((500, sizes[2]), np.float32)
@@ -109,6 +108,12 @@ def measure(case: str) -> dict:
         "coef": size,
         "precision": precision,
     }
+
+
+def coefficient_bytes(model) -> int:
+    """Bytes of the coefficients of a linear model, dense or sparse."""
+    coef = model.coef_
+    return coef.data.nbytes + coef.indices.nbytes if sp.issparse(coef) else coef.nbytes
 
 
 def beyond(measured: dict, key: str) -> float:
