@@ -77,13 +77,13 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
 
     .. math::
 
-        \frac{1}{2} \sum_j \sigma_j^2 \left\|w_j\right\|^2
+        \frac{1}{2} \sum_{j, l} \sigma_{jl}^2 W_{lj}^2
         + \frac{C}{\gamma} \sum_r v_r\, \ell(s_r),
 
-    where :math:`w_j` are the coefficients of column :math:`j` and :math:`\sigma_j` is its size, or
-    1 where columns are left as they are (see `input_scaling`). Row :math:`r` has sample weight
-    :math:`v_r`, and :math:`\gamma` is the scale. Let a row have positive labels :math:`P` and
-    negative ones :math:`N`, :math:`w` be label weights, and :math:`m_0` and :math:`m_1` the
+    where :math:`W_{lj}` is the coefficient of column :math:`j` for label :math:`l`, and
+    :math:`\sigma_{jl}` its unit, 1 unless `input_scaling` says otherwise. Row :math:`r` has sample
+    weight :math:`v_r`, and :math:`\gamma` is the scale. Let a row have positive labels :math:`P`
+    and negative ones :math:`N`, :math:`w` be label weights, and :math:`m_0` and :math:`m_1` the
     margins. Under "mlce" and "bce" the loss of the row is
 
     .. math::
@@ -123,13 +123,16 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         shifted, row by row, so that these alone are above zero. "pairwise" needs it.
     fit_intercept : bool, default=True
         Whether scores have an intercept.
-    input_scaling : {"auto", "columns"} or None, default="auto"
-        Whether the penalty is in units of each column. "columns" divides each column of X by its
-        size, inside the solver. The size is the fourth root of the fourth moment about the mean
-        (about zero without intercept). So the unit of a column does not matter, and a constant
-        column has coefficient 0. `coef_` is for X as given. None leaves the columns as they are, as
-        in :class:`~sklearn.linear_model.LogisticRegression`. "auto" is "columns" where X is dense
-        and `C` is None, else None. The first chunk of `partial_fit` decides for the rest.
+    input_scaling : {"auto", "association", "columns"} or None, default="auto"
+        Which coefficients have a weaker penalty; `coef_` is for X as given. None treats all alike,
+        as :class:`~sklearn.linear_model.LogisticRegression` does. "columns" divides each column of
+        X by its size, inside the solver. The size is the fourth root of the fourth moment about the
+        mean (about zero without intercept). So the unit of a column does not matter, and a constant
+        column has coefficient 0. "association" weakens the penalty of a column for the labels that
+        it goes with, see Notes. It needs "newton-cg" and a loss that is a sum over labels. "auto"
+        is None where `C` is given. Else it is "columns" for dense X; for sparse X it is
+        "association" with labels and wherever that can be, or None. The first chunk of
+        `partial_fit` decides for the rest; after a `fit` by association chunks go on with None.
     label_weight : array-like of shape (n_labels,), dict or "balanced", default=None
         Positive weight of each label of a multi-label `y`. In sums over labels the weight is a
         factor of the label's loss; in "mlce" and "pairwise" it stands inside the logarithms. A dict
@@ -190,8 +193,8 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         labels than were trained. A label that was negative in no training row has intercept 1e9.
     C_ : float
         The `C` that was used.
-    input_scaling_ : "columns" or None
-        Whether columns were divided by their sizes. ``MLCEClassifier(C=model.C_,
+    input_scaling_ : "association", "columns" or None
+        The `input_scaling` that was used. ``MLCEClassifier(C=model.C_,
         input_scaling=model.input_scaling_)`` fits the same model.
     loss_ : str or Module
         The loss that was trained: `loss`, or the name that "auto" stands for.
@@ -238,6 +241,23 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
     bound. "sgd" is taken too where ``n_samples * n_outputs`` is above 1e8, where ``n_features *
     n_outputs`` is above 5e8, or where the loss is not known to be convex.
 
+    ``input_scaling="association"`` takes the units
+
+    .. math::
+
+        \sigma_{jl}^2 &= c_l \bigl(1 + z_{jl}^2\bigr)^{-0.35}, \\
+        z_{jl} &= \frac{\sum_r v_r (y_{rl} - \bar y_l)\, x_{rj} / \tau_j}
+        {\sqrt{V \bar y_l (1 - \bar y_l)\, q_j + 1/2}}.
+
+    :math:`z_{jl}` is the statistic of a test whether column and label go together [5]_: near 0 if
+    they do not. Its sums are over the rows in which the label is known, of total weight :math:`V`
+    and mean label :math:`\bar y_l`. From the second and the fourth moment of a column about its
+    mean, :math:`m_2` and :math:`m_4`, come :math:`\tau_j^2 = m_4 / m_2` and
+    :math:`q_j = m_2^2 / m_4`. In a rare column of 0 and 1 they are 1 and the share of ones. The 1/2
+    keeps a word that is met once from counting as proof. :math:`c_l` leaves the mean squared
+    distance of the rows, divided by :math:`\sigma_{jl}`, as it was: so the default `C` is good for
+    every label.
+
     Newton's linear systems are solved by conjugate gradients, preconditioned by the Hessian's
     diagonal. A Hessian-vector product takes one product with X and one with its transpose. Losses
     that are sums over labels ("bce" and "squared_hinge") keep the scores of one block of labels in
@@ -269,6 +289,10 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
        https://doi.org/10.1007/978-3-642-35289-8_25, 2012.
     .. [4] Shalev-Shwartz, Singer, Srebro, Cotter, "Pegasos: Primal Estimated sub-GrAdient SOlver
        for SVM", https://doi.org/10.1007/s10107-010-0420-4, 2011 (the factor).
+    .. [5] Rao, "Large Sample Tests of Statistical Hypotheses concerning Several Parameters",
+       https://doi.org/10.1017/S0305004100023987, 1948 (the score test). Zou, "The Adaptive Lasso
+       and Its Oracle Properties", https://doi.org/10.1198/016214506000000735, 2006 (penalties that
+       a first estimate makes weaker).
 
     Examples
     --------
@@ -307,7 +331,7 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         "loss": [StrOptions(set(LOSSES)), Module],
         "n_labels_per_row": [Interval(Integral, 1, None, closed="left"), None],
         "fit_intercept": ["boolean"],
-        "input_scaling": [StrOptions({"auto", "columns"}), None],
+        "input_scaling": [StrOptions({"auto", "association", "columns"}), None],
         "label_weight": ["array-like", StrOptions({"balanced"}), dict, None],
         "scale": [Interval(Real, 0, None, closed="neither"), None],
         "margin": [Interval(Real, 0, None, closed="left"), tuple, list, None],
@@ -329,7 +353,7 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         loss: LossName | nn.Module = "auto",
         n_labels_per_row: int | None = None,
         fit_intercept: bool = True,
-        input_scaling: Literal["auto", "columns"] | None = "auto",
+        input_scaling: Literal["auto", "association", "columns"] | None = "auto",
         label_weight: Any = None,
         scale: float | None = None,
         margin: Any = None,
@@ -415,12 +439,14 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
             solver = resolve_solver(
                 problem, fixed, self.solver, self.max_iter, self.tol, seed, blocks
             )
+            by_association = self._is_by_association(problem, solver.solver)
+            problem = problem._replace(by_association=by_association)
             monitor.open(solver.task_name, solver.n_tasks)
             for name, value in fit_linear(problem, fixed, start, solver, monitor).items():
                 setattr(self, name, value)
             # Plain values: a stored model names no class of ours.
             self._stream = vars(StreamState(seed, problem.total_weight, fixed, sizes=sizes))
-            self.input_scaling_ = name_of_scaling(sizes)
+            self.input_scaling_ = "association" if by_association else name_of_scaling(sizes)
             monitor.close()
         return self
 
@@ -472,6 +498,11 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
             raise ValueError(
                 "solver='newton-cg' needs all rows at once and cannot learn from chunks; "
                 "set solver='auto' or solver='sgd', or call fit"
+            )
+        if self.input_scaling == "association":
+            raise ValueError(
+                "input_scaling='association' needs all rows at once and cannot learn from chunks; "
+                "set input_scaling='auto' or input_scaling=None, or call fit"
             )
         import_torch("MLCEClassifier.partial_fit")
         from sklearn_mlce._solvers.stream import learn_chunk
@@ -616,10 +647,17 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         scaling = self.input_scaling
         if scaling == "auto":
             scaling = None if sp.issparse(X) or self._C_is_given else "columns"
-        if scaling is None:
+        if scaling != "columns":
             return None
         weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
         return column_sizes(X, weight, centred=bool(self.fit_intercept))
+
+    def _is_by_association(self, problem: LinearProblem, solver: str) -> bool:
+        """Whether the penalty is weaker for the columns that go with a label."""
+        from sklearn_mlce._solvers.fit import is_by_association
+
+        by_default = sp.issparse(problem.X) and not self._C_is_given
+        return is_by_association(problem, solver, self.input_scaling, by_default)
 
     def _default_C(
         self,

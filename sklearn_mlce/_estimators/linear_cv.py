@@ -99,9 +99,9 @@ class MLCEClassifierCV(MLCEClassifier):
         "auto" is chosen once, by the `y` of all rows.
     fit_intercept : bool, default=True
         Whether scores have an intercept in training. Thresholds become intercepts either way.
-    input_scaling : {"auto", "columns"} or None, default="auto"
-        Whether the penalty is in units of each column, as in :class:`MLCEClassifier`. "auto" is
-        "columns" where X is dense and `Cs` is a number, else None.
+    input_scaling : {"auto", "association", "columns"} or None, default="auto"
+        Which coefficients have a weaker penalty, as in :class:`MLCEClassifier`. "auto" is None
+        where `Cs` holds values, and what it is there for ``C=None`` where `Cs` is a number.
     label_weight : array-like of shape (n_labels,), dict or "balanced", default=None
         Positive weight of each label of a multi-label `y` in the loss, as in
         :class:`MLCEClassifier`.
@@ -132,8 +132,8 @@ class MLCEClassifierCV(MLCEClassifier):
     ----------
     C_ : float
         The chosen C: the best, and the smallest of those that are equally good.
-    input_scaling_ : "columns" or None
-        Whether columns were divided by their sizes, in all fits. ``MLCEClassifier(C=cv.C_,
+    input_scaling_ : "association", "columns" or None
+        The `input_scaling` that was used in all fits. ``MLCEClassifier(C=cv.C_,
         input_scaling=cv.input_scaling_)`` fits the same coefficients.
     loss_ : str or Module
         The loss that was trained: `loss`, or the name that "auto" stands for.
@@ -237,7 +237,7 @@ class MLCEClassifierCV(MLCEClassifier):
         n_jobs: int | None = None,
         loss: ThresholdedLossName | nn.Module = "auto",
         fit_intercept: bool = True,
-        input_scaling: Literal["auto", "columns"] | None = "auto",
+        input_scaling: Literal["auto", "association", "columns"] | None = "auto",
         label_weight: Any = None,
         scale: float | None = None,
         margin: Any = None,
@@ -330,7 +330,10 @@ class MLCEClassifierCV(MLCEClassifier):
             if isinstance(self.Cs, Integral):
                 Cs = Cs * self._default_C(X, weight, targets.format, sizes)
             # Folds are smaller: "auto" might fit them by another solver than all rows.
-            model = self._model(solver=self._solver_of_all_rows(X, targets, weight))
+            solver, by_association = self._choices_of_all_rows(X, targets, weight)
+            if by_association:
+                self.input_scaling_ = "association"
+            model = self._model(solver=solver)
             model = clone_for(model, targets.format)
             candidates = _Candidates(Cs, n_beyond)
             splits = self._splits(X, targets, weight, groups)
@@ -454,15 +457,18 @@ class MLCEClassifierCV(MLCEClassifier):
         thresholds, _ = tune(held_out, objective, self.thresholds, 0.0, shrinkage)
         return objective.score(held_out, thresholds), thresholds
 
-    def _solver_of_all_rows(self, X: Any, targets: Targets, weight: np.ndarray | None) -> str:
-        """Return the name of the solver that "auto" stands for."""
+    def _choices_of_all_rows(
+        self, X: Any, targets: Targets, weight: np.ndarray | None
+    ) -> tuple[str, bool]:
+        """Return the solver that "auto" stands for, and whether the penalty is by association."""
         from sklearn_mlce._solvers.fit import BlockOptions, resolve_solver
 
         problem = self._model()._problem(X, targets, weight, C=1.0, sizes=None)
         fixed = constant_label_scores(targets)
-        return resolve_solver(
+        solver = resolve_solver(
             problem, fixed, self.solver, self.max_iter, self.tol, 0, BlockOptions("auto", None, 0.0)
         ).solver
+        return solver, self._is_by_association(problem, solver)
 
     def _model(self, **changes: Any) -> MLCEClassifier:
         """Make the estimator that is fitted, with every parameter that it shares with this one."""

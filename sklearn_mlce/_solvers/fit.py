@@ -138,6 +138,39 @@ def resolve_solver(
     return SolverOptions(solver, max_iter, tol, seed, parts, n_jobs, float(blocks.coef_threshold))
 
 
+def is_by_association(
+    problem: LinearProblem, solver: str, input_scaling: str | None, by_default: bool
+) -> bool:
+    """Return whether the penalty is to be weaker for the features that go with a label.
+
+    Parameters
+    ----------
+    problem : LinearProblem
+        What to fit.
+    solver : {"newton-cg", "sgd"}
+        By what.
+    input_scaling : str or None
+        The estimator's.
+    by_default : bool
+        Whether "auto" stands for it, if it can be.
+
+    Raises
+    ------
+    ValueError
+        If it is asked for, and the solver or the loss has no such penalty.
+    """
+    usable = solver == "newton-cg" and problem.objective.separable
+    if input_scaling == "association" and not usable:
+        raise ValueError(
+            "input_scaling='association' needs solver='newton-cg' and a loss that is a sum over "
+            f"labels; got solver={solver!r} for {problem.objective.described}. Set loss='bce' and "
+            "solver='newton-cg', or input_scaling='auto'"
+        )
+    if input_scaling == "auto":
+        return by_default and usable and problem.targets.kind in ("multilabel", "soft")
+    return input_scaling == "association"
+
+
 def fit_linear(
     problem: LinearProblem,
     fixed: np.ndarray,

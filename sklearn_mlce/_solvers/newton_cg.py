@@ -36,6 +36,7 @@ from sklearn_mlce._solvers.newton_parts import (
     value_noise,
 )
 from sklearn_mlce._solvers.problem import IterationMonitor, LinearProblem, PreparedFeatures
+from sklearn_mlce._targets.targets import Targets
 from sklearn_mlce._utils.rows import rows_that_fit
 from sklearn_mlce._utils.tensors import dense_tensor
 
@@ -67,7 +68,7 @@ class Point:
 
 
 class LinearObjective:
-    """Weighted row losses of a linear model plus half of ``l2`` times its squared coefficients.
+    """Weighted row losses of a linear model plus half the strength times squared coefficients.
 
     Parameters
     ----------
@@ -75,17 +76,21 @@ class LinearObjective:
         The features.
     loss : SecondOrderLoss
         The loss; its weights should sum to one, which makes this the mean objective.
-    l2 : float
+    strength : float or Tensor of shape (n_features, n_outputs)
         Strength of the penalty; intercepts are not penalised.
     value_of_others : float, default=0.0
         Objective of outputs that are solved elsewhere, added to each value.
     """
 
     def __init__(
-        self, design: Design, loss: SecondOrderLoss, l2: float, value_of_others: float = 0.0
+        self,
+        design: Design,
+        loss: SecondOrderLoss,
+        strength: float | Tensor,
+        value_of_others: float = 0.0,
     ) -> None:
         self.design, self.loss = design, loss
-        self.penalty = Penalty(l2, design.n_features)
+        self.penalty = Penalty(strength, design.n_features)
         self.value_of_others = value_of_others
 
     def at(self, parameters: Tensor) -> Point:
@@ -172,14 +177,21 @@ def fit_newton(
     targets = problem.targets.one_hot()
     all_outputs = np.arange(targets.n_outputs)
 
+    def chosen(outputs: np.ndarray) -> Targets:
+        return targets.select_outputs(np.isin(all_outputs, outputs))
+
     def loss_of(outputs: np.ndarray) -> SecondOrderLoss:
-        chosen = targets.select_outputs(np.isin(all_outputs, outputs))
-        return second_order_loss(problem, chosen, positive, outputs)
+        return second_order_loss(problem, chosen(outputs), positive, outputs)
+
+    def strength_of(outputs: np.ndarray) -> float | Tensor:
+        if features.association is None:
+            return problem.l2
+        return features.association.strengths(design, chosen(outputs), weight, problem.l2)
 
     curves, norm = [], 0.0
     for labels in _label_blocks(design, constant):
         # Each block reads its part of the start before it writes over it.
-        block = _LabelBlock(design, loss_of, problem.l2, labels, start, weight[:, None])
+        block = _LabelBlock(design, loss_of, strength_of(labels), labels, start, weight[:, None])
         curve = block.minimise(
             None if start is constant else constant,
             tol=tol,
@@ -216,7 +228,7 @@ class _LabelBlock:
         The features.
     loss_of : callable
         Returns the loss of some labels, given by their numbers.
-    l2 : float
+    strength : float or Tensor of shape (n_features, n_labels)
         Strength of the penalty.
     labels : ndarray of shape (n_labels,)
         Numbers of the block's labels.
@@ -230,7 +242,7 @@ class _LabelBlock:
         self,
         design: Design,
         loss_of: Callable[[np.ndarray], SecondOrderLoss],
-        l2: float,
+        strength: float | Tensor,
         labels: np.ndarray,
         result: Tensor,
         row_weight: Tensor,
@@ -239,7 +251,7 @@ class _LabelBlock:
         self._row_weight = row_weight
         self.norm = 0.0  # largest relative gradient norm where the labels ended
         self._loss_of = loss_of
-        self._objective = LinearObjective(design, loss_of(labels), l2)
+        self._objective = LinearObjective(design, loss_of(labels), strength)
         self._result = result
         self._places = torch.from_numpy(labels).to(result.device)
         self._damping = result.new_zeros(len(labels))
@@ -300,11 +312,13 @@ class _LabelBlock:
             part.index_select(1, places)
             for part in (point.parameters, point.scores, point.gradient)
         )
-        design, l2 = self._objective.design, self._objective.penalty.l2
+        design, strength = self._objective.design, self._objective.penalty.strength_of(places)
         loss = self._loss_of(self.labels)
         derivatives = loss.evaluate(scores)
-        others = point.value - LinearObjective(design, loss, l2).value(parameters, derivatives)
-        self._objective = LinearObjective(design, loss, l2, others)
+        others = point.value - LinearObjective(design, loss, strength).value(
+            parameters, derivatives
+        )
+        self._objective = LinearObjective(design, loss, strength, others)
         return Point(parameters, scores, derivatives, gradient, point.value)
 
     def _damped_curvature(self, point: Point) -> Tensor:
@@ -340,10 +354,9 @@ class _Line:
     """An objective along a direction from a point, each output with a step of its own."""
 
     def __init__(self, objective: LinearObjective, point: Point, direction: Tensor) -> None:
-        coefficients = slice(objective.design.n_features)
         self._objective, self._point, self._direction = objective, point, direction
-        self._linear = (direction[coefficients] * point.parameters[coefficients]).sum(dim=0)
-        self._quadratic = direction[coefficients].square().sum(dim=0)
+        self._linear = objective.penalty.products(direction, point.parameters)
+        self._quadratic = objective.penalty.products(direction, direction)
         self.along = objective.design.scores(direction)
         self.slope = (point.gradient * direction).sum(dim=0)  # (n_outputs,)
 
@@ -352,15 +365,13 @@ class _Line:
         scores = torch.addcmul(self._point.scores, self.along, step)
         derivatives = self._objective.loss.evaluate(scores)
         change = step * (self._linear + 0.5 * step * self._quadratic)
-        penalty = self._objective.penalty.l2 * float(change.sum())
         loss = derivatives.value - self._point.derivatives.value
-        return _Trial(scores, derivatives, self._point.value + (loss + penalty))
+        return _Trial(scores, derivatives, self._point.value + (loss + float(change.sum())))
 
     def slope_at(self, row_gradient: Tensor, step: Tensor) -> Tensor:
         """Return the slope ``(n_outputs,)`` at a step, from the gradient in the scores there."""
         slope = (row_gradient * self.along).sum(dim=0)
-        slope.add_(self._linear, alpha=self._objective.penalty.l2)
-        return slope.addcmul_(self._quadratic, step, value=self._objective.penalty.l2)
+        return slope.add_(self._linear).addcmul_(self._quadratic, step)
 
     def end(self, trial: _Trial, row_gradient: Tensor, step: Tensor) -> Point:
         """Complete the point of a trial."""

@@ -24,34 +24,48 @@ _ROUNDING_UNITS = 8  # of a sum of a gradient's terms
 
 
 class Penalty(NamedTuple):
-    """Half of ``l2`` times the squared coefficients; intercepts below them are not penalised."""
+    """Half the strength times the squared coefficients; intercepts below them are not penalised."""
 
-    l2: float
+    strength: float | Tensor  # or one of each coefficient, (n_features, n_outputs)
     n_features: int
+
+    def products(self, first: Tensor, second: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """Products of two parameters, summed over features with their strength: (n_outputs,)."""
+        both = first[: self.n_features] * second[: self.n_features]
+        if isinstance(self.strength, Tensor):
+            return both.mul_(self.strength).sum(dim=0, dtype=dtype)
+        return both.sum(dim=0, dtype=dtype).mul_(self.strength)
 
     def value(self, parameters: Tensor) -> float:
         """Penalty of parameters ``(n_parameters, n_outputs)``."""
-        square = parameters[: self.n_features].square().sum(dtype=torch.float64)
-        return 0.5 * self.l2 * float(square)
+        return 0.5 * float(self.products(parameters, parameters, torch.float64).sum())
 
     def change(self, parameters: Tensor, direction: Tensor, step: float) -> float:
         """Difference of the penalty along a direction."""
-        start, way = parameters[: self.n_features], direction[: self.n_features]
-        linear = float(torch.sum(way * start, dtype=torch.float64))
-        quadratic = float(way.square().sum(dtype=torch.float64))
-        return self.l2 * step * (linear + 0.5 * step * quadratic)
+        linear = float(self.products(direction, parameters, torch.float64).sum())
+        quadratic = float(self.products(direction, direction, torch.float64).sum())
+        return step * (linear + 0.5 * step * quadratic)
 
     def add_gradient_(self, gradient: Tensor, parameters: Tensor) -> Tensor:
         """Add its gradient at some parameters, or its Hessian times a direction, in place."""
         coefficients = slice(self.n_features)
-        gradient[coefficients].add_(parameters[coefficients], alpha=self.l2)
+        if isinstance(self.strength, Tensor):
+            gradient[coefficients].addcmul_(parameters[coefficients], self.strength)
+        else:
+            gradient[coefficients].add_(parameters[coefficients], alpha=self.strength)
         return gradient
 
     def inverse_diagonal_(self, diagonal: Tensor) -> Tensor:
         """Add it to the diagonal of a Hessian, and return the inverse, in place."""
-        diagonal[: self.n_features] += self.l2
+        diagonal[: self.n_features] += self.strength
         # Far from where the inverse overflows.
         return diagonal.clamp_(min=torch.finfo(diagonal.dtype).tiny ** 0.5).reciprocal_()
+
+    def strength_of(self, places: Tensor) -> float | Tensor:
+        """Strength for some of the outputs."""
+        if isinstance(self.strength, Tensor):
+            return self.strength.index_select(1, places)
+        return self.strength
 
 
 def second_order_loss(

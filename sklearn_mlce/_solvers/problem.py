@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sklearn_mlce._objectives.objective import Objective
+from sklearn_mlce._solvers.association import Association
 from sklearn_mlce._solvers.design import Design, row_designs
 from sklearn_mlce._solvers.standardisation import Standardisation
 from sklearn_mlce._targets.targets import Targets
@@ -32,6 +33,7 @@ class LinearProblem(NamedTuple):
     fit_intercept: bool
     sizes: np.ndarray | None  # (n_features,), that columns are divided by; 0 of one left out
     device: torch.device
+    by_association: bool = False  # whether the penalty is weaker for features that go with a label
 
 
 class PreparedFeatures:
@@ -47,6 +49,14 @@ class PreparedFeatures:
         self.standardisation = Standardisation.of_rows(
             problem.X, problem.row_weight, problem.fit_intercept, problem.sizes
         )
+        self.association = None
+        if problem.by_association:
+            self.association = Association.of_rows(
+                problem.X,
+                problem.row_weight,
+                problem.total_weight,
+                centred=problem.fit_intercept,
+            )
         self.X, self._device = problem.X, problem.device
 
     @cached_property

@@ -129,6 +129,22 @@ def standard_deviations(X: Any, row_weight: np.ndarray, centre: np.ndarray) -> n
     return np.sqrt(_even_moments(X, row_weight, centre, unit, n_squarings=1))
 
 
+def column_moments(
+    X: Any, row_weight: np.ndarray, *, centred: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Second moment and kurtosis ``(n_features,)`` of columns about their mean, or about zero.
+
+    They are 0 and 1 of a column that is constant up to the rounding of its mean. Weights sum to
+    one.
+    """
+    mean = sum_of_rows(X, row_weight) if centred else np.zeros(X.shape[1])
+    second = _even_moments(X, row_weight, mean, np.ones(X.shape[1]), n_squarings=1)
+    varies = second > (_ROUNDING_OF_CENTRE * mean) ** 2
+    unit = np.sqrt(np.where(varies, second, 1.0))
+    kurtosis = _even_moments(X, row_weight, mean, unit, n_squarings=2)
+    return np.where(varies, second, 0.0), np.where(varies, kurtosis, 1.0)
+
+
 def column_sizes(X: Any, row_weight: np.ndarray, *, centred: bool) -> np.ndarray:
     r"""Size of each column: the fourth root of its fourth moment about its mean, or about zero.
 

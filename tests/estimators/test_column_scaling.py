@@ -148,7 +148,7 @@ def test_rows_that_are_all_alike_have_the_default_c_of_one(model, value, contain
 
 
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
-@pytest.mark.parametrize("input_scaling", ["auto", "columns", None])
+@pytest.mark.parametrize("input_scaling", ["auto", "association", "columns", None])
 @pytest.mark.parametrize("Cs", [4, [0.01, 0.1, 1.0]])
 def test_what_the_search_chose_is_the_model(Cs, input_scaling, container):
     X, Y = made_data()
@@ -156,7 +156,8 @@ def test_what_the_search_chose_is_the_model(Cs, input_scaling, container):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the best C, ", UserWarning)
         chosen.fit(container(X), Y)
-    by_default = "columns" if isinstance(Cs, int) and container is np.asarray else None
+    by_default = "columns" if container is np.asarray else "association"
+    by_default = by_default if isinstance(Cs, int) else None
     assert chosen.input_scaling_ == (by_default if input_scaling == "auto" else input_scaling)
     model = MLCEClassifier(C=chosen.C_, input_scaling=chosen.input_scaling_).fit(container(X), Y)
     assert model.input_scaling_ == chosen.input_scaling_

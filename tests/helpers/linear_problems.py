@@ -54,11 +54,36 @@ def typical_squared_distance(X, sample_weight=None, centred=True):
     return np.average(np.sqrt(distances), weights=sample_weight) ** 4
 
 
-def units_of_penalty(model, X, sample_weight=None):
+def units_of_columns(model, X, sample_weight=None):
     """Size ``(n_features, 1)`` of each column where a fit divided by them, else ones."""
-    if model.input_scaling_ is None:
+    if model.input_scaling_ != "columns":
         return np.ones((X.shape[1], 1))
     return sizes_of(X, sample_weight, model.fit_intercept)[:, None]
+
+
+def association_units(X, Y, sample_weight=None, centred=True):
+    """Units ``(n_features, L)`` of coefficients, by the formula, one column and label at a time."""
+    X = np.asarray(X.toarray() if sp.issparse(X) else X, dtype=float)
+    weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, float)
+    from_centre = X - np.average(X, axis=0, weights=weight) if centred else X
+    second, fourth = (np.average(from_centre**n, axis=0, weights=weight) for n in (2, 4))
+    gains = np.ones((X.shape[1], Y.shape[1]))
+    for label, y in enumerate(np.asarray(Y, dtype=float).T):
+        known = ~np.isnan(y)
+        total, mean = weight[known].sum(), np.average(y[known], weights=weight[known])
+        for column in np.flatnonzero(second > 1e-25):
+            size = np.sqrt(fourth[column] / second[column])
+            number = np.sum((weight * (y - mean) * X[:, column])[known]) / size
+            expected = total * mean * (1 - mean) * second[column] ** 2 / fourth[column]
+            gains[column, label] = (1 + number**2 / (expected + 0.5)) ** 0.35
+    return np.sqrt(second @ gains / (second.sum() or 1) / gains)
+
+
+def units_of_penalty(model, X, Y, sample_weight=None):
+    """What coefficients are multiplied by in the penalty."""
+    if model.input_scaling_ == "association":
+        return association_units(X, Y, sample_weight, model.fit_intercept)
+    return units_of_columns(model, X, sample_weight)
 
 
 def mean_objective(parameters, model, X, Y, sample_weight=None, label_weight=None):
@@ -72,7 +97,7 @@ def mean_objective(parameters, model, X, Y, sample_weight=None, label_weight=Non
         scale=model.scale_,
         margin=model.margin_,
     )
-    divided = parameters[:-1] * torch.from_numpy(units_of_penalty(model, X, sample_weight))
+    divided = parameters[:-1] * torch.from_numpy(units_of_penalty(model, X, Y, sample_weight))
     penalty = divided.square().sum() / (2 * model.C_ * weight.sum())
     return loss / model.scale_ + penalty
 
@@ -85,7 +110,7 @@ def gradient_at(parameters, model, X, Y, sample_weight=None, label_weight=None):
     X = X.toarray() if sp.issparse(X) else X
     parameters = torch.from_numpy(parameters).double().requires_grad_()
     mean_objective(parameters, model, X, Y, sample_weight, label_weight).backward()
-    gradient, units = parameters.grad.numpy(), units_of_penalty(model, X, sample_weight)
+    gradient, units = parameters.grad.numpy(), units_of_columns(model, X, sample_weight)
     gradient[:-1] = np.divide(gradient[:-1], units, out=0 * gradient[:-1], where=units > 0)
     return gradient if model.fit_intercept else gradient[:-1]
 
