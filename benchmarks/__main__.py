@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from . import (
+    association,
     calibration,
     calibrators,
     column_scaling,
@@ -74,6 +75,7 @@ SET_STUDIES: dict[str, tuple[Study, str]] = {
     "column_scaling": (column_scaling, "The default scaling of columns"),
     "label_weight": (label_weight, "Weights of labels by their frequency"),
     "label_ratios": (label_ratios, "A weaker penalty for the words of a label"),
+    "association": (association, "A weaker penalty for columns that go with a label"),
     "preparation": (preparation, "Tables as they ship, and prepared"),
     "solver_choice": (solver_choice, "Where the exact solver is too slow"),
     "outputs": (outputs, "The default C of several outputs"),
@@ -94,6 +96,7 @@ SET_STUDIES: dict[str, tuple[Study, str]] = {
 }
 #: Of these, those that are made on all their sets, which are their own or made.
 ON_ALL_SETS = (
+    "association",
     "column_scaling",
     "coupling",
     "forest_leaves",

@@ -79,7 +79,8 @@ def _of_candidates(store, names):
     result.note(
         "Three folds of the training rows, pooled; no test row was used. The shift is added to the "
         "scores of margin 1 and is the same for all sets, except where tuned: the best of each "
-        f"set. Rows: {rows}. Labels that these rows do not carry are left out."
+        f"set. The penalty is the same for all columns. Rows: {rows}. Labels that these rows do "
+        "not carry are left out."
     )
     result.note(_why(found))
     return result

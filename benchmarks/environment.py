@@ -34,6 +34,12 @@ OF_A_KIND = {
         "label_weight.py",
         "label_ratios.py",
     ),
+    "association": (
+        "methods.py",
+        "defaults_search.py",
+        "label_weight.py",
+        "association.py",
+    ),
     "column scaling": ("methods.py", "datasets.py", "column_scaling.py"),
     "tables": ("methods.py", "datasets.py", "tables.py"),
     "tables sklearn": ("datasets.py", "tables.py"),

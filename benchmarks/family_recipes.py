@@ -125,7 +125,8 @@ def _linear(dataset, seed, X, **given):
         return MLCEClassifier(random_state=seed, **given, **search.best_params_), 0.0
     Cs = len(FACTORS) if given.get("loss", "auto") in AROUND_DEFAULT else CS
     search = MLCEClassifierCV(Cs, random_state=seed, **given).fit(X, dataset.Y_train)
-    return MLCEClassifier(search.C_, random_state=seed, **given), float(search.thresholds_)
+    chosen = {"C": search.C_, "input_scaling": search.input_scaling_}
+    return MLCEClassifier(random_state=seed, **given, **chosen), float(search.thresholds_)
 
 
 def _network(dataset, seed, X, **given):

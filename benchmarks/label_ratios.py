@@ -2,8 +2,9 @@
 
 Before a label is fitted, each feature is multiplied by a power of the magnitude of its log-count
 ratio. The ratio is far from zero where the feature is more frequent, or less, in rows of the label
-than in the others. NB-SVM [1]_ takes the power 1. A larger feature has a weaker penalty. The model
-knows no such option yet, so each label is a fit of its own.
+than in the others. NB-SVM [1]_ takes the power 1. A larger feature has a weaker penalty. Each label
+is a fit of its own, of a model whose penalty is the same for all features. The package has taken
+the statistic of association instead (see ``association.md``), which is better and needs no counts.
 
 References
 ----------
@@ -76,13 +77,14 @@ def out_of_fold(X: sp.csr_array, y: np.ndarray, power: float) -> np.ndarray:
         scaled = X @ sp.diags_array(factor.astype(X.dtype))
         # Two equal columns: one label alone is taken for two classes.
         twice = np.column_stack([y, y])
-        model = mlce_classifier(solver="newton-cg").fit(scaled[train], twice[train])
+        model = mlce_classifier(solver="newton-cg", input_scaling=None)
+        model.fit(scaled[train], twice[train])
         scores[test] = model.decision_function(scaled[test])[:, 0]
     return scores
 
 
 def judge(name: str, power: float) -> dict[str, float]:
-    """Out-of-fold figures of a power on one set, with the default options.
+    """Out-of-fold figures of a power on one set, with the same penalty for all features.
 
     Parameters
     ----------

@@ -145,6 +145,6 @@ def gains(store: Store, done, figure: str, names) -> Table:
         result.add(one, *cells(row, ".4f"))
     result.add("mean", *cells(grid.mean(axis=0), ".4f"))
     gain = grid - grid[:, :1]
-    result.add("mean gain over power 0", *cells(gain.mean(axis=0), "+.4f"))
+    result.add(f"mean gain over {names[0]}", *cells(gain.mean(axis=0), "+.4f"))
     result.add("least gain", *cells(gain.min(axis=0), "+.4f"))
     return result

@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 from sklearn.multioutput import MultiOutputClassifier
@@ -40,7 +41,8 @@ def judge(name: str) -> dict[str, float]:
     # The default C of labels is that of factor 1.
     labels = np.eye(2, dtype=np.int64)[np.arange(len(Y)) % 2]
     default = timed_fit(mlce_classifier(max_iter=1), X, labels)[1]
-    unit, scaling = default.C_, default.input_scaling_
+    # The labels of sparse rows have "association", which outputs refuse.
+    unit, scaling = default.C_, None if sp.issparse(X) else default.input_scaling_
     found = {}
     for factor in FACTORS:
         model = mlce_classifier(C=factor * unit, input_scaling=scaling)

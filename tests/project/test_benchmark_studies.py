@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from sklearn.metrics import log_loss
+from sklearn.metrics import f1_score, log_loss
 from sklearn.model_selection import KFold
 
 from benchmarks import (
+    association,
     calibration,
     calibrators,
     column_scaling,
@@ -37,6 +38,7 @@ from benchmarks import (
 )
 from benchmarks.store import Store, measure
 from sklearn_mlce import MLCEClassifier
+from sklearn_mlce._solvers import association as strengths
 from tests.helpers.linear_problems import typical_squared_distance
 
 
@@ -49,6 +51,13 @@ def make_dataset(n=240, d=8, n_labels=5, seed=0):
     return datasets.DataSet(
         "made", X[:half], sp.csr_matrix(Y[:half]), X[half:], sp.csr_matrix(Y[half:])
     )
+
+
+def make_counts():
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(0.4, (150, 30)).astype(np.float32)
+    Y = sp.csr_matrix((counts[:, :4] + rng.normal(0, 0.5, (150, 4)) > 0.8).astype(np.int64))
+    return sp.csr_matrix(counts), Y
 
 
 def quiet(line):
@@ -431,6 +440,20 @@ def test_the_default_c_of_outputs_is_judged_by_accuracy(tmp_path, monkeypatch):
     assert outputs.tables(Store(tmp_path / "none.json"), names) == []
 
 
+def test_the_default_c_of_sparse_rows_is_judged_without_association(monkeypatch):
+    X, Y = make_counts()
+    dataset = datasets.DataSet("made", X, Y, X, Y)
+    monkeypatch.setattr(datasets, "load", lambda name, as_shipped: dataset)
+    unit = MLCEClassifier().fit(X, Y).C_
+    found = default_c.judge(default_c.SPARSE, "bce")
+    expected = MLCEClassifier(10 * unit, loss="bce", input_scaling=None).fit(X, Y).predict(X)
+    assert found["10"] == f1_score(Y, expected, average="micro")
+    default_c.judge(default_c.SPARSE, "mlce")  # which refuses association
+    classes = Y.toarray()[:, :2].astype(str)
+    monkeypatch.setattr(output_sets, "load", lambda name: (X, classes))
+    assert outputs.judge("600 tickets")["factor 10"] > 0.5
+
+
 def test_weights_of_labels_are_judged_by_their_power(monkeypatch, tmp_path):
     made = make_dataset()
     X, Y = made.X_train, made.Y_train[:, :-1]
@@ -479,10 +502,7 @@ def test_log_count_ratios_are_those_counted_by_hand():
 
 
 def test_ratios_of_labels_are_judged_by_their_power(monkeypatch, tmp_path):
-    rng = np.random.default_rng(0)
-    counts = rng.poisson(0.4, (150, 30)).astype(np.float32)
-    Y = sp.csr_matrix((counts[:, :4] + rng.normal(0, 0.5, (150, 4)) > 0.8).astype(np.int64))
-    X = sp.csr_matrix(counts)
+    X, Y = make_counts()
     monkeypatch.setattr(label_ratios, "training_rows", lambda name: (X, Y, 1.0))
     monkeypatch.setattr(label_ratios, "POWERS", (0.0, 0.5))
     monkeypatch.setattr(label_ratios, "N_LABELS", 2)
@@ -493,8 +513,49 @@ def test_ratios_of_labels_are_judged_by_their_power(monkeypatch, tmp_path):
     y = Y.toarray()[:, 0]
     plain, scaled = (label_ratios.out_of_fold(sp.csr_array(X), y, power) for power in (0, 0.5))
     for train, test in KFold(3, shuffle=True, random_state=0).split(X):
-        model = MLCEClassifier(solver="newton-cg").fit(X[train], Y[train])
+        model = MLCEClassifier(solver="newton-cg", input_scaling=None).fit(X[train], Y[train])
         expected = model.decision_function(X[test])[:, 0]
         np.testing.assert_allclose(plain[test], expected, atol=0.05)  # as near as tol
     assert np.abs(plain - scaled).max() > 0.1
     assert (label_ratios.out_of_fold(sp.csr_array(X), np.zeros(150, int), 0.5) == -1e9).all()
+
+
+def test_penalties_by_association_are_judged_by_their_constants(monkeypatch, tmp_path):
+    X, Y = make_counts()
+    Y = sp.hstack([Y, sp.csr_matrix((150, 1), dtype=np.int64)], format="csr")
+    dataset = datasets.DataSet("made", X.astype(np.float64), Y, X, Y)
+    monkeypatch.setattr(datasets, "load", lambda name: dataset)
+    monkeypatch.setattr(association, "N_LABELS", 3)
+    of_package = strengths._EXPONENT, strengths._ADDED_ENTRIES
+    assert of_package == association.KEPT
+    store = Store(tmp_path / "association.json")
+    measure(store, "bibtex", association.jobs("bibtex", threads=1), quiet)
+    assert of_package == (strengths._EXPONENT, strengths._ADDED_ENTRIES)
+    *figures, times = association.tables(store, association.SETS)
+    assert [table.title for table in figures] == list(association.FIGURES.values())
+    assert figures[0].rows[-2][0] == "mean gain over none"
+    assert times.rows[0][:2] == ("bibtex", "1.00")
+    assert association.tables(Store(tmp_path / "none.json"), association.SETS) == []
+    found = {store.medians("bibtex", key)["lrap"] for key in association.CANDIDATES}
+    assert len(found) > 3
+
+
+def test_candidates_of_association_are_the_estimators():
+    X, Y = make_counts()
+    for candidate, scaling in ((None, None), (association.KEPT, "association")):
+        _, model = association.timed_candidate(X, Y, candidate)
+        expected = MLCEClassifier(solver="newton-cg", input_scaling=scaling).fit(X, Y)
+        np.testing.assert_array_equal(model.coef_, expected.coef_)
+    _, flat = association.timed_candidate(X, Y, (0.0, 0.5))
+    plain = association.timed_candidate(X, Y, None)[1]
+    np.testing.assert_allclose(flat.coef_, plain.coef_, atol=1e-5)
+
+
+def test_all_training_rows_of_association_have_labels_that_some_row_carries(monkeypatch):
+    dataset = make_dataset()
+    monkeypatch.setattr(datasets, "load", lambda name: dataset)
+    X, Y = association.training_rows("made")
+    assert X.shape == dataset.X_train.shape
+    assert X.dtype == np.float32
+    assert Y.shape[1] == dataset.Y_train.shape[1] - 1
+    assert Y.sum(axis=0).min() > 0
