@@ -14,8 +14,8 @@ FOR_THE_AVERAGE = "for the average"
 AT_ZERO = tuple(f"{average}_zero" for average in AVERAGES)
 PEERS = ("lml_1vsrest", "lml_thresholding", "lml_cost_sensitive")
 PEER_SETS = ("yeast", "birds", "bibtex", "cooking", "goemotions", "delicious")
-#: The least difference to LinearSVC, in the mean over sets.
-SVC_BAR = -0.01
+#: The least difference to LinearSVC, in the mean over sets: of micro-F1, and of LRAP.
+SVC_BARS = {"micro": 0.005, "lrap": 0.0}
 #: How near squared hinge has to come to LinearSVC on each set.
 HINGE_BAR = 0.005
 #: On how many sets to be ahead of LibMultiLabel in all averages.
@@ -56,8 +56,9 @@ def _against_svc(store):
     rows = zip((*QUALITY_SETS, "mean"), (*theirs, mean(theirs)), (*gains, mean(gains)), strict=True)
     for name, svc, gain in rows:
         result.add(name, *cells(svc, ".3f"), *cells(gain, "+.3f"))
-    result.add("at least", "", "", *[f"{SVC_BAR:+.3f}"] * gains.shape[1])
-    result.add("holds", "", "", *(holds(x, SVC_BAR) for x in mean(gains)))
+    bars = np.repeat([SVC_BARS[key] for key in measures], len(OURS))
+    result.add("at least", "", "", *cells(bars, "+.3f"))
+    result.add("holds", "", "", *map(holds, mean(gains), bars))
     result.note("LinearSVC and ours are tuned by the same tuner on the same folds.")
     return result
 
