@@ -25,6 +25,7 @@ from sklearn_mlce._solvers.coefficients import WarmStart
 from sklearn_mlce._solvers.standardisation import (
     column_sizes,
     mean_squared_distance,
+    name_of_scaling,
     typical_squared_distance,
 )
 from sklearn_mlce._solvers.stream_state import StreamState
@@ -124,15 +125,16 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
     fit_intercept : bool, default=True
         Whether scores have an intercept.
     input_scaling : {"auto", "association", "columns"} or None, default="auto"
-        Which coefficients have a weaker penalty; `coef_` is for X as given. None treats all alike,
+        In which units coefficients are penalised; `coef_` is for X as given. None treats all alike,
         as :class:`~sklearn.linear_model.LogisticRegression` does. "columns" divides each column of
         X by its size, inside the solver. The size is the fourth root of the fourth moment about the
         mean (about zero without intercept). So the unit of a column does not matter, and a constant
         column has coefficient 0. "association" weakens the penalty of a column for the labels that
         it goes with, see Notes. It needs "newton-cg" and a loss that is a sum over labels. "auto"
-        is None where `C` is given. Else it is "columns" for dense X; for sparse X it is
-        "association" with labels and wherever that can be, or None. The first chunk of
-        `partial_fit` decides for the rest; after a `fit` by association chunks go on with None.
+        is None where `C` is given: to search `C` on texts, set "association" as well. Else it is
+        "columns" for dense X. For sparse X it is "association" if `y` has several labels, 0/1 or
+        soft, and solver and loss allow it, else None. The first chunk of `partial_fit` decides for
+        the rest; after a `fit` by association chunks go on with None.
     label_weight : array-like of shape (n_labels,), dict or "balanced", default=None
         Positive weight of each label of a multi-label `y`. In sums over labels the weight is a
         factor of the label's loss; in "mlce" and "pairwise" it stands inside the logarithms. A dict
@@ -149,8 +151,9 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         Refused with "auto", which chooses it.
     solver : {"auto", "newton-cg", "sgd"}, default="auto"
         "newton-cg" goes to the optimum by a truncated Newton method. "sgd" goes near the optimum of
-        the same objective by stochastic gradient descent in mini-batches. An epoch costs the stored
-        entries of X times ``n_labels``. "auto" chooses by the shape of the data, see Notes.
+        the same objective, if `input_scaling_` is the same, by stochastic gradient descent in
+        mini-batches. An epoch costs the stored entries of X times ``n_labels``. "auto" chooses by
+        the shape of the data, see Notes.
     tol : float, default=1e-2
         Fraction of the first gradient at which "newton-cg" stops, for each label or class. Compared
         are the largest entries of the gradient, now and at constant scores: coefficients 0, and the
@@ -252,11 +255,11 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
     :math:`z_{jl}` is the statistic of a test whether column and label go together [5]_: near 0 if
     they do not. Its sums are over the rows in which the label is known, of total weight :math:`V`
     and mean label :math:`\bar y_l`. From the second and the fourth moment of a column about its
-    mean, :math:`m_2` and :math:`m_4`, come :math:`\tau_j^2 = m_4 / m_2` and
-    :math:`q_j = m_2^2 / m_4`. In a rare column of 0 and 1 they are 1 and the share of ones. The 1/2
-    keeps a word that is met once from counting as proof. :math:`c_l` leaves the mean squared
-    distance of the rows, divided by :math:`\sigma_{jl}`, as it was: so the default `C` is good for
-    every label.
+    mean (about zero without intercept), :math:`m_2` and :math:`m_4`, come
+    :math:`\tau_j^2 = m_4 / m_2` and :math:`q_j = m_2^2 / m_4`. In a rare column of 0 and 1 they are
+    1 and the share of ones. The 1/2 keeps a word that is met once from counting as proof.
+    :math:`c_l` leaves the mean squared distance of the rows, divided by :math:`\sigma_{jl}`, as it
+    was: so the default `C` is good for every label.
 
     Newton's linear systems are solved by conjugate gradients, preconditioned by the Hessian's
     diagonal. A Hessian-vector product takes one product with X and one with its transpose. Losses
@@ -439,14 +442,14 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
             solver = resolve_solver(
                 problem, fixed, self.solver, self.max_iter, self.tol, seed, blocks
             )
-            by_association = self._is_by_association(problem, solver.solver)
-            problem = problem._replace(by_association=by_association)
+            scaling = self._resolved_scaling(problem, solver.solver)
+            problem = problem._replace(by_association=scaling == "association")
             monitor.open(solver.task_name, solver.n_tasks)
             for name, value in fit_linear(problem, fixed, start, solver, monitor).items():
                 setattr(self, name, value)
             # Plain values: a stored model names no class of ours.
             self._stream = vars(StreamState(seed, problem.total_weight, fixed, sizes=sizes))
-            self.input_scaling_ = "association" if by_association else name_of_scaling(sizes)
+            self.input_scaling_ = scaling
             monitor.close()
         return self
 
@@ -489,8 +492,8 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
             If X holds text, dates or durations.
         ValueError
             If X, y, a weight or a parameter is not usable or does not fit the earlier calls, or
-            if ``solver="newton-cg"``, which needs all rows at once. The state before the call is
-            then kept.
+            if ``solver="newton-cg"`` or ``input_scaling="association"``, which need all rows at
+            once. The state before the call is then kept.
         AttributeError
             If `loss` or `label_weight` needs the labels of all rows.
         """
@@ -541,7 +544,8 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         if self.input_scaling not in ("auto", name_of_scaling(state.sizes)):
             raise ValueError(
                 f"input_scaling={self.input_scaling!r} differs from the earlier calls, which used "
-                f"{name_of_scaling(state.sizes)!r}. Set it as it was, or call fit to start anew"
+                f"{self.input_scaling_!r}. Set input_scaling='auto' to go on, or call fit to start "
+                "anew"
             )
         if state.batch_size and self.fit_intercept != (state.offset is not None):
             raise ValueError(
@@ -652,12 +656,11 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
         return column_sizes(X, weight, centred=bool(self.fit_intercept))
 
-    def _is_by_association(self, problem: LinearProblem, solver: str) -> bool:
-        """Whether the penalty is weaker for the columns that go with a label."""
-        from sklearn_mlce._solvers.fit import is_by_association
+    def _resolved_scaling(self, problem: LinearProblem, solver: str) -> str | None:
+        """Return what `input_scaling` stands for."""
+        from sklearn_mlce._solvers.fit import resolve_scaling
 
-        by_default = sp.issparse(problem.X) and not self._C_is_given
-        return is_by_association(problem, solver, self.input_scaling, by_default)
+        return resolve_scaling(problem, solver, self.input_scaling, not self._C_is_given)
 
     def _default_C(
         self,
@@ -692,8 +695,3 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
         if sp.issparse(coefficients):
             coefficients = coefficients.toarray()
         return LinearModel(coefficients, self.intercept_, outputs, n_best)
-
-
-def name_of_scaling(sizes: np.ndarray | None) -> str | None:
-    """Return the name that `input_scaling_` has for sizes of columns."""
-    return None if sizes is None else "columns"

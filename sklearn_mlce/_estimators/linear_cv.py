@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length
 
-from sklearn_mlce._estimators.linear import MLCEClassifier, name_of_scaling
+from sklearn_mlce._estimators.linear import MLCEClassifier
 from sklearn_mlce._objectives.registry import THRESHOLDED_LOSSES, ThresholdedLossName
 from sklearn_mlce._objectives.weights import checked_weight
 from sklearn_mlce._targets.encoding import encode_targets
@@ -100,8 +100,8 @@ class MLCEClassifierCV(MLCEClassifier):
     fit_intercept : bool, default=True
         Whether scores have an intercept in training. Thresholds become intercepts either way.
     input_scaling : {"auto", "association", "columns"} or None, default="auto"
-        Which coefficients have a weaker penalty, as in :class:`MLCEClassifier`. "auto" is None
-        where `Cs` holds values, and what it is there for ``C=None`` where `Cs` is a number.
+        In which units coefficients are penalised, as in :class:`MLCEClassifier`. "auto" is None
+        where `Cs` holds values. Where `Cs` is a number it is what "auto" is there without a `C`.
     label_weight : array-like of shape (n_labels,), dict or "balanced", default=None
         Positive weight of each label of a multi-label `y` in the loss, as in
         :class:`MLCEClassifier`.
@@ -326,14 +326,11 @@ class MLCEClassifierCV(MLCEClassifier):
             X = with_duplicates_summed(X)
             weight = checked_weight(sample_weight, X, X.dtype)
             sizes = self._column_sizes(X, weight)
-            self.input_scaling_ = name_of_scaling(sizes)
             if isinstance(self.Cs, Integral):
                 Cs = Cs * self._default_C(X, weight, targets.format, sizes)
             # Folds are smaller: "auto" might fit them by another solver than all rows.
-            solver, by_association = self._choices_of_all_rows(X, targets, weight)
-            if by_association:
-                self.input_scaling_ = "association"
-            model = self._model(solver=solver)
+            solver, self.input_scaling_ = self._choices_of_all_rows(X, targets, weight, sizes)
+            model = self._model(solver=solver, input_scaling=self.input_scaling_)
             model = clone_for(model, targets.format)
             candidates = _Candidates(Cs, n_beyond)
             splits = self._splits(X, targets, weight, groups)
@@ -458,23 +455,22 @@ class MLCEClassifierCV(MLCEClassifier):
         return objective.score(held_out, thresholds), thresholds
 
     def _choices_of_all_rows(
-        self, X: Any, targets: Targets, weight: np.ndarray | None
-    ) -> tuple[str, bool]:
-        """Return the solver that "auto" stands for, and whether the penalty is by association."""
+        self, X: Any, targets: Targets, weight: np.ndarray | None, sizes: np.ndarray | None
+    ) -> tuple[str, str | None]:
+        """Return what "auto" stands for: the solver, and the scaling of columns."""
         from sklearn_mlce._solvers.fit import BlockOptions, resolve_solver
 
-        problem = self._model()._problem(X, targets, weight, C=1.0, sizes=None)
+        problem = self._model()._problem(X, targets, weight, C=1.0, sizes=sizes)
         fixed = constant_label_scores(targets)
         solver = resolve_solver(
             problem, fixed, self.solver, self.max_iter, self.tol, 0, BlockOptions("auto", None, 0.0)
         ).solver
-        return solver, self._is_by_association(problem, solver)
+        return solver, self._resolved_scaling(problem, solver)
 
     def _model(self, **changes: Any) -> MLCEClassifier:
         """Make the estimator that is fitted, with every parameter that it shares with this one."""
         # The folds share the jobs out; the model of all rows has them for its labels.
-        known = {"input_scaling": self.input_scaling_, "n_jobs": None}
-        own = self.get_params(deep=False) | known | changes
+        own = self.get_params(deep=False) | {"n_jobs": None} | changes
         names = MLCEClassifier._get_param_names()
         return MLCEClassifier(**{name: own[name] for name in names if name in own})
 

@@ -1,7 +1,8 @@
 """Strengths of a penalty that is weaker for the features that go with a label.
 
-A feature and a label go together where the statistic of a test for it is far from zero: the
-gradient of the label's loss at constant scores, over its standard deviation if they did not.
+A feature and a label go together where the statistic of a score test is far from zero. It is the
+gradient of the label's log-likelihood at constant scores, over its standard deviation if the two
+have nothing to do with each other. Weights of labels and the loss play no part in it.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ class Association:
     Parameters
     ----------
     sizes : ndarray of shape (n_features,)
-        Of a feature where it is there: the root of its mean square, each square weighted by itself.
-        It is 1 of a rare feature of zeros and ones, and of a constant one.
+        Root of the fourth moment over the second: 1 of a rare feature of zeros and ones, and of a
+        constant one.
     frequencies : ndarray of shape (n_features,)
-        Mean square in units of the size: how often a feature of zeros and ones is 1, if it is rare.
+        Second moment over the squared size: the share of ones of a rare feature of zeros and ones.
     shares : ndarray of shape (n_features,)
         Of each feature in the mean squared distance of the rows.
     total_weight : float
@@ -51,12 +52,12 @@ class Association:
     def of_rows(
         cls, X: Any, row_weight: np.ndarray, total_weight: float, *, centred: bool
     ) -> Association:
-        """Measure the features, about their means or about zero; weights sum to one."""
+        """Measure the features of weighted rows, about their means or about zero."""
         with np.errstate(over="ignore", invalid="ignore"):  # the design refuses such features
             second, kurtosis = column_moments(X, row_weight, centred=centred)
-        sizes = np.where(second > 0, np.sqrt(second * kurtosis), 1.0)
-        distance = second.sum() or 1.0
-        return cls(sizes, 1 / kurtosis, second / distance, total_weight)
+            sizes = np.where(second > 0, np.sqrt(second * kurtosis), 1.0)
+            shares = second / (second.max() or 1.0)  # sums of large ones overflow
+            return cls(sizes, 1 / kurtosis, shares / (shares.sum() or 1.0), total_weight)
 
     def strengths(self, design: Design, targets: Targets, row_weight: Tensor, l2: float) -> Tensor:
         r"""Strength of the penalty of each coefficient.
@@ -87,16 +88,18 @@ class Association:
         deviation, label_variances = _deviations(targets, row_weight)
         covariance = design.transposed(deviation)[: design.n_features].mul_(self.total_weight)
         variances = frequencies * (self.total_weight * label_variances) + _ADDED_ENTRIES
-        gain = covariance.div_(sizes).square_().div_(variances).add_(1).pow_(_EXPONENT)
+        statistic = covariance.div_(sizes).div_(variances.sqrt_())
+        gain = statistic.square_().add_(1).pow_(_EXPONENT)
         distance = torch.sum(shares * gain, dim=0)  # 1 without gain
         gain.div_(torch.where(distance > 0, distance, 1.0))
         return gain.reciprocal_().mul_(l2)
 
 
 def _deviations(targets: Targets, row_weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted targets less their means ``(n_rows, L)``, and their sums of squares ``(L,)``.
+    """Weighted targets less their means ``(n_rows, L)``, and their variances ``(L,)``.
 
-    Soft targets count as if they were drawn: p positives and 1 - p negatives.
+    Variances are times the weight of the known rows. They are those of targets that are drawn: a
+    soft one of p counts as p positives and 1 - p negatives.
     """
     encoded = encode(targets, np.dtype(np.float64), row_weight.device)
     y = dense_matrix(encoded, targets.n_outputs).to(row_weight.dtype)

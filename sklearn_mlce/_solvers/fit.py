@@ -17,6 +17,7 @@ from sklearn_mlce._solvers.label_blocks import fit_blocks, label_blocks, splits_
 from sklearn_mlce._solvers.newton_cg import sum_of_curves
 from sklearn_mlce._solvers.problem import LinearProblem
 from sklearn_mlce._solvers.sgd import epochs_for
+from sklearn_mlce._solvers.standardisation import name_of_scaling
 from sklearn_mlce._utils.memory import free_memory, in_gigabytes
 
 _NEWTON_ITERATIONS = 100
@@ -138,37 +139,41 @@ def resolve_solver(
     return SolverOptions(solver, max_iter, tol, seed, parts, n_jobs, float(blocks.coef_threshold))
 
 
-def is_by_association(
-    problem: LinearProblem, solver: str, input_scaling: str | None, by_default: bool
-) -> bool:
-    """Return whether the penalty is to be weaker for the features that go with a label.
+def resolve_scaling(
+    problem: LinearProblem, solver: str, input_scaling: str | None, by_association: bool
+) -> str | None:
+    """Return the scaling that an estimator's `input_scaling` asks for.
 
     Parameters
     ----------
     problem : LinearProblem
-        What to fit.
+        What to fit, with the sizes that columns are divided by, if they are.
     solver : {"newton-cg", "sgd"}
         By what.
     input_scaling : str or None
-        The estimator's.
-    by_default : bool
-        Whether "auto" stands for it, if it can be.
+        The parameter.
+    by_association : bool
+        Whether "auto" is "association" for labels of sparse rows, where that can be.
 
     Raises
     ------
     ValueError
-        If it is asked for, and the solver or the loss has no such penalty.
+        If the solver or the loss has no penalty by association, and it is asked for.
     """
     usable = solver == "newton-cg" and problem.objective.separable
     if input_scaling == "association" and not usable:
+        remedy = "input_scaling='auto'"
+        if problem.targets.kind != "multioutput":  # whose losses are never sums over labels
+            remedy = "loss='bce' and solver='newton-cg', or " + remedy
         raise ValueError(
             "input_scaling='association' needs solver='newton-cg' and a loss that is a sum over "
-            f"labels; got solver={solver!r} for {problem.objective.described}. Set loss='bce' and "
-            "solver='newton-cg', or input_scaling='auto'"
+            f"labels; got solver={solver!r} for {problem.objective.described}. Set {remedy}"
         )
-    if input_scaling == "auto":
-        return by_default and usable and problem.targets.kind in ("multilabel", "soft")
-    return input_scaling == "association"
+    of_labels = problem.targets.kind in ("multilabel", "soft") and sp.issparse(problem.X)
+    by_default = input_scaling == "auto" and by_association and of_labels and usable
+    if input_scaling == "association" or by_default:
+        return "association"
+    return name_of_scaling(problem.sizes)
 
 
 def fit_linear(

@@ -312,7 +312,10 @@ class _LabelBlock:
             part.index_select(1, places)
             for part in (point.parameters, point.scores, point.gradient)
         )
-        design, strength = self._objective.design, self._objective.penalty.strength_of(places)
+        design, strength = (
+            self._objective.design,
+            self._objective.penalty.strength_of_outputs(places),
+        )
         loss = self._loss_of(self.labels)
         derivatives = loss.evaluate(scores)
         others = point.value - LinearObjective(design, loss, strength).value(

@@ -61,7 +61,7 @@ class Penalty(NamedTuple):
         # Far from where the inverse overflows.
         return diagonal.clamp_(min=torch.finfo(diagonal.dtype).tiny ** 0.5).reciprocal_()
 
-    def strength_of(self, places: Tensor) -> float | Tensor:
+    def strength_of_outputs(self, places: Tensor) -> float | Tensor:
         """Strength for some of the outputs."""
         if isinstance(self.strength, Tensor):
             return self.strength.index_select(1, places)

@@ -134,15 +134,16 @@ def column_moments(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Second moment and kurtosis ``(n_features,)`` of columns about their mean, or about zero.
 
-    They are 0 and 1 of a column that is constant up to the rounding of its mean. Weights sum to
-    one.
+    They are 0 and 1 of a column that is constant up to the rounding of its mean.
     """
+    row_weight = row_weight / row_weight.sum(dtype=np.float64)
     mean = sum_of_rows(X, row_weight) if centred else np.zeros(X.shape[1])
     second = _even_moments(X, row_weight, mean, np.ones(X.shape[1]), n_squarings=1)
     varies = second > (_ROUNDING_OF_CENTRE * mean) ** 2
     unit = np.sqrt(np.where(varies, second, 1.0))
     kurtosis = _even_moments(X, row_weight, mean, unit, n_squarings=2)
-    return np.where(varies, second, 0.0), np.where(varies, kurtosis, 1.0)
+    # At least 1, up to rounding.
+    return np.where(varies, second, 0.0), np.where(varies, np.maximum(kurtosis, 1.0), 1.0)
 
 
 def column_sizes(X: Any, row_weight: np.ndarray, *, centred: bool) -> np.ndarray:
@@ -194,6 +195,11 @@ def _sizes(X: Any, weight: np.ndarray, centre: np.ndarray, unit: np.ndarray) -> 
     unit = np.where(varies, unit, 1.0)
     fourth = _even_moments(X, weight, centre, unit, n_squarings=2)
     return np.where(varies, unit * fourth**0.25, 0.0)
+
+
+def name_of_scaling(sizes: np.ndarray | None) -> str | None:
+    """Return the name that the estimators have for sizes of columns, or for none."""
+    return None if sizes is None else "columns"
 
 
 def inverse_sizes(sizes: np.ndarray) -> np.ndarray:
@@ -281,7 +287,8 @@ def _sparse_moments(
         total += np.bincount(block.indices, weights=of_entries * powers, minlength=n_features)
         stored += np.bincount(block.indices, weights=of_entries, minlength=n_features)
         n_stored += np.bincount(block.indices, minlength=n_features)
-    left = np.where(n_stored == X.shape[0], 0.0, 1 - stored)  # of the weight
+    # Of the weight; the difference may round to less than zero.
+    left = np.where(n_stored == X.shape[0], 0.0, np.maximum(1 - stored, 0.0))
     return total + left * of_zero
 
 

@@ -110,7 +110,6 @@ def test_every_parameter_of_the_model_is_passed_on():
     assert {name: own[name] for name in shared} == {name: plain[name] for name in shared}
     for name in shared:
         own = MLCEClassifierCV(**{name: "given"})
-        own.input_scaling_ = own.input_scaling  # which "auto" is resolved to
         assert own._model(C=1.0).get_params()[name] == "given"
 
 
