@@ -116,7 +116,11 @@ def _times(store, peers):
     result.add("geometric mean", *cells(whole, ".3f"), "")
     result.add("at most", *[f"{TIME_BAR:.2f}"] * len(OURS), "")
     result.add("holds on each set", *(holds(-x, -TIME_BAR) for x in fractions.max(axis=0)), "")
-    result.note("Of its runs with one thread and with all, where there are both, the faster one.")
+    result.note(
+        "Of its runs with one thread and with all, where there are both, the faster one. Where the "
+        "tables of the sets mark it as old, its seconds are those of another run, perhaps on a "
+        "faster machine."
+    )
     return result
 
 
