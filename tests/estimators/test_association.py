@@ -15,8 +15,8 @@ BY_ASSOCIATION = {"input_scaling": "association", "solver": "newton-cg"}
 def made_texts(seed=0, n_rows=300, n_words=400, n_labels=6):
     """Rare words, two of which go with each label; the others say nothing of any."""
     rng = np.random.default_rng(seed)
-    X = sp.random_array((n_rows, n_words), density=0.03, rng=rng, format="csr")
-    present = X.toarray() > 0
+    present = rng.random((n_rows, n_words)) < 0.03
+    X = sp.csr_array(np.where(present, rng.uniform(0.2, 1.0, present.shape), 0))
     Y = (present[:, :n_labels] | present[:, n_labels : 2 * n_labels]).astype(int)
     return X, Y
 
