@@ -238,7 +238,8 @@ class MLCEClassifier(StoredCoefficientsMixin, BaseMLCE):
     where all of its probabilities are NaN. `score` is the fraction of rows with every label right.
     Pass ``scoring="f1_micro"`` to searches instead.
 
-    ``solver="auto"`` is "sgd" where that is three times as fast or more, and "newton-cg" otherwise.
+    ``solver="auto"`` is "sgd" where that is three times as fast or more with
+    ``input_scaling=None``, and "newton-cg" otherwise.
     For sparse X and several outputs the bound is (stored entries + ``n_features``) * ``n_outputs``
     above 2e7, or above 1e8 with sums over labels. "bce" with a margin, as in "auto", has no such
     bound. "sgd" is taken too where ``n_samples * n_outputs`` is above 1e8, where ``n_features *
